@@ -1,0 +1,1 @@
+"""The OpenStack Image service as a framework of swappable plugins."""

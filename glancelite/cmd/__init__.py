@@ -1,0 +1,1 @@
+"""Programs: what an operator starts."""

@@ -1,0 +1,1 @@
+"""Rules as pure functions: no I/O, no clock, no configuration."""

@@ -1,0 +1,1 @@
+"""The built-in plugins: each is reached through its entry point only."""

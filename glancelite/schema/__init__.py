@@ -1,0 +1,1 @@
+"""One field table per resource: validation, documents, filters, sort keys."""

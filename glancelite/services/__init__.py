@@ -1,0 +1,1 @@
+"""The domain controller: use cases that call the blocks in plain order."""
