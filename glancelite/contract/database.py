@@ -1,0 +1,165 @@
+"""The layer ``database``: what is known about images.
+
+Each method is atomic and nothing spans methods, so that SQL, memory and a
+remote registry can be equal.  Values go in and come out.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+
+from glancelite.contract.plugin import Plugin
+from glancelite.contract.query import ImageQuery, Viewer
+from glancelite.contract.values import Image, Member, Page, Usage
+
+
+class ImageRecords(abc.ABC):
+    """Images with their properties, tags and locations."""
+
+    @abc.abstractmethod
+    def add(self, image: Image) -> Image:
+        """Keep a new image.
+
+        ``created_at``, ``updated_at`` and ``revision`` are set here.
+
+        :returns: the image as kept, with the rest as given.
+        :raises Conflict: the id is taken, or was once.
+        """
+
+    @abc.abstractmethod
+    def get(self, image_id: str, *, viewer: Viewer | None) -> Image:
+        """One image that is not deleted.
+
+        :param viewer: ``membership`` of the result is this project's; None
+            looks without eyes: no visibility check, no membership.
+        :raises NotFound: none, or ``viewer`` may not see it.
+        """
+
+    @abc.abstractmethod
+    def list(self, query: ImageQuery) -> Page[Image]:
+        """A page; agrees with ``query.matches`` and ``query.ordered``."""
+
+    @abc.abstractmethod
+    def update(self, image: Image, changes: Mapping[str, object], *,
+               status: Collection[str] | None = None) -> Image:
+        """Write ``changes`` if the image is still what the caller saw.
+
+        One statement decides, so two writers can never both win.
+
+        :param image: as the caller has read it.
+        :param changes: field of ``Image`` -> new value; ``properties``,
+            ``tags`` and ``locations`` are replaced as a whole.  ``id``,
+            ``revision``, ``membership`` and the times but ``lease_until`` are no fields here.
+        :param status: statuses the change may start from; None for any.
+        :returns: the image as written; ``membership`` as in ``image``.
+        :raises NotFound: there is no such image any more.
+        :raises Conflict: it has another revision by now, or a status outside ``status``;
+            ``details`` hold the present ``status`` and ``revision``.
+        """
+
+    @abc.abstractmethod
+    def remove(self, image: Image, *, pending: bool) -> Image:
+        """Delete, whatever has been written meanwhile except another removal.
+
+        With all that belongs to it; its id stays taken.  The bytes are not our business.
+
+        :param pending: True leaves the status ``pending_delete`` (and so
+            that of its locations), for ``scrubbed`` to follow; False ``deleted``.
+        :returns: the image as it was removed, with locations and ``deleted_at``.
+        :raises NotFound: it is deleted already.
+        """
+
+    @abc.abstractmethod
+    def restore(self, image: Image) -> Image:
+        """Take back a pending removal: everything is as in ``image`` before it.
+
+        :param image: what ``remove`` returned.
+        :returns: the live image, with the status ``active``.
+        :raises Conflict: it is not pending any more.
+        """
+
+    @abc.abstractmethod
+    def scrubbed(self, image: Image) -> None:
+        """The bytes of an image that was removed as pending are gone: finish."""
+
+    @abc.abstractmethod
+    def renew(self, image_ids: Collection[str], *, until: datetime.datetime) -> None:
+        """Move ``lease_until`` of images that are ``saving``; no new revision."""
+
+    @abc.abstractmethod
+    def unfinished(self, *, now: datetime.datetime, removed_before: datetime.datetime,
+                   limit: int = 100) -> Sequence[Image]:
+        """What a server that died has left behind.
+
+        Images ``saving`` whose ``lease_until`` has passed (never those without
+        one), and images ``pending_delete`` since before ``removed_before``,
+        with their locations.
+        """
+
+    @abc.abstractmethod
+    def usage(self, project: str) -> Usage:
+        """What a project holds; one aggregate, whatever the number of images."""
+
+
+class MemberRecords(abc.ABC):
+    """With which projects an image is shared."""
+
+    @abc.abstractmethod
+    def add(self, image_id: str, member: str, *, status: str = 'pending') -> Member:
+        """Share; a member that was removed may come again, anew.
+
+        :raises Conflict: it is a member already.
+        :raises NotFound: no such image.
+        """
+
+    @abc.abstractmethod
+    def list(self, image_id: str) -> Sequence[Member]:
+        """Members in the order in which they came; empty if there is no such image."""
+
+    @abc.abstractmethod
+    def update(self, image_id: str, member: str, *, status: str) -> Member:
+        """Change the status.
+
+        :raises NotFound: no such member.
+        """
+
+    @abc.abstractmethod
+    def remove(self, image_id: str, member: str) -> Member:
+        """Stop sharing.
+
+        :returns: the member as removed, with ``deleted_at``.
+        :raises NotFound: no such member.
+        """
+
+
+class Database(Plugin):
+    """All records, and the care of where they are kept."""
+
+    LAYER = 'database'
+
+    @property
+    @abc.abstractmethod
+    def images(self) -> ImageRecords:
+        """The images."""
+
+    @property
+    @abc.abstractmethod
+    def members(self) -> MemberRecords:
+        """The memberships."""
+
+    def sync(self) -> str:
+        """Bring what is kept into the form that this version needs.
+
+        :returns: what was done, in a few words.
+        """
+        return 'nothing to do'
+
+    def version(self) -> str:
+        """The form of what is kept, such as the revision of a schema; '' if it has none."""
+        return ''
+
+    def behind(self) -> bool:
+        """Must ``sync`` run before the service may?"""
+        return False

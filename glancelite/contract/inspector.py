@@ -1,0 +1,38 @@
+"""The layer ``inspector``: what kind of bytes are these?"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+
+from glancelite.contract.plugin import Plugin
+from glancelite.contract.values import Image
+
+
+class Tap(abc.ABC):
+    """Sees the bytes of one upload on their way into a store."""
+
+    @abc.abstractmethod
+    def feed(self, chunk: bytes) -> None:
+        """Look at the next bytes; whatever is raised stops the upload."""
+
+    def finish(self) -> Mapping[str, object]:
+        """The verdict, while the store can still be told to forget everything.
+
+        :returns: fields of ``Image`` that are known now.
+        :raises WrongContent: the bytes are not what the image claims.
+        """
+        return {}
+
+    def close(self) -> None:  # noqa: B027  many have nothing to close
+        """Let go of resources; called once, also after a failure."""
+
+
+class Inspector(Plugin):
+    """Looks into the content of images; all inspectors must be content."""
+
+    LAYER = 'inspector'
+
+    @abc.abstractmethod
+    def open(self, image: Image) -> Tap | None:
+        """A tap for one upload; None if this image is of no interest."""

@@ -1,0 +1,90 @@
+"""What every plugin is, and the narrow window it has back into the service."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from glancelite.contract.values import Usage
+
+#: The version of this treaty.  It grows by methods with defaults and keyword
+#: parameters with defaults; anything else makes a new number.
+CONTRACT = 1
+
+
+class Host(Protocol):
+    """What the service offers to its plugins."""
+
+    @property
+    def node(self) -> str:
+        """Name of this machine, the same for all its processes."""
+
+    def now(self) -> datetime.datetime:
+        """The time, aware, in UTC."""
+
+    def usage(self, project: str) -> Usage:
+        """What a project holds at this moment; asks the database."""
+
+
+class Plugin(abc.ABC):
+    """The base of all layers' classes; a plugin subclasses its layer's class.
+
+    Class attributes, all optional:
+
+    ``CONTRACT``
+        version of the treaty the plugin was written for.
+    ``OPTS``
+        ``oslo.config`` options; their values arrive as attributes of
+        ``self.options``.
+    ``SECTION``
+        configuration section of ``OPTS`` where one has a name by tradition;
+        otherwise ``<layer>:<plugin>``, or a store's own name.
+    ``FOREIGN_OPTS``
+        functions which take a ``ConfigOpts`` and register the options of a
+        library that insists on sections of its own.  Such a plugin
+        gets the ``ConfigOpts`` as ``self.conf``; others have None there.
+    ``CAPABILITIES``
+        optional abilities; what is not declared is never asked for.
+
+    The module of a plugin must import without the plugin's own optional
+    library (import that in ``__init__``), so that its options can be
+    documented anywhere.
+    """
+
+    LAYER: ClassVar[str]
+    CONTRACT: ClassVar[int] = CONTRACT
+    OPTS: ClassVar[Sequence[Any]] = ()
+    SECTION: ClassVar[str | None] = None
+    FOREIGN_OPTS: ClassVar[Sequence[Callable[[Any], None]]] = ()
+    CAPABILITIES: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, options: Any, host: Host, *, name: str = '', conf: Any = None):
+        """Set up; do not talk to the backend yet where that can wait.
+
+        :param options: values of ``OPTS`` by name, as attributes.
+        :param name: what the operator calls this instance.
+        :param conf: see ``FOREIGN_OPTS``.
+        :raises Misconfigured: these options cannot work together.
+        """
+        self.options = options
+        self.host = host
+        self.name = name
+        self.conf = conf
+
+    @classmethod
+    def section(cls, name: str) -> str:
+        """Configuration section of the instance called ``name``."""
+        return cls.SECTION or f'{cls.LAYER}:{name}'
+
+    def health(self) -> str:
+        """Ask the backend whether it is well.
+
+        :returns: a few words for the operator, such as a version.
+        :raises Error: it is not; the text says why.
+        """
+        return 'ok'
+
+    def close(self) -> None:  # noqa: B027  many have nothing to close
+        """Let go of connections and threads; called once, at the end."""

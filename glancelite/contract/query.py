@@ -1,0 +1,141 @@
+"""What a listing of images asks for; ``matches`` defines what it means.
+
+Backends translate an ``ImageQuery`` into their own language; the conformance
+suite compares each of them with ``matches`` and ``ordered`` on random data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from glancelite.contract.values import Image
+
+SORT_KEYS = ('name', 'status', 'container_format', 'disk_format', 'size', 'id',
+             'created_at', 'updated_at')
+
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    'eq': operator.eq, 'neq': operator.ne, 'gt': operator.gt, 'gte': operator.ge,
+    'lt': operator.lt, 'lte': operator.le,
+}
+OPERATORS = (*_OPERATORS, 'in')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Where:
+    """One condition on a field of ``Image`` that is a string, a number, a boolean or a time.
+
+    ``operator`` is one of ``OPERATORS``; for ``in`` the value is a tuple.
+    An unset field satisfies no condition, not even ``neq``.  Strings compare
+    by code point, case counts.
+    """
+
+    field: str
+    operator: str
+    value: object
+
+    def holds(self, image: Image) -> bool:
+        found = getattr(image, self.field)
+        if found is None:
+            return False
+        if self.operator == 'in':
+            return found in self.value  # type: ignore[operator]
+        return _OPERATORS[self.operator](found, self.value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose eyes a query looks through; ``project`` None is the anonymous caller."""
+
+    project: str | None = None
+    is_admin: bool = False
+
+    def may_see(self, image: Image) -> bool:
+        """Row visibility of one image (``image.membership`` is the viewer's own).
+
+        Source: Image API v2, "Image visibility".
+        """
+        return (self.is_admin or image.owner is None
+                or image.visibility in ('public', 'community')
+                or (self.project is not None and image.owner == self.project)
+                or (image.visibility == 'shared' and image.membership is not None))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageQuery:
+    """A page of images.
+
+    :param viewer: whose listing this is.
+    :param visibility: None for the default set, ``all``, or one visibility.
+    :param member_status: which memberships bring other projects' shared
+        images into the list; ``all`` for any.
+    :param hidden: the value that ``os_hidden`` must have.
+    :param where: all must hold.
+    :param tags: the image has every one of them.
+    :param properties: custom properties that must have exactly these values.
+    :param sort: ``(key, 'asc' | 'desc')`` pairs, keys of ``SORT_KEYS``, complete with
+        the tie-breakers ``created_at`` and ``id``.
+    :param after: the image which the previous page ended with.
+    :param limit: how many at most; None for all.
+    """
+
+    viewer: Viewer
+    visibility: str | None = None
+    member_status: str = 'accepted'
+    hidden: bool = False
+    where: tuple[Where, ...] = ()
+    tags: frozenset[str] = frozenset()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sort: tuple[tuple[str, str], ...] = (('created_at', 'desc'), ('id', 'desc'))
+    after: Image | None = None
+    limit: int | None = None
+
+
+def matches(query: ImageQuery, image: Image) -> bool:
+    """Does ``image`` belong into the listing, whatever the page?
+
+    ``image.membership`` must be that of the viewer's project.
+    """
+    if image.deleted_at is not None or image.status in ('deleted', 'pending_delete', 'killed'):
+        return False
+    return (_in_scope(query, image)
+            and image.os_hidden == query.hidden
+            and all(where.holds(image) for where in query.where)
+            and query.tags.issubset(image.tags)
+            and all(image.properties.get(name) == value
+                    for name, value in query.properties.items()))
+
+
+def _in_scope(query: ImageQuery, image: Image) -> bool:
+    viewer = query.viewer
+    if query.visibility not in (None, 'all') and image.visibility != query.visibility:
+        return False
+    own = viewer.project is not None and image.owner == viewer.project
+    if image.visibility == 'community':
+        return own or query.visibility is not None
+    if viewer.is_admin or own or image.visibility == 'public':
+        return True
+    return (image.visibility == 'shared' and image.membership is not None
+            and query.member_status in ('all', image.membership))
+
+
+def ordered(query: ImageQuery, images: Iterable[Image]) -> list[Image]:
+    """``images`` in the order of the query; an unset value sorts below every other.
+
+    Strings sort by code point.
+    """
+    return sorted(images, key=functools.cmp_to_key(functools.partial(compare, query)))
+
+
+def compare(query: ImageQuery, one: Image, other: Image) -> int:
+    """Negative, zero or positive as ``one`` comes before, with or after ``other``."""
+    for key, direction in query.sort:
+        mine, theirs = getattr(one, key), getattr(other, key)
+        if mine == theirs:
+            continue
+        less = mine is None or (theirs is not None and mine < theirs)
+        return -1 if less == (direction == 'asc') else 1
+    return 0

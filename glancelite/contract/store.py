@@ -1,0 +1,137 @@
+"""The layer ``store``: where the bytes are."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, ClassVar
+
+from glancelite.contract.context import Context
+from glancelite.contract.plugin import Plugin
+from glancelite.contract.values import Written
+
+
+class FileExtent:
+    """A part of an open file: an iterator of bytes that a server may hand to the kernel.
+
+    A store returns it from ``read`` where it can; the file belongs to it.
+
+    :param file: open for unbuffered or buffered binary reading.
+    :param offset: first byte.
+    :param length: bytes, all of which exist.
+    :param chunk: bytes per read when nobody uses the kernel's way.
+    """
+
+    def __init__(self, file: BinaryIO, offset: int, length: int, chunk: int = 1 << 20):
+        self.file = file
+        self.offset = offset
+        self.length = length
+        self._chunk = chunk
+        self._left = length
+        file.seek(offset)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._left <= 0:
+            raise StopIteration
+        data = self.file.read(min(self._chunk, self._left))
+        if not data:
+            raise OSError('the file is shorter than it was')
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Store(Plugin):
+    """Keeps bytes under a key.  Knows nothing of images, hashes or callers.
+
+    Capabilities:
+
+    ``write``
+        takes data; without it ``write`` and ``delete`` are never called and
+        the store is shown as read-only.
+    ``range``
+        ``read`` honours ``offset`` and ``length``; without it, the core asks
+        for whole objects only.
+    """
+
+    LAYER = 'store'
+    CAPABILITIES = frozenset({'write', 'range'})
+    #: what the URLs of this driver start with, before the colon
+    SCHEMES: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def section(cls, name: str) -> str:
+        return cls.SECTION or name
+
+    @abc.abstractmethod
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
+              ctx: Context | None = None) -> Written:
+        """Store everything ``chunks`` yields, or nothing at all.
+
+        The bytes are durable when this returns.
+
+        :param key: 1-255 characters of ``[A-Za-z0-9._-]``, never used before.
+        :param chunks: non-empty ``bytes`` of any length; pulled once, and to
+            the end.
+        :param size: bytes to come, if known; a hint, not a promise.
+        :param ctx: the caller, for stores that act with the caller's rights.
+        :returns: where it is (opaque to everybody else) and its length in bytes.
+        :raises Conflict: the key is taken.
+        :raises TooLarge: the backend is full.
+        :raises Unavailable: the backend does not answer or refuses us.
+
+        Whatever ``chunks`` raises passes through unchanged, and nothing remains.
+        """
+
+    @abc.abstractmethod
+    def read(self, url: str, *, offset: int = 0, length: int | None = None,
+             ctx: Context | None = None) -> Iterator[bytes]:
+        """The bytes at ``url``; an iterator, with ``close()`` if it holds anything.
+
+        It opens before it returns: what is missing is reported here, not
+        at the first chunk.
+
+        :param offset: first byte wanted; at most the size.
+        :param length: how many bytes; None to the end.
+        :raises NotFound: nothing is stored there.
+        :raises Invalid: the URL is none of this store's.
+        :raises Unsupported: a range, without the capability.
+        :raises Unavailable: the backend does not answer or refuses us.
+        """
+
+    @abc.abstractmethod
+    def size(self, url: str, *, ctx: Context | None = None) -> int:
+        """Length of what is stored at ``url``, in bytes; raises as ``read`` does."""
+
+    @abc.abstractmethod
+    def delete(self, url: str, *, ctx: Context | None = None) -> None:
+        """Remove what is stored at ``url``.
+
+        :raises NotFound: nothing is stored there.
+        :raises Invalid: the URL is none of this store's.
+        :raises InUse: somebody builds on it; it stays.
+        :raises Forbidden: the backend does not let us.
+        :raises Unavailable: the backend does not answer.
+        """
+
+    def discard(self, key: str, *, ctx: Context | None = None) -> None:
+        """Remove whatever a server that died left under ``key``; nothing there is fine.
+
+        Called for keys to which no image points.  A store without the
+        capability ``write`` has nothing to do.
+        """
+        if 'write' in self.CAPABILITIES:
+            raise NotImplementedError(f'{type(self).__name__} writes, so it must also discard')
+
+    @abc.abstractmethod
+    def owns(self, url: str) -> bool:
+        """Would this store, as configured, be the one to read ``url``?"""
+
+    def properties(self) -> Mapping[str, object]:
+        """JSON-ready facts for ``GET /v2/info/stores/detail``; no secrets."""
+        return {}
