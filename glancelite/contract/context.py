@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from glancelite.contract.query import Viewer
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
@@ -31,3 +33,8 @@ class Context:
     request_id: str | None = None
     token: str | None = dataclasses.field(default=None, repr=False)
     catalog: Sequence[object] | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def viewer(self) -> Viewer:
+        """The eyes through which records are looked at for this caller."""
+        return Viewer(self.project, self.is_admin)

@@ -1,0 +1,172 @@
+"""From a name in the configuration to a living plugin."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from oslo_config import cfg
+from stevedore import ExtensionManager
+
+from glancelite import contract
+from glancelite.contract import Host, Misconfigured, Plugin
+
+LOG = logging.getLogger(__name__)
+
+#: where an option of a store is looked up if the store's own section lacks it
+BACKEND_DEFAULTS = 'backend_defaults'
+
+
+class Options:
+    """Values of a plugin's ``OPTS``, read once; attributes by option name.
+
+    Its ``repr`` shows names only, so that secrets do not reach a log.
+    """
+
+    def __init__(self, values: Mapping[str, Any]):
+        self.__dict__.update(values)
+
+    def __repr__(self) -> str:
+        return f'Options({", ".join(sorted(self.__dict__))})'
+
+    @classmethod
+    def of(cls, kind: type[Plugin], **given: Any) -> Options:
+        """The defaults of ``kind`` with some values given: for tests and tools."""
+        values = {opt.dest: opt.default for opt in kind.OPTS}
+        unknown = given.keys() - values.keys()
+        if unknown:
+            raise TypeError(f'{kind.__name__} has no option {", ".join(sorted(unknown))}')
+        return cls({**values, **given})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Installed:
+    """A plugin that could be chosen, and where it comes from."""
+
+    layer: str
+    name: str
+    kind: type[Plugin] | None
+    package: str
+    version: str
+    problem: str = ''
+
+
+def installed(layer: str) -> dict[str, Installed]:
+    """Every plugin of a layer that the environment has, by name.
+
+    What cannot be imported is listed with ``problem`` set.
+    """
+    found = {}
+    manager = ExtensionManager(f'glancelite.{layer}', on_load_failure_callback=_keep_quiet)
+    failed = set(manager.list_entry_points()) - {e.entry_point for e in manager.extensions}
+    for extension in manager.extensions:
+        found[extension.name] = _described(layer, extension.entry_point, extension.plugin)
+    for entry_point in failed:
+        try:
+            entry_point.load()
+        except Exception as error:  # an import runs foreign code, anything may come out
+            found.setdefault(entry_point.name, _described(
+                layer, entry_point, None, f'{type(error).__name__}: {error}'))
+    return dict(sorted(found.items()))
+
+
+def _keep_quiet(manager: object, entry_point: object, error: BaseException) -> None:
+    """What failed is found again by ``installed``, with its reason."""
+
+
+def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
+               problem: str = '') -> Installed:
+    dist = entry_point.dist
+    return Installed(layer, entry_point.name, kind, dist.name if dist else '?',
+                     dist.version if dist else '?', problem)
+
+
+def find(layer: str, name: str) -> Installed:
+    """The installed plugin ``name``.
+
+    :raises Misconfigured: there is none, it cannot be imported, or it does
+        not keep the treaty.
+    """
+    known = installed(layer)
+    plugin = known.get(name)
+    if plugin is None:
+        raise Misconfigured(f'no {layer} plugin is called {name!r}; '
+                            f'installed: {", ".join(known) or "none"}')
+    if plugin.kind is None:
+        raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} cannot be '
+                            f'loaded: {plugin.problem}')
+    fault = violation(layer, plugin.kind)
+    if fault:
+        raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} {fault}')
+    return plugin
+
+
+def violation(layer: str, kind: Any) -> str:
+    """Why ``kind`` cannot be a plugin of ``layer``; '' if it can."""
+    base = contract.LAYERS[layer]
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        return f'is not a subclass of glancelite.contract.{base.__name__}'
+    if kind.CONTRACT != contract.CONTRACT:
+        return (f'was written for version {kind.CONTRACT} of the contract; '
+                f'this service speaks version {contract.CONTRACT}')
+    if inspect.isabstract(kind):
+        return f'lacks {", ".join(sorted(kind.__abstractmethods__))}'
+    return ''
+
+
+def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
+         instance: str | None = None) -> Plugin:
+    """Build one plugin with the options of its own section.
+
+    :param layer: the last word of the entry-point namespace, e.g. ``store``.
+    :param name: the entry point's name, e.g. ``file``.
+    :param instance: what the operator calls it; the entry point's name if None.
+    :raises Misconfigured: it is not installed, does not keep the treaty, or
+        its options do not do.
+    """
+    plugin = find(layer, name)
+    kind = plugin.kind
+    assert kind is not None
+    instance = instance or name
+    section = kind.section(instance)
+    try:
+        for register in kind.FOREIGN_OPTS:
+            register(conf)
+        options = read_options(conf, kind.OPTS, section, fallback=layer == 'store')
+        living = kind(options, host, name=instance, conf=conf if kind.FOREIGN_OPTS else None)
+    except cfg.Error as error:
+        raise Misconfigured(f'{layer} plugin {instance!r}: {error}') from error
+    except ImportError as error:
+        raise Misconfigured(f'{layer} plugin {instance!r} needs a library that is not '
+                            f'installed: {error}') from error
+    LOG.info('%s: %s is %s %s (%s)', layer, instance, plugin.package, plugin.version,
+             kind.__qualname__)
+    return living
+
+
+def read_options(conf: cfg.ConfigOpts, opts: Iterable[cfg.Opt], section: str, *,
+                 fallback: bool = False) -> Options:
+    """Register ``opts`` and read them.
+
+    :param fallback: look in ``[backend_defaults]`` for what the section does not say.
+    :raises Misconfigured: a required option is missing.
+    :raises oslo_config.cfg.Error: a value is not of its type.
+    """
+    values = {}
+    group = None if section == 'DEFAULT' else section
+    for opt in opts:
+        conf.register_opt(opt, group=group)
+        place = conf[section] if group else conf
+        if fallback:
+            conf.register_opt(opt, group=BACKEND_DEFAULTS)
+            where = conf.get_location(opt.dest, group)
+            if where is None or not where.location.is_user_controlled:
+                place = conf[BACKEND_DEFAULTS]
+        values[opt.dest] = place[opt.dest]
+        if opt.required and values[opt.dest] is None:
+            raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
+    return Options(values)
+

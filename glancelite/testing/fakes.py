@@ -1,0 +1,72 @@
+"""Stand-ins for the service and for its callers, to prove plugins with."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+
+from glancelite import contract
+
+
+class FakeHost:
+    """A ``Host`` whose clock is set by the test and whose usage is a function."""
+
+    def __init__(self, usage: Callable[[str], contract.Usage] | None = None):
+        self.node = 'test-node'
+        self.clock = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+        self._usage = usage
+
+    def now(self) -> datetime.datetime:
+        return self.clock
+
+    def advance(self, **duration: float) -> None:
+        """Move the clock on, e.g. ``seconds=30``."""
+        self.clock += datetime.timedelta(**duration)
+
+    def usage(self, project: str) -> contract.Usage:
+        return self._usage(project) if self._usage else contract.Usage()
+
+
+class Recorder(contract.Notifier):
+    """Remembers the events it was told."""
+
+    def __init__(self, options: object = None, host: object = None, **named: object):
+        super().__init__(options, host, **named)
+        self.events: list[contract.Event] = []
+
+    def tell(self, event: contract.Event) -> None:
+        self.events.append(event)
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+class DenyAll(contract.PolicyEngine):
+    """Refuses everything, and remembers what it was asked."""
+
+    def __init__(self, options: object = None, host: object = None, **named: object):
+        super().__init__(options, host, **named)
+        self.asked: list[str] = []
+
+    def enforce(self, ctx, verb, image=None, *, member=None):
+        self.asked.append(verb)
+        raise contract.Forbidden(f'{verb} is refused to everybody')
+
+
+class ClientWentAway(ConnectionError):
+    """What a broken source raises."""
+
+
+def broken_source(*chunks: bytes) -> Iterator[bytes]:
+    """Yields ``chunks`` and then breaks."""
+    yield from chunks
+    raise ClientWentAway('the client went away')
+
+
+def slow_source(*chunks: bytes, pause: float = 0.05) -> Iterator[bytes]:
+    """Yields ``chunks`` with a pause (seconds) before each."""
+    for chunk in chunks:
+        time.sleep(pause)
+        yield chunk
