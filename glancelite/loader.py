@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oslo_config import cfg
-from stevedore import ExtensionManager
+from stevedore import ExtensionManager, NamedExtensionManager
 
 from glancelite import contract
 from glancelite.contract import Host, Misconfigured, Plugin
@@ -85,19 +85,24 @@ def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
 
 
 def find(layer: str, name: str) -> Installed:
-    """The installed plugin ``name``.
+    """The installed plugin ``name``; no other one is imported.
 
     :raises Misconfigured: there is none, it cannot be imported, or it does
         not keep the treaty.
     """
-    known = installed(layer)
-    plugin = known.get(name)
-    if plugin is None:
+    problems: list[BaseException] = []
+    manager = NamedExtensionManager(
+        f'glancelite.{layer}', [name], warn_on_missing_entrypoint=False,
+        on_load_failure_callback=lambda manager, entry_point, error: problems.append(error))
+    if problems:
+        raise Misconfigured(f'the {layer} plugin {name!r} cannot be loaded: '
+                            f'{type(problems[0]).__name__}: {problems[0]}') from problems[0]
+    if not manager.extensions:
+        known = sorted({entry_point.name for entry_point in manager.list_entry_points()})
         raise Misconfigured(f'no {layer} plugin is called {name!r}; '
                             f'installed: {", ".join(known) or "none"}')
-    if plugin.kind is None:
-        raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} cannot be '
-                            f'loaded: {plugin.problem}')
+    extension = manager.extensions[0]
+    plugin = _described(layer, extension.entry_point, extension.plugin)
     fault = violation(layer, plugin.kind)
     if fault:
         raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} {fault}')
@@ -118,12 +123,13 @@ def violation(layer: str, kind: Any) -> str:
 
 
 def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
-         instance: str | None = None) -> Plugin:
+         instance: str | None = None, section: str | None = None) -> Plugin:
     """Build one plugin with the options of its own section.
 
     :param layer: the last word of the entry-point namespace, e.g. ``store``.
     :param name: the entry point's name, e.g. ``file``.
     :param instance: what the operator calls it; the entry point's name if None.
+    :param section: where its options are, if not in its own section.
     :raises Misconfigured: it is not installed, does not keep the treaty, or
         its options do not do.
     """
@@ -131,7 +137,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     kind = plugin.kind
     assert kind is not None
     instance = instance or name
-    section = kind.section(instance)
+    section = section or kind.section(instance)
     try:
         for register in kind.FOREIGN_OPTS:
             register(conf)

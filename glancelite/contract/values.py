@@ -91,7 +91,12 @@ class Image:
 
         A server that was taken for dead can so never touch its successor's bytes.
         """
-        return f'{self.id}.{self.attempt + 1}' if self.attempt else self.id
+        return self.keys[-1]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names that uploads of this image have had, the present one last."""
+        return (self.id, *(f'{self.id}.{attempt + 1}' for attempt in range(1, self.attempt + 1)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

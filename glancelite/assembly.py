@@ -1,0 +1,202 @@
+"""``build(conf)``: the one place where everything meets."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import logging
+import os
+import pathlib
+import socket
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from glancelite import config, contract, loader
+from glancelite.contract import Context, Misconfigured, Usage
+from glancelite.schema.image import ImageSchema, ImageView
+from glancelite.schema.render import documents
+from glancelite.services.chains import NotifierFan, PolicyChain, QuotaChain
+from glancelite.services.data import ImageData
+from glancelite.services.events import Events
+from glancelite.services.images import Images
+from glancelite.services.layers import Layers
+from glancelite.services.leases import Leases
+from glancelite.services.members import Members
+from glancelite.services.stores import Stores
+from glancelite.services.tags import Tags
+
+LOG = logging.getLogger(__name__)
+
+
+class ServiceHost:
+    """What plugins may ask of the service."""
+
+    def __init__(self) -> None:
+        self.node = socket.gethostname()
+        self.database: contract.Database | None = None
+
+    def now(self) -> datetime.datetime:
+        return datetime.datetime.now(datetime.UTC)
+
+    def usage(self, project: str) -> Usage:
+        assert self.database is not None
+        return self.database.images.usage(project)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What the API itself needs to know of the configuration."""
+
+    limit_param_default: int = 25
+    api_limit_max: int = 1000
+    public_endpoint: str | None = None
+    show_image_direct_url: bool = False
+    show_multiple_locations: bool = False
+    multi_store: bool = True
+    store_ids: tuple[str, ...] = ()
+    cache: bool = False
+    import_methods: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Core:
+    """The whole service below its API."""
+
+    settings: Settings
+    layers: Layers
+    authenticator: contract.Authenticator
+    middleware: Sequence[contract.Middleware]
+    images: Images
+    data: ImageData
+    members: Members
+    tags: Tags
+    schema: ImageSchema
+    view: ImageView
+    documents: Mapping[str, Any]
+    plugins: Sequence[contract.Plugin]
+
+    def identify(self, environ: MutableMapping[str, Any]) -> Context:
+        """The caller of a request, complete.
+
+        :raises Unauthenticated: nobody we know.
+        """
+        ctx = self.authenticator.identify(environ)
+        return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.admin(ctx)),
+                                   request_id=environ.get('openstack.request_id'))
+
+    def close(self) -> None:
+        """Let go of everything; nothing of this core can be used afterwards."""
+        self.layers.leases.close()
+        for plugin in reversed(self.plugins):
+            try:
+                plugin.close()
+            except Exception:
+                LOG.exception('%s %s did not close', plugin.LAYER, plugin.name)
+
+
+def build(conf: cfg.ConfigOpts) -> Core:
+    """Load the chosen plugins and put them together.
+
+    SQL connections do not survive a fork, so this runs after it.
+
+    :raises Misconfigured: with what would have been right.
+    """
+    host = ServiceHost()
+    plugins: list[contract.Plugin] = []
+
+    def load(layer: str, name: str, **where: Any) -> Any:
+        plugins.append(loader.load(conf, host, layer, name, **where))
+        return plugins[-1]
+
+    try:
+        return _build(conf, host, load, plugins)
+    except BaseException:
+        for plugin in reversed(plugins):
+            plugin.close()
+        raise
+
+
+def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
+           plugins: list[contract.Plugin]) -> Core:
+    chosen = conf.layers
+    database = host.database = load('database', chosen.database)
+    if chosen.sync_database:
+        LOG.info('database: %s', database.sync())
+    stores = _stores(conf, load)
+    fan = NotifierFan([load('notifier', name) for name in chosen.notifier],
+                      conf.disabled_notifications)
+    leases = Leases(database, stores, host)
+    layers = Layers(
+        policy=PolicyChain([load('policy', name) for name in chosen.policy]),
+        quota=QuotaChain([load('quota', name) for name in chosen.quota]),
+        events=Events(fan, host),
+        stores=stores,
+        database=database,
+        inspectors=tuple(load('inspector', name) for name in chosen.inspector),
+        leases=leases,
+        host=host)
+    settings = Settings(
+        limit_param_default=conf.limit_param_default, api_limit_max=conf.api_limit_max,
+        public_endpoint=conf.public_endpoint,
+        show_image_direct_url=conf.show_image_direct_url,
+        show_multiple_locations=conf.show_multiple_locations,
+        multi_store=bool(conf.enabled_backends), store_ids=tuple(stores.names))
+    schema = ImageSchema(conf.image_format.disk_formats, conf.image_format.container_formats,
+                         extra=_extra_schema(conf))
+    images = Images(layers)
+    return Core(
+        settings=settings, layers=layers, authenticator=load('auth', auth_name(conf)),
+        middleware=tuple(load('middleware', name) for name in chosen.middleware),
+        images=images,
+        data=ImageData(layers, hashing_algorithm=conf.hashing_algorithm),
+        members=Members(layers), tags=Tags(layers, images), schema=schema,
+        view=ImageView(settings), documents=documents(schema), plugins=plugins)
+
+
+def auth_name(conf: cfg.ConfigOpts) -> str:
+    """The auth plugin that the configuration means."""
+    flavor = conf.paste_deploy.flavor
+    if conf.layers.auth:
+        return str(conf.layers.auth)
+    return 'noauth' if flavor and 'keystone' not in flavor else 'keystone'
+
+
+def _stores(conf: cfg.ConfigOpts, load: Callable[..., Any]) -> Stores:
+    backends = conf.enabled_backends
+    default = conf.glance_store.default_backend
+    if not backends:
+        return _single_store(conf, load)
+    if default not in backends:
+        raise Misconfigured(f'[glance_store] default_backend must be one of the '
+                            f'enabled_backends: {", ".join(backends)}')
+    stores, weights = {}, {}
+    for name, driver in backends.items():
+        stores[name] = load('store', driver, instance=name)
+        weights[name] = loader.read_options(conf, config.STORE, name, fallback=True).weight
+    if 'write' not in stores[default].CAPABILITIES:
+        raise Misconfigured(f'[glance_store] default_backend: the store {default} is read-only')
+    return Stores(stores, default, weights=weights,
+                  strategy=load('location', conf.layers.location))
+
+
+def _single_store(conf: cfg.ConfigOpts, load: Callable[..., Any]) -> Stores:
+    """The way of configurations without ``enabled_backends``: options in [glance_store]."""
+    driver = {'filesystem': 'file'}.get(conf.glance_store.default_store,
+                                        conf.glance_store.default_store)
+    LOG.warning('[DEFAULT] enabled_backends is not set; the one store is %s', driver)
+    return Stores({driver: load('store', driver, section='glance_store')}, driver,
+                  strategy=load('location', conf.layers.location), multi=False)
+
+
+def _extra_schema(conf: cfg.ConfigOpts) -> Any:
+    for path in conf.config_file or ():
+        found = pathlib.Path(os.path.dirname(os.path.abspath(path))) / 'schema-image.json'
+        if found.is_file():
+            try:
+                return json.loads(found.read_text())
+            except ValueError as error:
+                raise Misconfigured(f'{found} is not JSON: {error}') from error
+    return None

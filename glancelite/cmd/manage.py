@@ -1,0 +1,139 @@
+"""``glancelite-manage``: what operators do beside serving."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from oslo_config import cfg
+from oslo_log import log
+
+from glancelite import assembly, config, contract, loader
+from glancelite.contract import Database, Misconfigured
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code: 0 done, 1 not, 2 not understood."""
+    argv = sys.argv[1:] if argv is None else argv
+    verbs = cfg.SubCommandOpt('verb', title='Verbs', required=True, handler=_arguments)
+    try:
+        conf = config.load(argv, prog='glancelite-manage', cli_opts=[verbs])
+        log.set_defaults(default_log_levels=['glancelite=WARN'])
+        log.setup(conf, 'glancelite')
+        return conf.verb.run(conf)
+    except (Misconfigured, contract.Error) as error:
+        print(f'ERROR: {error}', file=sys.stderr)
+        return 1
+
+
+def _arguments(subparsers) -> None:
+    database = subparsers.add_parser('db', help='Care for the database.')
+    steps = database.add_subparsers(dest='step', required=True)
+    for name, run, text in (
+            ('sync', db_sync, 'Bring it into the form of this version.'),
+            ('version', db_version, 'Print the form it has.'),
+            ('check', db_check, 'Exit with 0 if nothing is to be done, else 3.')):
+        steps.add_parser(name, help=text).set_defaults(run=run)
+    subparsers.add_parser('layers', help='Show each layer: what is chosen, where it comes '
+                          'from, how it is.').set_defaults(run=show_layers)
+    subparsers.add_parser('check', help='Load everything and try every backend; exit with 1 if '
+                          'anything is wrong.').set_defaults(run=check)
+
+
+def _database(conf: cfg.ConfigOpts) -> Database:
+    found = loader.load(conf, assembly.ServiceHost(), 'database', conf.layers.database)
+    assert isinstance(found, Database)
+    return found
+
+
+def db_sync(conf: cfg.ConfigOpts) -> int:
+    """``db sync``"""
+    database = _database(conf)
+    print(database.sync())
+    database.close()
+    return 0
+
+
+def db_version(conf: cfg.ConfigOpts) -> int:
+    """``db version``"""
+    database = _database(conf)
+    print(database.version() or 'none yet; run: glancelite-manage db sync')
+    database.close()
+    return 0
+
+
+def db_check(conf: cfg.ConfigOpts) -> int:
+    """``db check``"""
+    database = _database(conf)
+    behind = database.behind()
+    print('run: glancelite-manage db sync' if behind else 'up to date')
+    database.close()
+    return 3 if behind else 0
+
+
+def show_layers(conf: cfg.ConfigOpts) -> int:
+    """``layers``: one line for each plugin, the chosen ones first in each layer."""
+    core = assembly.build(conf)
+    try:
+        rows = [('LAYER', 'PLUGIN', 'PACKAGE', 'OPTIONS IN', 'HEALTH'), *_layer_rows(core)]
+    finally:
+        core.close()
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print('  '.join(cell.ljust(width) for cell, width in
+                        zip(row, (*widths, 0), strict=True)).rstrip())
+    return 0
+
+
+def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]:
+    for layer in contract.LAYERS:
+        known = loader.installed(layer)
+        chosen = set()
+        for plugin in core.plugins:
+            if plugin.LAYER == layer:
+                source = next((item for item in known.values() if item.kind is type(plugin)))
+                chosen.add(source.name)
+                name = plugin.name if plugin.name == source.name else \
+                    f'{plugin.name} ({source.name})'
+                yield (layer, name, f'{source.package} {source.version}',
+                       f'[{plugin.section(plugin.name)}]' if plugin.OPTS else '-',
+                       _health(plugin.health)[1])
+        for name, source in known.items():
+            if name not in chosen:
+                yield (layer, f'{name} - not chosen', f'{source.package} {source.version}', '-',
+                       source.problem or '-')
+
+
+def _health(ask: Callable[[], str]) -> tuple[bool, str]:
+    try:
+        return True, ask()
+    except Exception as error:  # whatever a foreign plugin raises is a finding here
+        return False, f'{type(error).__name__}: {error}'
+
+
+def check(conf: cfg.ConfigOpts) -> int:
+    """``check``: one line for each finding."""
+    try:
+        core = assembly.build(conf)
+    except Misconfigured as error:
+        print(f'FAIL  configuration: {error}')
+        return 1
+    failed = False
+    try:
+        for plugin in core.plugins:
+            well, text = _health(plugin.health)
+            failed |= not well
+            print(f'{"ok  " if well else "FAIL"}  {plugin.LAYER} {plugin.name}: {text}')
+        behind = core.layers.database.behind()
+        failed |= behind
+        print('FAIL  database: run: glancelite-manage db sync' if behind
+              else 'ok    database: up to date')
+        for name in config.unused(conf):
+            print(f'note  not used by glancelite: {name}')
+    finally:
+        core.close()
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""The options of the core, and the list of everybody's options for the sample."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from glancelite import contract, embedded, loader
+
+DISK_FORMATS = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
+CONTAINER_FORMATS = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
+
+DEFAULT = (
+    cfg.URIOpt('public_endpoint', schemes=['http', 'https'],
+               help='Base URL in the list of API versions; by default that of the request.'),
+    cfg.IntOpt('limit_param_default', default=25, min=1,
+               help='Images on a page of a list when the caller does not say.'),
+    cfg.IntOpt('api_limit_max', default=1000, min=1,
+               help='Most images on a page of a list, whatever the caller says.'),
+    cfg.StrOpt('hashing_algorithm', default='sha512',
+               help='Algorithm of os_hash_value: a name that hashlib of Python knows.'),
+    cfg.BoolOpt('show_image_direct_url', default=False,
+                help='Show the address of the data to callers who may get_image_location.'),
+    cfg.BoolOpt('show_multiple_locations', default=False,
+                help='Show all addresses of the data to callers who may get_image_location.'),
+    cfg.DictOpt('enabled_backends',
+                help='The stores: comma-separated name:driver. Each has a section of its name.'),
+    cfg.ListOpt('disabled_notifications', default=[],
+                help='Event types, or dotted beginnings of them, that are not sent.'),
+)
+GLANCE_STORE = (
+    cfg.StrOpt('default_backend',
+               help='The store, out of enabled_backends, that takes uploads.'),
+    cfg.ListOpt('stores', default=['file', 'http'],
+                help='Drivers, where enabled_backends is not set; deprecated.'),
+    cfg.StrOpt('default_store', default='file',
+               help='Driver that takes uploads where enabled_backends is not set; deprecated.'),
+)
+IMAGE_FORMAT = (
+    cfg.ListOpt('disk_formats', default=DISK_FORMATS,
+                help='Values of disk_format that images may have.'),
+    cfg.ListOpt('container_formats', default=CONTAINER_FORMATS,
+                help='Values of container_format that images may have.'),
+)
+PASTE_DEPLOY = (
+    cfg.StrOpt('flavor',
+               choices=['keystone', 'caching', 'cachemanagement', 'keystone+caching',
+                        'keystone+cachemanagement', ''],
+               help='Read as a default for [layers] auth: keystone, or noauth without it.'),
+    cfg.StrOpt('config_file',
+               help='There is no PasteDeploy here; use [layers] middleware instead.'),
+)
+STORE = (
+    cfg.StrOpt('store_description', help='What users read about this store.'),
+    cfg.IntOpt('weight', default=0,
+               help='A copy in a store of higher weight is read first, with by_weight.'),
+)
+
+
+def layer_opts() -> tuple[cfg.Opt, ...]:
+    """``[layers]``: which plugins are chosen."""
+    return (
+        cfg.StrOpt('auth', help='Who is calling; by default keystone, or noauth with no '
+                                'configuration file at all.'),
+        cfg.ListOpt('policy', default=['ownership', 'oslo'],
+                    help='Who may do what: all must agree.'),
+        cfg.ListOpt('quota', default=['limits'], help='What fits in: all must grant.'),
+        cfg.ListOpt('notifier', default=[], help='Who is told what has happened.'),
+        cfg.StrOpt('location', default='by_weight',
+                   help='Which copy of an image is read first.'),
+        cfg.ListOpt('inspector', default=['format'],
+                    help='Who looks into the content of uploads: all must be content.'),
+        cfg.StrOpt('database', default='sql', help='Where images are recorded.'),
+        cfg.BoolOpt('sync_database', default=False,
+                    help='Bring the database into the form of this version at every start, '
+                         'instead of glancelite-manage db sync.'),
+        cfg.ListOpt('middleware',
+                    default=['healthcheck', 'cors', 'proxy_headers', 'request_id'],
+                    help='What is around the API, the outermost first.'),
+        cfg.BoolOpt('allow_insecure_bind', default=False,
+                    help='Let an auth plugin that lets everybody in listen on other '
+                         'addresses than loopback.'),
+    )
+
+
+GROUPS: tuple[tuple[str, Sequence[cfg.Opt]], ...] = (
+    ('DEFAULT', DEFAULT), ('glance_store', GLANCE_STORE), ('image_format', IMAGE_FORMAT),
+    ('paste_deploy', PASTE_DEPLOY), ('layers', layer_opts()))
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make the options of the core known to ``conf``."""
+    for section, opts in GROUPS:
+        conf.register_opts(opts, group=None if section == 'DEFAULT' else section)
+
+
+def server_opts() -> Sequence[cfg.Opt]:
+    """Options of the embedded HTTP server."""
+    from glancelite.server import OPTS
+    return OPTS
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Options of the core, the server and every installed plugin, by section.
+
+    For ``oslo-config-generator``; a plugin of another package appears
+    here without any registration of its own.
+    """
+    sections: dict[str, dict[str, cfg.Opt]] = {}
+    for section, opts in (*GROUPS, ('DEFAULT', server_opts()), *_plugin_opts()):
+        sections.setdefault(section, {}).update((opt.dest, opt) for opt in opts)
+    return [(section, list(opts.values())) for section, opts in sections.items()]
+
+
+def _plugin_opts() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
+    for layer in contract.LAYERS:
+        for plugin in loader.installed(layer).values():
+            if plugin.kind is not None and not loader.violation(layer, plugin.kind):
+                opts: list[Any] = [*plugin.kind.OPTS]
+                if layer == 'store':
+                    opts = [*STORE, *opts]
+                if opts:
+                    yield plugin.kind.section(plugin.name), opts
+
+
+def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
+         cli_opts: Sequence[cfg.Opt] = ()) -> cfg.ConfigOpts:
+    """Read the configuration.
+
+    Files: those named with ``--config-file``; else the project's own or, where
+    there is none, that of a Glance; else the embedded service's.
+
+    :param argv: arguments of the command line, without the program's name.
+    :raises Misconfigured: a file is missing or cannot be read, or an option is wrong.
+    """
+    conf = cfg.ConfigOpts()
+    register(conf)
+    conf.register_opts(server_opts())
+    conf.register_cli_opts(cli_opts)
+    log.register_options(conf)
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'alembic=WARN'])
+    try:
+        conf(list(argv), project='glancelite', prog=prog, default_config_files=[],
+             default_config_dirs=[])
+        if not (conf.config_file or conf.config_dir):
+            files = default_files() or [str(embedded.configuration())]
+            conf(list(argv), project='glancelite', prog=prog, default_config_files=files,
+                 default_config_dirs=[])
+    except cfg.Error as error:
+        raise contract.Misconfigured(str(error).replace('\n', ' ')) from error
+    check(conf)
+    return conf
+
+
+def default_files() -> list[str]:
+    """Configuration files of this machine, the later winning; none for most newcomers."""
+    own = pathlib.Path(os.environ.get('GLANCELITE_CONFIG_DIR', '/etc/glancelite'))
+    glance = pathlib.Path(os.environ.get('OS_GLANCE_CONFIG_DIR', '/etc/glance'))
+    for folder, names in ((own, ['glancelite-api.conf']),
+                          (glance, ['glance-image-import.conf', 'glance-api.conf'])):
+        found = [str(folder / name) for name in names if (folder / name).is_file()]
+        if found and found[-1].endswith('-api.conf'):
+            return found
+    return []
+
+
+def unused(conf: cfg.ConfigOpts) -> list[str]:
+    """Options of the files that nobody has registered, as ``[section] name``.
+
+    To be called when all plugins are loaded.
+    """
+    names = []
+    for path in conf.config_file or ():
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        for section, options in sections.items():
+            for name in options:
+                try:
+                    place = conf if section == 'DEFAULT' else conf[section]
+                    place[name.replace('-', '_')]
+                except cfg.NoSuchOptError:
+                    names.append(f'[{section}] {name}')
+    return names
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Refuse what cannot be right whichever plugins are chosen.
+
+    :raises Misconfigured: with what would have been right.
+    """
+    if conf.hashing_algorithm not in hashlib.algorithms_available:
+        raise contract.Misconfigured(
+            f'[DEFAULT] hashing_algorithm = {conf.hashing_algorithm} is unknown; known: '
+            f'{", ".join(sorted(hashlib.algorithms_guaranteed))}')
+    if conf.paste_deploy.config_file:
+        raise contract.Misconfigured(
+            '[paste_deploy] config_file: there is no PasteDeploy here; name the filters in '
+            '[layers] middleware and the authentication in [layers] auth')
+    for name in conf.enabled_backends or ():
+        if name.startswith('os_glance_'):
+            raise contract.Misconfigured(
+                f'[DEFAULT] enabled_backends: {name}: names beginning with os_glance_ are '
+                'reserved')
+
+

@@ -1,0 +1,49 @@
+"""The service with no configuration file: everything below one directory, for one machine."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+TEMPLATE = """\
+# Written by glancelite at every start without a configuration file.
+# Copy it elsewhere and pass it with --config-file to make it your own.
+
+[DEFAULT]
+bind_host = 127.0.0.1
+enabled_backends = file:file
+
+[glance_store]
+default_backend = file
+
+[file]
+store_description = Files on this machine
+filesystem_store_datadir = {state}/images
+
+[database]
+connection = sqlite:///{state}/glancelite.sqlite
+
+[layers]
+auth = noauth
+sync_database = true
+"""
+
+
+def state_directory() -> pathlib.Path:
+    """Where the embedded service keeps everything.
+
+    Source: XDG Base Directory Specification, ``$XDG_STATE_HOME``.
+    """
+    base = os.environ.get('XDG_STATE_HOME') or os.path.expanduser('~/.local/state')
+    return pathlib.Path(base) / 'glancelite'
+
+
+def configuration() -> pathlib.Path:
+    """Write the configuration of the embedded service; returns its path."""
+    state = state_directory()
+    (state / 'images').mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state / 'embedded.conf'
+    partial = path.with_suffix(f'.{os.getpid()}')
+    partial.write_text(TEMPLATE.format(state=state))
+    partial.rename(path)
+    return path

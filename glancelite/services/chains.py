@@ -1,0 +1,87 @@
+"""Many plugins of a layer as one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from glancelite import contract
+from glancelite.contract import Ask, Context, Event, Image
+
+LOG = logging.getLogger(__name__)
+
+
+class PolicyChain(contract.PolicyEngine):
+    """All engines must agree; the first refusal is the answer.  Empty allows.
+
+    To somebody who may not see the image, a refusal says ``NotFound``.
+    """
+
+    def __init__(self, engines: Sequence[contract.PolicyEngine]):
+        self._engines = tuple(engines)
+
+    def enforce(self, ctx: Context, verb: str, image: Image | None = None, *,
+                member: str | None = None) -> None:
+        try:
+            for engine in self._engines:
+                engine.enforce(ctx, verb, image, member=member)
+        except contract.Forbidden:
+            # an image without a creation time is only proposed: nothing to hide
+            if image is None or image.created_at is None:
+                raise
+            if verb == 'get_image' or not self.allows(ctx, 'get_image', image):
+                raise contract.NotFound(f'No image found with ID {image.id}') from None
+            raise
+
+    def allows(self, ctx: Context, verb: str, image: Image | None = None, *,
+               member: str | None = None) -> bool:
+        return all(engine.allows(ctx, verb, image, member=member) for engine in self._engines)
+
+    def filter(self, ctx: Context, verb: str, images: Sequence[Image]) -> Sequence[Image]:
+        for engine in self._engines:
+            images = engine.filter(ctx, verb, images)
+        return images
+
+    def admin(self, ctx: Context) -> bool:
+        for engine in self._engines:
+            opinion = engine.admin(ctx)
+            if opinion is not None:
+                return opinion
+        return 'admin' in ctx.roles
+
+
+class QuotaChain(contract.QuotaEnforcer):
+    """All must grant; the narrowest limit counts.  Empty grants."""
+
+    def __init__(self, enforcers: Sequence[contract.QuotaEnforcer]):
+        self._enforcers = tuple(enforcers)
+
+    def check(self, ctx: Context, ask: Ask) -> int | None:
+        limits = [enforcer.check(ctx, ask) for enforcer in self._enforcers]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+
+class NotifierFan(contract.Notifier):
+    """All are told; what one raises is logged and hurts nobody.
+
+    :param disabled: event types, or dotted beginnings of them, that are not sent.
+    """
+
+    def __init__(self, notifiers: Sequence[contract.Notifier], disabled: Sequence[str] = ()):
+        self._notifiers = tuple(notifiers)
+        self._disabled = frozenset(disabled)
+
+    def listens(self, event_type: str) -> bool:
+        """Is there anybody to tell about this type?"""
+        if not self._notifiers:
+            return False
+        words = event_type.split('.')
+        return not any('.'.join(words[:count]) in self._disabled
+                       for count in range(1, len(words) + 1))
+
+    def tell(self, event: Event) -> None:
+        for notifier in self._notifiers:
+            try:
+                notifier.tell(event)
+            except Exception:
+                LOG.exception('the notifier %s failed on %s', notifier.name, event.type)

@@ -1,0 +1,179 @@
+"""Use cases that move image bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping
+
+from glancelite import contract
+from glancelite.contract import Ask, Context, Image
+from glancelite.domain import ranges
+from glancelite.services.layers import Layers
+from glancelite.services.leases import REQUEUED
+from glancelite.services.stream import Digests, Exact, Limit, tapped
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Download:
+    """Bytes on their way out.
+
+    ``chunks`` yields ``length`` bytes from ``offset`` on; it may be a
+    ``contract.FileExtent``, and it is to be closed if it can be.
+    ``done`` takes the number of bytes that were sent, once, also if the
+    receiver went away.
+    """
+
+    image: Image
+    offset: int
+    length: int
+    partial: bool
+    chunks: Iterator[bytes]
+    done: Callable[[int], None]
+
+
+class ImageData:
+    """
+    :param hashing_algorithm: a name that ``hashlib`` knows, for ``os_hash_value``.
+    """
+
+    def __init__(self, layers: Layers, *, hashing_algorithm: str = 'sha512'):
+        self._layers = layers
+        self._algorithm = hashing_algorithm
+
+    def upload(self, ctx: Context, image_id: str, source: Iterator[bytes], *,
+               size: int | None = None, store: str | None = None) -> Image:
+        """Take the bytes of a queued image and make it active.
+
+        :param source: non-empty ``bytes``; read once.
+        :param size: bytes announced by the client; None if it did not say.
+        :param store: name of a configured store; None for the default one.
+        :returns: the active image.
+        :raises NotFound: no such image for this caller.
+        :raises Forbidden: not to this caller.
+        :raises Invalid: no such store, formats not set, or not as many bytes as announced.
+        :raises Conflict: the image is not queued.
+        :raises Gone: somebody deleted the image meanwhile, or the store takes no data.
+        :raises TooLarge: more bytes than the limits or the store leave.
+        :raises WrongContent: the bytes are not what the image claims, or unsafe.
+        :raises Unavailable: the store does not answer.
+        """
+        layers = self._layers
+        images = layers.database.images
+        image = images.get(image_id, viewer=ctx.viewer)
+        layers.policy.enforce(ctx, 'upload_image', image)
+        store = layers.stores.choose(store)
+        if image.status != 'queued':
+            raise contract.Conflict(f"Image {image.id} has the status '{image.status}'; data "
+                                    "is accepted while it is 'queued' only.")
+        if image.disk_format is None or image.container_format is None:
+            raise contract.Invalid('disk_format and container_format must be set before data '
+                                   'is uploaded.')
+        with contextlib.ExitStack() as undo:
+            image = images.update(image, {'status': 'saving', 'size': size,
+                                          'lease_until': layers.leases.until()},
+                                  status={'queued'})
+            undo.callback(self._write, image, REQUEUED)
+            layers.events.image(ctx, 'image.update', image)
+            try:
+                limit = layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=size))
+                layers.events.image(ctx, 'image.prepare', image)
+                with layers.leases.hold(image):
+                    image = self._store(ctx, image, source, size, limit, store, undo)
+            except Exception as error:
+                layers.events.failed(ctx, 'image.upload', _reason(error))
+                raise
+            undo.pop_all()
+        layers.events.image(ctx, 'image.upload', image)
+        layers.events.image(ctx, 'image.activate', image)
+        layers.events.image(ctx, 'image.update', image)
+        return image
+
+    def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
+               limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:
+        layers = self._layers
+        with contextlib.ExitStack() as taps:
+            wanted: list[contract.Tap] = [Digests('md5', self._algorithm)]
+            if size is not None:
+                wanted.insert(0, Exact(size))
+            if limit is not None:
+                wanted.insert(0, Limit(limit))
+            wanted.extend(tap for inspector in layers.inspectors
+                          if (tap := inspector.open(image)) is not None)
+            for tap in wanted:
+                taps.callback(tap.close)
+            stream = tapped(source, wanted)
+            location, written = layers.stores.write(store, image.key, stream, size=size, ctx=ctx)
+            undo.callback(layers.stores.delete, location, ctx=ctx)
+            facts = stream.facts
+        if written != stream.size:
+            raise contract.Unavailable(f'the store kept {written} of {stream.size} bytes')
+        if size is None:
+            # what nobody announced counts from here on, so uploads that race see each other
+            image = self._write(image, {'size': written}) or image
+            layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=written))
+        active = self._write(image, {
+            'virtual_size': None, **facts, 'status': 'active', 'size': written,
+            'locations': (location,), 'lease_until': None})
+        if active is None:
+            raise contract.Gone(f'Image {image.id} was deleted while its data arrived.')
+        return active
+
+    def _write(self, image: Image, changes: Mapping[str, object]) -> Image | None:
+        """Change our own ``saving`` image, though others may change it as well.
+
+        :returns: the image as written; None if it is not ours any more.
+        """
+        images = self._layers.database.images
+        mine: Image | None = image
+        while mine is not None and mine.status == 'saving' and mine.attempt == image.attempt:
+            try:
+                return images.update(mine, changes, status={'saving'})
+            except contract.Conflict:
+                mine = self._again(image)
+            except contract.NotFound:
+                break
+        LOG.info('image %s went away during its upload', image.id)
+        return None
+
+    def _again(self, image: Image) -> Image | None:
+        try:
+            return self._layers.database.images.get(image.id, viewer=None)
+        except contract.NotFound:
+            return None
+
+    def download(self, ctx: Context, image_id: str, *, range_header: str | None = None,
+                 content_range: str | None = None) -> Download | None:
+        """The bytes of an image, or a part of them.
+
+        :param range_header: ``Range`` of the request.
+        :param content_range: ``Content-Range`` of the request, which old clients send.
+        :returns: None if the image has no data.
+        :raises NotFound: no such image for this caller.
+        :raises Forbidden: not to this caller, or the image is deactivated.
+        :raises Invalid: several ranges, or the store cannot read a part.
+        :raises RangeNotSatisfiable: the part lies outside the image.
+        :raises Unavailable: no store answers.
+        """
+        layers = self._layers
+        image = layers.database.images.get(image_id, viewer=ctx.viewer)
+        layers.policy.enforce(ctx, 'download_image', image)
+        if image.status == 'deactivated' and not ctx.is_admin:
+            raise contract.Forbidden(f'The requested image {image.id} has been deactivated. '
+                                     'Image data download is forbidden.')
+        if not image.locations or image.size is None:
+            return None
+        part = ranges.extent(range_header, content_range, image.size)
+        offset, length = part or (0, image.size)
+        chunks = layers.stores.read(image, offset=offset, length=length, ctx=ctx)
+        if chunks is None:
+            return None
+        return Download(image, offset, length, part is not None, chunks,
+                        lambda sent: layers.events.sent(ctx, image, sent=sent, wanted=length))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, contract.Error) else type(error).__name__

@@ -1,0 +1,223 @@
+"""Use cases of images as such; their bytes are in ``data``."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from glancelite import contract
+from glancelite.contract import Ask, Context, Image, ImageQuery
+from glancelite.domain import patch, properties
+from glancelite.schema.image import Creation
+from glancelite.services.layers import Layers
+
+LOG = logging.getLogger(__name__)
+
+#: how often a change is applied anew to what somebody else has written meanwhile
+TRIES = 4
+
+_VISIBILITY_VERBS = {'public': 'publicize_image', 'community': 'communitize_image'}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of images; ``next_marker`` is where the next one begins, None at the end."""
+
+    images: Sequence[Image]
+    next_marker: str | None
+
+
+class Images:
+
+    def __init__(self, layers: Layers):
+        self._layers = layers
+
+    def create(self, ctx: Context, creation: Creation) -> Image:
+        """Register an image without data.
+
+        :param creation: what the caller gave, checked by the schema.
+        :raises Forbidden: not to this caller, or not these attributes.
+        :raises QuotaExceeded: too many properties or tags.
+        :raises Invalid: a value the service cannot keep.
+        :raises Conflict: the id is taken, or was once.
+        """
+        fields, custom = creation.fields, creation.properties
+        layers = self._layers
+        given = {'owner': ctx.project, **fields}
+        given['id'] = given.get('id') or str(uuid.uuid4())
+        given['tags'] = tuple(sorted(set(given.get('tags', ()))))
+        image = Image(**given, properties=dict(custom))
+        layers.policy.enforce(ctx, 'add_image', dataclasses.replace(
+            image, visibility=fields.get('visibility', 'private')))
+        if image.owner != ctx.project and not ctx.is_admin:
+            raise contract.Forbidden('You are not permitted to create images '
+                                     f"owned by '{image.owner}'.")
+        self._enforce_visibility(ctx, image, image.visibility)
+        layers.quota.check(ctx, Ask('add_image', image.owner, images=1, tags=len(image.tags),
+                                    properties=_counted(image.properties)))
+        if creation.read_only:
+            raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")
+        properties.storable(fields, custom)
+        image = layers.database.images.add(image)
+        layers.events.image(ctx, 'image.create', image)
+        return image
+
+    def get(self, ctx: Context, image_id: str) -> Image:
+        """One image.
+
+        :raises NotFound: none, or none for this caller.
+        """
+        image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
+        self._layers.policy.enforce(ctx, 'get_image', image)
+        return image
+
+    def list(self, ctx: Context, query: ImageQuery, marker: str | None = None) -> Listing:
+        """A page of images.
+
+        :param marker: id of the image that the previous page ended with.
+        :raises Forbidden: no lists for this caller; or the marker is not for its eyes.
+        :raises Invalid: no such marker.
+        """
+        layers = self._layers
+        layers.policy.enforce(ctx, 'get_images')
+        if marker is not None:
+            query = dataclasses.replace(query, after=self._marker(ctx, marker))
+        page = layers.database.images.list(query)
+        return Listing(layers.policy.filter(ctx, 'get_image', page.items),
+                       page.items[-1].id if page.more and page.items else None)
+
+    def _marker(self, ctx: Context, image_id: str) -> Image:
+        records = self._layers.database.images
+        try:
+            return records.get(image_id, viewer=ctx.viewer)
+        except contract.NotFound:
+            pass
+        try:
+            records.get(image_id, viewer=None)
+        except contract.NotFound:
+            raise contract.Invalid(f'There is no image {image_id!r} to begin after.') from None
+        raise contract.Forbidden('You may not begin after this image.')
+
+    def update(self, ctx: Context, image_id: str,
+               operations: Sequence[patch.Operation]) -> Image:
+        """Apply a JSON patch, all of it or nothing.
+
+        :raises NotFound: none, or none for this caller.
+        :raises Forbidden: not to this caller, or not these attributes.
+        :raises Conflict: an operation does not fit the image.
+        :raises QuotaExceeded: too many properties or tags.
+        """
+        def change(image: Image) -> Mapping[str, object]:
+            if not operations:
+                return {}
+            self._layers.policy.enforce(ctx, 'modify_image', image)
+            changes = patch.apply(image, operations, is_admin=ctx.is_admin)
+            self._check(ctx, image, changes)
+            return changes
+
+        return self.change(ctx, image_id, change)
+
+    def change(self, ctx: Context, image_id: str,
+               change: Callable[[Image], Mapping[str, object]]) -> Image:
+        """Write what ``change`` makes of the image; anew if somebody else was faster.
+
+        Tells of an update if there was one; an empty change is none.
+        """
+        records = self._layers.database.images
+        for left in reversed(range(TRIES)):
+            image = records.get(image_id, viewer=ctx.viewer)
+            changes = change(image)
+            if not changes:
+                return image
+            try:
+                image = records.update(image, changes)
+            except contract.Conflict:
+                if not left:
+                    raise
+            else:
+                self._layers.events.image(ctx, 'image.update', image)
+                return image
+        raise AssertionError('the last try has returned or raised')
+
+    def _check(self, ctx: Context, image: Image, changes: Mapping[str, Any]) -> None:
+        visibility = changes.get('visibility', image.visibility)
+        if visibility != image.visibility:
+            self._enforce_visibility(ctx, image, visibility)
+        custom = changes.get('properties')
+        grows = custom is not None and custom.keys() - image.properties.keys()
+        tags = changes.get('tags')
+        if grows or tags is not None:
+            self._layers.quota.check(ctx, Ask(
+                'modify_image', image.owner, properties=_counted(custom) if grows else None,
+                tags=None if tags is None else len(tags)))
+
+    def _enforce_visibility(self, ctx: Context, image: Image, visibility: str) -> None:
+        verb = _VISIBILITY_VERBS.get(visibility)
+        if verb:
+            self._layers.policy.enforce(ctx, verb, image)
+
+    def delete(self, ctx: Context, image_id: str) -> None:
+        """Delete an image and its bytes.
+
+        The image is marked first and its bytes go after it, so that
+        whatever dies in between, the sweep can finish it.
+
+        :raises NotFound: none, none for this caller, or deleted meanwhile.
+        :raises Forbidden: not to this caller; the image is protected; a store refuses.
+        :raises InUse: somebody builds on the bytes.
+        :raises Unavailable: a store does not answer.
+        """
+        layers = self._layers
+        records = layers.database.images
+        image = records.get(image_id, viewer=ctx.viewer)
+        layers.policy.enforce(ctx, 'delete_image', image)
+        if image.protected:
+            raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
+        removed = records.remove(image, pending=bool(image.locations or image.attempt
+                                                     or image.status == 'saving'))
+        if removed.status == 'pending_delete' and removed.locations:
+            self._delete_bytes(ctx, removed)
+        layers.events.image(ctx, 'image.delete', removed)
+
+    def _delete_bytes(self, ctx: Context, image: Image) -> None:
+        stores, records = self._layers.stores, self._layers.database.images
+        for number, location in enumerate(image.locations):
+            try:
+                stores.delete(location, ctx=ctx)
+            except (contract.Conflict, contract.Forbidden, contract.Unavailable) as error:
+                if number == 0:
+                    records.restore(image)
+                    raise
+                LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
+                return  # the image is gone already; the sweep removes the rest
+        if not image.attempt:
+            records.scrubbed(image)
+
+    def deactivate(self, ctx: Context, image_id: str) -> None:
+        """Withhold the bytes from everybody but administrators.
+
+        :raises Forbidden: not to this caller, or not in this status.
+        """
+        self._switch(ctx, image_id, 'deactivate', 'active', 'deactivated')
+
+    def reactivate(self, ctx: Context, image_id: str) -> None:
+        """Give the bytes out again; raises as ``deactivate`` does."""
+        self._switch(ctx, image_id, 'reactivate', 'deactivated', 'active')
+
+    def _switch(self, ctx: Context, image_id: str, verb: str, old: str, new: str) -> None:
+        def change(image: Image) -> Mapping[str, object]:
+            self._layers.policy.enforce(ctx, verb, image)
+            if image.status not in (old, new):
+                raise contract.Forbidden(f'Not allowed to {verb} image in status '
+                                         f"'{image.status}'.")
+            return {'status': new} if image.status == old else {}
+
+        self.change(ctx, image_id, change)
+
+
+def _counted(custom: Mapping[str, str] | None) -> int:
+    """Custom properties that count against the quota: not the service's own."""
+    return sum(not name.startswith(properties.SERVICE_PREFIX) for name in custom or ())

@@ -1,0 +1,31 @@
+"""The blocks of the domain controller."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from glancelite import contract
+
+if TYPE_CHECKING:
+    from glancelite.services.events import Events
+    from glancelite.services.leases import Leases
+    from glancelite.services.stores import Stores
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layers:
+    """The blocks; built once, shared by all requests.
+
+    A chain is itself an engine, so that no use case can tell one from many.
+    """
+
+    policy: contract.PolicyEngine
+    quota: contract.QuotaEnforcer
+    events: Events
+    stores: Stores
+    database: contract.Database
+    inspectors: Sequence[contract.Inspector]
+    leases: Leases
+    host: contract.Host

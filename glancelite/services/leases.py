@@ -1,0 +1,121 @@
+"""Which uploads are alive, and what to do about those that are not.
+
+An upload holds a lease on its image; a thread of this process renews the
+leases of all its uploads.  When a process dies its leases run out,
+and any other process puts the images back to ``queued`` and removes the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import threading
+from collections.abc import Iterator
+
+from glancelite import contract
+from glancelite.contract import Image
+from glancelite.services.stores import Stores
+
+LOG = logging.getLogger(__name__)
+
+LEASE = datetime.timedelta(seconds=120)
+#: a deletion that is this old is nobody's work in progress any more
+REMOVAL = datetime.timedelta(seconds=300)
+
+
+class Leases:
+    """The uploads of this process, and the sweeping after others.
+
+    :param interval: seconds between two rounds of renewing and sweeping.
+    """
+
+    def __init__(self, database: contract.Database, stores: Stores, host: contract.Host, *,
+                 interval: float = 30.0):
+        self._images = database.images
+        self._stores = stores
+        self._host = host
+        self._interval = interval
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def until(self) -> datetime.datetime:
+        """When a lease that is taken now runs out."""
+        return self._host.now() + LEASE
+
+    @contextlib.contextmanager
+    def hold(self, image: Image) -> Iterator[None]:
+        """Keep the lease of ``image`` alive."""
+        with self._lock:
+            self._held.add(image.id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(image.id)
+
+    def start(self) -> None:
+        """Renew and sweep in a thread, beginning now."""
+        self._thread = threading.Thread(target=self._run, name='leases', daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(self._interval)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.renew()
+                self.sweep()
+            except Exception:
+                LOG.exception('renewing leases failed; trying again in %s s', self._interval)
+            if self._stop.wait(self._interval):
+                return
+
+    def renew(self) -> None:
+        """Renew every lease held here."""
+        with self._lock:
+            held = tuple(self._held)
+        if held:
+            self._images.renew(held, until=self.until())
+
+    def sweep(self) -> int:
+        """Finish what processes that died have begun.
+
+        :returns: how many images were put in order.
+        """
+        now = self._host.now()
+        done = 0
+        for image in self._images.unfinished(now=now, removed_before=now - REMOVAL):
+            try:
+                done += self._finish(image)
+            except contract.Error as error:
+                LOG.warning('image %s could not be put in order yet: %s', image.id, error)
+        return done
+
+    def _finish(self, image: Image) -> bool:
+        if image.status == 'saving':
+            try:
+                self._images.update(image, {**REQUEUED, 'attempt': image.attempt + 1},
+                                    status={'saving'})
+            except (contract.Conflict, contract.NotFound):
+                return False  # somebody else was faster, or it lives
+            self._stores.discard(image.key)
+            LOG.warning('the upload of image %s had died; it is queued again', image.id)
+        else:
+            for location in image.locations:
+                self._stores.delete(location)
+            for key in image.keys[:-1] if image.locations else image.keys:
+                self._stores.discard(key)
+            self._images.scrubbed(image)
+            LOG.info('the deletion of image %s is complete', image.id)
+        return True
+
+
+#: what an image without data looks like
+REQUEUED = {'status': 'queued', 'size': None, 'virtual_size': None, 'lease_until': None}

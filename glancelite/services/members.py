@@ -1,0 +1,103 @@
+"""Use cases of sharing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glancelite import contract
+from glancelite.contract import Ask, Context, Image, Member
+from glancelite.services.layers import Layers
+
+LONGEST = 255
+
+
+class Members:
+
+    def __init__(self, layers: Layers):
+        self._layers = layers
+
+    def add(self, ctx: Context, image_id: str, member: object) -> Member:
+        """Share an image with a project; it has to accept.
+
+        :raises Invalid: ``member`` is no string of 1-255 characters.
+        :raises NotFound: no such image for this caller.
+        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        :raises Conflict: it is a member already.
+        :raises QuotaExceeded: too many members.
+        """
+        if not isinstance(member, str) or not 1 <= len(member) <= LONGEST:
+            raise contract.Invalid(f'member must be a project id of 1-{LONGEST} characters.')
+        layers = self._layers
+        image = self._shared(ctx, image_id, 'add_member', member)
+        records = layers.database.members
+        added = records.add(image.id, member)
+        try:
+            layers.quota.check(ctx, Ask('add_member', image.owner,
+                                        members=len(records.list(image.id))))
+        except contract.Error:
+            records.remove(image.id, member)
+            raise
+        layers.events.member(ctx, 'image.member.create', added)
+        return added
+
+    def list(self, ctx: Context, image_id: str) -> Sequence[Member]:
+        """Members of an image: all to its owner, itself to a member.
+
+        :raises NotFound: no such image for this caller.
+        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        """
+        image = self._shared(ctx, image_id, 'get_members', None)
+        found = self._layers.database.members.list(image.id)
+        if ctx.is_admin or image.owner == ctx.project:
+            return found
+        return [member for member in found if member.member == ctx.project]
+
+    def get(self, ctx: Context, image_id: str, member: str) -> Member:
+        """One member.
+
+        :raises NotFound: none for this caller, whatever the reason.
+        """
+        try:
+            self._shared(ctx, image_id, 'get_member', member)
+        except contract.Forbidden:
+            raise contract.NotFound(f'{member} is no member of image {image_id}.') from None
+        return self._one(image_id, member)
+
+    def set_status(self, ctx: Context, image_id: str, member: str, status: object) -> Member:
+        """Accept, reject, or think about it again.
+
+        :raises Invalid: no such status.
+        :raises NotFound: no such image for this caller, or no such member.
+        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        """
+        if status not in contract.MEMBER_STATUSES:
+            raise contract.Invalid('status must be one of '
+                                   f'{", ".join(contract.MEMBER_STATUSES)}.')
+        self._shared(ctx, image_id, 'modify_member', member)
+        changed = self._layers.database.members.update(image_id, member, status=str(status))
+        self._layers.events.member(ctx, 'image.member.update', changed)
+        return changed
+
+    def remove(self, ctx: Context, image_id: str, member: str) -> None:
+        """Stop sharing with a project.
+
+        :raises NotFound: no such image for this caller, or no such member.
+        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        """
+        self._shared(ctx, image_id, 'delete_member', member)
+        removed = self._layers.database.members.remove(image_id, member)
+        self._layers.events.member(ctx, 'image.member.delete', removed)
+
+    def _shared(self, ctx: Context, image_id: str, verb: str, member: str | None) -> Image:
+        image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
+        self._layers.policy.enforce(ctx, verb, image, member=member)
+        if image.visibility != 'shared':
+            raise contract.Forbidden(f'Only shared images have members; image {image.id} '
+                                     f'is {image.visibility}.')
+        return image
+
+    def _one(self, image_id: str, member: str) -> Member:
+        for found in self._layers.database.members.list(image_id):
+            if found.member == member:
+                return found
+        raise contract.NotFound(f'{member} is no member of image {image_id}.')

@@ -1,0 +1,42 @@
+"""``glancelite.wsgi:application`` for uWSGI, mod_wsgi, gunicorn and other containers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+
+class Application:
+    """Builds the service at the first request of each process.
+
+    Containers import this before they fork, and database connections do not
+    survive a fork.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._app: Any = None
+
+    def __call__(self, environ: MutableMapping[str, Any],
+                 start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self._pid != os.getpid():
+            self._build()
+        return self._app(environ, start_response)
+
+    def _build(self) -> None:
+        from oslo_log import log
+
+        from glancelite import config
+        from glancelite.cmd import api
+        with self._lock:
+            if self._pid != os.getpid():
+                conf = config.load()
+                log.setup(conf, 'glancelite')
+                self._app = api.application(conf)
+                self._pid = os.getpid()
+
+
+application = Application()
