@@ -90,8 +90,8 @@ def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]
         known = loader.installed(layer)
         chosen = set()
         for plugin in core.plugins:
-            if plugin.LAYER == layer:
-                source = next((item for item in known.values() if item.kind is type(plugin)))
+            if layer == plugin.LAYER:
+                source = next(item for item in known.values() if item.kind is type(plugin))
                 chosen.add(source.name)
                 name = plugin.name if plugin.name == source.name else \
                     f'{plugin.name} ({source.name})'

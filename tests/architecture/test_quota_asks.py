@@ -1,0 +1,42 @@
+"""Every use case that makes something grow asks the quota, and takes no for an answer."""
+
+import pytest
+
+from glancelite import contract
+from glancelite.testing import service
+
+from .use_cases import GROWING, USE_CASES
+
+
+class Refuses(contract.QuotaEnforcer):
+
+    def __init__(self):
+        self.asked = []
+
+    def check(self, ctx, ask):
+        self.asked.append(ask.verb)
+        raise contract.QuotaExceeded('nothing is left')
+
+
+@pytest.mark.parametrize('name', USE_CASES)
+def test_asks_if_and_only_if_it_grows(name, core, context):
+    make, call = USE_CASES[name]
+    admin = context('owner', roles=['admin', 'member', 'reader'], is_admin=True)
+    image = make(core, admin) if make else None
+    before = core.layers.database.images.get(image.id, viewer=None) if image else None
+    quota = Refuses()
+    refusing = service.exchange(core, quota=quota)
+
+    if name not in GROWING:
+        call(refusing, admin, image)
+        assert quota.asked == []
+        return
+    with pytest.raises(contract.QuotaExceeded):
+        call(refusing, admin, image)
+
+    assert quota.asked == [GROWING[name]]
+    if before is not None:
+        after = core.layers.database.images.get(image.id, viewer=None)
+        assert (after.status, after.size, after.tags, dict(after.properties)) == (
+            before.status, before.size, before.tags, dict(before.properties))
+        assert core.layers.database.members.list(image.id) == []

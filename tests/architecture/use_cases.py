@@ -1,0 +1,90 @@
+"""Every use case of the service, and how to call it: a new one must be listed here."""
+
+from __future__ import annotations
+
+import uuid
+
+from glancelite.domain import patch
+
+QCOW2 = {'disk_format': 'raw', 'container_format': 'bare'}
+V21 = 'application/openstack-images-v2.1-json-patch'
+
+
+def queued(core, ctx, **body):
+    return core.images.create(ctx, core.schema.create({**QCOW2, 'name': 'image', **body}))
+
+
+def active(core, ctx, **body):
+    image = queued(core, ctx, **body)
+    return core.data.upload(ctx, image.id, iter([b'data']), size=4)
+
+
+def shared(core, ctx, **body):
+    image = active(core, ctx, **body)
+    core.members.add(ctx, image.id, 'friend')
+    return image
+
+
+def _download(core, ctx, image):
+    found = core.data.download(ctx, image.id)
+    sent = b''.join(found.chunks)
+    found.done(len(sent))
+
+
+def _deactivated(core, ctx, **body):
+    image = active(core, ctx, **body)
+    core.images.deactivate(ctx, image.id)
+    return image
+
+
+def _query(core, ctx):
+    from glancelite.contract import ImageQuery
+    return ImageQuery(ctx.viewer)
+
+
+#: use case -> (how to make its image, how to call it)
+USE_CASES = {
+    'images.create': (None, lambda core, ctx, image: queued(core, ctx, id=str(uuid.uuid4()))),
+    'images.get': (queued, lambda core, ctx, image: core.images.get(ctx, image.id)),
+    'images.list': (queued, lambda core, ctx, image: core.images.list(ctx, _query(core, ctx))),
+    'images.update': (queued, lambda core, ctx, image: core.images.update(
+        ctx, image.id, patch.parse([{'op': 'add', 'path': '/new', 'value': 'x'}], V21))),
+    'images.delete': (active, lambda core, ctx, image: core.images.delete(ctx, image.id)),
+    'images.deactivate': (active, lambda core, ctx, image: core.images.deactivate(ctx, image.id)),
+    'images.reactivate': (_deactivated,
+                          lambda core, ctx, image: core.images.reactivate(ctx, image.id)),
+    'data.upload': (queued, lambda core, ctx, image: core.data.upload(
+        ctx, image.id, iter([b'data']), size=4)),
+    'data.download': (active, _download),
+    'members.add': (active, lambda core, ctx, image: core.members.add(ctx, image.id, 'other')),
+    'members.list': (shared, lambda core, ctx, image: core.members.list(ctx, image.id)),
+    'members.get': (shared, lambda core, ctx, image: core.members.get(ctx, image.id, 'friend')),
+    'members.set_status': (shared, lambda core, ctx, image: core.members.set_status(
+        ctx, image.id, 'friend', 'accepted')),
+    'members.remove': (shared, lambda core, ctx, image: core.members.remove(
+        ctx, image.id, 'friend')),
+    'tags.add': (queued, lambda core, ctx, image: core.tags.add(ctx, image.id, 'new')),
+    'tags.remove': (lambda core, ctx: queued(core, ctx, tags=['old']),
+                    lambda core, ctx, image: core.tags.remove(ctx, image.id, 'old')),
+}
+#: use cases that make something grow which has a quota
+GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
+           'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image'}
+#: the policy rule that each use case asks first
+RULES = {
+    'images.create': 'add_image', 'images.get': 'get_image', 'images.list': 'get_images',
+    'images.update': 'modify_image', 'images.delete': 'delete_image',
+    'images.deactivate': 'deactivate', 'images.reactivate': 'reactivate',
+    'data.upload': 'upload_image', 'data.download': 'download_image',
+    'members.add': 'add_member', 'members.list': 'get_members', 'members.get': 'get_member',
+    'members.set_status': 'modify_member', 'members.remove': 'delete_member',
+    'tags.add': 'modify_image', 'tags.remove': 'modify_image',
+}
+
+
+def public_methods(core):
+    """Names of all use cases of the service, found by looking."""
+    return {f'{service}.{name}'
+            for service in ('images', 'data', 'members', 'tags')
+            for name in dir(getattr(core, service))
+            if not name.startswith('_') and f'{service}.{name}' != 'images.change'}
