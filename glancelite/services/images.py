@@ -114,9 +114,9 @@ class Images:
             if not operations:
                 return {}
             self._layers.policy.enforce(ctx, 'modify_image', image)
-            changes = patch.apply(image, operations, is_admin=ctx.is_admin)
-            self._check(ctx, image, changes)
-            return changes
+            patched = patch.apply(image, operations, is_admin=ctx.is_admin)
+            self._check(ctx, image, patched)
+            return patched.changes
 
         return self.change(ctx, image_id, change)
 
@@ -142,17 +142,16 @@ class Images:
                 return image
         raise AssertionError('the last try has returned or raised')
 
-    def _check(self, ctx: Context, image: Image, changes: Mapping[str, Any]) -> None:
-        visibility = changes.get('visibility', image.visibility)
-        if visibility != image.visibility:
-            self._enforce_visibility(ctx, image, visibility)
-        custom = changes.get('properties')
-        grows = custom is not None and custom.keys() - image.properties.keys()
-        tags = changes.get('tags')
+    def _check(self, ctx: Context, image: Image, patched: patch.Patched) -> None:
+        for visibility in patched.visibilities:
+            if visibility != image.visibility:
+                self._enforce_visibility(ctx, image, visibility)
+        tags = patched.changes.get('tags')
+        grows = bool(patched.new_properties)
         if grows or tags is not None:
             self._layers.quota.check(ctx, Ask(
-                'modify_image', image.owner, properties=_counted(custom) if grows else None,
-                tags=None if tags is None else len(tags)))
+                'modify_image', image.owner, tags=None if tags is None else len(tags),
+                properties=_counted(patched.changes['properties']) if grows else None))
 
     def _enforce_visibility(self, ctx: Context, image: Image, visibility: str) -> None:
         verb = _VISIBILITY_VERBS.get(visibility)

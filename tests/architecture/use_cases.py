@@ -7,7 +7,6 @@ import uuid
 from glancelite.domain import patch
 
 QCOW2 = {'disk_format': 'raw', 'container_format': 'bare'}
-V21 = 'application/openstack-images-v2.1-json-patch'
 
 
 def queued(core, ctx, **body):
@@ -48,7 +47,9 @@ USE_CASES = {
     'images.get': (queued, lambda core, ctx, image: core.images.get(ctx, image.id)),
     'images.list': (queued, lambda core, ctx, image: core.images.list(ctx, _query(core, ctx))),
     'images.update': (queued, lambda core, ctx, image: core.images.update(
-        ctx, image.id, patch.parse([{'op': 'add', 'path': '/new', 'value': 'x'}], V21))),
+        ctx, image.id, patch.parse(
+            [{'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
+            core.schema.attribute))),
     'images.delete': (active, lambda core, ctx, image: core.images.delete(ctx, image.id)),
     'images.deactivate': (active, lambda core, ctx, image: core.images.deactivate(ctx, image.id)),
     'images.reactivate': (_deactivated,
