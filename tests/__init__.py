@@ -1,0 +1,1 @@
+"""Tests of glancelite; folders mirror the layers of the package."""

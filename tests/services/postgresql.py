@@ -1,0 +1,83 @@
+"""A private PostgreSQL server."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+
+import psycopg
+
+from tests.services import process
+
+ACCOUNT = 'postgres'  # the server refuses to run as root
+
+
+class PostgreSQL:
+    """A running server that gives away empty databases."""
+
+    def __init__(self, port):
+        self._port = port
+        self._made = 0
+
+    def create(self):
+        """URL of a new, empty database."""
+        self._made += 1
+        name = f'test_{self._made}'
+        self._execute(f'CREATE DATABASE {name}')
+        return self._url(name)
+
+    def drop(self, url):
+        """Remove a database, even from under connections that are still open."""
+        self._execute(f'DROP DATABASE {url.rpartition("/")[2]} WITH (FORCE)')
+
+    def _url(self, name):
+        return f'postgresql+psycopg://postgres@127.0.0.1:{self._port}/{name}'
+
+    def _execute(self, statement):
+        with self._connect() as connection:
+            connection.execute(statement)
+
+    def answers(self):
+        """Whether the server takes connections by now."""
+        try:
+            self._connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _connect(self):
+        return psycopg.connect(host='127.0.0.1', port=self._port, user='postgres',
+                               autocommit=True)
+
+
+@contextlib.contextmanager
+def server(postgres):
+    """Run PostgreSQL while the block runs; nothing it keeps is durable.
+
+    :param postgres: path of the program ``postgres``; ``initdb`` is its neighbour.
+    """
+    initdb = pathlib.Path(os.path.realpath(postgres)).with_name('initdb')
+    user = ACCOUNT if os.getuid() == 0 else None
+    with process.directory('postgresql') as home:
+        data, log, port = home / 'data', home / 'log', process.free_port()
+        data.mkdir(mode=0o700)
+        log.touch()
+        if user:
+            for path in home, data:
+                shutil.chown(path, user, user)
+        process.run([initdb, '-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+                     '--locale=C.UTF-8', '--no-sync'], log=log, cwd=home, user=user)
+        settings = {
+            'listen_addresses': '127.0.0.1', 'port': port, 'unix_socket_directories': home,
+            'fsync': 'off', 'synchronous_commit': 'off', 'full_page_writes': 'off',
+            'max_connections': 200, 'shared_buffers': '64MB',
+        }
+        command = [postgres, '-D', data]
+        for name, value in settings.items():
+            command += ['-c', f'{name}={value}']
+        found = PostgreSQL(port)
+        with process.running(command, answers=found.answers, log=log, cwd=home,
+                             user=user, stop=signal.SIGQUIT):
+            yield found
+

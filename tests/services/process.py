@@ -1,0 +1,121 @@
+"""Private server processes: a directory, a free port, a start, an end."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+PAUSE = 0.05  # seconds between two looks
+
+
+class DidNotStart(Exception):
+    """The process ended or did not answer in time; the text ends with its log."""
+
+
+def free_port():
+    """A TCP port on loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def directory(name):
+    """A new directory below /tmp, removed afterwards.
+
+    Not pytest's ``tmp_path``: that is long (UNIX sockets allow about 100
+    characters) and closed to other users, PostgreSQL's among them.
+    """
+    path = pathlib.Path(tempfile.mkdtemp(prefix=f'glancelite-{name}-', dir='/tmp'))
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(command, *, answers, log, cwd, env=None, user=None,
+            stop=signal.SIGTERM, timeout=60):
+    """Run a server while the block runs.
+
+    :param answers: called until it is true; an OSError means "not yet".
+    :param log: file that gets everything the process prints.
+    :param env: variables on top of the present ones.
+    :param user: account to run as; None for the present one.
+    :param stop: signal that ends the server in an orderly way.
+    :param timeout: seconds to wait for the first answer.
+    :raises DidNotStart: it ended, or it was silent for too long.
+    """
+    command = [str(part) for part in command]
+    name = pathlib.Path(command[0]).name
+    if setpriv := shutil.which('setpriv'):  # a killed test run takes its servers along
+        command = [setpriv, '--pdeathsig', 'KILL', '--', *command]
+    with open(log, 'ab') as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **account(user))
+    try:
+        _wait(process, name, answers, log, timeout)
+        yield process
+    finally:
+        end(process, stop)
+
+
+def run(command, *, log, cwd, env=None, user=None):
+    """Run a command to its end; its output is in the error if it fails."""
+    with open(log, 'ab') as output:
+        done = subprocess.run(
+            [str(part) for part in command], cwd=cwd, env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            check=False, **account(user))
+    if done.returncode:
+        raise DidNotStart(f'{command[0]} ended with {done.returncode}\n{tail(log)}')
+
+
+def account(user):
+    """What ``subprocess`` needs to run as this user; nothing for None."""
+    return {'user': user, 'group': user, 'extra_groups': []} if user else {}
+
+
+def end(process, stop=signal.SIGTERM, timeout=15):
+    """Ask the process to go; after ``timeout`` seconds it is killed."""
+    if process.poll() is None:
+        process.send_signal(stop)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def tail(log, size=4000):
+    """The last characters of a log file."""
+    try:
+        return pathlib.Path(log).read_text(errors='replace')[-size:]
+    except FileNotFoundError:
+        return ''
+
+
+def listens(port):
+    """Whether something accepts connections on this port of loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
+        return True
+    return False
+
+
+def _wait(process, name, answers, log, timeout):
+    deadline = time.monotonic() + timeout
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            if answers():
+                return
+        if time.monotonic() > deadline:
+            raise DidNotStart(f'{name} is silent after {timeout} s\n{tail(log)}')
+        time.sleep(PAUSE)
+    raise DidNotStart(f'{name} ended with {process.returncode}\n{tail(log)}')

@@ -1,0 +1,63 @@
+"""Programs that tests need, and what a test does when one is missing."""
+
+import glob
+import os
+import re
+import shutil
+
+import pytest
+
+DEBIAN = {
+    'git': 'git',
+    'grub-rescue-cdrom.iso': 'grub-rescue-pc',
+    'mariadb-install-db': 'mariadb-server',
+    'mariadbd': 'mariadb-server',
+    'nginx': 'nginx-light',
+    'openssl': 'openssl',
+    'postgres': 'postgresql',
+    'qemu-img': 'qemu-utils',
+}
+"""Program -> the Debian package that brings it."""
+
+PLACES = '/usr/sbin', '/usr/local/sbin', '/sbin', '/usr/lib/postgresql/*/bin'
+"""Where Debian keeps programs that are not on everybody's PATH."""
+
+REASON = re.compile(r'missing program: (?P<program>\S+) \(Debian package (?P<package>[^\s)]+)\)')
+
+
+def find(program):
+    """Path of an installed program, the newest version first; None if missing."""
+    for place in PLACES:
+        for folder in sorted(glob.glob(place), key=_version, reverse=True):
+            path = os.path.join(folder, program)
+            if os.access(path, os.X_OK):
+                return path
+    return shutil.which(program)
+
+
+def require(program):
+    """Path of a program without which the running test makes no sense.
+
+    A missing one is listed in the summary of the run, with the number of
+    tests that wanted it. With GLANCELITE_TESTS_REQUIRE=all it is a failure.
+    """
+    package = DEBIAN[program]
+    if path := find(program):
+        return path
+    reason = f'missing program: {program} (Debian package {package})'
+    if os.environ.get('GLANCELITE_TESTS_REQUIRE') == 'all':
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def missing(reports):
+    """Count, per missing program and its package, the tests that wanted it."""
+    counted = {}
+    for report in reports:
+        if found := REASON.search(str(report.longrepr)):
+            counted[found.groups()] = counted.get(found.groups(), 0) + 1
+    return counted
+
+
+def _version(path):
+    return [int(part) for part in re.findall(r'\d+', path)]
