@@ -1,12 +1,18 @@
 """Real servers for tests, and the summary of what was missing."""
 
+import contextlib
+
 import pytest
 
+from tests.services import keystone as keystone_starter
+from tests.services import live, postgresql, process, programs
 from tests.services import mariadb as mariadb_starter
-from tests.services import postgresql, programs
+
+LIVE = pytest.StashKey[list]()
 
 
 def pytest_configure(config):
+    config.stash[LIVE] = []
     config.addinivalue_line(
         'markers', 'requires(program, ...): programs without which the test makes no sense')
 
@@ -15,6 +21,15 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers('requires'):
         for program in marker.args:
             programs.require(program)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed:
+        for server in item.config.stash[LIVE]:
+            report.sections.append((f'log of {server.url}', process.tail(server.log, 20_000)))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -69,3 +84,35 @@ def fresh_mariadb(mariadb_server):
     url = mariadb_server.create()
     yield url
     mariadb_server.drop(url)
+
+
+@pytest.fixture(scope='session')
+def keystone():
+    """Keystone, started when the first test asks; see tests/services/keystone.py."""
+    with keystone_starter.server(keystone_starter.install()) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def run_server(pytestconfig):
+    """``with run_server(config) as server:`` for fixtures of any scope.
+
+    Arguments are those of ``tests.services.live.server``. A test that fails
+    while the server runs shows its log.
+    """
+    @contextlib.contextmanager
+    def run(*args, **kwargs):
+        with live.server(*args, **kwargs) as server:
+            pytestconfig.stash[LIVE].append(server)
+            try:
+                yield server
+            finally:
+                pytestconfig.stash[LIVE].remove(server)
+    return run
+
+
+@pytest.fixture
+def live_server(run_server):
+    """Call it to get a running ``glancelite-api``; it ends with the test."""
+    with contextlib.ExitStack() as running:
+        yield lambda *args, **kwargs: running.enter_context(run_server(*args, **kwargs))

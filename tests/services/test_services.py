@@ -1,9 +1,17 @@
 """The starters start real servers, and each test gets what is its own."""
 
 import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import types
+import urllib.request
 
 import pytest
 import sqlalchemy as sa
+
+from tests.services import live, process, programs
 
 
 @contextlib.contextmanager
@@ -57,3 +65,88 @@ def test_a_mariadb_database_goes_although_a_transaction_is_open(mariadb_server):
 
     with pytest.raises(sa.exc.OperationalError, match='Unknown database'):
         _tables(url)
+
+
+def test_keystone_tells_who_somebody_is(keystone):
+    token = keystone.token('alpha-member')
+
+    told = _token(keystone, token)
+
+    assert told['project']['id'] == keystone.projects['alpha']
+    assert told['user']['id'] == keystone.users['alpha-member']
+    assert {'member', 'reader'} == {role['name'] for role in told['roles']}
+
+
+def test_the_image_service_may_ask_about_a_token(keystone):
+    token = keystone.token('beta-reader')
+
+    told = _token(keystone, token, asker=keystone.token('glance'))
+
+    assert told['project']['id'] == keystone.projects['beta']
+
+
+def test_the_catalogue_names_the_servers_that_run(keystone):
+    keystone.set_image_url('http://127.0.0.1:1')
+
+    catalogue = {service['type']: {entry['url'] for entry in service['endpoints']}
+                 for service in _token(keystone, keystone.token('admin'))['catalog']}
+
+    assert catalogue == {'identity': {keystone.url}, 'image': {'http://127.0.0.1:1'}}
+
+
+def test_openstack_clients_know_their_way_from_the_environment(keystone):
+    command = pathlib.Path(sys.executable).with_name('openstack')
+
+    said = subprocess.run([command, 'token', 'issue', '-f', 'value', '-c', 'project_id'],
+                          env=keystone.environment('beta-manager'), capture_output=True,
+                          text=True, check=True)
+
+    assert said.stdout.strip() == keystone.projects['beta']
+
+
+def _token(keystone, token, asker=None):
+    request = urllib.request.Request(
+        f'{keystone.url}/auth/tokens',
+        headers={'X-Auth-Token': asker or token, 'X-Subject-Token': token})
+    with urllib.request.urlopen(request) as reply:
+        return json.load(reply)['token']
+
+
+def test_a_live_server_keeps_everything_in_its_directory(live_server):
+    server = live_server()
+
+    with urllib.request.urlopen(f'{server.url}/v2/images') as reply:
+        images = json.load(reply)['images']
+
+    assert images == []
+    assert any((server.dir / 'state').iterdir())
+
+
+def test_a_server_that_cannot_start_says_why():
+    broken = {'layers': {'database': 'no-such-database'}}
+
+    with pytest.raises(process.DidNotStart, match='no-such-database'), live.server(broken):
+        pass
+
+
+@pytest.fixture
+def missing(monkeypatch):
+    monkeypatch.delenv('GLANCELITE_TESTS_REQUIRE', raising=False)
+    monkeypatch.setitem(programs.DEBIAN, 'no-such-program', 'its-package')
+    return 'no-such-program'
+
+
+def test_a_missing_program_is_counted_under_the_package_that_brings_it(missing):
+    with pytest.raises(pytest.skip.Exception) as refused:
+        programs.require(missing)
+
+    report = types.SimpleNamespace(longrepr=str(refused.value))
+
+    assert programs.missing([report, report]) == {('no-such-program', 'its-package'): 2}
+
+
+def test_a_missing_program_is_a_failure_where_all_are_required(missing, monkeypatch):
+    monkeypatch.setenv('GLANCELITE_TESTS_REQUIRE', 'all')
+
+    with pytest.raises(pytest.fail.Exception, match='its-package'):
+        programs.require(missing)

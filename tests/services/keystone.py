@@ -1,0 +1,260 @@
+"""A private Keystone with projects and people for every role."""
+
+import contextlib
+import fcntl
+import functools
+import getpass
+import grp
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from tests.services import process
+
+VERSION = '30.0.0'
+REGION = 'RegionOne'
+PASSWORD = 'password'
+PROJECTS = 'alpha', 'beta'
+ROLES = 'admin', 'manager', 'member', 'reader', 'service'
+
+CONFIGURATION = """
+[DEFAULT]
+public_endpoint = {url}
+[database]
+connection = sqlite:///{home}/keystone.db
+[fernet_tokens]
+key_repository = {home}/fernet
+[credential]
+key_repository = {home}/credential
+[identity]
+password_hash_rounds = 4
+# One process with one thread: what it holds in memory stays true, and
+# SQLite is never locked.
+[cache]
+enabled = true
+backend = dogpile.cache.memory
+"""
+
+GUNICORN = """
+wsgi_app = 'keystone.wsgi.api:application'
+bind = '127.0.0.1:{port}'
+workers = 1
+loglevel = 'warning'
+"""
+
+
+class Keystone:
+    """A running Keystone.
+
+    People are called after their project and role: ``alpha-member``,
+    ``beta-reader``, and so on for PROJECTS and ROLES. ``admin`` administers
+    the cloud; ``glance`` is the Image service's own account, in the project
+    ``service``. Everybody's password is PASSWORD.
+
+    ``url`` is the identity endpoint, with its version.
+    """
+
+    def __init__(self, url):
+        self.url = url
+        self._admin = None
+
+    def token(self, user, *, project=None, system=False):
+        """A new token.
+
+        :param project: name of the project it is for; None for the user's own.
+        :param system: make it a token for the whole cloud instead.
+        """
+        scope = {'system': {'all': True}} if system else {'project': {
+            'name': project or self._project_of(user), 'domain': {'id': 'default'}}}
+        account = {'name': user, 'password': PASSWORD, 'domain': {'id': 'default'}}
+        _, headers = self._call('POST', '/auth/tokens', {'auth': {
+            'identity': {'methods': ['password'], 'password': {'user': account}},
+            'scope': scope}})
+        return headers['X-Subject-Token']
+
+    def environment(self, user, *, project=None):
+        """What ``openrc`` files set for OpenStack's clients: name -> value."""
+        return {
+            'OS_AUTH_URL': self.url, 'OS_IDENTITY_API_VERSION': '3', 'OS_REGION_NAME': REGION,
+            'OS_USERNAME': user, 'OS_PASSWORD': PASSWORD, 'OS_USER_DOMAIN_ID': 'default',
+            'OS_PROJECT_NAME': project or self._project_of(user),
+            'OS_PROJECT_DOMAIN_ID': 'default',
+        }
+
+    def authtoken(self):
+        """Options for the section ``[keystone_authtoken]`` of an Image service."""
+        return {
+            'auth_url': self.url, 'www_authenticate_uri': self.url, 'auth_type': 'password',
+            'username': 'glance', 'password': PASSWORD, 'user_domain_id': 'default',
+            'project_name': 'service', 'project_domain_id': 'default',
+            'service_token_roles': 'service', 'service_token_roles_required': 'true',
+        }
+
+    @functools.cached_property
+    def projects(self):
+        """Name -> id."""
+        return self._ids('project')
+
+    @functools.cached_property
+    def users(self):
+        """Name -> id."""
+        return self._ids('user')
+
+    def set_image_url(self, url):
+        """Let the catalogue name this Image service; tokens made later show it."""
+        self._set_endpoint('image', url)
+
+    def set_identity_url(self):
+        """Let the catalogue name this very Keystone."""
+        self._set_endpoint('identity', self.url)
+
+    def seed(self):
+        """Make the projects, people and catalogue entries; needed once."""
+        roles = self._ids('role')
+        for name in set(ROLES) - set(roles):
+            roles[name] = self._make('role', name=name)
+        for project in PROJECTS:
+            project_id = self._make('project', name=project, domain_id='default')
+            for role in ROLES:
+                user = self._make_user(f'{project}-{role}')
+                self._admin_call('PUT', f'/projects/{project_id}/users/{user}/roles/{roles[role]}')
+        service = self._make('project', name='service', domain_id='default')
+        glance = self._make_user('glance')
+        self._admin_call('PUT', f'/projects/{service}/users/{glance}/roles/{roles["service"]}')
+        self._admin_call('PUT', f'/system/users/{glance}/roles/{roles["reader"]}')
+        self._make('service', name='glance', type='image')
+        self.set_image_url('http://127.0.0.1:9292')
+
+    def answers(self):
+        """Whether the service responds by now."""
+        with urllib.request.urlopen(self.url, timeout=10) as reply:
+            return reply.status == 200
+
+    def _project_of(self, user):
+        return {'admin': 'admin', 'glance': 'service'}.get(user) or user.partition('-')[0]
+
+    def _make_user(self, name):
+        return self._make('user', name=name, password=PASSWORD, domain_id='default')
+
+    def _make(self, kind, **fields):
+        made, _ = self._admin_call('POST', f'/{kind}s', {kind: fields})
+        return made[kind]['id']
+
+    def _ids(self, kind):
+        found, _ = self._admin_call('GET', f'/{kind}s')
+        return {entry['name']: entry['id'] for entry in found[f'{kind}s']}
+
+    def _set_endpoint(self, kind, url):
+        found, _ = self._admin_call('GET', f'/services?type={kind}')
+        service = found['services'][0]['id']
+        found, _ = self._admin_call('GET', f'/endpoints?service_id={service}')
+        have = {entry['interface']: entry['id'] for entry in found['endpoints']}
+        for interface in 'public', 'internal', 'admin':
+            body = {'endpoint': {'service_id': service, 'interface': interface, 'url': url,
+                                 'region_id': REGION}}
+            if interface in have:
+                self._admin_call('PATCH', f'/endpoints/{have[interface]}', body)
+            else:
+                self._admin_call('POST', '/endpoints', body)
+
+    def _admin_call(self, method, path, body=None):
+        if self._admin is None:
+            self._admin = self.token('admin', system=True)
+        return self._call(method, path, body, self._admin)
+
+    def _call(self, method, path, body=None, token=None):
+        headers = {'Content-Type': 'application/json'} | ({'X-Auth-Token': token} if token else {})
+        request = urllib.request.Request(self.url + path, method=method, headers=headers,
+                                         data=json.dumps(body).encode() if body else None)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.loads(reply.read() or 'null'), reply.headers
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(
+                f'{method} {path}: {error.code} {error.read().decode()[:500]}') from None
+
+
+@contextlib.contextmanager
+def server(venv):
+    """Run a Keystone with only its seed in it while the block runs.
+
+    :param venv: what ``install`` returned; the seed is kept beside it, as
+        making it takes longer than everything else.
+    """
+    seed = venv.with_name('seed-' + hashlib.sha256(
+        pathlib.Path(__file__).read_bytes()).hexdigest()[:12])
+    with process.directory('keystone') as home:
+        log, port = home / 'log', process.free_port()
+        found = Keystone(f'http://127.0.0.1:{port}/v3')
+        (home / 'keystone.conf').write_text(
+            CONFIGURATION.format(home=home, url=f'http://127.0.0.1:{port}/'))
+        (home / 'gunicorn.conf.py').write_text(GUNICORN.format(port=port))
+        known = seed.exists()
+        if known:
+            _copy(seed, home)
+        else:
+            _bootstrap(venv, home, found.url, log)
+        # Keystone reads the arguments of whatever program it runs in.
+        with process.running([venv / 'bin/gunicorn'], answers=found.answers, log=log, cwd=home,
+                             env={'OS_KEYSTONE_CONFIG_DIR': str(home)}):
+            if known:
+                found.set_identity_url()
+            else:
+                found.seed()
+                _keep(home, seed)
+            yield found
+
+
+def install():
+    """Path of a virtual environment with Keystone, built the first time.
+
+    It is kept in the user's cache, because its libraries must not meet ours.
+    """
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
+    python = f'{sys.version_info.major}.{sys.version_info.minor}'
+    folder = cache / 'glancelite-tests' / f'keystone-{VERSION}-python{python}'
+    venv, complete, log = folder / 'venv', folder / 'complete', folder / 'log'
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build it once
+        if not complete.exists():
+            process.run([sys.executable, '-m', 'venv', '--clear', venv], log=log, cwd=folder)
+            process.run([venv / 'bin/pip', 'install', '--quiet', f'keystone=={VERSION}',
+                         'gunicorn'], log=log, cwd=folder)
+            complete.touch()
+    return venv
+
+
+def _bootstrap(venv, home, url, log):
+    me, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
+    for command in (
+            ['db_sync'],
+            ['fernet_setup', '--keystone-user', me, '--keystone-group', group],
+            ['credential_setup', '--keystone-user', me, '--keystone-group', group],
+            ['bootstrap', '--bootstrap-password', PASSWORD, '--bootstrap-region-id', REGION,
+             '--bootstrap-admin-url', url, '--bootstrap-internal-url', url,
+             '--bootstrap-public-url', url]):
+        process.run([venv / 'bin/keystone-manage', '--config-file', home / 'keystone.conf',
+                     *command], log=log, cwd=home)
+
+
+def _keep(home, seed):
+    with tempfile.TemporaryDirectory(dir=seed.parent) as folder:
+        ready = pathlib.Path(folder) / seed.name
+        ready.mkdir()
+        _copy(home, ready)
+        with contextlib.suppress(OSError):  # another run was faster
+            ready.rename(seed)
+
+
+def _copy(source, target):
+    shutil.copy(source / 'keystone.db', target)
+    for keys in 'fernet', 'credential':
+        shutil.copytree(source / keys, target / keys)

@@ -1,0 +1,83 @@
+"""A real ``glancelite-api`` process."""
+
+import configparser
+import contextlib
+import dataclasses
+import http.client
+import pathlib
+import sys
+
+from tests.services import process
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveServer:
+    """A running API server.
+
+    ``url`` has no trailing slash; everything the server keeps by default is
+    below ``dir``; ``process`` may be killed or signalled by a test.
+    """
+
+    url: str
+    dir: pathlib.Path
+    log: pathlib.Path
+    process: object
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def port(self):
+        return int(self.url.rpartition(':')[2])
+
+
+@contextlib.contextmanager
+def server(config=None, env=None, *, arguments=(), timeout=60):
+    """Run ``glancelite-api`` while the block runs.
+
+    :param config: section -> option -> value, for a configuration file in
+        which the address is filled in; None for the embedded mode, where
+        there is no file.
+    :param env: variables on top of the present ones.
+    :param arguments: further command line arguments.
+    :param timeout: seconds to wait for the first answer.
+    """
+    port = process.free_port()
+    address = {'bind_host': '127.0.0.1', 'bind_port': port}
+    with process.directory('api') as home:
+        log = home / 'log'
+        command = [pathlib.Path(sys.executable).with_name('glancelite-api'), *arguments]
+        # HOME too: a configuration of the person who runs the tests stays unread.
+        variables = {'HOME': str(home), 'XDG_STATE_HOME': str(home / 'state')}
+        if config is None:
+            variables |= {f'OS_DEFAULT__{name.upper()}': str(value)
+                          for name, value in address.items()}
+        else:
+            file = home / 'glancelite-api.conf'
+            write_config(file, {**config, 'DEFAULT': {**address, **config.get('DEFAULT', {})}})
+            command += ['--config-file', file]
+        with process.running(command, answers=lambda: answers(port), log=log, cwd=home,
+                             env=variables | (env or {}), timeout=timeout) as started:
+            yield LiveServer(f'http://127.0.0.1:{port}', home, log, started)
+
+
+def answers(port):
+    """Whether an HTTP server on this port of loopback talks about versions."""
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
+    try:
+        connection.request('GET', '/versions')
+        return connection.getresponse().status in (200, 300)
+    except http.client.HTTPException:
+        return False
+    finally:
+        connection.close()
+
+
+def write_config(file, config):
+    """Write section -> option -> value in the form that oslo.config reads."""
+    parser = configparser.RawConfigParser()
+    parser.optionxform = str
+    parser.read_dict(config)
+    with open(file, 'w') as out:
+        parser.write(out)
