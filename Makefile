@@ -25,7 +25,7 @@ run: $(VENV)/.run  ## serve on 127.0.0.1:9292, with no configuration
 
 .PHONY: demo
 demo: $(VENV)/.test  ## real images through real clients, step by step
-	$(BIN)/python contrib/demo/demo.py $(ARGS)
+	$(BIN)/python -m contrib.demo $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.test  ## all tests; names every program that is missing
@@ -65,7 +65,7 @@ clean:  ## remove what the other targets made here
 
 # When a stamp is older than the files that it depends on, pip looks again.
 # To run embedded takes no extras; a configuration given in ARGS may want these.
-EXTRAS_run := keystone,mysql,postgresql,http_basic
+EXTRAS_run := keystone,mysql,postgresql,http-basic
 EXTRAS_test := test
 EXTRAS_lint := test,lint
 EXTRAS_docs := docs

@@ -8,8 +8,8 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PYTHON = sorted(
-    path for folder in ('glancelite', 'tests', 'contrib') for path in (ROOT / folder).rglob('*.py'))
+PYTHON = sorted(path for folder in ('glancelite', 'tests', 'contrib')
+                for path in (ROOT / folder).rglob('*.py'))
 LONGEST = 499  # lines
 
 SETUP = configparser.ConfigParser()

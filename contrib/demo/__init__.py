@@ -1,0 +1,1 @@
+"""A walk through the service with real images and real clients."""
