@@ -1,0 +1,27 @@
+"""Events as lines in the log."""
+
+import json
+import logging
+
+from glancelite import contract
+
+#: its own name, so that an operator can send events to a file of their own
+LOG = logging.getLogger('glancelite.notification')
+
+
+class LogNotifier(contract.Notifier):
+    """One line of JSON for each event; never the caller's token."""
+
+    def tell(self, event):
+        level = logging.ERROR if event.priority == 'ERROR' else logging.INFO
+        if LOG.isEnabledFor(level):
+            LOG.log(level, '%s', _line(event))
+
+
+def _line(event):
+    caller = event.context
+    return json.dumps({
+        'event_type': event.type, 'priority': event.priority, 'timestamp': event.at.isoformat(),
+        'request_id': caller.request_id, 'user_id': caller.user, 'project_id': caller.project,
+        'payload': event.payload if isinstance(event.payload, str) else dict(event.payload),
+    }, ensure_ascii=False, default=str)

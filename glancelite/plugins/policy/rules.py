@@ -1,0 +1,108 @@
+"""The default rules, and what each of them allows."""
+
+from oslo_policy import policy
+
+ADMIN = 'rule:context_is_admin'
+SERVICE = 'rule:service_api'
+OWN = 'project_id:%(project_id)s'
+MEMBER = f'{ADMIN} or (role:member and {OWN})'
+READER = f'{ADMIN} or (role:reader and {OWN})'
+_SEEN = (f'({OWN} or project_id:%(member_id)s or "community":%(visibility)s or '
+         '"public":%(visibility)s or "shared":%(visibility)s)')
+_SHOW = f'{ADMIN} or (role:reader and {_SEEN})'
+_FETCH = f'{ADMIN} or (role:member and {_SEEN})'
+_CREATE = f'role:member and {OWN} and project_id:%(owner)s'
+_MEMBERS = f'{ADMIN} or role:reader and ({OWN} or project_id:%(member_id)s)'
+
+#: the name of a rule, its check, what it allows, and the operations that ask for it
+_RULES = (
+    ('add_image', f'{ADMIN} or ({_CREATE})', 'Create an image.', 'POST /v2/images'),
+    ('get_image', _SHOW, 'Show an image; without it, the image does not exist for the caller.',
+     'GET /v2/images/{image_id}'),
+    ('get_images', READER, 'List images.', 'GET /v2/images'),
+    ('modify_image', MEMBER, 'Change what is recorded of an image, its tags, or import its data.',
+     'PATCH /v2/images/{image_id}', 'PUT /v2/images/{image_id}/tags/{tag}',
+     'DELETE /v2/images/{image_id}/tags/{tag}', 'PUT /v2/images/{image_id}/stage',
+     'POST /v2/images/{image_id}/import'),
+    ('delete_image', MEMBER, 'Delete an image.', 'DELETE /v2/images/{image_id}'),
+    ('publicize_image', ADMIN, 'Make an image public.', 'PATCH /v2/images/{image_id}'),
+    ('communitize_image', MEMBER, 'Make an image a community image.',
+     'PATCH /v2/images/{image_id}'),
+    ('upload_image', MEMBER, 'Send the data of an image.', 'PUT /v2/images/{image_id}/file'),
+    ('download_image', _FETCH, 'Receive the data of an image.',
+     'GET /v2/images/{image_id}/file'),
+    ('download_from_store', _FETCH, 'Receive the data of an image from a store of choice.',
+     'GET /v2/images/{image_id}/file'),
+    ('deactivate', MEMBER, 'Deactivate an image.',
+     'POST /v2/images/{image_id}/actions/deactivate'),
+    ('reactivate', MEMBER, 'Reactivate an image.',
+     'POST /v2/images/{image_id}/actions/reactivate'),
+    ('copy_image', ADMIN, 'Copy the data of an image into further stores.',
+     'POST /v2/images/{image_id}/import'),
+    ('get_image_location', READER, 'See where the data of an image is kept.',
+     'GET /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
+    ('set_image_location', MEMBER, 'Change where the data of an image is kept.',
+     'PATCH /v2/images/{image_id}'),
+    ('delete_image_location', ADMIN, 'Remove a place where the data of an image is kept.',
+     'PATCH /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
+    ('add_image_location', f'{SERVICE} or ({_CREATE})',
+     'Register data that is in a store already.', 'POST /v2/images/{image_id}/locations'),
+    ('fetch_image_location', SERVICE, 'List where the data of an image is kept.',
+     'GET /v2/images/{image_id}/locations'),
+    ('add_member', MEMBER, 'Share an image with a project.',
+     'POST /v2/images/{image_id}/members'),
+    ('delete_member', MEMBER, 'Stop sharing an image with a project.',
+     'DELETE /v2/images/{image_id}/members/{member_id}'),
+    ('modify_member', f'{ADMIN} or (role:member and project_id:%(member_id)s)',
+     'Accept or reject an image that is shared with the own project.',
+     'PUT /v2/images/{image_id}/members/{member_id}'),
+    ('get_member', _MEMBERS, 'Show with which project an image is shared.',
+     'GET /v2/images/{image_id}/members/{member_id}'),
+    ('get_members', _MEMBERS, 'List the projects that an image is shared with.',
+     'GET /v2/images/{image_id}/members'),
+    ('manage_image_cache', ADMIN, 'Manage the image cache by its first interface.',
+     'GET /v2/cached_images', 'DELETE /v2/cached_images', 'GET /v2/queued_images',
+     'DELETE /v2/queued_images'),
+    ('cache_image', ADMIN, 'Ask for an image to be cached.', 'PUT /v2/cache/{image_id}'),
+    ('cache_list', ADMIN, 'List cached and queued images.', 'GET /v2/cache'),
+    ('cache_delete', ADMIN, 'Remove images from the cache.', 'DELETE /v2/cache',
+     'DELETE /v2/cache/{image_id}'),
+    ('cache_clean', ADMIN, 'Remove what is invalid or stalled from the cache.',
+     'POST /v2/cache/clean'),
+    ('cache_prune', ADMIN, 'Shrink the cache to its maximum size.', 'POST /v2/cache/prune'),
+    ('list_cached_nodes', ADMIN, 'List the nodes that have an image in their cache.',
+     'GET /v2/cache/nodes/{image_id}'),
+    ('stores_info_detail', f'{ADMIN} or {SERVICE}', 'Show the stores with their properties.',
+     'GET /v2/info/stores/detail'),
+    ('tasks_api_access', ADMIN, 'Use the tasks interface.', 'GET /v2/tasks', 'POST /v2/tasks',
+     'GET /v2/tasks/{task_id}', 'DELETE /v2/tasks/{task_id}'),
+    ('get_task', 'rule:default', 'Show a task, after tasks_api_access.',
+     'GET /v2/tasks/{task_id}'),
+    ('get_tasks', 'rule:default', 'List tasks, after tasks_api_access.', 'GET /v2/tasks'),
+    ('add_task', 'rule:default', 'Create a task, after tasks_api_access.', 'POST /v2/tasks'),
+    ('modify_task', 'rule:default', 'Change a task, after tasks_api_access.',
+     'DELETE /v2/tasks/{task_id}'),
+)
+
+
+def list_rules():
+    """Every default, for the engine and for ``oslopolicy-sample-generator``.
+
+    All want a token for a project: one for the system or a domain has no
+    project that an image could belong to.
+    """
+    yield policy.RuleDefault('default', '', scope_types=None,
+                             description='Used for what no other rule is about.')
+    yield policy.RuleDefault('context_is_admin', 'role:admin', scope_types=['project'],
+                             description='Who is an administrator of all images.')
+    yield policy.RuleDefault('service_api', 'role:service or role:admin', scope_types=['project'],
+                             description='Who may use what is made for other services.')
+    for name, check, description, *operations in _RULES:
+        yield policy.DocumentedRuleDefault(
+            name, check, description, [_operation(each) for each in operations],
+            scope_types=['project'])
+
+
+def _operation(text):
+    method, path = text.split(' ')
+    return {'method': method, 'path': path}
