@@ -1,0 +1,87 @@
+"""What custom properties may be called, and what text an image may hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from glancelite.contract import errors
+
+RESERVED = frozenset({'location', 'deleted', 'deleted_at'})
+RESERVED_PREFIX = 'os_glance'
+
+#: kept for the service's own use; no reader ever sees them
+HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
+
+NAME_LIMIT = 255
+INTEGER_LIMIT = 2147483647
+
+#: field -> its unit; both are stored in 32 bits
+REQUIREMENTS: Mapping[str, str] = MappingProxyType({'min_disk': 'GiB', 'min_ram': 'MiB'})
+
+# Beyond the basic plane; halves of surrogate pairs, which are no characters;
+# and NUL, which PostgreSQL does not store.
+_UNFIT = re.compile('[\U00010000-\U0010ffff\ud800-\udfff\0]')
+
+
+def check_name(name: str) -> None:
+    """May the caller use this name for a custom property?
+
+    :raises Invalid: it is empty or longer than 255 characters.
+    :raises Forbidden: it belongs to the service.
+    """
+    if name in RESERVED or name.startswith(RESERVED_PREFIX):
+        raise errors.Forbidden(f"Attribute '{name}' is reserved.")
+    if not 0 < len(name) <= NAME_LIMIT:
+        raise errors.Invalid('The name of a custom property must have 1 to 255 characters; '
+                             f'this one has {len(name)}.')
+
+
+def counted(names: Iterable[str]) -> int:
+    """How many of these custom properties count against the quota."""
+    return sum(not name.startswith(RESERVED_PREFIX) for name in names)
+
+
+def check_text(what: str, text: str) -> None:
+    """Can this text be stored?
+
+    Characters of four bytes in UTF-8 are refused, as they always were: a
+    database that Glance has made on MySQL cannot hold them.
+
+    :param what: name of the thing, for the error.
+    :raises Invalid: it cannot; the text of the error names the character.
+    """
+    if text.isascii() and '\0' not in text:
+        return
+    if found := _UNFIT.search(text):
+        raise errors.Invalid(f'{what} must not contain the character U+{ord(found[0]):04X}: '
+                             'only those of up to three bytes in UTF-8, and not NUL, are '
+                             'allowed.')
+
+
+def check_values(fields: Mapping[str, object], properties: Mapping[str, str]) -> None:
+    """Can these values be stored, which the schema already allows?
+
+    :param fields: field of ``contract.Image`` -> new value.
+    :param properties: new custom properties.
+    :raises Invalid: text with a character that cannot be stored; ``min_disk``
+        or ``min_ram`` below 0 or beyond 2147483647.
+    """
+    for name, value in fields.items():
+        if isinstance(value, str):
+            check_text(f"'{name}'", value)
+        elif name in REQUIREMENTS:
+            _check_requirement(name, value)
+        elif name == 'tags':
+            for tag in value:  # type: ignore[attr-defined]
+                check_text('A tag', tag)
+    for name, value in properties.items():
+        check_text('The name of a custom property', name)
+        check_text(f"'{name}'", value)
+
+
+def _check_requirement(name: str, value: object) -> None:
+    if not 0 <= value <= INTEGER_LIMIT:  # type: ignore[operator]
+        raise errors.Invalid(f"'{name}' must lie between 0 and {INTEGER_LIMIT} "
+                             f'{REQUIREMENTS[name]}, not {value}.')
