@@ -24,7 +24,7 @@ class ImageRecords(abc.ABC):
 
         ``created_at``, ``updated_at`` and ``revision`` are set here.
 
-        :returns: the image as kept, with the rest as given.
+        :returns: the image as kept, with the rest as given; tags are a set and come back sorted.
         :raises Conflict: the id is taken, or was once.
         """
 
@@ -54,6 +54,7 @@ class ImageRecords(abc.ABC):
             ``revision``, ``membership`` and the times but ``lease_until`` are no fields here.
         :param status: statuses the change may start from; None for any.
         :returns: the image as written; ``membership`` as in ``image``.
+        :raises TypeError: a name in ``changes`` is no field here.
         :raises NotFound: there is no such image any more.
         :raises Conflict: it has another revision by now, or a status outside ``status``;
             ``details`` hold the present ``status`` and ``revision``.
@@ -93,7 +94,7 @@ class ImageRecords(abc.ABC):
                    limit: int = 100) -> Sequence[Image]:
         """What a server that died has left behind.
 
-        Images ``saving`` whose ``lease_until`` has passed (never those without
+        Images ``saving`` whose ``lease_until`` is not after ``now`` (never those without
         one), and images ``pending_delete`` since before ``removed_before``,
         with their locations.
         """

@@ -1,0 +1,201 @@
+"""What listings of every database must do: ``matches`` and ``ordered`` say it all."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+import random
+import uuid
+from collections.abc import Iterable
+
+import pytest
+
+from glancelite import contract
+from glancelite.contract import Image, ImageQuery, Viewer, Where
+from glancelite.contract.query import compare, matches, ordered
+
+PROJECTS = ('p', 'q', 'P')
+NAMES = (None, '', 'a', 'A', 'b', 'aa', 'a b', 'é', 'z', '漢', '\ufb01', '😀')
+TAGS = ('t', 'T', 'u', 'é')
+VIEWERS = (Viewer(), Viewer('p'), Viewer('q'), Viewer('P'), Viewer('p', True),
+           Viewer(None, True))
+START = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+
+
+def sort(*pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """``pairs``, complete with the tie-breakers."""
+    direction = pairs[-1][1] if pairs else 'desc'
+    return (*pairs, ('created_at', direction), ('id', direction))
+
+
+class Population:
+    """Images in a database, and beside it what is known about them."""
+
+    def __init__(self, database: contract.Database):
+        self.database = database
+        self.images: list[Image] = []
+        self._members: dict[tuple[str, str], str] = {}
+
+    def add(self, **fields) -> Image:
+        """Keep one image; ``members`` is project -> status."""
+        members = fields.pop('members', {})
+        image = self.database.images.add(
+            Image(fields.pop('id', None) or str(uuid.uuid4()), **fields))
+        for project, status in members.items():
+            self.database.members.add(image.id, project, status=status)
+            self._members[image.id, project] = status
+        self.images.append(image)
+        return image
+
+    def expected(self, query: ImageQuery) -> list[Image]:
+        """What the whole listing is, whatever its page."""
+        project = query.viewer.project
+        seen = (dataclasses.replace(image, membership=self._members.get((image.id, project)))
+                for image in self.images)
+        return ordered(query, (image for image in seen if matches(query, image)))
+
+    def check(self, query: ImageQuery) -> None:
+        """The database must agree about this page."""
+        whole = self.expected(query)
+        if query.after is not None:
+            whole = [i for i in whole if compare(query, i, query.after) > 0]
+        limit = len(whole) if query.limit is None else query.limit
+
+        page = self.database.images.list(query)
+
+        assert list(page.items) == whole[:limit]
+        assert page.more == (len(whole) > limit)
+
+
+def populate(population: Population, host, amount: int = 60, seed: int = 1) -> Population:
+    """Fill with images that differ and coincide in everything a query may ask for."""
+    dice = random.Random(seed)
+    for _ in range(amount):
+        if dice.random() < 0.6:
+            host.advance(seconds=1)
+        image = population.add(
+            name=dice.choice(NAMES), owner=dice.choice((None, *PROJECTS)),
+            visibility=dice.choice(contract.VISIBILITIES),
+            status=dice.choice(('active',) * 5 + ('queued', 'saving', 'killed', 'deactivated')),
+            os_hidden=dice.random() < 0.2, protected=dice.random() < 0.3,
+            size=dice.choice((None, 0, 1, 5, 1 << 40)), min_disk=dice.randrange(3),
+            disk_format=dice.choice((None, 'raw', 'qcow2')),
+            container_format=dice.choice((None, 'bare', 'ovf')),
+            tags=tuple(dice.sample(TAGS, dice.randrange(4))),
+            properties={name: dice.choice(('1', '', 'é', 'E')) for name in dice.sample(
+                ('k', 'K', 'other'), dice.randrange(4))},
+            members={project: dice.choice(contract.MEMBER_STATUSES)
+                     for project in dice.sample(PROJECTS, dice.randrange(3))})
+        if dice.random() < 0.1:
+            population.images.remove(image)
+            population.database.images.remove(image, pending=dice.random() < 0.5)
+    return population
+
+
+def walk(images: contract.ImageRecords, query: ImageQuery) -> Iterable[Image]:
+    """All images, page by page."""
+    while True:
+        page = images.list(query)
+        yield from page.items
+        if not page.more:
+            return
+        query = dataclasses.replace(query, after=page.items[-1])
+
+
+class ListingContract:
+    """The part of ``DatabaseContract`` about listings."""
+
+    @pytest.fixture
+    def crowd(self, database, host):
+        return populate(Population(database), host)
+
+    def test_an_empty_database_lists_nothing(self, database):
+        assert database.images.list(ImageQuery(Viewer('p'), limit=5)) == contract.Page(())
+
+    @pytest.mark.parametrize('viewer', VIEWERS, ids=str)
+    def test_shows_each_viewer_what_the_contract_says(self, crowd, viewer):
+        for visibility, member_status, hidden in itertools.product(
+                (None, 'all', *contract.VISIBILITIES), ('accepted', 'rejected', 'all'),
+                (False, True)):
+            query = ImageQuery(viewer, visibility, member_status, hidden)
+            crowd.check(query)
+            crowd.check(dataclasses.replace(query, limit=3))
+
+    @pytest.mark.parametrize('pairs', [
+        (), *[((key, direction),) for key in contract.query.SORT_KEYS
+              for direction in ('asc', 'desc')],
+        (('name', 'asc'), ('size', 'desc')), (('status', 'desc'), ('name', 'asc')),
+        (('size', 'asc'), ('name', 'desc'), ('disk_format', 'asc'))], ids=str)
+    def test_a_walk_over_all_pages_is_the_whole_in_order(self, crowd, pairs):
+        for viewer, mixed in itertools.product((Viewer('p'), Viewer(None, True)), (False, True)):
+            order = (*sort(*pairs)[:-1], ('id', 'asc')) if mixed else sort(*pairs)
+            query = ImageQuery(viewer, visibility='all', sort=order)
+
+            whole = list(walk(crowd.database.images, dataclasses.replace(query, limit=7)))
+
+            assert whole == crowd.expected(query)
+            crowd.check(query)
+
+    def test_a_limit_of_none_lists_all_and_of_zero_nothing(self, crowd):
+        crowd.check(ImageQuery(Viewer('p'), limit=None))
+        crowd.check(ImageQuery(Viewer('p'), limit=0))
+
+    def test_goes_on_after_an_image_that_was_removed(self, crowd):
+        query = ImageQuery(Viewer('p'), limit=4)
+        last = crowd.database.images.list(query).items[-1]
+        gone = crowd.database.images.remove(last, pending=False)
+        crowd.images = [image for image in crowd.images if image.id != last.id]
+
+        crowd.check(dataclasses.replace(query, after=gone))
+
+    @pytest.mark.parametrize('operator', contract.query.OPERATORS)
+    @pytest.mark.parametrize(('field', 'values'), [
+        ('name', ('a', 'A', '', 'é', 'a ', '😀', 'x\0y', 'a\0', '\ud800', '漢\udfff', 'x' * 999)),
+        ('size', (0, 1, 5, 1 << 40, -1, 1 << 63, -(1 << 63), 1 << 64, -(1 << 90))),
+        ('min_disk', (0, 1, 1 << 31, 1 << 70)),
+        ('status', ('active', 'queued', 'no such')),
+        ('owner', ('p', 'P', 'q')),
+        ('visibility', ('public', 'private', 'no such', 'a\0b')),
+        ('protected', (True, False)),
+        ('disk_format', ('raw', 'RAW')),
+        ('created_at', (START, START + datetime.timedelta(seconds=10, microseconds=1))),
+        ('updated_at', (START + datetime.timedelta(seconds=20),)),
+        ('id', ('0', 'f', 'a\0b')),
+    ])
+    def test_conditions_mean_what_the_contract_says(self, crowd, field, operator, values):
+        asked = [values, values[:1], ()] if operator == 'in' else values
+        for value, viewer in itertools.product(asked, (Viewer('p'), Viewer('p', True))):
+            where = (Where(field, operator, value), Where('min_ram', 'gte', 0))
+            crowd.check(ImageQuery(viewer, 'all', where=where))
+            crowd.check(ImageQuery(viewer, where=where, limit=3))
+
+    def test_finds_by_tags_and_properties_exactly(self, crowd):
+        for tags, properties in (
+                ({'t'}, {}), ({'T'}, {}), ({'t', 'u'}, {}), ({'t', 'no such'}, {}),
+                ({'t '}, {}), ({'a\0b'}, {}), ({'\ud800'}, {}), (set(), {'k': '1'}),
+                (set(), {'K': '1'}), (set(), {'k': ''}), (set(), {'k': 'e'}),
+                (set(), {'k': 'E', 'other': '1'}), (set(), {'k ': '1'}),
+                (set(), {'k': '1\0'}), (set(), {'\0': ''}), (set(), {'k': 'x' * 70_000}),
+                ({'t'}, {'k': '1'})):
+            query = ImageQuery(Viewer('p'), 'all', tags=frozenset(tags), properties=properties)
+            crowd.check(query)
+            crowd.check(dataclasses.replace(query, limit=2))
+
+    def test_long_values_that_differ_at_the_end_are_told_apart(self, database):
+        crowd = Population(database)
+        for end in ('a', 'b', ''):
+            crowd.add(owner='p', properties={'k': 'x' * 5000 + end})
+
+        crowd.check(ImageQuery(Viewer('p'), properties={'k': 'x' * 5000 + 'a'}))
+
+    def test_removed_properties_tags_and_members_are_not_found(self, database):
+        crowd = Population(database)
+        image = crowd.add(owner='q', tags=('t',), properties={'k': '1'}, members={
+            'p': 'accepted'})
+        database.images.update(image, {'tags': (), 'properties': {}})
+        database.members.remove(image.id, 'p')
+
+        assert not database.images.list(ImageQuery(Viewer('p'))).items
+        assert not database.images.list(ImageQuery(Viewer('q'), tags=frozenset('t'))).items
+        assert not database.images.list(ImageQuery(Viewer('q'), properties={'k': '1'})).items
