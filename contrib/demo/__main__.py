@@ -79,7 +79,7 @@ class Demo:
                             'hw_firmware_type=bios', '--tag', 'boots', '--min-ram', 64, grub)
             image = self._sdk.image.get_image(grub)
             same('name', image.name, 'grub rescue')
-            same('property', image.hw_firmware_type, 'bios')
+            same('property', image.properties['hw_firmware_type'], 'bios')
             same('tags', sorted(image.tags), ['boots', 'rescue'])
             same('memory', image.min_ram, 64)
         with self._step('openstack: remove a property and a tag'):

@@ -71,7 +71,8 @@ def _locate(package, path):
 def _download(package, folder):
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        subprocess.run(['apt-get', 'download', '-qq', package], cwd=folder, check=True)
+        subprocess.run(['apt-get', 'download', '-qq', package], cwd=folder, check=True,
+                       capture_output=True)
         archive = next(folder.glob('*.deb'))
         subprocess.run(['dpkg', '-x', archive, folder], check=True)
         archive.unlink()
