@@ -48,8 +48,7 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
     with process.directory('api') as home:
         log = home / 'log'
         command = [pathlib.Path(sys.executable).with_name('glancelite-api'), *arguments]
-        # HOME too: a configuration of the person who runs the tests stays unread.
-        variables = {'HOME': str(home), 'XDG_STATE_HOME': str(home / 'state')}
+        variables = private(home)
         if config is None:
             variables |= {f'OS_DEFAULT__{name.upper()}': str(value)
                           for name, value in address.items()}
@@ -60,6 +59,12 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
         with process.running(command, answers=lambda: answers(port), log=log, cwd=home,
                              env=variables | (env or {}), timeout=timeout) as started:
             yield LiveServer(f'http://127.0.0.1:{port}', home, log, started)
+
+
+def private(home):
+    """Variables with which no configuration of this machine or person is read."""
+    return {'HOME': str(home), 'XDG_STATE_HOME': str(home / 'state'),
+            'GLANCELITE_CONFIG_DIR': str(home), 'OS_GLANCE_CONFIG_DIR': str(home)}
 
 
 def answers(port):

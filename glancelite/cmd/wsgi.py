@@ -1,0 +1,5 @@
+"""For WSGI containers, which import this: ``glancelite.cmd.wsgi:application``."""
+
+from glancelite.cmd import container
+
+application = container.build()
