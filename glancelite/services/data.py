@@ -166,7 +166,7 @@ class ImageData:
                                      'Image data download is forbidden.')
         if not image.locations or image.size is None:
             return None
-        part = ranges.extent(range_header, content_range, image.size)
+        part = ranges.wanted(range_header, content_range, image.size)
         offset, length = part or (0, image.size)
         chunks = layers.stores.read(image, offset=offset, length=length, ctx=ctx)
         if chunks is None:

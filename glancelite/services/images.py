@@ -57,10 +57,10 @@ class Images:
                                      f"owned by '{image.owner}'.")
         self._enforce_visibility(ctx, image, image.visibility)
         layers.quota.check(ctx, Ask('add_image', image.owner, images=1, tags=len(image.tags),
-                                    properties=_counted(image.properties)))
+                                    properties=properties.counted(image.properties)))
         if creation.read_only:
             raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")
-        properties.storable(fields, custom)
+        properties.check_values(fields, custom)
         image = layers.database.images.add(image)
         layers.events.image(ctx, 'image.create', image)
         return image
@@ -151,7 +151,7 @@ class Images:
         if grows or tags is not None:
             self._layers.quota.check(ctx, Ask(
                 'modify_image', image.owner, tags=None if tags is None else len(tags),
-                properties=_counted(patched.changes['properties']) if grows else None))
+                properties=properties.counted(patched.changes['properties']) if grows else None))
 
     def _enforce_visibility(self, ctx: Context, image: Image, visibility: str) -> None:
         verb = _VISIBILITY_VERBS.get(visibility)
@@ -215,8 +215,3 @@ class Images:
             return {'status': new} if image.status == old else {}
 
         self.change(ctx, image_id, change)
-
-
-def _counted(custom: Mapping[str, str] | None) -> int:
-    """Custom properties that count against the quota: not the service's own."""
-    return sum(not name.startswith(properties.SERVICE_PREFIX) for name in custom or ())

@@ -26,8 +26,8 @@ class Tags:
         :raises Invalid: the tag is too long.
         :raises QuotaExceeded: too many tags.
         """
-        if len(tag) > LONGEST:
-            raise contract.Invalid(f'A tag has at most {LONGEST} characters.')
+        if len(tag) > LONGEST or '\0' in tag:
+            raise contract.Invalid(f'A tag has at most {LONGEST} characters, and no NUL.')
 
         def change(image: Image) -> Mapping[str, object]:
             self._layers.policy.enforce(ctx, 'modify_image', image)

@@ -49,7 +49,7 @@ USE_CASES = {
     'images.update': (queued, lambda core, ctx, image: core.images.update(
         ctx, image.id, patch.parse(
             [{'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
-            core.schema.attribute))),
+            core.schema.validate_attribute))),
     'images.delete': (active, lambda core, ctx, image: core.images.delete(ctx, image.id)),
     'images.deactivate': (active, lambda core, ctx, image: core.images.deactivate(ctx, image.id)),
     'images.reactivate': (_deactivated,
