@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image, ImageQuery
