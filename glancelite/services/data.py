@@ -95,32 +95,33 @@ class ImageData:
     def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
                limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:
         layers = self._layers
-        with contextlib.ExitStack() as taps:
-            wanted: list[contract.Tap] = [Digests('md5', self._algorithm)]
-            if size is not None:
-                wanted.insert(0, Exact(size))
-            if limit is not None:
-                wanted.insert(0, Limit(limit))
-            wanted.extend(tap for inspector in layers.inspectors
-                          if (tap := inspector.open(image)) is not None)
-            for tap in wanted:
-                taps.callback(tap.close)
-            stream = tapped(source, wanted)
+        with tapped(source, self._taps(image, size, limit)) as stream:
             location, written = layers.stores.write(store, image.key, stream, size=size, ctx=ctx)
             undo.callback(layers.stores.delete, location, ctx=ctx)
             facts = stream.facts
-        if written != stream.size:
-            raise contract.Unavailable(f'the store kept {written} of {stream.size} bytes')
+        if written != facts['size']:
+            raise contract.Unavailable(f'the store kept {written} of {facts["size"]} bytes')
         if size is None:
             # what nobody announced counts from here on, so uploads that race see each other
             image = self._write(image, {'size': written}) or image
             layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=written))
         active = self._write(image, {
-            'virtual_size': None, **facts, 'status': 'active', 'size': written,
-            'locations': (location,), 'lease_until': None})
+            'virtual_size': None, **facts, 'status': 'active', 'locations': (location,),
+            'lease_until': None})
         if active is None:
             raise contract.Gone(f'Image {image.id} was deleted while its data arrived.')
         return active
+
+    def _taps(self, image: Image, size: int | None, limit: int | None) -> list[contract.Tap]:
+        taps: list[contract.Tap] = []
+        if limit is not None:
+            taps.append(Limit(limit, contract.QuotaExceeded))
+        if size is not None:
+            taps.append(Exact(size))
+        taps.append(Digests(self._algorithm))
+        taps.extend(tap for inspector in self._layers.inspectors
+                    if (tap := inspector.open(image)) is not None)
+        return taps
 
     def _write(self, image: Image, changes: Mapping[str, object]) -> Image | None:
         """Change our own ``saving`` image, though others may change it as well.
