@@ -1,0 +1,19 @@
+"""Version 2 of the Image API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glancelite.api.resource import Resource
+from glancelite.api.v2.images import Images
+from glancelite.api.v2.info import Usage
+from glancelite.api.v2.schemas import schemas
+
+
+def root(core: Any) -> Resource:
+    """Everything below ``/v2``."""
+    return Resource({
+        'images': Images(core),
+        'info': Resource({'usage': Usage()}),
+        'schemas': schemas(core.documents),
+    })
