@@ -1,0 +1,117 @@
+"""The documents of ``/v2/schemas``, compared with ``golden/``.
+
+After a wanted change: ``python tests/schema/test_documents.py`` writes them anew.
+"""
+
+import json
+import pathlib
+
+import jsonschema
+import pytest
+
+from glancelite import contract
+from glancelite.schema import image, render
+from glancelite.schema.image import ImageSchema
+
+GOLDEN = pathlib.Path(__file__).parent / 'golden'
+DISK_FORMATS = ('ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop')
+CONTAINER_FORMATS = ('ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed')
+PATHS = ('image', 'images', 'member', 'members', 'task', 'tasks',
+         *(f'metadefs/{kind}' for kind in (
+             'namespace', 'namespaces', 'object', 'objects', 'property', 'properties',
+             'resource_type', 'resource_types', 'tag', 'tags')))
+
+
+def documents(extra=None):
+    resource = image.resource(DISK_FORMATS, CONTAINER_FORMATS, extra)
+    return {path: json.loads(text) for path, text in render.documents(resource).items()}
+
+
+def pretty(document):
+    return json.dumps(document, indent=1, ensure_ascii=False) + '\n'
+
+
+def test_there_is_a_document_for_every_route():
+    assert set(documents()) == set(PATHS)
+    assert {path.relative_to(GOLDEN).with_suffix('').as_posix()
+            for path in GOLDEN.rglob('*.json')} == set(PATHS)
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_a_document_says_what_it_always_said_in_the_same_order(path):
+    assert pretty(documents()[path]) == (GOLDEN / f'{path}.json').read_text()
+
+
+@pytest.mark.parametrize('path', ['image', 'member', 'task'])
+def test_every_attribute_is_described(path):
+    properties = documents()[path]['properties']
+    links = set() if path == 'image' else {'self', 'schema'}
+
+    for name in properties.keys() - links:
+        assert properties[name]['description'].endswith('.')
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_a_document_is_a_json_schema_and_its_references_lead_somewhere(path):
+    document = documents()[path]
+
+    jsonschema.Draft4Validator.check_schema(document)
+    for reference in references(document):
+        assert reference.removeprefix('#/definitions/') in document['definitions']
+
+
+def references(node):
+    if isinstance(node, dict):
+        if isinstance(node.get('$ref'), str):
+            yield node['$ref']
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from references(part)
+
+
+def test_the_formats_are_those_that_the_operator_allows():
+    found = json.loads(render.documents(image.resource(('raw',), ('bare',)))['image'])
+
+    assert found['properties']['disk_format']['enum'] == [None, 'raw']
+    assert found['properties']['container_format']['enum'] == [None, 'bare']
+
+
+def test_the_operators_properties_are_described_to_clients():
+    extra = {'properties': {'os': {'type': 'string', 'description': 'Its system.'}},
+             'required': ['os']}
+
+    found = documents(extra)
+
+    assert found['image']['properties']['os'] == {
+        'type': 'string', 'description': 'Its system.', 'is_base': False}
+    assert found['image']['required'] == ['os']
+    assert found['images']['properties']['images']['items'] == found['image']
+    assert list(found['image']) == ['name', 'properties', 'additionalProperties', 'required',
+                                    'links']
+
+
+@pytest.mark.parametrize('body', [
+    {}, {'name': None}, {'name': 'x' * 255}, {'tags': ['a']}, {'min_ram': 5}, {'custom': 'x'},
+    {'disk_format': None}, {'id': '016a685b-edf6-4a06-bc21-7b7f6a23187b'},
+    {'name': 5}, {'name': 'x' * 256}, {'tags': ['a', 5]}, {'tags': {}}, {'min_ram': '5'},
+    {'min_ram': None}, {'min_ram': True}, {'custom': None}, {'disk_format': 'x'}, {'id': 'x'},
+    {'protected': 'x'}, {'size': []}, {'visibility': None}])
+def test_requests_are_checked_as_the_document_says(body):
+    by_document = jsonschema.Draft4Validator(documents()['image']).is_valid(body)
+    schema = ImageSchema(DISK_FORMATS, CONTAINER_FORMATS)
+
+    try:
+        schema.create(body)
+        by_hand = True
+    except contract.Invalid:
+        by_hand = False
+
+    assert by_hand == by_document
+
+
+if __name__ == '__main__':
+    for path, document in documents().items():
+        target = GOLDEN / f'{path}.json'
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(pretty(document))
