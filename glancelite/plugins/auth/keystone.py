@@ -17,7 +17,7 @@ TOKENS = 'glancelite.tokens'
 MEMORY = 4096
 #: seconds for which a caller is not looked at again: the middleware's look at a
 #: token that it remembers costs 200 microseconds
-GLANCE = 5.0
+FRESH = 5.0
 
 
 def _register(conf):
@@ -59,7 +59,7 @@ class Keystone(contract.Authenticator):
             local['cache'] = TOKENS
             self._memory[TOKENS] = Tokens()
         self._middleware = _middleware_class()(_nothing, local)
-        self._glance = min(GLANCE, place.token_cache_time)
+        self._fresh = min(FRESH, place.token_cache_time)
         self._callers = {}
         uri = place.www_authenticate_uri or getattr(self.conf[section], 'auth_url', None)
         self._challenge = f'Keystone uri="{uri}"' if uri else 'Keystone'
@@ -106,7 +106,7 @@ class Keystone(contract.Authenticator):
         left = (_time(info['expires_at']) - self.host.now()).total_seconds()
         if len(self._callers) >= MEMORY:
             self._callers.clear()
-        self._callers[key] = time.monotonic() + min(left, self._glance), caller
+        self._callers[key] = time.monotonic() + min(left, self._fresh), caller
 
 
 class Tokens:
