@@ -16,8 +16,9 @@ from oslo_config import cfg
 
 from glancelite import config, contract, loader
 from glancelite.contract import Context, Misconfigured, Usage
-from glancelite.schema.image import ImageSchema, ImageView
+from glancelite.schema.image import ImageSchema
 from glancelite.schema.render import documents
+from glancelite.schema.views import ImageView
 from glancelite.services.chains import NotifierFan, PolicyChain, QuotaChain
 from glancelite.services.data import ImageData
 from glancelite.services.events import Events
@@ -75,7 +76,7 @@ class Core:
     tags: Tags
     schema: ImageSchema
     view: ImageView
-    documents: Mapping[str, Any]
+    documents: Mapping[str, bytes]
     plugins: Sequence[contract.Plugin]
 
     def identify(self, environ: MutableMapping[str, Any]) -> Context:
@@ -153,7 +154,10 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
         images=images,
         data=ImageData(layers, hashing_algorithm=conf.hashing_algorithm),
         members=Members(layers), tags=Tags(layers, images), schema=schema,
-        view=ImageView(settings), documents=documents(schema), plugins=plugins)
+        view=ImageView(show_direct_url=conf.show_image_direct_url,
+                       show_locations=conf.show_multiple_locations,
+                       show_stores=settings.multi_store, order=stores.order),
+        documents=documents(schema.resource), plugins=plugins)
 
 
 def auth_name(conf: cfg.ConfigOpts) -> str:

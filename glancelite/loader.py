@@ -73,8 +73,8 @@ def installed(layer: str) -> dict[str, Installed]:
     return dict(sorted(found.items()))
 
 
-def _keep_quiet(manager: object, entry_point: object, error: BaseException) -> None:
-    """What failed is found again by ``installed``, with its reason."""
+def _keep_quiet(*told: object) -> None:
+    """The caller finds out by itself, and has a better sentence for it."""
 
 
 def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
@@ -92,7 +92,7 @@ def find(layer: str, name: str) -> Installed:
     """
     problems: list[BaseException] = []
     manager = NamedExtensionManager(
-        f'glancelite.{layer}', [name], warn_on_missing_entrypoint=False,
+        f'glancelite.{layer}', [name], on_missing_entrypoints_callback=_keep_quiet,
         on_load_failure_callback=lambda manager, entry_point, error: problems.append(error))
     if problems:
         raise Misconfigured(f'the {layer} plugin {name!r} cannot be loaded: '

@@ -88,6 +88,11 @@ class Images:
         return Listing(layers.policy.filter(ctx, 'get_image', page.items),
                        page.items[-1].id if page.more and page.items else None)
 
+    def showing_locations(self, ctx: Context, images: Sequence[Image]) -> frozenset[str]:
+        """Ids of those ``images`` whose locations the caller may know."""
+        return frozenset(image.id for image in self._layers.policy.filter(
+            ctx, 'get_image_location', images))
+
     def _marker(self, ctx: Context, image_id: str) -> Image:
         records = self._layers.database.images
         try:

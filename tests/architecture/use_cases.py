@@ -68,6 +68,8 @@ USE_CASES = {
     'tags.remove': (lambda core, ctx: queued(core, ctx, tags=['old']),
                     lambda core, ctx, image: core.tags.remove(ctx, image.id, 'old')),
 }
+#: public for other parts of the service, but no use cases
+HELPERS = {'images.change', 'images.showing_locations'}
 #: use cases that make something grow which has a quota
 GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
            'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image'}
@@ -88,4 +90,4 @@ def public_methods(core):
     return {f'{service}.{name}'
             for service in ('images', 'data', 'members', 'tags')
             for name in dir(getattr(core, service))
-            if not name.startswith('_') and f'{service}.{name}' != 'images.change'}
+            if not name.startswith('_') and f'{service}.{name}' not in HELPERS}

@@ -1,0 +1,346 @@
+"""Uploads and downloads: all or nothing, whatever happens on the way."""
+
+import dataclasses
+import datetime
+import hashlib
+import threading
+
+import pytest
+
+from glancelite import contract
+from glancelite.domain import patch
+from glancelite.services.chains import QuotaChain
+from glancelite.testing import service
+from glancelite.testing.fakes import ClientWentAway, Recorder, broken_source
+
+RAW = {'disk_format': 'raw', 'container_format': 'bare'}
+
+
+@pytest.fixture
+def core(tmp_path):
+    core = service.build(tmp_path)
+    yield core
+    core.close()
+
+
+@pytest.fixture
+def ctx(context):
+    return context('owner')
+
+
+@pytest.fixture
+def queued(core, ctx):
+    return lambda **body: core.images.create(ctx, core.schema.create({**RAW, **body}))
+
+
+def kept(core, image):
+    return core.layers.database.images.get(image.id, viewer=None)
+
+
+def stored(core, image, name='fast'):
+    """The bytes under the image's key, None if there are none."""
+    store = dict(core.layers.stores)[name]
+    try:
+        return b''.join(store.read(f'memory://{name}/{image.key}'))
+    except contract.NotFound:
+        return None
+
+
+def body(core, ctx, image, **wanted):
+    found = core.data.download(ctx, image.id, **wanted)
+    return b''.join(found.chunks)
+
+
+def test_what_was_uploaded_is_active_with_its_size_and_hashes(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'one', b'two']), size=6)
+
+    assert (image.status, image.size) == ('active', 6)
+    assert image.checksum == hashlib.md5(b'onetwo').hexdigest()
+    assert image.os_hash_algo == 'sha512'
+    assert image.os_hash_value == hashlib.sha512(b'onetwo').hexdigest()
+    assert image.lease_until is None
+    assert kept(core, image) == image
+    assert body(core, ctx, image) == b'onetwo'
+
+
+def test_an_image_may_be_empty(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([]), size=0)
+
+    assert (image.status, image.size) == ('active', 0)
+    assert body(core, ctx, image) == b''
+
+
+def test_the_size_need_not_be_announced(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'data']))
+
+    assert (image.status, image.size) == ('active', 4)
+
+
+def test_the_location_names_the_store_that_was_asked_for(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'data']), store='cold')
+
+    assert [location.store for location in image.locations] == ['cold']
+
+
+def test_a_store_that_is_unknown_is_refused_before_anything_changes(core, ctx, queued):
+    image = queued()
+
+    with pytest.raises(contract.Invalid):
+        core.data.upload(ctx, image.id, iter([b'data']), store='nowhere')
+
+    assert kept(core, image) == image
+
+
+@pytest.mark.parametrize(('chunks', 'size'), [([b'four'], 3), ([b'four'], 5), ([], 1)])
+def test_more_or_less_than_announced_leaves_a_queued_image(core, ctx, queued, chunks, size):
+    image = queued()
+
+    with pytest.raises(contract.Invalid):
+        core.data.upload(ctx, image.id, iter(chunks), size=size)
+
+    assert (kept(core, image).status, kept(core, image).size) == ('queued', None)
+    assert core.data.download(ctx, image.id) is None
+
+
+def test_a_client_that_goes_away_leaves_a_queued_image_that_can_be_tried_again(core, ctx, queued):
+    image = queued()
+    with pytest.raises(ClientWentAway):
+        core.data.upload(ctx, image.id, broken_source(b'some'), size=8)
+    assert kept(core, image).status == 'queued'
+    assert kept(core, image).checksum is None
+
+    again = core.data.upload(ctx, image.id, iter([b'complete']), size=8)
+
+    assert again.status == 'active'
+    assert body(core, ctx, again) == b'complete'
+
+
+def test_formats_must_be_set(core, ctx):
+    image = core.images.create(ctx, core.schema.create({}))
+
+    with pytest.raises(contract.Invalid):
+        core.data.upload(ctx, image.id, iter([b'data']))
+
+
+def test_an_image_takes_data_once(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'first']))
+
+    with pytest.raises(contract.Conflict):
+        core.data.upload(ctx, image.id, iter([b'second']))
+
+    assert body(core, ctx, image) == b'first'
+
+
+def test_one_of_two_uploaders_at_once_wins(core, ctx, queued):
+    image, outcomes = queued(), []
+    barrier = threading.Barrier(2)
+
+    def upload(data):
+        barrier.wait()
+        try:
+            outcomes.append(core.data.upload(ctx, image.id, iter([data])).checksum)
+        except contract.Conflict:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=upload, args=(data,)) for data in (b'one', b'two')]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert outcomes.count(None) == 1
+    assert kept(core, image).checksum in outcomes
+
+
+def test_the_image_may_be_deleted_while_its_data_arrive(core, ctx, queued):
+    image = queued()
+
+    def source():
+        yield b'some'
+        core.images.delete(ctx, image.id)
+        yield b'more'
+
+    with pytest.raises(contract.Gone):
+        core.data.upload(ctx, image.id, source())
+
+    assert stored(core, image) is None
+
+
+def test_the_image_may_be_changed_while_its_data_arrive(core, ctx, queued):
+    image = queued()
+    operations = patch.parse([{'op': 'replace', 'path': '/name', 'value': 'new'}],
+                             patch.DRAFT_10, core.schema.validate_attribute)
+
+    def source():
+        yield b'some'
+        core.images.update(ctx, image.id, operations)
+        yield b'more'
+
+    uploaded = core.data.upload(ctx, image.id, source())
+
+    assert (uploaded.status, uploaded.name) == ('active', 'new')
+
+
+def test_a_quota_is_exact_though_uploads_race(core, ctx, queued):
+    class FiveBytesEach(contract.QuotaEnforcer):
+        """A project may hold 25 bytes."""
+
+        def __init__(self):
+            super().__init__(None, core.layers.host)
+
+        def check(self, ctx, ask):
+            if ask.verb != 'upload_image':
+                return None
+            used = self.host.usage(ask.project).bytes
+            if used > 25:
+                raise contract.QuotaExceeded('full')
+            return 25 - used + (ask.bytes or 0)
+
+    limited = service.exchange(core, quota=QuotaChain([FiveBytesEach()]))
+    images = [queued() for _ in range(20)]
+    barrier, accepted = threading.Barrier(20), []
+
+    def upload(number):
+        barrier.wait()
+        size = 5 if number % 2 else None
+        try:
+            accepted.append(limited.data.upload(ctx, images[number].id, iter([b'12345']),
+                                                size=size))
+        except contract.QuotaExceeded:
+            pass
+
+    threads = [threading.Thread(target=upload, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(accepted) <= 5
+    assert core.layers.database.images.usage('owner').bytes == 5 * len(accepted)
+    assert {kept(core, image).status for image in images} <= {'active', 'queued'}
+
+
+def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued):
+    class FourBytes(contract.QuotaEnforcer):
+
+        def check(self, ctx, ask):
+            return 4
+
+    limited = service.exchange(core, quota=QuotaChain([FourBytes(None, None)]))
+    image, pulled = queued(), []
+
+    def source():
+        for _ in range(100):
+            pulled.append(1)
+            yield b'123'
+
+    with pytest.raises(contract.QuotaExceeded):
+        limited.data.upload(ctx, image.id, source())
+
+    assert len(pulled) == 2
+    assert kept(core, image).status == 'queued'
+
+
+def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
+    recorder = Recorder()
+    watched = service.exchange(core, notifiers=[recorder])
+
+    with pytest.raises(contract.Invalid):
+        watched.data.upload(ctx, queued().id, iter([b'four']), size=3)
+
+    assert recorder.events[-1].type == 'image.upload'
+    assert recorder.events[-1].priority == 'ERROR'
+    assert isinstance(recorder.events[-1].payload, str)
+
+
+def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, queued):
+    image = queued()
+    images = core.layers.database.images
+
+    def paused():
+        yield b'zombie'
+        stale = images.get(image.id, viewer=None)
+        images.update(stale, {'lease_until': stale.created_at})
+        assert core.layers.leases.sweep() == 1
+        core.data.upload(ctx, image.id, iter([b'successor']))
+
+    with pytest.raises(contract.Gone):
+        core.data.upload(ctx, image.id, paused())
+
+    survivor = kept(core, image)
+    assert (survivor.status, survivor.attempt) == ('active', 1)
+    assert body(core, ctx, survivor) == b'successor'
+    assert stored(core, dataclasses.replace(survivor, attempt=0)) is None
+
+
+def test_a_part_can_be_downloaded(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'0123456789']))
+
+    found = core.data.download(ctx, image.id, range_header='bytes=2-4')
+
+    assert (found.offset, found.length, found.partial) == (2, 3, True)
+    assert b''.join(found.chunks) == b'234'
+
+
+@pytest.mark.parametrize('header', ['bytes=10-', 'bytes=5-4', 'lines=1-2'])
+def test_a_part_outside_the_image_is_refused(core, ctx, queued, header):
+    image = core.data.upload(ctx, queued().id, iter([b'0123456789']))
+
+    with pytest.raises(contract.RangeNotSatisfiable) as refusal:
+        core.data.download(ctx, image.id, range_header=header)
+
+    assert refusal.value.size == 10
+
+
+def test_an_image_without_data_has_nothing_to_download(core, ctx, queued):
+    assert core.data.download(ctx, queued().id) is None
+
+
+def test_bytes_that_are_missing_in_the_store_are_no_data(core, ctx, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'data']))
+    core.layers.stores.delete(image.locations[0])
+
+    assert core.data.download(ctx, image.id) is None
+
+
+def test_a_deactivated_image_is_for_administrators_only(core, ctx, context, queued):
+    image = core.data.upload(ctx, queued().id, iter([b'data']))
+    core.images.deactivate(ctx, image.id)
+
+    with pytest.raises(contract.Forbidden):
+        core.data.download(ctx, image.id)
+
+    admin = context('other', roles=['admin'], is_admin=True)
+    assert body(core, admin, image) == b'data'
+
+
+@pytest.mark.parametrize(('sent', 'priority'), [(4, 'INFO'), (3, 'ERROR')])
+def test_a_download_is_told_with_what_was_sent(core, ctx, queued, sent, priority):
+    recorder = Recorder()
+    watched = service.exchange(core, notifiers=[recorder])
+    image = core.data.upload(ctx, queued().id, iter([b'data']))
+
+    watched.data.download(ctx, image.id).done(sent)
+
+    event = recorder.events[-1]
+    assert (event.type, event.priority) == ('image.send', priority)
+    assert event.payload == {
+        'bytes_sent': sent, 'image_id': image.id, 'owner_id': 'owner',
+        'receiver_tenant_id': 'owner', 'receiver_user_id': 'user'}
+
+
+def test_a_lease_is_renewed_while_the_upload_lasts(core, ctx, queued):
+    image, leases = queued(), []
+
+    def source():
+        yield b'some'
+        past = kept(core, image)
+        core.layers.database.images.update(
+            past, {'lease_until': past.created_at - datetime.timedelta(days=1)})
+        core.layers.leases.renew()
+        leases.append(kept(core, image).lease_until)
+        yield b'more'
+
+    core.data.upload(ctx, image.id, source())
+
+    assert leases[0] > core.layers.host.now()
