@@ -207,6 +207,8 @@ class Response(webob.Response):
     :param body: bytes, or an iterable of bytes that a server closes.
     """
 
+    _headers = None     # WebOb's view of the list, made when somebody asks
+
     def __init__(self, status: int = 200, headers: Iterable[tuple[str, str]] = (),
                  body: bytes | Iterable[bytes] = b''):
         self._status = _STATUS_LINES[status]

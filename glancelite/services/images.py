@@ -88,10 +88,10 @@ class Images:
         return Listing(layers.policy.filter(ctx, 'get_image', page.items),
                        page.items[-1].id if page.more and page.items else None)
 
-    def showing_locations(self, ctx: Context, images: Sequence[Image]) -> frozenset[str]:
-        """Ids of those ``images`` whose locations the caller may know."""
-        return frozenset(image.id for image in self._layers.policy.filter(
-            ctx, 'get_image_location', images))
+    def may_see_locations_of(self, ctx: Context, images: Sequence[Image]) -> frozenset[str]:
+        """Ids of those images whose locations the caller may see."""
+        seen = self._layers.policy.filter(ctx, 'get_image_location', images)
+        return frozenset(image.id for image in seen)
 
     def _marker(self, ctx: Context, image_id: str) -> Image:
         records = self._layers.database.images

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from glancelite import contract
 from glancelite.api import paging
 from glancelite.api.errors import Refusal
 from glancelite.api.message import Request, Response, base_url
@@ -13,18 +15,31 @@ from glancelite.api.v2.actions import Deactivate, Reactivate
 from glancelite.api.v2.image_file import ImageFile
 from glancelite.api.v2.members import Members
 from glancelite.api.v2.tags import Tag
-from glancelite.contract import WrongContent
 from glancelite.domain import patch
 
 
-class Images(Resource):
-    """``/v2/images``."""
+class _Shows(Resource):
+    """Knows how images look, and who may see where their bytes are."""
 
-    def __init__(self, core: Any):
-        super().__init__(each=Image(core))
+    def __init__(self, core: Any, below: Mapping[str, Resource] | None = None,
+                 each: Resource | None = None):
+        super().__init__(below, each)
         self._images = core.images
         self._schema = core.schema
         self._view = core.view
+
+    def _shown(self, request: Request, image: contract.Image) -> bytes:
+        if not self._view.shows_locations:
+            return self._view.dumps(image)
+        seen = self._images.may_see_locations_of(request.context, [image])
+        return self._view.dumps(image, may_see_locations=bool(seen))
+
+
+class Images(_Shows):
+    """``/v2/images``."""
+
+    def __init__(self, core: Any):
+        super().__init__(core, each=Image(core))
         self._settings = settings = core.settings
         self._announced: list[tuple[str, str]] = []
         if settings.import_methods:
@@ -41,45 +56,46 @@ class Images(Resource):
                                      most=self._settings.api_limit_max)
         page = self._images.list(request.context, query, marker)
         first, following = paging.links(given, page.next_marker)
-        return Response.json(self._view.images(page.images, first, following))
+        seen = (self._images.may_see_locations_of(request.context, page.images)
+                if self._view.shows_locations else None)
+        return Response.json(self._view.page(page.images, first=first, following=following,
+                                             may_see_locations_of=seen))
 
     @operation('Register an image.', body='json', answers=(201,))
     def post(self, request: Request) -> Response:
         creation = self._schema.create(request.json_object())
         image = self._images.create(request.context, creation)
         base = base_url(request.environ, self._settings.public_endpoint)
-        return Response.json(self._view.image(image), 201, (
+        return Response.json(self._shown(request, image), 201, (
             ('Location', f'{base}/v2/images/{image.id}'), *self._announced))
 
 
-class Image(Resource):
+class Image(_Shows):
     """``/v2/images/{image_id}``."""
 
     def __init__(self, core: Any):
-        super().__init__({
+        super().__init__(core, {
             'file': ImageFile(core),
             'actions': Resource({'deactivate': Deactivate(core),
                                  'reactivate': Reactivate(core)}),
             'members': Members(core),
             'tags': Resource(each=Tag(core)),
         })
-        self._images = core.images
-        self._schema = core.schema
-        self._view = core.view
 
     @operation('Show an image.')
     def get(self, request: Request, image_id: str) -> Response:
-        return Response.json(self._view.image(self._images.get(request.context, image_id)))
+        image = self._images.get(request.context, image_id)
+        return Response.json(self._shown(request, image))
 
     @operation('Change an image by a JSON patch.', body='json')
     def patch(self, request: Request, image_id: str) -> Response:
         try:
             dialect = patch.dialect(request.media_type)
-        except WrongContent as error:
+        except contract.WrongContent as error:
             raise Refusal(415, str(error), (('Accept-Patch', patch.ACCEPT_PATCH),)) from None
         operations = patch.parse(request.json(), dialect, self._schema.validate_attribute)
         image = self._images.update(request.context, image_id, operations)
-        return Response.json(self._view.image(image))
+        return Response.json(self._shown(request, image))
 
     @operation('Delete an image and its data.', answers=(204,))
     def delete(self, request: Request, image_id: str) -> Response:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from glancelite.api.message import Request, Response, encoded
+from glancelite.api.message import Request, Response
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 
@@ -13,19 +12,19 @@ from glancelite.api.resource import Resource
 class Schema(Resource):
     """One document, which never changes while the service runs."""
 
-    def __init__(self, document: Any):
+    def __init__(self, document: bytes):
         super().__init__()
-        self._body = encoded(document)
+        self._body = document
 
     @operation('Show the schema of a resource.')
     def get(self, request: Request) -> Response:
         return Response.json(self._body)
 
 
-def schemas(documents: Mapping[str, Any]) -> Resource:
+def schemas(documents: Mapping[str, bytes]) -> Resource:
     """All documents by their names, of which some have a slash: ``metadefs/tag``."""
     below: dict[str, Resource] = {}
-    deeper: dict[str, dict[str, Any]] = {}
+    deeper: dict[str, dict[str, bytes]] = {}
     for name, document in documents.items():
         first, _, rest = name.partition('/')
         if rest:

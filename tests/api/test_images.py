@@ -1,0 +1,221 @@
+"""Images without their bytes: create, show, patch, delete."""
+
+import dataclasses
+import uuid
+
+import pytest
+
+from glancelite import contract
+from tests.api.conftest import client, error
+
+V21 = 'application/openstack-images-v2.1-json-patch'
+V20 = 'application/openstack-images-v2.0-json-patch'
+JSON = {'Accept': 'application/json'}
+
+
+def patch(app, image, *operations, kind=V21, **options):
+    return app.patch_json(f'/v2/images/{image}', list(operations), content_type=kind, **options)
+
+
+def test_a_new_image_is_queued_and_says_where_it_is(app):
+    answer = app.post_json('/v2/images', {}, status=201)
+
+    image = answer.json
+    assert image['status'] == 'queued'
+    assert image['owner'] == 'own'
+    assert answer.headers['Location'] == f'http://localhost/v2/images/{image["id"]}'
+    assert answer.content_type == 'application/json'
+    assert app.get(answer.headers['Location']).json == image
+
+
+def test_the_location_has_the_public_endpoint(variant):
+    app = variant(public_endpoint='https://images.example/image')
+
+    answer = app.post_json('/v2/images', {})
+
+    assert answer.headers['Location'].startswith('https://images.example/image/v2/images/')
+
+
+def test_stores_are_announced_where_there_are_several(app, variant):
+    assert app.post_json('/v2/images', {}).headers['OpenStack-image-store-ids'] == 'fast,cold'
+
+    single = variant(multi_store=False).post_json('/v2/images', {})
+    assert 'OpenStack-image-store-ids' not in single.headers
+
+
+def test_import_methods_are_announced_if_there_are_any(app, variant):
+    assert 'OpenStack-image-import-methods' not in app.post_json('/v2/images', {}).headers
+
+    answer = variant(import_methods=('glance-direct', 'copy-image')).post_json('/v2/images', {})
+    assert answer.headers['OpenStack-image-import-methods'] == 'glance-direct,copy-image'
+
+
+def test_what_the_schema_refuses_is_400_and_what_is_read_only_403(app):
+    app.post_json('/v2/images', {'name': 1}, status=400)
+    app.post_json('/v2/images', {'status': 'active'}, status=403)
+    app.post_json('/v2/images', {'self': '/x'}, status=403)
+
+
+def test_an_id_that_was_taken_once_stays_taken(app):
+    image = str(uuid.uuid4())
+    app.post_json('/v2/images', {'id': image}, status=201)
+    app.post_json('/v2/images', {'id': image}, status=409)
+
+    app.delete(f'/v2/images/{image}', status=204)
+
+    app.post_json('/v2/images', {'id': image}, status=409)
+
+
+def test_json_is_raw_utf_8(app):
+    answer = app.post_json('/v2/images', {'name': 'Größe ∑'})
+
+    assert 'Größe ∑'.encode() in answer.body
+
+
+def test_an_image_that_nobody_may_see_is_not_there(app, other, new):
+    image = new(visibility='private')
+
+    app.get(f'/v2/images/{image}', status=200)
+    other.get(f'/v2/images/{image}', status=404)
+    app.get(f'/v2/images/{uuid.uuid4()}', status=404)
+    app.get(f'/v2/images/{"x" * 300}', status=404)
+
+
+def test_the_query_of_a_single_image_is_ignored(app, new):
+    image = new()
+
+    assert app.get(f'/v2/images/{image}?image_id=x&request=y&%ff').json['id'] == image
+
+
+def test_names_with_dots_are_no_extensions(app, new):
+    image = new()
+
+    app.put(f'/v2/images/{image}/tags/v1.0.json')
+
+    assert app.get(f'/v2/images/{image}').json['tags'] == ['v1.0.json']
+    app.get('/v2/images.json', status=404)
+
+
+@pytest.mark.parametrize('kind', [V21, f'{V21}; charset=utf-8', V20])
+def test_a_patch_changes_what_it_names(app, new, kind):
+    image = new()
+    step = ({'replace': '/name', 'value': 'n'} if kind == V20
+            else {'op': 'replace', 'path': '/name', 'value': 'n'})
+
+    answer = patch(app, image, step, kind=kind)
+
+    assert answer.json['name'] == 'n'
+    assert app.get(f'/v2/images/{image}').json == answer.json
+
+
+@pytest.mark.parametrize('kind', ['application/json', '', 'application/json-patch+json'])
+def test_another_dialect_is_refused_and_told_which_there_are(app, new, kind):
+    answer = patch(app, new(), kind=kind, status=415)
+
+    assert answer.headers['Accept-Patch'] == f'{V20}, {V21}'
+
+
+def test_the_dialect_counts_before_the_image_is_looked_up(app):
+    patch(app, 'unknown', kind='application/json', status=415)
+    patch(app, 'unknown', {'op': 'move'}, status=400)
+    patch(app, 'unknown', status=404)
+
+
+@pytest.mark.parametrize('body', [b'', b'{}', b'{"op": "add"}', b'[1]', b'[', b'"x"'])
+def test_a_patch_that_is_none_is_refused(app, new, body):
+    app.request(f'/v2/images/{new()}', method='PATCH', body=body,
+                content_type=V21, status=400)
+
+
+def test_a_patch_is_done_whole_or_not_at_all(app, new):
+    image = new(name='before')
+
+    patch(app, image, {'op': 'add', 'path': '/name', 'value': 'after'},
+          {'op': 'remove', 'path': '/nothing'}, status=409)
+
+    assert app.get(f'/v2/images/{image}').json['name'] == 'before'
+
+
+def test_nobody_gives_images_away(app, new):
+    image = new()
+
+    for op in ('add', 'replace'):
+        patch(app, image, {'op': op, 'path': '/owner', 'value': 'other'}, status=403)
+
+    assert app.get(f'/v2/images/{image}').json['owner'] == 'own'
+
+
+def test_whoever_may_only_look_is_forbidden_to_change(admin, other):
+    image = admin.post_json('/v2/images', {'visibility': 'public'}).json['id']
+
+    patch(other, image, {'op': 'add', 'path': '/a', 'value': 'b'}, status=403)
+    other.delete(f'/v2/images/{image}', status=403)
+
+
+def test_a_deleted_image_is_gone(app, new):
+    image = new()
+
+    answer = app.delete(f'/v2/images/{image}', status=204)
+
+    assert answer.body == b''
+    assert 'Content-Type' not in answer.headers
+    app.get(f'/v2/images/{image}', status=404)
+    app.delete(f'/v2/images/{image}', status=404)
+
+
+def test_a_protected_image_stays(app, new):
+    image = new(protected=True)
+
+    app.delete(f'/v2/images/{image}', status=403)
+
+    app.get(f'/v2/images/{image}', status=200)
+
+
+def test_a_deactivated_image_keeps_its_data_to_itself(app, admin, new, upload):
+    image = new()
+    upload(image)
+
+    for _ in range(2):
+        app.post(f'/v2/images/{image}/actions/deactivate', status=204)
+
+    app.get(f'/v2/images/{image}/file', status=403)
+    admin.get(f'/v2/images/{image}/file', status=200)
+    assert app.get(f'/v2/images/{image}').json['status'] == 'deactivated'
+    for _ in range(2):
+        app.post(f'/v2/images/{image}/actions/reactivate', status=204)
+    app.get(f'/v2/images/{image}/file', status=200)
+
+
+def test_only_data_can_be_withheld(app, other, new):
+    image = new()
+
+    app.post(f'/v2/images/{image}/actions/deactivate', status=403)
+    other.post(f'/v2/images/{image}/actions/deactivate', status=404)
+
+
+def test_locations_are_shown_to_those_who_may_see_them(core, app, new, upload):
+    class Hides(contract.PolicyEngine):
+        def enforce(self, ctx, verb, image=None, *, member=None):
+            if verb == 'get_image_location' and ctx.project != 'own':
+                raise contract.Forbidden('not for you')
+    from glancelite.api.app import make_app
+    from glancelite.schema.views import ImageView
+    from glancelite.testing import service
+    changed = service.exchange(core, policy=Hides(None, None))
+    changed = dataclasses.replace(changed, view=ImageView(show_locations=True))
+    image = new(visibility='community')
+    upload(image)
+
+    wsgi = make_app(changed)
+    mine, theirs = client(wsgi), client(wsgi, 'other')
+
+    assert len(mine.get(f'/v2/images/{image}').json['locations']) == 1
+    assert len(mine.get('/v2/images?visibility=all').json['images'][0]['locations']) == 1
+    assert 'locations' not in theirs.get(f'/v2/images/{image}').json
+    assert 'locations' not in theirs.get('/v2/images?visibility=all').json['images'][0]
+
+
+def test_an_error_says_what_is_wrong(app):
+    answer = app.post_json('/v2/images', {'min_disk': 'x'}, headers=JSON, status=400)
+
+    assert 'min_disk' in error(answer)

@@ -1,0 +1,89 @@
+"""Sharing."""
+
+import re
+
+import pytest
+
+
+@pytest.fixture
+def image(new):
+    return new(visibility='shared')
+
+
+@pytest.fixture
+def members(image):
+    return f'/v2/images/{image}/members'
+
+
+def test_a_new_member_is_pending(app, image, members):
+    answer = app.post_json(members, {'member': 'other'}, status=200)
+
+    found = answer.json
+    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', found['created_at'])
+    assert found == {'member_id': 'other', 'image_id': image, 'status': 'pending',
+                     'created_at': found['created_at'], 'updated_at': found['updated_at'],
+                     'schema': '/v2/schemas/member'}
+    assert app.get(f'{members}/other').json == found
+    assert app.get(members).json == {'members': [found], 'schema': '/v2/schemas/members'}
+
+
+@pytest.mark.parametrize('body', [{}, {'member': ''}, {'member': None}, {'member': 7},
+                                  {'member': ['x']}, {'member': 'x' * 256}, {'tenant': 'x'}])
+def test_a_member_is_a_name(app, members, body):
+    app.post_json(members, body, status=400)
+
+
+def test_a_member_comes_once(app, members):
+    app.post_json(members, {'member': 'other'})
+
+    app.post_json(members, {'member': 'other'}, status=409)
+
+
+@pytest.mark.parametrize('status', ['accepted', 'rejected', 'pending'])
+def test_the_member_decides(app, other, members, status):
+    app.post_json(members, {'member': 'other'})
+
+    answer = other.put_json(f'{members}/other', {'status': status}, status=200)
+
+    assert answer.json['status'] == status
+
+
+@pytest.mark.parametrize('body', [{}, {'status': 'maybe'}, {'status': None}, {'status': ['x']},
+                                  {'status': {}}])
+def test_a_decision_is_one_of_three(app, other, members, body):
+    app.post_json(members, {'member': 'other'})
+
+    other.put_json(f'{members}/other', body, status=400)
+
+
+def test_the_owner_does_not_decide_and_the_member_does_not_leave(app, other, members):
+    app.post_json(members, {'member': 'other'})
+
+    app.put_json(f'{members}/other', {'status': 'accepted'}, status=403)
+    other.delete(f'{members}/other', status=403)
+
+
+def test_a_removed_member_sees_nothing_any_more(app, other, image, members):
+    app.post_json(members, {'member': 'other'})
+    other.get(f'/v2/images/{image}', status=200)
+
+    app.delete(f'{members}/other', status=204)
+
+    other.get(f'/v2/images/{image}', status=404)
+    app.delete(f'{members}/other', status=404)
+
+
+def test_only_shared_images_have_members(app, new):
+    members = f'/v2/images/{new(visibility="private")}/members'
+
+    app.get(members, status=403)
+    app.post_json(members, {'member': 'other'}, status=403)
+    app.get(f'{members}/other', status=404)
+
+
+def test_a_member_sees_itself_only(app, other, members):
+    for name in ('other', 'third'):
+        app.post_json(members, {'member': name})
+
+    assert [one['member_id'] for one in other.get(members).json['members']] == ['other']
+    other.get(f'{members}/third', status=404)

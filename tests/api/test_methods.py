@@ -1,0 +1,136 @@
+"""Methods, bodies and bytes that do not belong where they are."""
+
+import pytest
+
+ALLOW = {
+    '/v2/images': 'GET, POST',
+    '/v2/images/x': 'GET, PATCH, DELETE',
+    '/v2/images/x/file': 'GET, PUT',
+    '/v2/images/x/actions/deactivate': 'POST',
+    '/v2/images/x/actions/reactivate': 'POST',
+    '/v2/images/x/tags/t': 'PUT, DELETE',
+    '/v2/images/x/members': 'GET, POST',
+    '/v2/images/x/members/m': 'GET, PUT, DELETE',
+    '/v2/schemas/image': 'GET',
+}
+METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND')
+
+
+@pytest.mark.parametrize('path', ALLOW)
+def test_other_methods_get_405_and_the_list_of_those_allowed(app, path):
+    for method in METHODS:
+        if method not in ALLOW[path].split(', '):
+            answer = app.request(path, method=method, status=405)
+
+            assert answer.headers['Allow'] == ALLOW[path]
+
+
+def test_a_wrong_method_wins_over_a_body_that_is_no_json(app):
+    app.request('/v2/images', method='PUT', body=b'{', status=405)
+
+
+@pytest.mark.parametrize('method', ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+def test_info_usage_has_no_other_methods_and_does_not_say_so(app, method):
+    assert 'Allow' not in app.request('/v2/info/usage', method=method, status=404).headers
+
+
+def test_unusual_methods_on_unknown_paths_are_not_implemented(app):
+    app.request('/v2/nothing', method='PROPFIND', status=501)
+    app.request('/v2/info/usage', method='PROPFIND', status=501)
+    app.request('/v2/nothing', method='OPTIONS', status=404)
+
+
+@pytest.mark.parametrize('path', ['/v2/images/x/tags', '/v2/images/x/actions', '/v2/info',
+                                  '/v2/schemas', '/v2/images/x/members/m/n',
+                                  '/v2/images/x/actions/explode', '/v2/images/x/tags/a%2Fb'])
+def test_what_has_no_methods_is_not_there(app, path):
+    app.get(path, status=404)
+
+
+@pytest.mark.parametrize('name', ['get', 'verbs', 'below', '_route', 'paths', 'new', 'edit',
+                                  '__class__'])
+def test_no_attribute_of_a_controller_is_a_path(app, name):
+    app.get(f'/v2/{name}', status=404)
+    app.get(f'/v2/images/x/{name}', status=404)
+
+
+def test_no_parameter_changes_the_method(app, new):
+    image = new()
+
+    app.get(f'/v2/images/{image}?_method=delete')
+    app.post('/v2/images?_method=put', '{}', status=201)
+    app.get(f'/v2/images/{image}')
+
+
+@pytest.mark.parametrize(('method', 'path'), [
+    ('GET', '/v2/images/x'), ('GET', '/v2/schemas/image'), ('GET', '/v2/images/x/members'),
+    ('GET', '/v2/images/x/members/m'), ('GET', '/v2/images/x/file'), ('DELETE', '/v2/images/x'),
+    ('DELETE', '/v2/images/x/tags/t'), ('DELETE', '/v2/images/x/members/m'),
+    ('PUT', '/v2/images/x/tags/t'), ('POST', '/v2/images/x/actions/deactivate'),
+    ('POST', '/v2/images/x/actions/reactivate'),
+])
+def test_a_body_where_none_belongs_is_refused(app, method, path):
+    app.request(path, method=method, body=b'{}', status=400)
+
+
+@pytest.mark.parametrize('path', ['/v2/images', '/v2/info/usage'])
+def test_a_body_that_hurts_nobody_is_ignored(app, path):
+    app.request(path, method='GET', body=b'{', status=200)
+
+
+def test_a_transfer_coding_is_a_body_for_methods_that_have_one_by_nature(app, new):
+    image = new(tags=['t'])
+    chunked = {'Transfer-Encoding': 'chunked'}
+
+    app.put(f'/v2/images/{image}/tags/t', headers=chunked, status=400)
+    app.delete(f'/v2/images/{image}/tags/t', headers=chunked, status=204)
+
+
+JSON_PATHS = [('POST', '/v2/images'), ('POST', '/v2/images/x/members'),
+              ('PUT', '/v2/images/x/members/m')]
+
+
+@pytest.mark.parametrize(('method', 'path'), JSON_PATHS)
+@pytest.mark.parametrize('body', [
+    b'', b'{', b'"text"', b'1', b'null', b'[]', b'\xff\xfe{}', b'{"a": "\xff"}',
+    b'{}{}', b'[' * 100_000, rb'{"a": "\ud800"}', rb'{"a": "\u0000"}', rb'{"\udfff": "a"}',
+], ids=lambda body: repr(body[:20]))
+def test_what_is_no_json_object_is_refused(app, method, path, body):
+    app.request(path, method=method, body=body, status=400)
+
+
+def test_pairs_of_surrogates_are_characters_like_others(app):
+    answer = app.post('/v2/images', rb'{"a": "\\u0000 \\ud800"}', status=201)
+
+    assert answer.json['a'] == r'\u0000 \ud800'
+
+
+@pytest.mark.parametrize('kind', ['application/octet-stream', 'text/plain', '',
+                                  'application/x-www-form-urlencoded',
+                                  'multipart/form-data; boundary=x'])
+def test_json_is_json_whatever_its_content_type(app, kind):
+    answer = app.request('/v2/images', method='POST', body=b'{"name": "a=b&c"}',
+                         content_type=kind, status=201)
+
+    assert answer.json['name'] == 'a=b&c'
+
+
+def test_a_body_of_json_is_not_read_without_end(app, monkeypatch):
+    monkeypatch.setattr('glancelite.api.message.JSON_LIMIT', 100)
+
+    app.post('/v2/images', '{"name": "%s"}' % ('x' * 100), status=413)
+
+
+@pytest.mark.parametrize('path', ['/v2/images/%ff', '/v2/images?name=%ff', '/v2/images/%00',
+                                  '/v2/images?name=%00', '/v2/images/x/tags/%e2%28%a1'])
+def test_bytes_in_a_url_that_are_no_text_are_refused(app, path):
+    app.get(path, status=400)
+
+
+def test_success_does_not_depend_on_accept(app, new):
+    image = new()
+
+    for accept in ('image/png', 'text/html', '', 'nonsense'):
+        answer = app.get(f'/v2/images/{image}', headers={'Accept': accept})
+
+        assert answer.content_type == 'application/json'
