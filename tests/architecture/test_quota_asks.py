@@ -39,4 +39,4 @@ def test_asks_if_and_only_if_it_grows(name, core, context):
         after = core.layers.database.images.get(image.id, viewer=None)
         assert (after.status, after.size, after.tags, dict(after.properties)) == (
             before.status, before.size, before.tags, dict(before.properties))
-        assert core.layers.database.members.list(image.id) == []
+        assert list(core.layers.database.members.list(image.id)) == []

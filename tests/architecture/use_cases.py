@@ -69,7 +69,7 @@ USE_CASES = {
                     lambda core, ctx, image: core.tags.remove(ctx, image.id, 'old')),
 }
 #: public for other parts of the service, but no use cases
-HELPERS = {'images.change', 'images.showing_locations'}
+HELPERS = {'images.change', 'images.may_see_locations_of'}
 #: use cases that make something grow which has a quota
 GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
            'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image'}
