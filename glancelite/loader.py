@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from typing import Any
 
 from oslo_config import cfg
@@ -79,9 +80,11 @@ def _keep_quiet(*told: object) -> None:
 
 def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
                problem: str = '') -> Installed:
-    dist = entry_point.dist
-    return Installed(layer, entry_point.name, kind, dist.name if dist else '?',
-                     dist.version if dist else '?', problem)
+    # stevedore's cache of entry points forgets which package they come from
+    dist = next((found.dist for found in metadata.entry_points(group=entry_point.group)
+                 if found.name == entry_point.name and found.dist is not None), None)
+    return Installed(layer, entry_point.name, kind, dist.name if dist else 'unknown',
+                     dist.version if dist else '', problem)
 
 
 def find(layer: str, name: str) -> Installed:

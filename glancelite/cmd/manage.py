@@ -15,7 +15,7 @@ from glancelite.contract import Database, Misconfigured
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0 done, 1 not, 2 not understood."""
     argv = sys.argv[1:] if argv is None else argv
-    verbs = cfg.SubCommandOpt('verb', title='Verbs', required=True, handler=_arguments)
+    verbs = cfg.SubCommandOpt('verb', title='Verbs', handler=_arguments)
     try:
         conf = config.load(argv, prog='glancelite-manage', cli_opts=[verbs])
         log.set_defaults(default_log_levels=['glancelite=WARN'])
