@@ -13,30 +13,6 @@ from glancelite.services.chains import QuotaChain
 from glancelite.testing import service
 from glancelite.testing.fakes import ClientWentAway, Recorder, broken_source
 
-RAW = {'disk_format': 'raw', 'container_format': 'bare'}
-
-
-@pytest.fixture
-def core(tmp_path):
-    core = service.build(tmp_path)
-    yield core
-    core.close()
-
-
-@pytest.fixture
-def ctx(context):
-    return context('owner')
-
-
-@pytest.fixture
-def queued(core, ctx):
-    return lambda **body: core.images.create(ctx, core.schema.create({**RAW, **body}))
-
-
-def kept(core, image):
-    return core.layers.database.images.get(image.id, viewer=None)
-
-
 def stored(core, image, name='fast'):
     """The bytes under the image's key, None if there are none."""
     store = dict(core.layers.stores)[name]
@@ -51,7 +27,7 @@ def body(core, ctx, image, **wanted):
     return b''.join(found.chunks)
 
 
-def test_what_was_uploaded_is_active_with_its_size_and_hashes(core, ctx, queued):
+def test_what_was_uploaded_is_active_with_its_size_and_hashes(core, ctx, queued, kept):
     image = core.data.upload(ctx, queued().id, iter([b'one', b'two']), size=6)
 
     assert (image.status, image.size) == ('active', 6)
@@ -59,7 +35,7 @@ def test_what_was_uploaded_is_active_with_its_size_and_hashes(core, ctx, queued)
     assert image.os_hash_algo == 'sha512'
     assert image.os_hash_value == hashlib.sha512(b'onetwo').hexdigest()
     assert image.lease_until is None
-    assert kept(core, image) == image
+    assert kept(image) == image
     assert body(core, ctx, image) == b'onetwo'
 
 
@@ -82,32 +58,32 @@ def test_the_location_names_the_store_that_was_asked_for(core, ctx, queued):
     assert [location.store for location in image.locations] == ['cold']
 
 
-def test_a_store_that_is_unknown_is_refused_before_anything_changes(core, ctx, queued):
+def test_a_store_that_is_unknown_is_refused_before_anything_changes(core, ctx, queued, kept):
     image = queued()
 
     with pytest.raises(contract.Invalid):
         core.data.upload(ctx, image.id, iter([b'data']), store='nowhere')
 
-    assert kept(core, image) == image
+    assert kept(image) == image
 
 
 @pytest.mark.parametrize(('chunks', 'size'), [([b'four'], 3), ([b'four'], 5), ([], 1)])
-def test_more_or_less_than_announced_leaves_a_queued_image(core, ctx, queued, chunks, size):
+def test_more_or_less_than_announced_leaves_a_queued_image(core, ctx, queued, chunks, size, kept):
     image = queued()
 
     with pytest.raises(contract.Invalid):
         core.data.upload(ctx, image.id, iter(chunks), size=size)
 
-    assert (kept(core, image).status, kept(core, image).size) == ('queued', None)
+    assert (kept(image).status, kept(image).size) == ('queued', None)
     assert core.data.download(ctx, image.id) is None
 
 
-def test_a_client_that_goes_away_leaves_a_queued_image_that_can_be_tried_again(core, ctx, queued):
+def test_a_client_that_goes_away_leaves_a_queued_image_that_can_be_tried_again(core, ctx, queued, kept):
     image = queued()
     with pytest.raises(ClientWentAway):
         core.data.upload(ctx, image.id, broken_source(b'some'), size=8)
-    assert kept(core, image).status == 'queued'
-    assert kept(core, image).checksum is None
+    assert kept(image).status == 'queued'
+    assert kept(image).checksum is None
 
     again = core.data.upload(ctx, image.id, iter([b'complete']), size=8)
 
@@ -131,7 +107,7 @@ def test_an_image_takes_data_once(core, ctx, queued):
     assert body(core, ctx, image) == b'first'
 
 
-def test_one_of_two_uploaders_at_once_wins(core, ctx, queued):
+def test_one_of_two_uploaders_at_once_wins(core, ctx, queued, kept):
     image, outcomes = queued(), []
     barrier = threading.Barrier(2)
 
@@ -149,7 +125,7 @@ def test_one_of_two_uploaders_at_once_wins(core, ctx, queued):
         thread.join()
 
     assert outcomes.count(None) == 1
-    assert kept(core, image).checksum in outcomes
+    assert kept(image).checksum in outcomes
 
 
 def test_the_image_may_be_deleted_while_its_data_arrive(core, ctx, queued):
@@ -181,7 +157,7 @@ def test_the_image_may_be_changed_while_its_data_arrive(core, ctx, queued):
     assert (uploaded.status, uploaded.name) == ('active', 'new')
 
 
-def test_a_quota_is_exact_though_uploads_race(core, ctx, queued):
+def test_a_quota_is_exact_though_uploads_race(core, ctx, queued, kept):
     class FiveBytesEach(contract.QuotaEnforcer):
         """A project may hold 25 bytes."""
 
@@ -217,10 +193,10 @@ def test_a_quota_is_exact_though_uploads_race(core, ctx, queued):
 
     assert len(accepted) <= 5
     assert core.layers.database.images.usage('owner').bytes == 5 * len(accepted)
-    assert {kept(core, image).status for image in images} <= {'active', 'queued'}
+    assert {kept(image).status for image in images} <= {'active', 'queued'}
 
 
-def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued):
+def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued, kept):
     class FourBytes(contract.QuotaEnforcer):
 
         def check(self, ctx, ask):
@@ -238,7 +214,7 @@ def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued):
         limited.data.upload(ctx, image.id, source())
 
     assert len(pulled) == 2
-    assert kept(core, image).status == 'queued'
+    assert kept(image).status == 'queued'
 
 
 def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
@@ -253,7 +229,7 @@ def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
     assert isinstance(recorder.events[-1].payload, str)
 
 
-def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, queued):
+def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, queued, kept):
     image = queued()
     images = core.layers.database.images
 
@@ -267,7 +243,7 @@ def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, 
     with pytest.raises(contract.Gone):
         core.data.upload(ctx, image.id, paused())
 
-    survivor = kept(core, image)
+    survivor = kept(image)
     assert (survivor.status, survivor.attempt) == ('active', 1)
     assert body(core, ctx, survivor) == b'successor'
     assert stored(core, dataclasses.replace(survivor, attempt=0)) is None
@@ -329,16 +305,16 @@ def test_a_download_is_told_with_what_was_sent(core, ctx, queued, sent, priority
         'receiver_tenant_id': 'owner', 'receiver_user_id': 'user'}
 
 
-def test_a_lease_is_renewed_while_the_upload_lasts(core, ctx, queued):
+def test_a_lease_is_renewed_while_the_upload_lasts(core, ctx, queued, kept):
     image, leases = queued(), []
 
     def source():
         yield b'some'
-        past = kept(core, image)
+        past = kept(image)
         core.layers.database.images.update(
             past, {'lease_until': past.created_at - datetime.timedelta(days=1)})
         core.layers.leases.renew()
-        leases.append(kept(core, image).lease_until)
+        leases.append(kept(image).lease_until)
         yield b'more'
 
     core.data.upload(ctx, image.id, source())

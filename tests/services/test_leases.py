@@ -1,0 +1,110 @@
+"""After a crash: what a dead process has begun is found and put in order."""
+
+import datetime
+
+import pytest
+
+from glancelite import contract
+
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def dead(core, ctx, queued):
+    """Makes an image whose uploader died after its bytes were stored."""
+    def make(**body):
+        image = queued(**body)
+        image = core.layers.database.images.update(
+            image, {'status': 'saving', 'size': 5, 'lease_until': LONG_AGO})
+        store = dict(core.layers.stores)['fast']
+        return image, store, store.write(image.key, iter([b'stale'])).url
+    return make
+
+
+def test_a_dead_upload_is_queued_again_without_its_bytes(core, dead, kept):
+    image, store, url = dead()
+
+    assert core.layers.leases.sweep() == 1
+
+    assert (kept(image).status, kept(image).size, kept(image).attempt) == ('queued', None, 1)
+    with pytest.raises(contract.NotFound):
+        store.read(url)
+
+
+def test_what_was_swept_can_be_uploaded_and_deleted(core, ctx, dead):
+    image, _, _ = dead()
+    core.layers.leases.sweep()
+
+    uploaded = core.data.upload(ctx, image.id, iter([b'fresh']))
+    assert b''.join(core.data.download(ctx, image.id).chunks) == b'fresh'
+    core.images.delete(ctx, image.id)
+
+    with pytest.raises(contract.NotFound):
+        core.layers.stores.of(uploaded.locations[0]).size(uploaded.locations[0].url)
+
+
+def test_an_upload_that_lives_is_left_alone(core, ctx, queued, kept):
+    image = core.layers.database.images.update(
+        queued(), {'status': 'saving', 'lease_until': core.layers.leases.until()})
+
+    assert core.layers.leases.sweep() == 0
+    assert kept(image).status == 'saving'
+
+
+def test_an_upload_without_lease_is_somebody_elses(core, queued, kept):
+    image = core.layers.database.images.update(queued(), {'status': 'saving'})
+
+    assert core.layers.leases.sweep() == 0
+    assert kept(image).status == 'saving'
+
+
+def test_a_deletion_that_stopped_half_way_is_finished(core, active, monkeypatch):
+    image = active()
+    core.layers.database.images.remove(image, pending=True)
+    store = core.layers.stores.of(image.locations[0])
+    assert core.layers.leases.sweep() == 0, 'it may still be somebody\'s work in progress'
+    now = core.layers.host.now() + datetime.timedelta(hours=1)
+    monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+
+    assert core.layers.leases.sweep() == 1
+    assert core.layers.leases.sweep() == 0
+    with pytest.raises(contract.NotFound):
+        store.read(image.locations[0].url)
+
+
+def test_an_upload_that_died_after_its_image_was_deleted_leaves_no_bytes(core, ctx, dead,
+                                                                         monkeypatch):
+    image, store, url = dead()
+    core.images.delete(ctx, image.id)
+    now = core.layers.host.now() + datetime.timedelta(hours=1)
+    monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+
+    assert core.layers.leases.sweep() == 1
+    with pytest.raises(contract.NotFound):
+        store.read(url)
+
+
+def test_a_store_that_is_away_is_tried_again(core, active, monkeypatch):
+    image = active()
+    core.layers.database.images.remove(image, pending=True)
+    store = core.layers.stores.of(image.locations[0])
+    now = core.layers.host.now() + datetime.timedelta(hours=1)
+    monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+
+    def away(url, *, ctx=None):
+        raise contract.Unavailable('no answer')
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, 'delete', away)
+        assert core.layers.leases.sweep() == 0
+
+    assert core.layers.leases.sweep() == 1
+
+
+def test_the_thread_renews_and_sweeps_at_once(core, dead, kept):
+    image, _, _ = dead()
+
+    core.layers.leases.start()
+    core.layers.leases.close()
+
+    assert kept(image).status == 'queued'
