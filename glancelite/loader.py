@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
@@ -80,11 +81,15 @@ def _keep_quiet(*told: object) -> None:
 
 def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
                problem: str = '') -> Installed:
-    # stevedore's cache of entry points forgets which package they come from
-    dist = next((found.dist for found in metadata.entry_points(group=entry_point.group)
-                 if found.name == entry_point.name and found.dist is not None), None)
-    return Installed(layer, entry_point.name, kind, dist.name if dist else 'unknown',
-                     dist.version if dist else '', problem)
+    package, version = _origins().get((entry_point.group, entry_point.name), ('unknown', ''))
+    return Installed(layer, entry_point.name, kind, package, version, problem)
+
+
+@functools.cache
+def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
+    """Package and version of every entry point: stevedore's own cache forgets them."""
+    return {(found.group, found.name): (found.dist.name, found.dist.version)
+            for found in metadata.entry_points() if found.dist is not None}
 
 
 def find(layer: str, name: str) -> Installed:

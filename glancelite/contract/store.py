@@ -75,7 +75,8 @@ class Store(Plugin):
 
         The bytes are durable when this returns.
 
-        :param key: 1-255 characters of ``[A-Za-z0-9._-]``, never used before.
+        :param key: 1-255 characters of ``[A-Za-z0-9._-]``, the first a letter or
+            a digit; never used before.
         :param chunks: non-empty ``bytes`` of any length; pulled once, and to
             the end.
         :param size: bytes to come, if known; a hint, not a promise.

@@ -21,6 +21,7 @@ default_backend = fast
 [layers]
 auth = noauth
 database = memory
+inspector =
 """
 
 
