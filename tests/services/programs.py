@@ -8,8 +8,10 @@ import shutil
 import pytest
 
 DEBIAN = {
+    '/usr/lib/grub-rescue/grub-rescue-cdrom.iso': 'grub-rescue-pc',
+    '/usr/lib/ipxe/ipxe.iso': 'ipxe',
+    '/usr/lib/memtest86+/memtest86+x64.iso': 'memtest86+',
     'git': 'git',
-    'grub-rescue-cdrom.iso': 'grub-rescue-pc',
     'mariadb-install-db': 'mariadb-server',
     'mariadbd': 'mariadb-server',
     'nginx': 'nginx-light',
@@ -17,7 +19,7 @@ DEBIAN = {
     'postgres': 'postgresql',
     'qemu-img': 'qemu-utils',
 }
-"""Program -> the Debian package that brings it."""
+"""Program, or a file as an absolute path -> the Debian package that brings it."""
 
 PLACES = '/usr/sbin', '/usr/local/sbin', '/sbin', '/usr/lib/postgresql/*/bin'
 """Where Debian keeps programs that are not on everybody's PATH."""
@@ -27,6 +29,8 @@ REASON = re.compile(r'missing program: (?P<program>\S+) \(Debian package (?P<pac
 
 def find(program):
     """Path of an installed program, the newest version first; None if missing."""
+    if os.path.isabs(program):
+        return program if os.path.isfile(program) else None
     for place in PLACES:
         for folder in sorted(glob.glob(place), key=_version, reverse=True):
             path = os.path.join(folder, program)
