@@ -28,6 +28,7 @@ class Point:
     per: str = ''
     cpu: float | None = None
     database: float | None = None
+    clients: float = 0.0
     latencies: list = dataclasses.field(default_factory=list)
     failed: int = 0
 
@@ -48,13 +49,13 @@ class Case:
 
 def _asked(row, tally, used):
     return Point(row, tally.requests / tally.seconds, 'req/s', work=tally.requests,
-                 per='request', cpu=used.server, database=used.database,
+                 per='request', cpu=used.server, database=used.database, clients=used.clients,
                  latencies=tally.latencies, failed=tally.failed)
 
 
 def _moved(row, size, seconds, used, **more):
     return Point(row, size / MIB / seconds, 'MiB/s', work=size / GIB, per='GiB',
-                 cpu=used.server, database=used.database, **more)
+                 cpu=used.server, database=used.database, clients=used.clients, **more)
 
 
 def requests(name, group, make, clients):

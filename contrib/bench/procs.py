@@ -8,16 +8,16 @@ PROC = pathlib.Path('/proc')
 
 
 class Tree:
-    """A process and everything below it, found anew at each look."""
+    """Some processes and everything below them, found anew at each look."""
 
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, *roots):
+        self._roots = roots
 
     def pids(self):
         children = {}
         for pid, fields in _all():
             children.setdefault(int(fields[1]), []).append(pid)
-        found, todo = [], [self.root]
+        found, todo = [], list(self._roots)
         while todo:
             pid = todo.pop()
             found.append(pid)
@@ -54,10 +54,12 @@ def listening_on(port):
     holders = {pid for pid, _ in _all() if inodes & _sockets(pid)}
     if not holders:
         return None
-    root = min(holders)
-    while (parent := int(_stat(root)[1])) in holders:
-        root = parent
-    return Tree(root)
+    parents = {pid: int(fields[1]) for pid, fields in _all()}
+    roots = {pid for pid in holders if parents[pid] not in holders}
+    above = {parents[pid] for pid in roots}
+    if len(roots) > 1 and len(above) == 1 and above != {1}:
+        roots = above           # workers with sockets of their own, below one master
+    return Tree(*roots)
 
 
 def _listening_inodes(port):

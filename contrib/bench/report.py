@@ -15,6 +15,7 @@ class Cell:
     work: float = 0.0
     cpu: float | None = None
     database: float | None = None
+    clients: float = 0.0
     failed: int = 0
 
     def add(self, point):
@@ -22,6 +23,7 @@ class Cell:
         self.latencies += point.latencies
         self.work += point.work
         self.failed += point.failed
+        self.clients += point.clients
         if point.cpu is not None:
             self.cpu = (self.cpu or 0.0) + point.cpu
         if point.database is not None:
@@ -148,6 +150,7 @@ class Report:
                     'value': cell.value, 'rounds': cell.values,
                     'cpu': cell.cost(cell.cpu, row.per),
                     'database_cpu': cell.cost(cell.database, row.per),
+                    'clients_cpu': cell.cost(cell.clients, row.per),
                     'p50_ms': cell.latency(0.5), 'p99_ms': cell.latency(0.99),
                     'failed': cell.failed,
                 } for name, cell in row.cells.items()},

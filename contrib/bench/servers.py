@@ -41,7 +41,7 @@ class Server:
         self.directory = directory
         self.began = time.perf_counter()
         with open(log, 'wb') as out:
-            self._process = subprocess.Popen(       # noqa: S603 - our own command
+            self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True)
         self.tree = procs.Tree(self._process.pid)
@@ -91,7 +91,7 @@ def glancelite(workers, connection=None, base=None, more=()):
         '[database]', f'connection = {connection}',
         '[layers]', 'auth = noauth', *more, '')))
     arguments = ['--config-file', str(config)]
-    synced = subprocess.run(                # noqa: S603 - our own command
+    synced = subprocess.run(
         [program('glancelite-manage'), *arguments, 'db', 'sync'],
         capture_output=True, text=True, check=False)
     if synced.returncode:
