@@ -1,0 +1,146 @@
+"""What every authenticator must do.  Subclass ``AuthContract`` and say how to make yours.
+
+Whoever lets in only those who prove themselves has ``IdentityContract`` as well.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import copy
+import logging
+
+import pytest
+
+from glancelite import contract
+
+
+class Unreadable:
+    """A body that must not be read."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f'wsgi.input.{name} was used: the body must stay untouched')
+
+
+def request(**headers):
+    """A WSGI environment with the given ``HTTP_...`` entries."""
+    return {'REQUEST_METHOD': 'GET', 'SCRIPT_NAME': '', 'PATH_INFO': '/v2/images',
+            'QUERY_STRING': '', 'SERVER_NAME': 'images.test', 'SERVER_PORT': '9292',
+            'SERVER_PROTOCOL': 'HTTP/1.1', 'wsgi.url_scheme': 'http',
+            'wsgi.input': Unreadable(), **headers}
+
+
+#: headers with which nobody comes in
+STRANGE = [
+    {}, {'HTTP_AUTHORIZATION': ''}, {'HTTP_AUTHORIZATION': 'Basic'},
+    {'HTTP_AUTHORIZATION': 'Basic !!'}, {'HTTP_AUTHORIZATION': 'Basic YWJj'},
+    {'HTTP_AUTHORIZATION': 'Bearer \xe9'}, {'HTTP_AUTHORIZATION': 'Basic ' + '=' * 10_000},
+    {'HTTP_X_AUTH_TOKEN': ''},
+    # what a gateway would add, sent by a client who pretends
+    {'HTTP_X_IDENTITY_STATUS': 'Confirmed', 'HTTP_X_ROLES': 'admin', 'HTTP_X_USER_ID': 'u',
+     'HTTP_X_PROJECT_ID': 'p'},
+    {'REMOTE_USER': ''},
+]
+
+
+def outcome(auth, environ):
+    """``(caller, None)`` or ``(None, refusal)``."""
+    try:
+        return auth.identify(environ), None
+    except contract.Unauthenticated as refusal:
+        return None, refusal
+
+
+class AuthContract:
+
+    @pytest.fixture
+    def auth(self):
+        raise NotImplementedError('override the `auth` fixture')
+
+    @pytest.mark.parametrize('headers', STRANGE)
+    def test_strangers_are_kept_out_by_all_but_the_open(self, auth, headers):
+        found, refusal = outcome(auth, request(**headers))
+
+        if auth.OPEN:
+            assert found.read_only is False
+        elif refusal:
+            assert str(refusal)
+            assert refusal.challenge is None or refusal.challenge.isprintable()
+        else:       # the operator lets anonymous callers look around
+            assert found.read_only
+            assert (found.user, found.project, found.roles) == (None, None, frozenset())
+
+    def test_says_whether_it_lets_everybody_in(self, auth):
+        assert isinstance(auth.OPEN, bool)
+
+    def test_is_well_or_says_what_is_wrong(self, auth):
+        try:
+            report = auth.health()
+        except contract.Error as error:
+            report = str(error)
+
+        assert report
+
+
+class IdentityContract(AuthContract):
+
+    @pytest.fixture
+    def credentials(self):
+        """``HTTP_...`` entries of a request by somebody who is known, and their proof."""
+        raise NotImplementedError('override the `credentials` fixture')
+
+    def test_the_caller_is_known_by_project_and_roles(self, auth, credentials):
+        found = auth.identify(request(**credentials))
+
+        assert found.project
+        assert isinstance(found.roles, frozenset)
+        assert all(role == role.lower() for role in found.roles)
+        assert found.read_only is False
+
+    def test_what_the_core_decides_is_left_to_it(self, auth, credentials):
+        found = auth.identify(request(**credentials))
+
+        assert found.is_admin is False
+        assert found.request_id is None
+
+    def test_the_same_proof_is_the_same_caller(self, auth, credentials):
+        first = auth.identify(request(**credentials))
+
+        assert auth.identify(request(**credentials)) == first
+
+    def test_a_known_caller_does_not_open_the_door_for_others(self, auth, credentials):
+        auth.identify(request(**credentials))
+
+        for name in credentials:
+            found, refusal = outcome(
+                auth, request(**{**credentials, name: 'x' + credentials[name]}))
+            assert refusal or auth.OPEN or found.read_only
+
+    def test_a_caller_cannot_make_themselves_an_administrator(self, auth, credentials):
+        honest = auth.identify(request(**credentials))
+
+        boasting = auth.identify(request(**credentials, HTTP_X_ROLES='admin,owner-of-all',
+                                         HTTP_X_PROJECT_ID='of-somebody-else',
+                                         HTTP_X_SERVICE_ROLES='service'))
+
+        assert (boasting.roles, boasting.project) == (honest.roles, honest.project)
+        assert boasting.service_roles == honest.service_roles
+
+    def test_proofs_stay_out_of_logs_and_of_the_request(self, auth, credentials, caplog):
+        environ = request(**credentials)
+        before = copy.copy(environ)
+        caplog.set_level(logging.DEBUG)
+
+        found = auth.identify(environ)
+
+        for secret in credentials.values():
+            assert secret not in caplog.text
+            assert secret not in repr(found)
+        assert environ == before
+
+    def test_many_may_come_at_once(self, auth, credentials):
+        expected = auth.identify(request(**credentials))
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: auth.identify(request(**credentials)), range(40)))
+
+        assert found == [expected] * 40

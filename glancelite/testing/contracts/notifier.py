@@ -1,0 +1,73 @@
+"""What every notifier must do.  Subclass ``NotifierContract`` and say how to make yours."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import copy
+import datetime
+import logging
+import time
+
+import pytest
+
+from glancelite.contract import EVENTS, Context, Event
+
+SECRET = 'gAAAAA-the-token-of-the-caller'
+CALLER = Context(user='u', project='p', roles=frozenset({'member'}), request_id='req-1',
+                 token=SECRET, catalog=[{'type': 'image', 'id': SECRET}])
+AT = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+PAYLOAD = {
+    'id': 'c0ffee', 'name': 'ünï\n"quoted"', 'status': 'active', 'size': 1 << 40,
+    'created_at': '2026-01-01T12:00:00Z', 'protected': False, 'checksum': None,
+    'properties': {'k': 'v', '': ''}, 'tags': ['a', '😀'], 'deleted_at': None,
+}
+TYPES = sorted({kind for kinds in EVENTS.values() for kind in kinds})
+
+
+def event(kind='image.update', payload=PAYLOAD, **fields):
+    return Event(kind, payload, CALLER, AT, **fields)
+
+
+class NotifierContract:
+
+    @pytest.fixture
+    def notifier(self):
+        raise NotImplementedError('override the `notifier` fixture')
+
+    @pytest.mark.parametrize('kind', TYPES)
+    def test_every_event_can_be_told(self, notifier, kind):
+        assert notifier.tell(event(kind)) is None
+
+    def test_a_failure_can_be_told_in_plain_text(self, notifier):
+        failure = event('image.upload', 'the store is full\n%s %(x)s', priority='ERROR')
+
+        assert notifier.tell(failure) is None
+
+    def test_what_is_told_stays_as_it_is(self, notifier):
+        payload = copy.deepcopy(PAYLOAD)
+
+        notifier.tell(event(payload=payload))
+
+        assert payload == PAYLOAD
+
+    def test_the_secrets_of_the_caller_are_not_logged(self, notifier, caplog):
+        caplog.set_level(logging.DEBUG)
+
+        notifier.tell(event())
+        notifier.tell(event('image.upload', 'it failed', priority='ERROR'))
+
+        assert SECRET not in caplog.text
+
+    def test_a_request_is_not_held_up(self, notifier):
+        start = time.monotonic()
+
+        for _ in range(100):
+            notifier.tell(event())
+
+        assert time.monotonic() - start < 5     # seconds: no network in the way
+
+    def test_many_may_tell_at_once(self, notifier):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(lambda _: notifier.tell(event()), range(80)))
+
+        assert told == [None] * 80

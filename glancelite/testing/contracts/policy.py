@@ -1,0 +1,112 @@
+"""What every policy engine must do.  Subclass ``PolicyContract`` and say how to make yours.
+
+What is allowed is the operator's choice; that the answers agree with each other is not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from glancelite import contract
+from glancelite.contract import Context, Image
+
+VERBS = (
+    'add_image', 'get_image', 'get_images', 'modify_image', 'delete_image', 'publicize_image',
+    'communitize_image', 'upload_image', 'download_image', 'deactivate', 'reactivate',
+    'get_image_location', 'set_image_location', 'delete_image_location', 'add_image_location',
+    'fetch_image_location', 'add_member', 'get_member', 'get_members', 'modify_member',
+    'delete_member', 'stores_info_detail',
+)
+CALLERS = (
+    Context(),
+    Context(read_only=True),
+    Context(user='u', project='p', roles=frozenset({'reader'})),
+    Context(user='u', project='p', roles=frozenset({'member', 'reader'})),
+    Context(user='u', project='q', roles=frozenset({'Member', 'Reader'})),
+    Context(user='u', roles=frozenset({'member', 'reader'})),
+    Context(user='s', project='services', roles=frozenset({'service'})),
+    Context(user='u', project='p', roles=frozenset({'member'}),
+            service_roles=frozenset({'service'})),
+    Context(user='a', project='p', roles=frozenset({'admin'}), is_admin=True),
+    Context(user='a', roles=frozenset({'admin'}), system_scope='all', is_admin=True),
+    Context(user='a', roles=frozenset({'admin'}), domain='default'),
+)
+
+
+def some_images(count, seed=7):
+    """Images that differ in all that a decision may look at."""
+    chance = random.Random(seed)
+    return [Image(
+        id=f'{number:036}', name=chance.choice(['a', 'b', None]),
+        owner=chance.choice(['p', 'q', 'services', None]),
+        visibility=chance.choice(contract.VISIBILITIES),
+        status=chance.choice(['queued', 'active', 'deactivated']),
+        membership=chance.choice([None, *contract.MEMBER_STATUSES]),
+        protected=chance.random() < .5, os_hidden=chance.random() < .5,
+        tags=tuple(chance.sample(['x', 'y'], chance.randint(0, 2))),
+        properties=dict(chance.sample([('k', 'v'), ('owner', 'p'), ('project_id', 'p'),
+                                       ('member_id', 'p'), ('visibility', 'public')],
+                                      chance.randint(0, 4)))) for number in range(count)]
+
+
+class PolicyContract:
+
+    @pytest.fixture
+    def policy(self):
+        raise NotImplementedError('override the `policy` fixture')
+
+    @pytest.mark.parametrize('verb', VERBS)
+    def test_a_question_is_answered_as_the_order_is(self, policy, verb):
+        for ctx, image in itertools.product(CALLERS, some_images(12)):
+            for member in (None, 'p', 'q'):
+                allowed = policy.allows(ctx, verb, image, member=member)
+
+                if allowed:
+                    assert policy.enforce(ctx, verb, image, member=member) is None
+                else:
+                    with pytest.raises(contract.Forbidden, match=r'\S'):
+                        policy.enforce(ctx, verb, image, member=member)
+
+    @pytest.mark.parametrize('verb', VERBS)
+    def test_a_list_is_filtered_as_each_image_would_be(self, policy, verb):
+        images = some_images(60)
+
+        for ctx in CALLERS:
+            left = list(policy.filter(ctx, verb, images))
+
+            assert left == [image for image in images if policy.allows(ctx, verb, image)]
+
+    def test_nothing_is_left_of_nothing(self, policy):
+        assert [list(policy.filter(ctx, 'get_image', [])) for ctx in CALLERS] == (
+            [[]] * len(CALLERS))
+
+    def test_the_same_question_has_the_same_answer_whatever_was_asked_between(self, policy):
+        questions = list(itertools.product(CALLERS, VERBS, some_images(4)))
+        answers = [policy.allows(*question) for question in questions]
+        mixed = list(enumerate(questions))
+        random.Random(3).shuffle(mixed)
+
+        for number, question in mixed:
+            assert policy.allows(*question) is answers[number]
+
+    def test_a_custom_property_is_no_attribute(self, policy):
+        """An owner writes properties; they must not decide what only attributes may."""
+        pretending = {'owner': 'p', 'project_id': 'p', 'member_id': 'p', 'visibility': 'public',
+                      'id': 'i', 'status': 'active'}
+        plain = Image(id='i', owner='q', visibility='private')
+        painted = Image(id='i', owner='q', visibility='private', properties=pretending)
+
+        for ctx, verb in itertools.product(CALLERS, VERBS):
+            assert policy.allows(ctx, verb, painted) == policy.allows(ctx, verb, plain)
+
+    @pytest.mark.parametrize('verb', ['get_images', 'add_task', 'a_verb_of_the_future'])
+    def test_a_verb_about_no_image_is_decided(self, policy, verb):
+        answers = [policy.allows(ctx, verb) for ctx in CALLERS]
+
+        assert set(answers) <= {True, False}
+
+    def test_has_an_opinion_on_administrators_or_none(self, policy):
+        assert all(policy.admin(ctx) in (True, False, None) for ctx in CALLERS)

@@ -1,0 +1,43 @@
+"""The notifier ``log`` keeps the contract: one line of JSON for each event."""
+
+import json
+import logging
+
+import pytest
+
+from glancelite.plugins.notifier.log import LogNotifier
+from glancelite.testing.contracts.notifier import PAYLOAD, NotifierContract, event
+
+
+class TestLogNotifier(NotifierContract):
+
+    @pytest.fixture
+    def notifier(self, make_plugin):
+        return make_plugin(LogNotifier)
+
+    def test_an_event_is_one_line_of_json(self, notifier, caplog):
+        caplog.set_level(logging.INFO)
+
+        notifier.tell(event('image.create'))
+
+        [record] = caplog.records
+        assert (record.name, record.levelname) == ('glancelite.notification', 'INFO')
+        assert '\n' not in record.getMessage()
+        assert json.loads(record.getMessage()) == {
+            'event_type': 'image.create', 'priority': 'INFO',
+            'timestamp': '2026-01-01T12:00:00+00:00', 'request_id': 'req-1', 'user_id': 'u',
+            'project_id': 'p', 'payload': PAYLOAD}
+
+    def test_a_failure_is_an_error(self, notifier, caplog):
+        notifier.tell(event('image.upload', 'it failed', priority='ERROR'))
+
+        [record] = caplog.records
+        assert record.levelname == 'ERROR'
+        assert json.loads(record.getMessage())['payload'] == 'it failed'
+
+    def test_a_silent_log_costs_nothing(self, notifier, caplog):
+        caplog.set_level(logging.WARNING, logger='glancelite.notification')
+
+        notifier.tell(event(payload={'not json': object}))
+
+        assert caplog.records == []
