@@ -113,26 +113,25 @@ class ListingContract:
     def test_an_empty_database_lists_nothing(self, database):
         assert database.images.list(ImageQuery(Viewer('p'), limit=5)) == contract.Page(())
 
-    @pytest.mark.parametrize('viewer', VIEWERS, ids=str)
-    def test_shows_each_viewer_what_the_contract_says(self, crowd, viewer):
-        for visibility, member_status, hidden in itertools.product(
-                (None, 'all', *contract.VISIBILITIES), ('accepted', 'rejected', 'all'),
-                (False, True)):
+    def test_shows_each_viewer_what_the_contract_says(self, crowd):
+        for viewer, visibility, member_status, hidden in itertools.product(
+                VIEWERS, (None, 'all', *contract.VISIBILITIES),
+                ('accepted', 'rejected', 'all'), (False, True)):
             query = ImageQuery(viewer, visibility, member_status, hidden)
             crowd.check(query)
             crowd.check(dataclasses.replace(query, limit=3))
 
-    @pytest.mark.parametrize('pairs', [
-        (), *[((key, direction),) for key in contract.query.SORT_KEYS
-              for direction in ('asc', 'desc')],
-        (('name', 'asc'), ('size', 'desc')), (('status', 'desc'), ('name', 'asc')),
-        (('size', 'asc'), ('name', 'desc'), ('disk_format', 'asc'))], ids=str)
-    def test_a_walk_over_all_pages_is_the_whole_in_order(self, crowd, pairs):
-        for viewer, mixed in itertools.product((Viewer('p'), Viewer(None, True)), (False, True)):
-            order = (*sort(*pairs)[:-1], ('id', 'asc')) if mixed else sort(*pairs)
-            query = ImageQuery(viewer, visibility='all', sort=order)
+    @pytest.mark.parametrize('keys', [
+        (), *((key,) for key in contract.query.SORT_KEYS), ('name', 'size'),
+        ('status', 'name'), ('size', 'name', 'disk_format')], ids=','.join)
+    def test_a_walk_over_all_pages_is_the_whole_in_order(self, crowd, keys):
+        for viewer, directions in itertools.product(
+                (Viewer('p'), Viewer(None, True)),
+                itertools.product(('asc', 'desc'), repeat=max(1, len(keys)))):
+            order = sort(*zip(keys, directions, strict=False))
+            query = ImageQuery(viewer, visibility='all', sort=(*order[:-1], ('id', directions[0])))
 
-            whole = list(walk(crowd.database.images, dataclasses.replace(query, limit=7)))
+            whole = list(walk(crowd.database.images, dataclasses.replace(query, limit=9)))
 
             assert whole == crowd.expected(query)
             crowd.check(query)
@@ -149,7 +148,6 @@ class ListingContract:
 
         crowd.check(dataclasses.replace(query, after=gone))
 
-    @pytest.mark.parametrize('operator', contract.query.OPERATORS)
     @pytest.mark.parametrize(('field', 'values'), [
         ('name', ('a', 'A', '', 'é', 'a ', '😀', 'x\0y', 'a\0', '\ud800', '漢\udfff', 'x' * 999)),
         ('size', (0, 1, 5, 1 << 40, -1, 1 << 63, -(1 << 63), 1 << 64, -(1 << 90))),
@@ -163,12 +161,13 @@ class ListingContract:
         ('updated_at', (START + datetime.timedelta(seconds=20),)),
         ('id', ('0', 'f', 'a\0b')),
     ])
-    def test_conditions_mean_what_the_contract_says(self, crowd, field, operator, values):
-        asked = [values, values[:1], ()] if operator == 'in' else values
-        for value, viewer in itertools.product(asked, (Viewer('p'), Viewer('p', True))):
-            where = (Where(field, operator, value), Where('min_ram', 'gte', 0))
-            crowd.check(ImageQuery(viewer, 'all', where=where))
-            crowd.check(ImageQuery(viewer, where=where, limit=3))
+    def test_conditions_mean_what_the_contract_says(self, crowd, field, values):
+        for operator in contract.query.OPERATORS:
+            asked = [values, values[:1], ()] if operator == 'in' else values
+            for value in asked:
+                where = (Where(field, operator, value), Where('min_ram', 'gte', 0))
+                crowd.check(ImageQuery(Viewer('p', True), 'all', where=where))
+                crowd.check(ImageQuery(Viewer('p'), where=where, limit=3))
 
     def test_finds_by_tags_and_properties_exactly(self, crowd):
         for tags, properties in (

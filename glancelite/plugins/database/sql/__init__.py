@@ -1,0 +1,67 @@
+"""The database ``sql``: PostgreSQL, MariaDB/MySQL or SQLite, in tables that Glance shares."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from oslo_db import options as oslo_options
+
+from glancelite import contract
+from glancelite.plugins.database.sql.engine import Engine, in_memory
+from glancelite.plugins.database.sql.images import SQLImages
+from glancelite.plugins.database.sql.members import SQLMembers
+from glancelite.plugins.database.sql.schema import Schema
+
+
+def _register(conf: Any) -> None:
+    """The options of oslo.db, in its own section ``[database]``."""
+    conf.register_opts(oslo_options.database_opts, 'database')
+
+
+class SQLDatabase(contract.Database):
+
+    SECTION = 'database'
+    FOREIGN_OPTS = (_register,)
+
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        self._engine = Engine(self.conf.database)
+        self._schema = Schema(self._engine)
+        self._images = SQLImages(self._engine, host)
+        self._members = SQLMembers(self._engine, host)
+        if in_memory(self._engine.url):
+            self.sync()         # nobody else could
+
+    @property
+    def images(self) -> SQLImages:
+        return self._images
+
+    @property
+    def members(self) -> SQLMembers:
+        return self._members
+
+    def sync(self) -> str:
+        return self._schema.sync()
+
+    def version(self) -> str:
+        return self._schema.version()
+
+    def behind(self) -> bool:
+        """Asked at the start of the service, so it waits for a database that starts too."""
+        settings = self.conf.database
+        tries = settings.max_retries
+        while True:
+            try:
+                return self._schema.behind()
+            except contract.Unavailable:
+                if tries == 0:
+                    raise
+                tries -= 1
+                time.sleep(settings.retry_interval)
+
+    def health(self) -> str:
+        return self._engine.server()
+
+    def close(self) -> None:
+        self._engine.close()

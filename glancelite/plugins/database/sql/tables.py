@@ -1,0 +1,78 @@
+"""The tables that requests touch; the migrations make them, and others besides.
+
+Names and meanings are Glance's, so that both services can work on one
+database.  ``revision``, ``attempt`` and ``lease_until`` are ours: Glance does
+not see them, and their server defaults suit the rows that Glance writes.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from glancelite.contract.values import VISIBILITIES
+
+_meta = sa.MetaData()
+
+
+def _life() -> list[sa.Column]:
+    return [sa.Column('created_at', sa.DateTime, nullable=False),
+            sa.Column('updated_at', sa.DateTime),
+            sa.Column('deleted_at', sa.DateTime),
+            sa.Column('deleted', sa.Boolean, nullable=False)]
+
+
+images = sa.Table(
+    'images', _meta,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('name', sa.String(255)),
+    sa.Column('status', sa.String(30), nullable=False),
+    sa.Column('visibility', sa.Enum(*VISIBILITIES, name='image_visibility'), nullable=False),
+    sa.Column('owner', sa.String(255)),
+    sa.Column('protected', sa.Boolean, nullable=False),
+    sa.Column('os_hidden', sa.Boolean, nullable=False),
+    sa.Column('min_disk', sa.Integer, nullable=False),
+    sa.Column('min_ram', sa.Integer, nullable=False),
+    sa.Column('disk_format', sa.String(20)),
+    sa.Column('container_format', sa.String(20)),
+    sa.Column('size', sa.BigInteger),
+    sa.Column('virtual_size', sa.BigInteger),
+    sa.Column('checksum', sa.String(32)),
+    sa.Column('os_hash_algo', sa.String(64)),
+    sa.Column('os_hash_value', sa.String(128)),
+    sa.Column('revision', sa.Integer, nullable=False),
+    sa.Column('attempt', sa.Integer, nullable=False),
+    sa.Column('lease_until', sa.DateTime),
+    *_life())
+
+properties = sa.Table(
+    'image_properties', _meta,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('image_id', sa.String(36), nullable=False),
+    sa.Column('name', sa.String(255), nullable=False),
+    sa.Column('value', sa.Text),
+    *_life())
+
+tags = sa.Table(
+    'image_tags', _meta,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('image_id', sa.String(36), nullable=False),
+    sa.Column('value', sa.String(255), nullable=False),
+    *_life())
+
+locations = sa.Table(
+    'image_locations', _meta,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('image_id', sa.String(36), nullable=False),
+    sa.Column('value', sa.Text, nullable=False),
+    sa.Column('meta_data', sa.Text),
+    sa.Column('status', sa.String(30), nullable=False),
+    *_life())
+
+members = sa.Table(
+    'image_members', _meta,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('image_id', sa.String(36), nullable=False),
+    sa.Column('member', sa.String(255), nullable=False),
+    sa.Column('can_share', sa.Boolean, nullable=False),
+    sa.Column('status', sa.String(20), nullable=False),
+    *_life())

@@ -1,0 +1,58 @@
+"""SQL databases for tests: one per backend and session, emptied before each test."""
+
+import pytest
+from oslo_config import cfg
+
+from glancelite.plugins.database.sql import SQLDatabase
+
+#: children before their parents
+TABLES = ('image_members', 'image_locations', 'image_tags', 'image_properties', 'images')
+
+
+@pytest.fixture
+def make_sql(make_plugin):
+    """Builds the plugin for a URL; options of ``[database]`` by name."""
+    def make(url, **options):
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[])
+        for register in SQLDatabase.FOREIGN_OPTS:
+            register(conf)
+        for name, value in {'connection': url, 'max_retries': 0, **options}.items():
+            conf.set_override(name, value, 'database')
+        return make_plugin(SQLDatabase, conf=conf)
+    return make
+
+
+@pytest.fixture
+def emptied(make_sql, synced):
+    """Builds the plugin for a URL whose tables are left over from another test."""
+    def make(url, **options):
+        database = make_sql(url, **options)
+        if url not in synced:
+            database.sync()
+            synced.add(url)
+        database._engine.transaction(
+            lambda link: [link.execute(f'DELETE FROM {table}') for table in TABLES])
+        return database
+    return make
+
+
+@pytest.fixture(scope='session')
+def synced():
+    """URLs of databases that have their tables."""
+    return set()
+
+
+@pytest.fixture(scope='session')
+def one_postgres(postgres_url):
+    return postgres_url()
+
+
+@pytest.fixture(scope='session')
+def one_mariadb(mariadb_url):
+    return mariadb_url()
+
+
+@pytest.fixture(scope='session')
+def one_sqlite(tmp_path_factory):
+    return f'sqlite:///{tmp_path_factory.mktemp("sqlite")}/test.sqlite'

@@ -1,0 +1,44 @@
+"""The database ``sql`` keeps the contract on SQLite."""
+
+import pytest
+
+from glancelite.testing.contracts.database import DatabaseContract
+from glancelite.testing.contracts.database_random import RandomQueriesContract
+from glancelite.testing.contracts.database_values import race, rich
+
+
+@pytest.fixture
+def database(emptied, one_sqlite):
+    # what a power failure leaves is not tested here, so nobody need wait for the disk
+    return emptied(one_sqlite, sqlite_synchronous=False)
+
+
+class TestSQLite(DatabaseContract):
+
+    @pytest.fixture
+    def database(self, database):
+        return database
+
+
+class TestRandomQueries(RandomQueriesContract):
+
+    @pytest.fixture
+    def database(self, database):
+        return database
+
+
+class TestInMemory(RandomQueriesContract):
+    """One connection, which all threads share in turn."""
+
+    @pytest.fixture
+    def database(self, make_sql):
+        return make_sql('sqlite://')
+
+    def test_threads_wait_for_each_other(self, database):
+        kept = database.images.add(rich())
+
+        won = race(16, lambda n: database.images.update(
+            database.images.get(kept.id, viewer=None) if n % 2 else kept,
+            {'tags': (str(n),)}))
+
+        assert database.images.get(kept.id, viewer=None) in won
