@@ -31,6 +31,8 @@ public_endpoint = {url}
 connection = sqlite:///{home}/keystone.db
 [fernet_tokens]
 key_repository = {home}/fernet
+[fernet_receipts]
+key_repository = {home}/receipts
 [credential]
 key_repository = {home}/credential
 [identity]
@@ -256,5 +258,5 @@ def _keep(home, seed):
 
 def _copy(source, target):
     shutil.copy(source / 'keystone.db', target)
-    for keys in 'fernet', 'credential':
+    for keys in 'fernet', 'receipts', 'credential':
         shutil.copytree(source / keys, target / keys)
