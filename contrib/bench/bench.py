@@ -130,7 +130,8 @@ def main(argv=None):
             'sizes': f'{chosen.images} images, {chosen.size // bulk.MIB} MiB, '
                      f'{chosen.rounds} rounds of {chosen.seconds:g} s'}
         if not chosen.only or 'floor' in chosen.only:
-            result.floors = floors.measure(chosen.size, source, chosen.dir)
+            result.floors = floors.measure(chosen.size, source, max(3, chosen.rounds),
+                                            chosen.dir)
         if found and not chosen.url and (not chosen.only or 'start' in chosen.only):
             cold_starts(chosen, result, found[0].name)
         try:

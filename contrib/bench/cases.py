@@ -168,7 +168,7 @@ def slow_readers():
         return [
             _moved(f'{SLOW} slow clients', sum(readers.received), seconds, used),
             Point('  of them served', readers.served(seconds), 'clients'),
-            Point('  GET meanwhile, median', median * 1e3, 'ms', False, failed=failed),
+            Point('  GET meanwhile, median', median * 1e3, 'ms', False),
             Point('  GET meanwhile, worst', worst * 1e3, 'ms', False),
             Point('  GET meanwhile, unanswered', failed, f'of {asked}', False),
         ]
