@@ -1,0 +1,402 @@
+"""The bytes of images: up, down, in part, and what goes wrong on the way."""
+
+import dataclasses
+import hashlib
+import io
+
+import pytest
+
+from glancelite import contract
+from glancelite.api.app import make_app
+from tests.api.conftest import client
+
+DATA = b'abcdefghij'
+KIND = 'application/octet-stream'
+
+
+@pytest.fixture
+def image(new, upload):
+    """An image with DATA."""
+    image = new()
+    upload(image, DATA)
+    return image
+
+
+def call(wsgi, method, path, source=None, **environ):
+    """A request at the level of WSGI: for what no test client would send."""
+    seen = {}
+
+    def start_response(status, headers, exc_info=None):
+        seen['status'] = int(status[:3])
+        seen['headers'] = dict(headers)
+
+    path, _, query = path.partition('?')
+    seen['body'] = wsgi({
+        'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'PATH_INFO': path, 'QUERY_STRING': query,
+        'SERVER_NAME': 'h', 'SERVER_PORT': '80', 'wsgi.url_scheme': 'http',
+        'wsgi.input': source or io.BytesIO(), 'HTTP_X_AUTH_TOKEN': 'own', **environ,
+    }, start_response)
+    return seen
+
+
+def test_data_makes_an_image_active(app, new, upload):
+    image = new()
+
+    answer = upload(image, DATA)
+
+    assert answer.status_int == 204
+    shown = app.get(f'/v2/images/{image}').json
+    assert shown['status'] == 'active'
+    assert shown['size'] == len(DATA)
+    assert shown['checksum'] == hashlib.md5(DATA).hexdigest()
+    assert shown['os_hash_value'] == hashlib.sha512(DATA).hexdigest()
+
+
+def test_data_may_be_empty(app, new, upload):
+    image = new()
+
+    upload(image, b'')
+
+    shown = app.get(f'/v2/images/{image}').json
+    assert (shown['status'], shown['size']) == ('active', 0)
+    assert app.get(f'/v2/images/{image}/file', status=200).body == b''
+
+
+class Untouched(io.RawIOBase):
+    """A body that must not be read."""
+
+    def readinto(self, buffer):
+        raise AssertionError('the body was read')
+
+
+@pytest.mark.parametrize('kind', ['application/x-www-form-urlencoded', 'application/json', '',
+                                  'multipart/form-data; boundary=x', 'text/plain'])
+def test_another_content_type_is_refused_with_the_body_untouched(app, wsgi, new, kind):
+    image = new()
+
+    seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', Untouched(), CONTENT_TYPE=kind,
+                CONTENT_LENGTH='10')
+
+    assert seen['status'] == 415
+    assert app.get(f'/v2/images/{image}').json['status'] == 'queued'
+
+
+@pytest.mark.parametrize('kind', [KIND, f'{KIND}; charset=x', 'Application/Octet-Stream'])
+def test_the_content_type_may_be_written_in_every_way(app, new, kind):
+    app.put(f'/v2/images/{new()}/file', DATA, content_type=kind, status=204)
+
+
+def test_the_content_type_counts_before_the_image_is_looked_up(app):
+    app.put('/v2/images/unknown/file', DATA, content_type='text/plain', status=415)
+    app.put('/v2/images/unknown/file', DATA, content_type=KIND, status=404)
+
+
+def test_the_announced_size_overrides_the_length(app, new, upload):
+    image = new()
+
+    upload(image, DATA, **{'X-OpenStack-Image-Size': '10'})
+
+    assert app.get(f'/v2/images/{image}').json['size'] == 10
+
+
+@pytest.mark.parametrize('size', ['x', '-1', '1.5', '', '9' * 30])
+def test_an_announced_size_is_a_number(app, new, size):
+    app.put(f'/v2/images/{new()}/file', DATA, headers={'X-OpenStack-Image-Size': size},
+            content_type=KIND, status=400)
+
+
+@pytest.mark.parametrize('size', ['9', '11'])
+def test_other_data_than_announced_leave_the_image_queued(app, new, size):
+    image = new()
+
+    app.put(f'/v2/images/{image}/file', DATA, headers={'X-OpenStack-Image-Size': size},
+            content_type=KIND, status=400)
+
+    shown = app.get(f'/v2/images/{image}').json
+    assert (shown['status'], shown['size']) == ('queued', None)
+
+
+def test_a_body_in_chunks_needs_no_length(app, wsgi, new):
+    image = new()
+
+    seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', io.BytesIO(DATA), CONTENT_TYPE=KIND,
+                HTTP_TRANSFER_ENCODING='chunked')
+
+    assert seen['status'] == 204
+    assert app.get(f'/v2/images/{image}').json['size'] == len(DATA)
+
+
+def test_without_length_and_chunks_there_is_no_body_to_wait_for(app, wsgi, new):
+    image = new()
+
+    seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', Untouched(), CONTENT_TYPE=KIND)
+
+    assert seen['status'] == 204
+    assert app.get(f'/v2/images/{image}').json['size'] == 0
+
+
+def test_no_more_is_read_than_the_length_says(wsgi, new):
+    source = io.BytesIO(DATA + b'the next request')
+
+    call(wsgi, 'PUT', f'/v2/images/{new()}/file', source, CONTENT_TYPE=KIND,
+         CONTENT_LENGTH=str(len(DATA)))
+
+    assert source.read() == b'the next request'
+
+
+class GoesAway(io.BytesIO):
+
+    def read(self, size=-1):
+        found = super().read(4)
+        if not found:
+            raise ConnectionResetError('gone')
+        return found
+
+
+@pytest.mark.parametrize(('source', 'environ'), [
+    (io.BytesIO, {'CONTENT_LENGTH': '20'}), (GoesAway, {'CONTENT_LENGTH': '20'}),
+    (GoesAway, {'HTTP_TRANSFER_ENCODING': 'chunked'}),
+    (io.BytesIO, {'CONTENT_LENGTH': '20', 'HTTP_X_OPENSTACK_IMAGE_SIZE': '10'}),
+])
+def test_a_client_that_goes_away_leaves_nothing_behind(app, wsgi, new, caplog, source, environ):
+    image = new()
+
+    seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', source(DATA), CONTENT_TYPE=KIND,
+                **environ)
+
+    assert seen['status'] == 400
+    assert app.get(f'/v2/images/{image}').json['status'] == 'queued'
+    assert [record for record in caplog.records if record.levelname == 'ERROR'] == []
+    app.put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=204)
+
+
+def test_the_caller_chooses_the_store(app, new, upload):
+    image = new()
+
+    upload(image, DATA, **{'X-Image-Meta-Store': 'cold'})
+
+    assert app.get(f'/v2/images/{image}').json['stores'] == 'cold'
+    app.put(f'/v2/images/{new()}/file', DATA, headers={'X-Image-Meta-Store': 'none'},
+            content_type=KIND, status=400)
+
+
+def test_with_one_store_there_is_no_choice(variant, new):
+    variant(multi_store=False).put(f'/v2/images/{new()}/file', DATA, content_type=KIND,
+                                   headers={'X-Image-Meta-Store': 'none'}, status=204)
+
+
+def test_an_image_takes_data_once(app, image):
+    app.put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=409)
+
+
+def test_formats_must_be_set_before(app):
+    image = app.post_json('/v2/images', {}).json['id']
+
+    app.put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=400)
+
+
+def test_an_image_is_downloaded_whole(app, image):
+    answer = app.get(f'/v2/images/{image}/file', status=200)
+
+    assert answer.body == DATA
+    assert answer.headers['Content-Type'] == KIND
+    assert answer.headers['Content-Length'] == '10'
+    assert answer.headers['Content-MD5'] == hashlib.md5(DATA).hexdigest()
+    assert answer.headers['Accept-Ranges'] == 'bytes'
+
+
+def test_an_image_without_data_is_204(app, new):
+    answer = app.get(f'/v2/images/{new()}/file', status=204)
+
+    assert answer.body == b''
+
+
+@pytest.mark.parametrize(('wanted', 'part', 'data'), [
+    ('bytes=2-4', 'bytes 2-4/10', b'cde'), ('bytes=7-', 'bytes 7-9/10', b'hij'),
+    ('bytes=-3', 'bytes 7-9/10', b'hij'), ('bytes=0-99', 'bytes 0-9/10', DATA),
+    ('bytes=-99', 'bytes 0-9/10', DATA),
+])
+def test_a_part_is_206(app, image, wanted, part, data):
+    answer = app.get(f'/v2/images/{image}/file', headers={'Range': wanted}, status=206)
+
+    assert answer.body == data
+    assert answer.headers['Content-Range'] == part
+    assert answer.headers['Content-Length'] == str(len(data))
+    assert answer.headers['Content-MD5'] == hashlib.md5(DATA).hexdigest()
+
+
+def test_old_clients_ask_with_content_range(app, image):
+    file = f'/v2/images/{image}/file'
+
+    answer = app.get(file, headers={'Content-Range': 'bytes 2-4/*'}, status=206)
+    assert answer.body == b'cde'
+    answer = app.get(file, headers={'Content-Range': 'bytes 2-4/*', 'Range': 'bytes=0-0'},
+                     status=206)
+    assert answer.body == b'a'
+
+
+@pytest.mark.parametrize(('wanted', 'status'), [
+    ('bytes=10-', 416), ('bytes=5-4', 416), ('lines=1-2', 416), ('nonsense', 416),
+    ('bytes=0-1,3-4', 400),
+])
+def test_what_is_no_part_is_refused(app, image, wanted, status):
+    answer = app.get(f'/v2/images/{image}/file', headers={'Range': wanted}, status=status)
+
+    if status == 416:
+        assert answer.headers['Content-Range'] == 'bytes */10'
+
+
+def test_who_has_the_data_already_gets_304(app, image, recorder):
+    file = f'/v2/images/{image}/file'
+    tag = app.get(file).headers['ETag']
+    recorder.events.clear()
+
+    for known in (tag, f'"x", W/{tag}', '*'):
+        answer = app.get(file, headers={'If-None-Match': known}, status=304)
+
+        assert answer.body == b''
+        assert answer.headers['ETag'] == tag
+    assert recorder.events == []
+    app.get(file, headers={'If-None-Match': '"other"'}, status=200)
+
+
+def test_the_tag_is_the_hash_of_the_data(app, image):
+    tag = app.get(f'/v2/images/{image}/file').headers['ETag']
+
+    assert tag == f'"{hashlib.sha512(DATA).hexdigest()}"'
+
+
+def test_a_part_of_other_data_is_the_whole(app, image):
+    file = f'/v2/images/{image}/file'
+    tag = app.get(file).headers['ETag']
+
+    app.get(file, headers={'Range': 'bytes=0-1', 'If-Range': tag}, status=206)
+    for stale in ('"other"', f'W/{tag}', 'Sat, 21 Nov 2026 05:12:00 GMT'):
+        answer = app.get(file, headers={'Range': 'bytes=0-1', 'If-Range': stale}, status=200)
+        assert answer.body == DATA
+
+
+def test_a_whole_download_is_told_with_all_its_bytes(app, image, recorder):
+    app.get(f'/v2/images/{image}/file')
+
+    event = recorder.events[-1]
+    assert (event.type, event.priority) == ('image.send', 'INFO')
+    assert event.payload['bytes_sent'] == 10
+
+
+def test_an_abandoned_download_is_told_with_what_was_sent(core, wsgi, image, recorder):
+    body = call(wsgi, 'GET', f'/v2/images/{image}/file')['body']
+
+    body.close()
+    body.close()
+
+    sent = [event for event in recorder.events if event.type == 'image.send']
+    assert [(event.priority, event.payload['bytes_sent']) for event in sent] == [('ERROR', 0)]
+
+
+class Wrapper:
+    """``wsgi.file_wrapper`` that remembers what it was given."""
+
+    def __init__(self, file, block=8192):
+        self.file = file
+        self.close = file.close
+
+    def __iter__(self):
+        return iter(lambda: self.file.read(4), b'')
+
+
+class Files:
+    """The use cases of ``core.data`` over one file of twenty bytes."""
+
+    def __init__(self, file, offset=0, length=20, partial=False):
+        self.extent = contract.FileExtent(file, offset, length)
+        self.image = contract.Image('x', size=20)
+        self.offset, self.length, self.partial = offset, length, partial
+        self.told = []
+
+    def download(self, ctx, image_id, **ranges):
+        return self
+
+    @property
+    def chunks(self):
+        return self.extent
+
+    def done(self, sent):
+        self.told.append(sent)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / 'data'
+    path.write_bytes(b'0123456789' * 2)
+    with path.open('rb', buffering=0) as file:
+        yield file
+
+
+def download(core, data, **environ):
+    wsgi = make_app(dataclasses.replace(core, data=data))
+    return call(wsgi, 'GET', '/v2/images/x/file', **environ)['body']
+
+
+def test_a_file_goes_out_by_its_handle_where_the_server_can(core, file):
+    data = Files(file)
+    body = download(core, data, **{'wsgi.file_wrapper': Wrapper})
+
+    assert isinstance(body, Wrapper)
+    assert body.file.fileno() == file.fileno()
+    assert b''.join(body) == b'0123456789' * 2
+    body.close()
+    assert data.told == [20]
+    assert file.closed
+
+
+def test_a_part_goes_out_by_handle_only_where_the_server_is_known_to_keep_to_it(core, file):
+    part = {'offset': 5, 'length': 7, 'partial': True}
+    unknown = download(core, Files(file, **part), **{'wsgi.file_wrapper': Wrapper})
+    assert not isinstance(unknown, Wrapper)
+    assert b''.join(unknown) == b'5678901'
+
+    data = Files(file, **part)
+    known = download(core, data, **{'wsgi.file_wrapper': Wrapper, 'glancelite.sendfile': True})
+    assert isinstance(known, Wrapper)
+    assert known.file.tell() == 5
+    assert b''.join(known) == b'5678901'
+    known.close()
+    assert data.told == [7]
+
+
+@pytest.mark.parametrize(('environ', 'moved', 'told'), [
+    ({'glancelite.sendfile': True}, 12, 12), ({'glancelite.sendfile': True}, 0, 0),
+    ({}, 0, 20), ({}, 12, 12),
+])
+def test_what_a_server_sent_by_handle_is_told_by_the_position(core, file, environ, moved, told):
+    data = Files(file)
+    body = download(core, data, **{'wsgi.file_wrapper': Wrapper}, **environ)
+
+    body.file.seek(moved)
+    body.close()
+    body.close()
+
+    assert data.told == [told]
+
+
+def test_a_body_that_breaks_is_told_with_what_was_sent(core):
+    def chunks():
+        yield b'01234'
+        raise contract.Unavailable('the store went away')
+    data = Files(io.BytesIO(b'x' * 20))
+    data.extent = chunks()
+    body = download(core, data)
+
+    with pytest.raises(contract.Unavailable):
+        list(body)
+    body.close()
+
+    assert data.told == [5]
+
+
+def test_other_projects_get_nothing(wsgi, app, new):
+    image = new(visibility='private')
+
+    client(wsgi, 'other').get(f'/v2/images/{image}/file', status=404)
+    client(wsgi, 'other').put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=404)

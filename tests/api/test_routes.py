@@ -1,0 +1,60 @@
+"""The controllers are exactly the operations of the Image API that are offered."""
+
+import inspect
+
+from glancelite.api import v2
+
+ROUTES = {
+    ('GET', '/images'): 200, ('POST', '/images'): 201,
+    ('GET', '/images/{}'): 200, ('PATCH', '/images/{}'): 200, ('DELETE', '/images/{}'): 204,
+    ('GET', '/images/{}/file'): 200, ('PUT', '/images/{}/file'): 204,
+    ('POST', '/images/{}/actions/deactivate'): 204,
+    ('POST', '/images/{}/actions/reactivate'): 204,
+    ('PUT', '/images/{}/tags/{}'): 204, ('DELETE', '/images/{}/tags/{}'): 204,
+    ('GET', '/images/{}/members'): 200, ('POST', '/images/{}/members'): 200,
+    ('GET', '/images/{}/members/{}'): 200, ('PUT', '/images/{}/members/{}'): 200,
+    ('DELETE', '/images/{}/members/{}'): 204,
+    ('GET', '/info/usage'): 200,
+}
+
+
+def operations(core):
+    return {(verb, path): method for verb, path, method in v2.root(core).paths()}
+
+
+def test_every_controller_is_an_operation_and_vice_versa(core):
+    schemas = {('GET', f'/schemas/{name}'): 200 for name in core.documents}
+
+    found = {route: method.operation.answers[0] for route, method in operations(core).items()}
+
+    assert found == ROUTES | schemas
+
+
+def test_every_operation_is_reached_by_its_path(core):
+    class Asked:
+        method = None
+
+    root = v2.root(core)
+    for verb, path, method in root.paths():
+        Asked.method = verb
+
+        found, arguments = root._route(path.split('/')[1:], Asked)
+
+        assert found == method
+        assert arguments == ['{}'] * path.count('{}')
+
+
+def test_every_operation_takes_the_request_and_the_variables_of_its_path(core):
+    for (_, path), method in operations(core).items():
+        parameters = list(inspect.signature(method).parameters)
+
+        assert parameters[0] == 'request'
+        assert len(parameters) == 1 + path.count('{}')
+
+
+def test_every_operation_says_what_it_does_and_how_it_takes_a_body(core):
+    for method in operations(core).values():
+        said = method.operation
+
+        assert said.summary.endswith('.')
+        assert said.body in ('refused', 'ignored', 'json', 'bytes')
