@@ -55,6 +55,8 @@ class Versions:
         return self._app(environ, start_response)
 
     def _list(self, environ: MutableMapping[str, Any], status: int) -> Response:
+        if environ['REQUEST_METHOD'] == 'HEAD':
+            return Response.empty(status, (('Content-Type', 'application/json'),))
         links = [{'rel': 'self', 'href': f'{base_url(environ, self._public_endpoint)}/v2/'}]
         return Response.json(encoded({'versions': [
             {'id': name, 'status': word, 'links': links} for name, word in self._offered]}),

@@ -43,6 +43,10 @@ def test_the_list_comes_for_any_method(nobody, method):
     assert nobody.request('/', method=method, status=300).json['versions']
 
 
+def test_the_list_has_no_body_for_head(nobody):
+    assert nobody.head('/', status=300).body == b''
+
+
 @pytest.mark.parametrize('path', ['/v2', '/v2/', '/v2/versions'])
 def test_there_is_nothing_at_the_root_of_a_version(app, nobody, path):
     nobody.get(path, status=401)

@@ -1,0 +1,66 @@
+"""How the application is put together."""
+
+import dataclasses
+
+import webtest
+
+from glancelite import contract
+from glancelite.api.app import make_app
+from glancelite.plugins.middleware.request_id import RequestId
+
+
+class Marks(contract.Middleware):
+    """Writes its name behind those that have written before."""
+
+    def __init__(self, name):
+        super().__init__(None, None, name=name)
+
+    def wrap(self, app):
+        def marked(environ, start_response):
+            environ['marks'] = environ.get('marks', '') + self.name
+            return app(environ, start_response)
+
+        return marked
+
+
+def test_the_first_middleware_is_the_outermost(core):
+    seen = {}
+
+    def identify(environ):
+        seen.update(environ)
+        raise contract.Unauthenticated('nobody')
+    auth = type('Auth', (), {'identify': staticmethod(identify)})
+    app = make_app(dataclasses.replace(core, authenticator=auth,
+                                       middleware=(Marks('a'), Marks('b'))))
+
+    webtest.TestApp(app).get('/v2/images', status=401)
+
+    assert seen['marks'] == 'ab'
+
+
+def test_every_answer_but_401_has_the_id_of_the_request(core, make_plugin, recorder):
+    wsgi = make_app(dataclasses.replace(core, middleware=(make_plugin(RequestId),)))
+    app = webtest.TestApp(wsgi)
+    token = {'X-Auth-Token': 'own', 'X-Openstack-Request-ID': 'mine'}
+
+    for path, status in (('/v2/images', 200), ('/v2/nothing', 404), ('/v2/images?limit=x', 400)):
+        answer = app.get(path, headers=token, status=status)
+        assert answer.headers['x-openstack-request-id'] == 'req-mine'
+    app.post_json('/v2/images', {}, headers=token)
+
+    assert recorder.events[-1].context.request_id == 'req-mine'
+    assert 'x-openstack-request-id' not in app.get('/v2/images', status=401).headers
+
+
+def test_two_services_fit_in_one_process(core, wsgi, tmp_path_factory):
+    from glancelite.testing import service
+    from tests.api.conftest import SERVICE, Tokens, client
+    second = service.build(tmp_path_factory.mktemp('second'), SERVICE)
+    try:
+        other = client(make_app(dataclasses.replace(second, authenticator=Tokens())))
+        client(wsgi).post_json('/v2/images', {})
+
+        assert other.get('/v2/images').json['images'] == []
+        assert len(client(wsgi).get('/v2/images').json['images']) == 1
+    finally:
+        second.close()
