@@ -1,0 +1,82 @@
+"""The engine ``ownership`` keeps the contract, and refuses nothing that the rules allow."""
+
+import itertools
+
+import pytest
+from oslo_config import cfg
+
+from glancelite import contract
+from glancelite.contract import Context, Image
+from glancelite.plugins.policy import ownership, rules
+from glancelite.plugins.policy.oslo import OsloPolicy
+from glancelite.plugins.policy.ownership import Ownership
+from glancelite.testing.contracts.policy import CALLERS, PolicyContract, some_images
+
+OWN = Image(id='i', owner='p')
+OTHERS = Image(id='i', owner='q', membership='accepted')
+NOBODYS = Image(id='i', visibility='public')
+OWNER = Context(user='u', project='p', roles=frozenset({'member', 'reader'}))
+ADMIN = Context(user='a', project='p', roles=frozenset({'admin'}), is_admin=True)
+VERBS = sorted(rule.name for rule in rules.list_rules())
+
+
+class TestOwnership(PolicyContract):
+
+    @pytest.fixture
+    def policy(self, make_plugin):
+        return make_plugin(Ownership)
+
+    @pytest.fixture
+    def defaults(self, make_plugin):
+        conf = cfg.ConfigOpts()
+        conf([])
+        for register in OsloPolicy.FOREIGN_OPTS:
+            register(conf)
+        return make_plugin(OsloPolicy, conf=conf)
+
+    @pytest.mark.parametrize('verb', sorted({*ownership.CHANGES, 'add_image'}))
+    def test_what_belongs_to_others_is_theirs(self, policy, verb):
+        assert policy.allows(OWNER, verb, OWN)
+        assert not policy.allows(OWNER, verb, OTHERS)
+        assert not policy.allows(OWNER, verb, NOBODYS)
+        assert policy.allows(ADMIN, verb, OTHERS)
+        assert policy.allows(ADMIN, verb, NOBODYS)
+
+    def test_who_has_no_project_owns_nothing(self, policy):
+        nobody = Context(user='u', roles=frozenset({'member'}))
+
+        assert not policy.allows(nobody, 'modify_image', NOBODYS)
+        assert not policy.allows(nobody, 'modify_member', NOBODYS)
+
+    def test_a_share_is_accepted_by_its_receiver_only(self, policy):
+        assert policy.allows(OWNER, 'modify_member', OTHERS, member='p')
+        assert not policy.allows(OWNER, 'modify_member', OWN, member='q')
+        assert policy.allows(ADMIN, 'modify_member', OWN, member='q')
+
+    def test_other_services_register_data_that_they_hold(self, policy):
+        nova = Context(user='n', project='services', roles=frozenset({'service'}))
+
+        assert policy.allows(nova, 'add_image_location', OTHERS)
+        assert not policy.allows(nova, 'set_image_location', OTHERS)
+
+    @pytest.mark.parametrize('verb', VERBS)
+    def test_the_anonymous_change_nothing(self, policy, verb):
+        reads = verb.startswith(('get_', 'list_', 'download_')) or verb in (
+            'fetch_image_location', 'cache_list', 'stores_info_detail')
+
+        try:
+            policy.enforce(Context(read_only=True), verb, OWN)
+            refusal = ''
+        except contract.Forbidden as error:
+            refusal = str(error)
+
+        assert refusal == ('' if reads else 'Read-only access')
+
+    @pytest.mark.parametrize('verb', VERBS)
+    def test_it_refuses_nothing_that_the_default_rules_allow(self, policy, defaults, verb):
+        members = ('p', 'q', 'services') if verb == 'modify_member' else (None, 'p', 'q')
+        callers = [ctx for ctx in CALLERS if not ctx.read_only]
+
+        for ctx, image, member in itertools.product(callers, some_images(60), members):
+            if defaults.allows(ctx, verb, image, member=member):
+                assert policy.allows(ctx, verb, image, member=member)
