@@ -11,7 +11,8 @@ import pytest
 
 def request(method='GET', path='/v2/images', body=None, **headers):
     """A WSGI environment that ``wsgiref.validate`` finds right."""
-    environ = {'REQUEST_METHOD': method, 'PATH_INFO': path, **headers}
+    environ = {'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'PATH_INFO': path,
+               'QUERY_STRING': '', **headers}
     wsgiref.util.setup_testing_defaults(environ)
     environ['wsgi.input'] = io.BytesIO() if body is None else body
     return environ

@@ -1,0 +1,61 @@
+"""The middleware ``healthcheck`` keeps the contract, and answers load balancers."""
+
+import pytest
+
+from glancelite.plugins.middleware.healthcheck import Healthcheck
+from glancelite.testing.contracts.middleware import Answer, Client, MiddlewareContract, request
+
+
+def ask(middleware, method='GET', path='/healthcheck', **headers):
+    """``(status, content type, body)``."""
+    client = Client(middleware.wrap(Answer(b'the API', status='299 Of The API')))
+    body = b''.join(client(request(method, path, **headers)))
+    return client.status, dict(client.headers).get('Content-Type'), body
+
+
+class TestHealthcheck(MiddlewareContract):
+
+    @pytest.fixture
+    def middleware(self, make_middleware, tmp_path):
+        return make_middleware(
+            Healthcheck, healthcheck={'disable_by_file_path': str(tmp_path / 'disabled')})
+
+    def test_get_says_ok(self, middleware):
+        assert ask(middleware) == ('200 OK', 'text/plain; charset=UTF-8', b'OK')
+
+    def test_head_says_nothing_else(self, middleware):
+        status, _, body = ask(middleware, 'HEAD')
+
+        assert (status, body) == ('204 No Content', b'')
+
+    @pytest.mark.parametrize('method', ['GET', 'HEAD'])
+    def test_a_file_takes_the_server_out(self, middleware, tmp_path, method):
+        (tmp_path / 'disabled').touch()
+
+        status, _, body = ask(middleware, method)
+
+        assert status == '503 Service Unavailable'
+        assert body == (b'DISABLED BY FILE' if method == 'GET' else b'')
+
+    def test_the_answer_may_be_json(self, middleware):
+        _, kind, body = ask(middleware, HTTP_ACCEPT='application/json')
+
+        assert kind.startswith('application/json')
+        assert b'"OK"' in body
+
+    @pytest.mark.parametrize('path', ['/', '/v2/images', '/healthcheck/more', '/healthchecks'])
+    def test_all_else_is_the_api(self, middleware, path):
+        assert ask(middleware, path=path)[2] == b'the API'
+
+    def test_addresses_that_may_not_ask_see_the_api(self, make_middleware):
+        middleware = make_middleware(
+            Healthcheck, healthcheck={'allowed_source_ranges': ['192.0.2.0/24']})
+
+        assert ask(middleware, REMOTE_ADDR='198.51.100.1')[2] == b'the API'
+        assert ask(middleware, REMOTE_ADDR='192.0.2.7')[2] == b'OK'
+
+    def test_a_server_can_be_taken_out_without_any_configuration(self, make_middleware):
+        options = make_middleware(Healthcheck).conf.healthcheck
+
+        assert options.backends == ['disable_by_file']
+        assert options.disable_by_file_path == '/etc/glance/healthcheck_disable'

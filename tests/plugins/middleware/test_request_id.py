@@ -1,0 +1,81 @@
+"""The middleware ``request_id`` keeps the contract; every request has one name."""
+
+import re
+
+import pytest
+from oslo_context import context
+
+from glancelite.plugins.middleware.request_id import RequestId
+from glancelite.testing.contracts.middleware import Answer, Client, MiddlewareContract, request
+
+
+def call(middleware, app=None, **headers):
+    """``(status, request id of the answer, of the inside)``."""
+    seen = {}
+
+    def inner(environ, start_response):
+        seen['id'] = environ['openstack.request_id']
+        seen['log'] = context.get_current().request_id
+        return (app or Answer(b''))(environ, start_response)
+
+    client = Client(middleware.wrap(inner))
+    client(request(**headers))
+    answered = [value for key, value in client.headers if key.lower() == 'x-openstack-request-id']
+    assert seen.get('id') == seen.get('log')
+    return client.status, answered, seen.get('id')
+
+
+class TestRequestId(MiddlewareContract):
+
+    @pytest.fixture
+    def middleware(self, make_plugin):
+        return make_plugin(RequestId)
+
+    def test_a_request_without_a_name_gets_one(self, middleware):
+        _, [answered], inside = call(middleware)
+
+        assert re.fullmatch('req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', answered)
+        assert inside == answered
+        assert call(middleware)[1] != [answered]
+
+    @pytest.mark.parametrize(('sent', 'name'), [
+        ('req-mine', 'req-mine'), ('mine', 'req-mine'), (' mine ', 'req-mine'),
+        ('x' * 64, 'req-' + 'x' * 64)])
+    def test_the_name_that_the_client_gave_is_kept(self, middleware, sent, name):
+        assert call(middleware, HTTP_X_OPENSTACK_REQUEST_ID=sent) == ('200 OK', [name], name)
+
+    @pytest.mark.parametrize('sent', ['', '  '])
+    def test_an_empty_name_is_none(self, middleware, sent):
+        assert len(call(middleware, HTTP_X_OPENSTACK_REQUEST_ID=sent)[2]) == 40
+
+    def test_a_name_that_is_too_long_is_refused(self, middleware):
+        status, _, inside = call(middleware, HTTP_X_OPENSTACK_REQUEST_ID='x' * 65)
+
+        assert status == '431 Request Header Fields Too Large'
+        assert inside is None
+
+    @pytest.mark.parametrize(('longest', 'length', 'status'), [
+        (0, 5000, '200 OK'), (3, 3, '200 OK'), (3, 4, '431 Request Header Fields Too Large')])
+    def test_the_operator_says_how_long_it_may_be(self, make_plugin, longest, length, status):
+        middleware = make_plugin(RequestId, max_request_id_length=longest)
+
+        assert call(middleware, HTTP_X_OPENSTACK_REQUEST_ID='x' * length)[0] == status
+
+    def test_who_is_not_known_is_told_no_name(self, middleware):
+        assert call(middleware, Answer(b'', status='401 Unauthorized'))[1] == []
+
+    @pytest.mark.parametrize('status', ['204 No Content', '403 Forbidden', '500 Internal'])
+    def test_all_others_are(self, middleware, status):
+        _, [answered], inside = call(middleware, Answer(b'', status=status))
+
+        assert answered == inside
+
+    def test_an_answer_that_has_a_name_keeps_it(self, middleware):
+        remote = Answer(b'', headers=[('X-OpenStack-Request-Id', 'req-of-another-server')])
+
+        assert call(middleware, remote)[1] == ['req-of-another-server']
+
+    def test_what_oslo_log_reads_off_the_thread_carries_it(self, middleware):
+        call(middleware, HTTP_X_OPENSTACK_REQUEST_ID='req-7')
+
+        assert context.get_current().get_logging_values()['request_id'] == 'req-7'
