@@ -1,0 +1,252 @@
+"""The authenticator ``keystone`` keeps the contract with a real Keystone."""
+
+import datetime
+import time
+import urllib.request
+
+import pytest
+from oslo_config import cfg
+
+from glancelite import contract
+from glancelite.plugins.auth.keystone import GROUP, Keystone
+from glancelite.testing.contracts.auth import IdentityContract, request
+
+#: nobody listens here
+AWAY = {'auth_type': 'password', 'auth_url': 'http://127.0.0.1:9/v3', 'username': 'glance',
+        'password': 'x', 'user_domain_id': 'default', 'project_name': 'service',
+        'project_domain_id': 'default', 'http_request_max_retries': '0'}
+
+
+@pytest.fixture
+def make(make_plugin, tmp_path):
+    """``make({'auth_url': ...}, allow_anonymous_access=True)``."""
+    def make(authtoken, **options):
+        config = tmp_path / 'service.conf'
+        config.write_text('\n'.join(
+            [f'[{GROUP}]', *(f'{name} = {value}' for name, value in authtoken.items())]))
+        conf = cfg.ConfigOpts()
+        conf(['--config-file', str(config)])
+        for register in Keystone.FOREIGN_OPTS:
+            register(conf)
+        return make_plugin(Keystone, conf=conf, **options)
+    return make
+
+
+class TestKeystone(IdentityContract):
+
+    @pytest.fixture(scope='class')
+    def token(self, keystone):
+        return keystone.token('alpha-member')
+
+    @pytest.fixture
+    def auth(self, make, keystone):
+        return make(keystone.authtoken())
+
+    @pytest.fixture
+    def credentials(self, token):
+        return {'HTTP_X_AUTH_TOKEN': token}
+
+    def test_the_caller_is_the_one_of_the_token(self, auth, keystone, token):
+        found = auth.identify(request(HTTP_X_AUTH_TOKEN=token))
+
+        assert (found.user, found.user_name) == (keystone.users['alpha-member'], 'alpha-member')
+        assert (found.project, found.project_name) == (keystone.projects['alpha'], 'alpha')
+        assert (found.user_domain, found.project_domain) == ('default', 'default')
+        assert found.roles == {'member', 'reader'}
+        assert (found.system_scope, found.domain) == (None, None)
+        assert found.token == token
+        assert {service['type'] for service in found.catalog} == {'identity', 'image'}
+
+    def test_the_older_name_of_the_header_works(self, auth, token):
+        assert auth.identify(request(HTTP_X_STORAGE_TOKEN=token)).user_name == 'alpha-member'
+
+    @pytest.mark.parametrize('headers', [
+        {}, {'HTTP_X_AUTH_TOKEN': 'nonsense'}, {'HTTP_X_AUTH_TOKEN': 'gAAAAAB' + 'x' * 180},
+        {'HTTP_X_SERVICE_TOKEN': 'nonsense'}])
+    def test_whoever_is_refused_learns_where_to_get_a_token(self, auth, keystone, headers):
+        with pytest.raises(contract.Unauthenticated) as refused:
+            auth.identify(request(**headers))
+
+        assert refused.value.challenge == f'Keystone uri="{keystone.url}"'
+
+    def test_a_service_in_between_adds_its_roles(self, auth, keystone, token):
+        found = auth.identify(request(HTTP_X_AUTH_TOKEN=token,
+                                      HTTP_X_SERVICE_TOKEN=keystone.token('glance')))
+
+        assert found.user_name == 'alpha-member'
+        assert found.roles == {'member', 'reader'}
+        assert found.service_roles == {'service'}
+
+    @pytest.mark.parametrize('who', [None, 'beta-reader'])
+    def test_a_service_token_that_is_none_adds_nothing(self, auth, keystone, token, who):
+        service = keystone.token(who) if who else 'nonsense'
+
+        found = auth.identify(request(HTTP_X_AUTH_TOKEN=token, HTTP_X_SERVICE_TOKEN=service))
+
+        assert found.user_name == 'alpha-member'
+        assert found.service_roles == frozenset()
+
+    @pytest.mark.parametrize('serviced', [False, True])
+    def test_a_token_for_the_system_is_one(self, auth, keystone, serviced):
+        headers = {'HTTP_X_AUTH_TOKEN': keystone.token('admin', system=True)}
+        if serviced:    # whose scope is a project
+            headers['HTTP_X_SERVICE_TOKEN'] = keystone.token('glance')
+
+        found = auth.identify(request(**headers))
+
+        assert (found.system_scope, found.project) == ('all', None)
+
+    def test_the_anonymous_are_let_in_to_read_if_the_operator_says_so(self, make, keystone):
+        auth = make(keystone.authtoken(), allow_anonymous_access=True)
+
+        for headers in ({}, {'HTTP_X_AUTH_TOKEN': 'nonsense'}):
+            assert auth.identify(request(**headers)) == contract.Context(read_only=True)
+
+    def test_a_revoked_token_is_refused_where_nothing_is_remembered(self, make, keystone):
+        auth = make({**keystone.authtoken(), 'token_cache_time': '-1'})
+        token = keystone.token('alpha-reader')
+        assert auth.identify(request(HTTP_X_AUTH_TOKEN=token)).user_name == 'alpha-reader'
+
+        urllib.request.urlopen(urllib.request.Request(
+            f'{keystone.url}/auth/tokens', method='DELETE',
+            headers={'X-Auth-Token': token, 'X-Subject-Token': token})).close()
+
+        with pytest.raises(contract.Unauthenticated):
+            auth.identify(request(HTTP_X_AUTH_TOKEN=token))
+
+    def test_an_account_of_ours_that_is_wrong_is_not_the_callers_fault(self, make, keystone,
+                                                                       token):
+        auth = make({**keystone.authtoken(), 'password': 'wrong'})
+
+        with pytest.raises(contract.Unavailable):
+            auth.identify(request(HTTP_X_AUTH_TOKEN=token))
+
+    def test_a_known_caller_costs_little(self, auth, token):
+        environ = request(HTTP_X_AUTH_TOKEN=token)
+        auth.identify(environ)
+
+        start = time.process_time()
+        for _ in range(1000):
+            auth.identify(environ)
+
+        assert time.process_time() - start < 0.05      # the middleware alone needs 0.2 s
+
+
+class TestAway:
+
+    def test_the_start_does_not_need_it(self, make):
+        assert make(AWAY)
+
+    @pytest.mark.parametrize('anonymous', [False, True])
+    def test_a_token_cannot_be_judged(self, make, anonymous):
+        auth = make(AWAY, allow_anonymous_access=anonymous)
+
+        with pytest.raises(contract.Unavailable):
+            auth.identify(request(HTTP_X_AUTH_TOKEN='gAAAAAB-some-token'))
+
+    def test_whoever_has_none_is_still_told_where_to_get_one(self, make):
+        with pytest.raises(contract.Unauthenticated) as refused:
+            make(AWAY).identify(request())
+
+        assert refused.value.challenge == 'Keystone uri="http://127.0.0.1:9/v3"'
+
+    def test_the_public_address_is_preferred_for_that(self, make):
+        auth = make({**AWAY, 'www_authenticate_uri': 'https://identity.example'})
+
+        with pytest.raises(contract.Unauthenticated) as refused:
+            auth.identify(request())
+
+        assert refused.value.challenge == 'Keystone uri="https://identity.example"'
+
+    def test_without_an_account_the_service_does_not_start(self, make):
+        with pytest.raises(contract.Misconfigured, match='auth_type'):
+            make({})
+
+    def test_the_account_may_be_in_a_section_of_its_own(self, make, tmp_path):
+        section = {name: value for name, value in AWAY.items() if name.startswith('auth')}
+
+        auth = make({'auth_section': 'account\n[account]', **section})
+
+        assert auth.conf['account'].auth_url == AWAY['auth_url']
+
+
+class TestWhatTheMiddlewareFinds:
+    """Tokens that are hard to get from a Keystone, as the middleware would show them."""
+
+    @pytest.fixture
+    def info(self, host):
+        return {'expires_at': (host.now() + datetime.timedelta(hours=1)).isoformat()}
+
+    @pytest.fixture
+    def found(self):
+        return {'HTTP_X_IDENTITY_STATUS': 'Confirmed', 'HTTP_X_PROJECT_ID': 'p'}
+
+    @pytest.fixture
+    def asked(self):
+        return []
+
+    @pytest.fixture
+    def auth(self, make, monkeypatch, info, found, asked):
+        def middleware(environ, start_response):
+            asked.append(environ)
+            environ.update(found)
+            environ['keystone.token_info'] = {'token': info}
+
+        auth = make(AWAY)
+        monkeypatch.setattr(auth, '_middleware', middleware)
+        return auth
+
+    def ask(self, auth):
+        return auth.identify(request(HTTP_X_AUTH_TOKEN='t'))
+
+    def test_roles_are_lower_case(self, auth, found):
+        found['HTTP_X_ROLES'] = 'Member, READER,'
+
+        assert self.ask(auth).roles == {'member', 'reader'}
+
+    def test_roles_of_a_service_that_is_not_confirmed_do_not_count(self, auth, found):
+        found.update(HTTP_X_SERVICE_ROLES='service', HTTP_X_SERVICE_IDENTITY_STATUS='Invalid')
+
+        assert self.ask(auth).service_roles == frozenset()
+
+    def test_a_token_for_a_domain_is_one(self, auth, found):
+        found['HTTP_X_DOMAIN_ID'] = 'd'
+
+        assert self.ask(auth).domain == 'd'
+
+    @pytest.mark.parametrize('catalog', [None, 'nonsense', 7])
+    def test_a_catalogue_that_is_none_is_left_out(self, auth, info, catalog):
+        info['catalog'] = catalog
+
+        assert self.ask(auth).catalog is None
+
+    def test_a_catalogue_that_the_middleware_trips_over_is_not_our_failure(self, auth,
+                                                                           monkeypatch):
+        def trip(environ, start_response):
+            raise KeyError('interface')
+        monkeypatch.setattr(auth, '_middleware', trip)
+
+        with pytest.raises(contract.Unavailable):
+            self.ask(auth)
+
+    def test_a_caller_is_asked_about_once(self, auth, asked):
+        assert self.ask(auth) is self.ask(auth)
+        assert len(asked) == 1
+
+    @pytest.mark.parametrize('special', [
+        {'bind': {'kerberos': 'u'}}, {'application_credential': {'access_rules': []}},
+        {'expires_at': '2025-12-31T23:59:59Z'}])
+    def test_a_token_that_is_not_good_for_every_request_is_looked_at_each_time(
+            self, auth, info, asked, special):
+        info.update(special)
+
+        self.ask(auth)
+        self.ask(auth)
+
+        assert len(asked) == 2
+
+    def test_the_service_token_is_part_of_the_proof(self, auth, asked):
+        self.ask(auth)
+        auth.identify(request(HTTP_X_AUTH_TOKEN='t', HTTP_X_SERVICE_TOKEN='s'))
+
+        assert len(asked) == 2
