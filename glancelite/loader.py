@@ -88,8 +88,8 @@ def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
 @functools.cache
 def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
     """Package and version of every entry point: stevedore's own cache forgets them."""
-    return {(found.group, found.name): (found.dist.name, found.dist.version)
-            for found in metadata.entry_points() if found.dist is not None}
+    return {(found.group, found.name): (package.name, package.version)
+            for package in metadata.distributions() for found in package.entry_points}
 
 
 def find(layer: str, name: str) -> Installed:
