@@ -1,3 +1,5 @@
+"""JSON patches: what they say, what they may, what they come to."""
+
 import pytest
 
 from glancelite import contract

@@ -1,3 +1,5 @@
+"""Names and texts that an image may have."""
+
 import pytest
 
 from glancelite import contract

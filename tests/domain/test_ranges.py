@@ -1,3 +1,5 @@
+"""Parts of an image that a request asks for."""
+
 import pytest
 
 from glancelite import contract

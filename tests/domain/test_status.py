@@ -1,3 +1,5 @@
+"""Which status may follow which."""
+
 import pytest
 
 from glancelite import contract

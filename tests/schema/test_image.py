@@ -1,3 +1,5 @@
+"""What a request may make of an image."""
+
 import pytest
 
 from glancelite import contract

@@ -1,3 +1,5 @@
+"""How images and members are shown."""
+
 import datetime
 import json
 
