@@ -13,6 +13,9 @@ from oslo_log import log
 
 from glancelite import contract, embedded, loader
 
+#: libraries that tell more than an operator wants to know
+LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN']
+
 DISK_FORMATS = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
 CONTAINER_FORMATS = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
 
@@ -144,7 +147,7 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
     conf.register_opts(server_opts())
     conf.register_cli_opts(cli_opts)
     log.register_options(conf)
-    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'alembic=WARN'])
+    log.set_defaults(default_log_levels=LOG_LEVELS)
     try:
         conf(list(argv), project='glancelite', prog=prog, default_config_files=[],
              default_config_dirs=[])

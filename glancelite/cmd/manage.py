@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = cfg.SubCommandOpt('verb', title='Verbs', handler=_arguments)
     try:
         conf = config.load(argv, prog='glancelite-manage', cli_opts=[verbs])
-        log.set_defaults(default_log_levels=['glancelite=WARN'])
+        log.set_defaults(default_log_levels=[*config.LOG_LEVELS, 'glancelite=WARN'])
         log.setup(conf, 'glancelite')
         return conf.verb.run(conf)
     except (Misconfigured, contract.Error) as error:

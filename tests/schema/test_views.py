@@ -15,8 +15,8 @@ THEN = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.UTC)
 LOCATIONS = (contract.Location('file:///a', {'store': 'slow'}),
              contract.Location('rbd://b', {'store': 'fast'}))
 ALWAYS = ['name', 'disk_format', 'container_format', 'visibility', 'size', 'virtual_size',
-          'status', 'checksum', 'protected', 'min_ram', 'min_disk', 'owner', 'os_hidden', 'os_hash_algo',
-          'os_hash_value', 'id', 'created_at', 'updated_at', 'tags', 'self', 'file', 'schema']
+          'status', 'checksum', 'protected', 'min_ram', 'min_disk', 'owner', 'os_hidden',
+          'os_hash_algo', 'os_hash_value', 'id', 'created_at', 'updated_at', 'tags', 'self', 'file', 'schema']
 
 
 def make(**fields):

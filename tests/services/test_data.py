@@ -1,5 +1,6 @@
 """Uploads and downloads: all or nothing, whatever happens on the way."""
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -12,6 +13,7 @@ from glancelite.domain import patch
 from glancelite.services.chains import QuotaChain
 from glancelite.testing import service
 from glancelite.testing.fakes import ClientWentAway, Recorder, broken_source
+
 
 def stored(core, image, name='fast'):
     """The bytes under the image's key, None if there are none."""
@@ -78,7 +80,7 @@ def test_more_or_less_than_announced_leaves_a_queued_image(core, ctx, queued, ch
     assert core.data.download(ctx, image.id) is None
 
 
-def test_a_client_that_goes_away_leaves_a_queued_image_that_can_be_tried_again(core, ctx, queued, kept):
+def test_a_client_that_goes_away_leaves_a_queued_image_to_be_tried_again(core, ctx, queued, kept):
     image = queued()
     with pytest.raises(ClientWentAway):
         core.data.upload(ctx, image.id, broken_source(b'some'), size=8)
@@ -179,11 +181,9 @@ def test_a_quota_is_exact_though_uploads_race(core, ctx, queued, kept):
     def upload(number):
         barrier.wait()
         size = 5 if number % 2 else None
-        try:
+        with contextlib.suppress(contract.QuotaExceeded):
             accepted.append(limited.data.upload(ctx, images[number].id, iter([b'12345']),
                                                 size=size))
-        except contract.QuotaExceeded:
-            pass
 
     threads = [threading.Thread(target=upload, args=(number,)) for number in range(20)]
     for thread in threads:

@@ -1,5 +1,6 @@
 """Sharing: who may invite, who must accept, who sees whom."""
 
+import contextlib
 import threading
 
 import pytest
@@ -97,10 +98,8 @@ def test_members_that_race_never_exceed_the_quota(core, ctx, active):
 
     def add(number):
         barrier.wait()
-        try:
+        with contextlib.suppress(contract.QuotaExceeded):
             added.append(core.members.add(ctx, image.id, f'racer{number}'))
-        except contract.QuotaExceeded:
-            pass
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(12)]
     for thread in threads:
