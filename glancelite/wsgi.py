@@ -22,6 +22,11 @@ class Application:
 
     def __call__(self, environ: MutableMapping[str, Any],
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get('HTTP_TRANSFER_ENCODING') and not environ.get('wsgi.input_terminated'):
+            # Some containers, uWSGI among them, hand a chunked body over as an
+            # empty one: an image would be stored without its data.
+            start_response('411 Length Required', [('Content-Length', '0')])
+            return [b'']
         if self._pid != os.getpid():
             self._build()
         return self._app(environ, start_response)

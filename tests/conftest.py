@@ -4,9 +4,9 @@ import contextlib
 
 import pytest
 
-from tests.services import keystone as keystone_starter
-from tests.services import live, postgresql, process, programs
-from tests.services import mariadb as mariadb_starter
+from tests.servers import keystone as keystone_starter
+from tests.servers import live, postgresql, process, programs
+from tests.servers import mariadb as mariadb_starter
 
 LIVE = pytest.StashKey[list]()
 
@@ -88,7 +88,7 @@ def fresh_mariadb(mariadb_server):
 
 @pytest.fixture(scope='session')
 def keystone():
-    """Keystone, started when the first test asks; see tests/services/keystone.py."""
+    """Keystone, started when the first test asks; see tests/servers/keystone.py."""
     with keystone_starter.server(keystone_starter.install()) as server:
         yield server
 
@@ -97,7 +97,7 @@ def keystone():
 def run_server(pytestconfig):
     """``with run_server(config) as server:`` for fixtures of any scope.
 
-    Arguments are those of ``tests.services.live.server``. A test that fails
+    Arguments are those of ``tests.servers.live.server``. A test that fails
     while the server runs shows its log.
     """
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ import urllib.request
 
 from contrib.demo import clients, images
 from contrib.demo.story import Failed, Story, same
-from tests.services import live, process
+from tests.servers import live, process
 
 OTHER_PROJECT = '0f5c4b7ea8d94cf2b1e6a7d3c2f10e98'
 

@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from glancelite.cmd import container
-from tests.services import live, process
+from glancelite import wsgi
+from tests.servers import live, process
 
 IMAGE = {'name': 'one', 'disk_format': 'raw', 'container_format': 'bare'}
 
@@ -20,7 +20,7 @@ def port():
     gunicorn = pathlib.Path(sys.executable).with_name('gunicorn')
     with process.directory('wsgi') as home, process.running(
             [gunicorn, '--bind', f'127.0.0.1:{port}', '--threads', '2',
-             'glancelite.cmd.wsgi:application'],
+             'glancelite.wsgi:application'],
             answers=lambda: live.answers(port), log=home / 'log', cwd=home,
             env=live.private(home)):
         yield port
@@ -54,11 +54,11 @@ def test_a_chunked_upload_arrives_whole_in_gunicorn(port):
     ({'CONTENT_LENGTH': '5'}, '200 OK'),
 ])
 def test_a_body_whose_end_is_unknown_is_refused(environ, status):
-    def app(environ, start_response):
-        start_response('200 OK', [])
-        return [b'']
+    class Built(wsgi.Application):
+        def _build(self):
+            self._app = lambda environ, start_response: start_response('200 OK', []) or [b'']
 
     said = []
-    b''.join(container.KnownLength(app)(environ, lambda status, headers: said.append(status)))
+    b''.join(Built()(environ, lambda status, headers: said.append(status)))
 
     assert said == [status]

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.services import process, programs
+from tests.servers import process, programs
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / 'contrib/nginx/glancelite.conf'
 CHUNKS = [bytes([number]) * 70_000 for number in range(50)]

@@ -1,1 +1,1 @@
-"""Starters for the real servers that tests talk to."""
+"""The use cases, with a service in memory."""

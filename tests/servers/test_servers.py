@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 import sqlalchemy as sa
 
-from tests.services import live, process, programs
+from tests.servers import live, process, programs
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import getpass
 
 import pymysql
 
-from tests.services import process
+from tests.servers import process
 
 
 class MariaDB:

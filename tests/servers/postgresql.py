@@ -8,7 +8,7 @@ import signal
 
 import psycopg
 
-from tests.services import process
+from tests.servers import process
 
 ACCOUNT = 'postgres'  # the server refuses to run as root
 

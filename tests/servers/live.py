@@ -7,7 +7,7 @@ import http.client
 import pathlib
 import sys
 
-from tests.services import process
+from tests.servers import process
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from tests.services import process
+from tests.servers import process
 
 VERSION = '30.0.0'
 REGION = 'RegionOne'

@@ -1,0 +1,1 @@
+"""Starters for the real servers that tests talk to."""
