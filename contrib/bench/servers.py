@@ -95,6 +95,7 @@ def glancelite(workers, connection=None, base=None, more=()):
         [program('glancelite-manage'), *arguments, 'db', 'sync'],
         capture_output=True, text=True, check=False)
     if synced.returncode:
+        shutil.rmtree(directory)
         raise SystemExit(f'glancelite-manage db sync: {synced.stdout}{synced.stderr}')
     return Server([program('glancelite-api'), *arguments], port, directory,
                   directory / 'api.log', ready='/v2/images?limit=1')
