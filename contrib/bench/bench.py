@@ -52,7 +52,7 @@ def arguments(argv):
     add('--db', metavar='SQLALCHEMY_URL', help='empty database for the server started here')
     add('--workers', type=int, default=2, help='processes of the server started here')
     add('--set', action='append', default=[], metavar='LINE', dest='more',
-        help='line for the end of its configuration file, e.g. "[database]"; repeatable')
+        help='line for the end of its configuration file, which is in [layers]; repeatable')
     add('--db-pid', type=int, help='main process of the database server, for its CPU time')
     add('--header', action='append', default=[], metavar='"NAME: VALUE"',
         help='sent with every request, e.g. a token; repeatable')
