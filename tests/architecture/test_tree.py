@@ -63,9 +63,9 @@ def test_plugins_live_in_the_folder_of_their_layer(layer):
 
 
 def test_only_a_missing_program_keeps_a_test_from_running():
-    """A skip elsewhere would hide what was not tested: see tests/services/programs.py."""
+    """A skip elsewhere would hide what was not tested: see tests/servers/programs.py."""
     skip = re.compile(r'pytest\.(skip\(|importorskip|mark\.skip)')
 
     skipping = {_id(path) for path in PYTHON if skip.search(path.read_text())}
 
-    assert skipping - {_id(pathlib.Path(__file__))} == {'tests/services/programs.py'}
+    assert skipping - {_id(pathlib.Path(__file__))} == {'tests/servers/programs.py'}
