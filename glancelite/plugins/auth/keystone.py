@@ -13,8 +13,10 @@ LOG = logging.getLogger(__name__)
 GROUP = 'keystone_authtoken'
 #: where the middleware finds our memory of tokens
 TOKENS = 'glancelite.tokens'
-#: how many tokens are remembered, and how many callers
-MEMORY = 4096
+#: how many tokens are remembered, and how many callers: each has a catalogue, which in
+#: a large cloud is 20 KB of text and many times that as objects
+MEMORY_OF_TOKENS = 2048
+MEMORY_OF_CALLERS = 512
 #: seconds for which a caller is not looked at again: the middleware's look at a
 #: token that it remembers costs 200 microseconds
 FRESH = 5.0
@@ -104,7 +106,7 @@ class Keystone(contract.Authenticator):
         if 'bind' in info or credential.get('access_rules') is not None:
             return
         left = (_time(info['expires_at']) - self.host.now()).total_seconds()
-        if len(self._callers) >= MEMORY:
+        if len(self._callers) >= MEMORY_OF_CALLERS:
             self._callers.clear()
         self._callers[key] = time.monotonic() + min(left, self._fresh), caller
 
@@ -123,7 +125,7 @@ class Tokens:
         return value if _now() < until else None
 
     def set(self, key, value, time=0):  # the middleware calls it so
-        if len(self._known) >= MEMORY:
+        if len(self._known) >= MEMORY_OF_TOKENS:
             self._known.clear()
         self._known[key] = _now() + time, value
 

@@ -32,11 +32,12 @@ def make(make_plugin, tmp_path):
     return make
 
 
-class TestKeystone(IdentityContract):
+@pytest.fixture(scope='module')
+def token(keystone):
+    return keystone.token('alpha-member')
 
-    @pytest.fixture(scope='class')
-    def token(self, keystone):
-        return keystone.token('alpha-member')
+
+class TestKeystone(IdentityContract):
 
     @pytest.fixture
     def auth(self, make, keystone):
