@@ -21,7 +21,6 @@ default_backend = fast
 [layers]
 auth = noauth
 database = memory
-inspector =
 """
 
 
