@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import io
+import sys
+import types
 
 import pytest
 
@@ -121,6 +123,19 @@ def test_a_body_in_chunks_needs_no_length(app, wsgi, new):
 
     seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', io.BytesIO(DATA), CONTENT_TYPE=KIND,
                 HTTP_TRANSFER_ENCODING='chunked')
+
+    assert seen['status'] == 204
+    assert app.get(f'/v2/images/{image}').json['size'] == len(DATA)
+
+
+def test_uwsgi_is_asked_for_chunks_in_its_own_way(app, wsgi, new, monkeypatch):
+    chunks = [DATA[:4], DATA[4:], b'']
+    monkeypatch.setitem(sys.modules, 'uwsgi',
+                        types.SimpleNamespace(chunked_read=lambda: chunks.pop(0)))
+    image = new()
+
+    seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', Untouched(), CONTENT_TYPE=KIND,
+                HTTP_TRANSFER_ENCODING='chunked', **{'uwsgi.version': b'2.0.31'})
 
     assert seen['status'] == 204
     assert app.get(f'/v2/images/{image}').json['size'] == len(DATA)
