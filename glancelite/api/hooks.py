@@ -24,7 +24,7 @@ class Body(hooks.PecanHook):
     """Refuses a body where none belongs, without reading it."""
 
     def before(self, state: Any) -> None:
-        if state.controller.operation.body == 'refused' and state.request.has_body:
+        if state.controller.operation.refuses_body and state.request.has_body:
             raise contract.Invalid(f'A {state.request.method} of this resource takes no body.')
 
 

@@ -180,7 +180,7 @@ def whole_number(text: str, what: str) -> int:
 
 def _read_by_uwsgi(count: int) -> bytes:
     """uWSGI gives chunks to those only who ask for them in its own way."""
-    import uwsgi    # exists inside uWSGI only
+    import uwsgi  # exists inside uWSGI only
     return uwsgi.chunked_read()
 
 

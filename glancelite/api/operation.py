@@ -15,21 +15,30 @@ F = TypeVar('F', bound=Callable[..., Any])
 class Operation:
     """A method and a path of the API.
 
-    ``body`` is ``refused`` (one is an error), ``ignored``, ``json`` or
-    ``bytes``; ``answers`` are the statuses of success.
+    ``takes`` and ``gives`` are the bodies: the name of a schema document,
+    ``object`` for JSON that has none, ``patch`` or ``bytes``; '' for none.
+    ``answers`` are the statuses of success.
+    ``ignores_body``: one that comes all the same is no error.
     """
 
     summary: str
-    body: str
+    takes: str
+    gives: str
     answers: tuple[int, ...]
+    ignores_body: bool
+
+    @property
+    def refuses_body(self) -> bool:
+        return not (self.takes or self.ignores_body)
 
 
-def operation(summary: str, *, body: str = 'refused',
-              answers: tuple[int, ...] = (200,)) -> Callable[[F], F]:
-    """Expose a method of a ``Resource`` and say what it is."""
+def operation(summary: str, *, takes: str = '', gives: str = '', answers: tuple[int, ...] = (200,),
+              ignores_body: bool = False) -> Callable[[F], F]:
+    """Expose a method of a ``Resource`` and say what it is; see ``Operation``."""
     def declare(method: F) -> F:
         pecan.expose()(method)
-        method.operation = Operation(summary, body, answers)  # type: ignore[attr-defined]
+        method.operation = Operation(  # type: ignore[attr-defined]
+            summary, takes, gives, answers, ignores_body)
         return method
 
     return declare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glancelite.api.openapi import OpenAPI
 from glancelite.api.resource import Resource
 from glancelite.api.v2.images import Images
 from glancelite.api.v2.info import Usage
@@ -12,8 +13,10 @@ from glancelite.api.v2.schemas import schemas
 
 def root(core: Any) -> Resource:
     """Everything below ``/v2``."""
-    return Resource({
+    below: dict[str, Resource] = {
         'images': Images(core),
         'info': Resource({'usage': Usage()}),
         'schemas': schemas(core.documents),
-    })
+    }
+    below['openapi.json'] = OpenAPI(below, core.documents)
+    return Resource(below)

@@ -22,7 +22,7 @@ class ImageFile(Resource):
         self._images = core.images
         self._multi_store = core.settings.multi_store
 
-    @operation('Take the data of an image.', answers=(200, 204, 206))
+    @operation('Take the data of an image.', gives='bytes', answers=(200, 204, 206))
     def get(self, request: Request, image_id: str) -> Response:
         environ = request.environ
         ctx = request.context
@@ -52,7 +52,7 @@ class ImageFile(Resource):
         headers.append(('Content-Range', f'bytes {found.offset}-{last}/{image.size}'))
         return Response(206, headers, _body(environ, found))
 
-    @operation('Give the data of an image.', body='bytes', answers=(204,))
+    @operation('Give the data of an image.', takes='bytes', answers=(204,))
     def put(self, request: Request, image_id: str) -> Response:
         if request.media_type != MEDIA_TYPE:
             raise Refusal(415, f'The data of an image must be sent as {MEDIA_TYPE}.')

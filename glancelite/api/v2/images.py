@@ -48,7 +48,7 @@ class Images(_Shows):
         if settings.multi_store:
             self._announced.append(('OpenStack-image-store-ids', ','.join(settings.store_ids)))
 
-    @operation('List images.', body='ignored')
+    @operation('List images.', gives='images', ignores_body=True)
     def get(self, request: Request) -> Response:
         given = paging.pairs(request.environ.get('QUERY_STRING', ''))
         query, marker = paging.query(request.context, given,
@@ -61,7 +61,7 @@ class Images(_Shows):
         return Response.json(self._view.page(page.images, first=first, following=following,
                                              may_see_locations_of=seen))
 
-    @operation('Register an image.', body='json', answers=(201,))
+    @operation('Register an image.', takes='image', gives='image', answers=(201,))
     def post(self, request: Request) -> Response:
         creation = self._schema.create(request.json_object())
         image = self._images.create(request.context, creation)
@@ -82,12 +82,12 @@ class Image(_Shows):
             'tags': Resource(each=Tag(core)),
         })
 
-    @operation('Show an image.')
+    @operation('Show an image.', gives='image')
     def get(self, request: Request, image_id: str) -> Response:
         image = self._images.get(request.context, image_id)
         return Response.json(self._shown(request, image))
 
-    @operation('Change an image by a JSON patch.', body='json')
+    @operation('Change an image by a JSON patch.', takes='patch', gives='image')
     def patch(self, request: Request, image_id: str) -> Response:
         try:
             dialect = patch.dialect(request.media_type)

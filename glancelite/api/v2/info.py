@@ -12,6 +12,6 @@ class Usage(Resource):
 
     REJECTS = False
 
-    @operation("Show the project's use of its limits.", body='ignored')
+    @operation("Show the project's use of its limits.", gives='object', ignores_body=True)
     def get(self, request: Request) -> Response:
         return Response.json(b'{"usage": {}}')

@@ -18,12 +18,12 @@ class Members(Resource):
         super().__init__(each=Member(core))
         self._members = core.members
 
-    @operation('List the members of an image.')
+    @operation('List the members of an image.', gives='members')
     def get(self, request: Request, image_id: str) -> Response:
         found = self._members.list(request.context, image_id)
         return Response.json(views.members(found))
 
-    @operation('Share an image with a project.', body='json')
+    @operation('Share an image with a project.', takes='object', gives='member')
     def post(self, request: Request, image_id: str) -> Response:
         member = _only(request.json_object(), 'member')
         added = self._members.add(request.context, image_id, member)
@@ -37,12 +37,12 @@ class Member(Resource):
         super().__init__()
         self._members = core.members
 
-    @operation('Show a member of an image.')
+    @operation('Show a member of an image.', gives='member')
     def get(self, request: Request, image_id: str, member: str) -> Response:
         found = self._members.get(request.context, image_id, member)
         return Response.json(views.member(found))
 
-    @operation('Accept an image, or reject it.', body='json')
+    @operation('Accept an image, or reject it.', takes='object', gives='member')
     def put(self, request: Request, image_id: str, member: str) -> Response:
         status = _only(request.json_object(), 'status')
         changed = self._members.set_status(request.context, image_id, member, status)

@@ -16,7 +16,7 @@ class Schema(Resource):
         super().__init__()
         self._body = document
 
-    @operation('Show the schema of a resource.')
+    @operation('Show the schema of a resource.', gives='object')
     def get(self, request: Request) -> Response:
         return Response.json(self._body)
 
