@@ -167,13 +167,13 @@ class Request:
 
 
 def whole_number(text: str, what: str) -> int:
-    """A decimal number >= 0 from a header.
+    """A decimal number from a header, from 0 to what 63 bits hold.
 
     :param what: name of the header, for the error.
     :raises Invalid: it is none.
     """
     text = text.strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 1 << 63:
         raise contract.Invalid(f'{what} must be a whole number.')
     return int(text)
 
@@ -192,15 +192,17 @@ def _received(read: Any, count: int) -> bytes:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _texts(item)
+    """All strings in a JSON value; no recursion, since JSON can be nested deeply."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            left.extend(item)
+        elif isinstance(item, dict):
+            left.extend(item)
+            left.extend(item.values())
 
 
 def _clean(text: str) -> bool:

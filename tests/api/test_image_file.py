@@ -101,7 +101,7 @@ def test_the_announced_size_overrides_the_length(app, new, upload):
     assert app.get(f'/v2/images/{image}').json['size'] == 10
 
 
-@pytest.mark.parametrize('size', ['x', '-1', '1.5', '', '9' * 30])
+@pytest.mark.parametrize('size', ['x', '-1', '1.5', '', '9' * 30, str(1 << 63)])
 def test_an_announced_size_is_a_number(app, new, size):
     app.put(f'/v2/images/{new()}/file', DATA, headers={'X-OpenStack-Image-Size': size},
             content_type=KIND, status=400)

@@ -86,6 +86,7 @@ def test_a_transfer_coding_is_a_body_for_methods_that_have_one_by_nature(app, ne
     app.delete(f'/v2/images/{image}/tags/t', headers=chunked, status=204)
 
 
+NESTED = b'[' * 900 + rb'"\u0000"' + b']' * 900
 JSON_PATHS = [('POST', '/v2/images'), ('POST', '/v2/images/x/members'),
               ('PUT', '/v2/images/x/members/m')]
 
@@ -94,9 +95,17 @@ JSON_PATHS = [('POST', '/v2/images'), ('POST', '/v2/images/x/members'),
 @pytest.mark.parametrize('body', [
     b'', b'{', b'"text"', b'1', b'null', b'[]', b'\xff\xfe{}', b'{"a": "\xff"}',
     b'{}{}', b'[' * 100_000, rb'{"a": "\ud800"}', rb'{"a": "\u0000"}', rb'{"\udfff": "a"}',
+    rb'{"member": "m", "status": "accepted", "a": ' + NESTED + b'}',
 ], ids=lambda body: repr(body[:20]))
 def test_what_is_no_json_object_is_refused(app, method, path, body):
     app.request(path, method=method, body=body, status=400)
+
+
+@pytest.mark.parametrize('name', ['tags', 'name', 'custom', 'min_disk', 'locations'])
+def test_nesting_confuses_nobody(app, name):
+    body = b'{"%s": %s"x"%s}' % (name.encode(), b'[' * 900, b']' * 900)
+
+    app.request('/v2/images', method='POST', body=body, status=[400, 403])
 
 
 def test_pairs_of_surrogates_are_characters_like_others(app):
