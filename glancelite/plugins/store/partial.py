@@ -15,8 +15,11 @@ LOG = logging.getLogger(__name__)
 #: what a published file may be called; never the name of a partial one
 KEY = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,254}', re.ASCII)
 PREFIX = '.partial-'
-#: bytes between two hints to the kernel to begin writing to the disk
+#: bytes between two hints to the kernel about what it may write and forget
 STRIDE = 8 << 20
+#: how far behind the writer pages are looked at once more, to be forgotten when they
+#: have reached the disk
+BEHIND = 64 << 20
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -96,13 +99,15 @@ class Partial:
                 and bytes(data) == self._zeros)
 
     def _hurry(self) -> None:
-        """Let the disk work beside the upload, so that ``fsync`` finds little to do.
+        """Let the disk work beside the upload, and memory go round in circles.
 
-        On Linux this advice begins to write dirty pages and waits for none;
-        pages that are not on the disk yet stay in the cache.
+        On Linux this advice begins to write dirty pages and waits for none, so
+        that ``fsync`` finds little to do; pages that are on the disk already
+        leave the cache.  A large upload so uses the same few pages again and
+        again instead of pushing everything else out of memory.
         """
-        os.posix_fadvise(self._fd, self._told, self._position - self._told,
-                         os.POSIX_FADV_DONTNEED)
+        start = max(0, self._told - BEHIND)
+        os.posix_fadvise(self._fd, start, self._position - start, os.POSIX_FADV_DONTNEED)
         self._told = self._position
 
     def publish(self, key: str) -> str:
