@@ -7,6 +7,7 @@ CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 PIECE = 1 << 20         # bytes per step when everything is asked for
 LOOK_AHEAD = 1 << 16    # bytes fetched at once to look for a line's end
 RAW = 1 << 18           # bytes of chunked encoding fetched at once
+DROPPED = 1 << 16       # bytes that nobody reads which a connection is worth
 MAX_SIZE_LINE = 1 << 12
 MAX_TRAILERS = 1 << 15
 
@@ -38,6 +39,12 @@ class Body:
 
     def __init__(self, ahead=b''):
         self._ahead = ahead     # decoded bytes that were fetched, not yet handed out
+
+    @property
+    def worth_dropping(self):
+        """Whether what nobody has read may be skipped, so that the connection lives on."""
+        return self.finished or (self.pending is not None and self.pending <= DROPPED
+                                 and not self.awaited)
 
     def read(self, size=-1):
         """:raises BodyCutShort, BodyMalformed: and every later call does so again."""
@@ -95,11 +102,11 @@ class _Arriving(Body):
 
     finished = False
 
-    def __init__(self, wire, ahead=b'', *, awaited=False):
+    def __init__(self, connection, ahead=b'', *, awaited=False):
         """:param awaited: the client sends nothing before it is told to go on."""
         super().__init__(ahead)
         self.awaited = awaited
-        self._wire = wire
+        self._connection = connection
         self._failure = None
 
     def _fetch(self, receive, size):
@@ -108,7 +115,7 @@ class _Arriving(Body):
         try:
             if self.awaited:
                 self.awaited = False
-                self._wire.send(CONTINUE)
+                self._connection.send(CONTINUE)
             data = receive(size)
         except OSError as exc:
             raise self._fail(BodyCutShort(f'the request body was cut short: {exc}')) from exc
@@ -126,16 +133,16 @@ class _Arriving(Body):
 class SizedBody(_Arriving):
     """A body whose length was announced."""
 
-    def __init__(self, wire, size, early, *, awaited=False):
+    def __init__(self, connection, size, early, *, awaited=False):
         """:param early: the part of it that came along with the head."""
-        super().__init__(wire, early, awaited=awaited and not early)
+        super().__init__(connection, early, awaited=awaited and not early)
         self.pending = size - len(early)
         self.finished = not self.pending
 
     def _some(self, size, whole=False):
         if self.finished:
             return b''
-        receive = self._wire.receive_all if whole else self._wire.receive
+        receive = self._connection.receive_all if whole else self._connection.receive
         data = self._fetch(receive, min(size, self.pending or 1))
         self.pending -= len(data)
         self.finished = not self.pending
@@ -147,8 +154,8 @@ class ChunkedBody(_Arriving):
 
     pending = None
 
-    def __init__(self, wire, early, *, awaited=False):
-        super().__init__(wire, awaited=awaited and not early)
+    def __init__(self, connection, early, *, awaited=False):
+        super().__init__(connection, awaited=awaited and not early)
         self._raw = memoryview(early)   # fetched, not yet decoded
         self._left = 0                  # of the current chunk
         self._first = True
@@ -156,14 +163,14 @@ class ChunkedBody(_Arriving):
     def _some(self, size, whole=False):
         if self._failure is not None:
             raise self._failure
-        if self.finished or not self._left and not self._begin_chunk():
+        if self.finished or (not self._left and not self._begin_chunk()):
             return b''
         if not self._raw:
             if self._left >= LOOK_AHEAD <= size:    # a large chunk needs no decoding
-                data = self._fetch(self._wire.receive_all, min(size, self._left))
+                data = self._fetch(self._connection.receive_all, min(size, self._left))
                 self._left -= len(data)
                 return data
-            self._raw = memoryview(self._fetch(self._wire.receive, RAW))
+            self._raw = memoryview(self._fetch(self._connection.receive, RAW))
         data = self._raw[:min(size, self._left)]
         self._raw = self._raw[len(data):]
         self._left -= len(data)
@@ -198,7 +205,7 @@ class ChunkedBody(_Arriving):
         if end < 0:
             raw = bytes(self._raw)
             while (end := raw.find(b'\r\n')) < 0 and len(raw) <= limit:
-                raw += self._fetch(self._wire.receive, RAW)
+                raw += self._fetch(self._connection.receive, RAW)
             if not 0 <= end <= limit:
                 raise self._fail(BodyMalformed('a line of the chunked encoding is too long'))
             self._raw = memoryview(raw)

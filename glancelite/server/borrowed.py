@@ -1,99 +1,56 @@
-"""What is taken from gunicorn: its strict parser of request heads, and nothing else."""
+"""What the server uses of gunicorn beyond its documented interface.
 
-import types
+Every name of gunicorn that the other modules override, call or read and that
+gunicorn does not promise stands here; a release that renames one is refused
+at the start instead of failing under load.
+"""
 
-from gunicorn import config
-from gunicorn.http import errors
-from gunicorn.http import message
+import gunicorn
+from gunicorn import arbiter, sock, util
+from gunicorn.http import body, message, wsgi
+from gunicorn.workers import base, gthread
 
-# Which answer a refused head gets; everything else that the parser refuses is a 400.
-STATUS = (
-    (errors.LimitRequestLine, '414 URI Too Long'),
-    (errors.LimitRequestHeaders, '431 Request Header Fields Too Large'),
-    (errors.ExpectationFailed, '417 Expectation Failed'),
-    (errors.UnsupportedTransferCoding, '501 Not Implemented'),
+HAS = (
+    (arbiter.Arbiter, 'WORKERS LISTENERS SIGNALS reload stop signal reap_workers manage_workers '
+                      'kill_worker kill_workers handle_usr2'),
+    (gthread.TConn, 'set_timeout close'),
+    (gthread.ThreadWorker, 'accept enqueue_req finish_request handle handle_error handle_exit '
+                           'handle_quit handle_request init_signals is_parent_alive notify '
+                           'on_client_socket_readable set_accept_enabled '
+                           'wait_for_and_dispatch_events'),
+    (message.Request, 'set_body_reader should_close'),
+    (sock, 'ssl_context'),
+    (util, 'http_date write_error'),
+    (wsgi.FileWrapper, '__next__'),
+    (wsgi.Response, 'close force_close send_headers should_close start_response write '
+                    'write_file _emit_body'),
 )
-BAD_REQUEST = '400 Bad Request'
-
-# What the server reads from a parsed request; `Parser` checks them once at the start.
-LEANED_ON = ('method', 'uri', 'path', 'query', 'version', 'headers', 'should_close')
-
-_SAMPLE = (b'POST /v2/images?a=b HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n'
-           b'X-Forwarded-Proto: https\r\nConnection: close\r\nContent-Length: 3\r\n\r\n')
-
-
-class Refused(Exception):
-    """A request that cannot be served; ``status`` is the HTTP status line's end."""
-
-    def __init__(self, status, reason):
-        super().__init__(reason)
-        self.status = status
+SETS = (
+    (gthread.TConn, 'cfg sock client parser initialized data_ready timeout'),
+    (gthread.ThreadWorker, 'keepalived_conns max_keepalived nr_conns poller _accepting'),
+    (base.Worker, 'alive app cfg log ppid sockets tmp'),
+    (body.Body, 'reader'),
+    (body.LengthReader, 'length'),
+    (message.Message, 'headers version _expected_100_continue'),
+    (message.Request, 'method path query uri'),
+    (wsgi.FileWrapper, 'blksize filelike'),
+    (wsgi.Response, 'chunked headers headers_sent must_close req response_length sent status '
+                    '_omits_body'),
+)
 
 
-class _Head:
-    """One complete head, dressed as the source that the parser reads from."""
-
-    def __init__(self, data):
-        self._data = data
-
-    def read(self, size=None, read_ahead=None):
-        data, self._data = self._data, b''
-        return data
-
-    def unread(self, data):
-        pass
+def missing():
+    """Names that this gunicorn lacks."""
+    for owner, names in HAS:
+        yield from (f'{owner.__name__}.{name}' for name in names.split()
+                    if not hasattr(owner, name))
+    for owner, names in SETS:
+        known = owner.__init__.__code__.co_names
+        yield from (f'{owner.__name__}().{name}' for name in names.split() if name not in known)
 
 
-class Parser:
-    """Turns the bytes of a head into a request, or refuses them."""
-
-    MAX_FIELDS = 200
-
-    def __init__(self, *, max_line):
-        """
-        :param max_line: longest header line, in bytes.
-        :raises RuntimeError: this gunicorn lacks something; the text names it.
-        """
-        settings = config.Config()
-        settings.set('limit_request_line', message.MAX_REQUEST_LINE)
-        settings.set('limit_request_fields', self.MAX_FIELDS)
-        settings.set('limit_request_field_size', max_line)
-        # What a proxy says about the client is for the middleware to believe or not.
-        settings.set('forwarded_allow_ips', '')
-        settings.set('forwarder_headers', '')
-        settings.set('secure_scheme_headers', {})
-        # A plain object: gunicorn's own looks every name up through two functions.
-        self._settings = types.SimpleNamespace(
-            **{name: setting.get() for name, setting in settings.settings.items()},
-            is_ssl=False)
-        self._check()
-
-    def parse(self, head):
-        """
-        :param head: bytes up to and with the empty line.
-        :raises Refused: it breaks a rule of HTTP or a limit.
-        """
-        try:
-            return message.Request(self._settings, _Head(head), None)
-        except errors.ParseException as exc:
-            status = next((status for kind, status in STATUS if isinstance(exc, kind)),
-                          BAD_REQUEST)
-            raise Refused(status, str(exc)) from None
-        except (errors.NoMoreData, StopIteration):
-            raise Refused(BAD_REQUEST, 'the request head is incomplete') from None
-
-    def _check(self):
-        try:
-            request = self.parse(_SAMPLE)
-        except AttributeError as exc:
-            raise RuntimeError(f'this gunicorn does not suit the server: {exc}') from exc
-        for name in LEANED_ON:
-            if not hasattr(request, name):
-                raise RuntimeError('this gunicorn does not suit the server: '
-                                   f'its Request has no {name!r}')
-        expected = ('POST', '/v2/images', 'a=b', (1, 1), True, ('CONTENT-LENGTH', '3'))
-        seen = (request.method, request.path, request.query, request.version,
-                request.should_close(), request.headers[-1])
-        if seen != expected:
-            raise RuntimeError('this gunicorn does not suit the server: its Request means '
-                               f'{seen!r} where {expected!r} was meant')
+def check():
+    """:raises RuntimeError: this gunicorn does not suit; the text names what is missing."""
+    if names := list(missing()):
+        raise RuntimeError(f'gunicorn {gunicorn.__version__} does not suit the server, '
+                           f'it lacks {", ".join(names)}')

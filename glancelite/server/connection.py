@@ -1,100 +1,148 @@
-"""One client: its requests one after the other, and a clean parting."""
+"""One client: heads as they arrive, bodies straight from the socket, a clean parting."""
 
-import logging
+import contextlib
+import errno
+import io
 import math
+import select
+import socket
+import ssl
 import time
-import urllib.parse
+import types
 
-from glancelite.server import body as bodies
-from glancelite.server import borrowed
-from glancelite.server import response
-from glancelite.server import wire
+from gunicorn import util
+from gunicorn.http import body as gunicorn_body
+from gunicorn.http import errors, message
+from gunicorn.workers import gthread
 
-LOG = logging.getLogger('glancelite.server')
+from glancelite.server import body
 
 PIECE = 1 << 14         # bytes fetched at once while heads are looked for
+RECORD = 1 << 14        # TLS gives no more at once; asking for more only costs memory
+SMALL = 1 << 16         # bytes that are cheaper copied together than sent apart
 LINGER = 30.0           # seconds that a client may go on sending what nobody reads
 LINGER_SILENCE = 5.0    # seconds of silence that end this
 LINGER_PIECE = 1 << 18
-LINGER_TURNS = 64       # pieces thrown away before other connections get their turn
 
 
-class Connection:
-    """Does whatever can be done without waiting for a client's next request.
+class ClientGone(ConnectionResetError):
+    """The client is not there any more, or takes nothing; gunicorn passes over it."""
 
-    :ivar deadline: monotonic time after which a parked connection is closed.
+    def __init__(self, cause):
+        super().__init__(errno.ECONNRESET, f'sending failed: {cause}')
+
+
+class Request(message.Request):
+    """A request by gunicorn's rules, with a body that costs fewer copies."""
+
+    def __init__(self, cfg, connection, head):
+        self._connection = connection
+        # Without a peer address gunicorn does not look whether it is a trusted
+        # proxy; what proxies say is for the middleware to believe or not.
+        super().__init__(cfg, _Head(head), None)
+
+    def set_body_reader(self):
+        super().set_body_reader()
+        reader = self.body.reader
+        if isinstance(reader, gunicorn_body.LengthReader):
+            self.body = self._connection.sized(reader.length, self._expected_100_continue)
+            return
+        coding = next(value for name, value in self.headers if name == 'TRANSFER-ENCODING')
+        if coding.lower() != 'chunked':
+            raise errors.UnsupportedTransferCoding(coding)
+        self.body = self._connection.chunked(self._expected_100_continue)
+
+
+class _Head:
+    """One complete head, dressed as the source that gunicorn's parser reads from."""
+
+    def __init__(self, data):
+        self._data = data
+
+    def read(self, size=None, read_ahead=None):
+        data, self._data = self._data, b''
+        return data
+
+    def unread(self, data):
+        pass
+
+
+class Connection(gthread.TConn):
+    """A client as gunicorn's worker knows it, and the parser of its requests in one.
+
+    Sockets carry the time limit themselves (``SO_RCVTIMEO``), which spares a
+    call per read and write; only TLS needs Python to watch the time.
+
+    :param context: an `ssl.SSLContext`, or None.
     """
 
-    def __init__(self, service, line, peer):
-        """
-        :param service: a `worker.Service`.
-        :param line: a `wire.Wire`.
-        :param peer: the client's address as the socket gives it.
-        """
-        self.deadline = math.inf
-        self._service = service
-        self._wire = line
-        self._peer = peer
+    unreader = types.SimpleNamespace(buf=io.BytesIO())      # what is read ahead is kept here
+
+    def __init__(self, cfg, sock, client, server, context):
+        super().__init__(cfg, sock, client, server)
+        self.initialized = self.data_ready = True
+        self.parser = self
+        self._secure = context is not None
+        self._shaken = not self._secure
+        if self._secure:
+            self.sock = context.wrap_socket(sock, server_side=True,
+                                            do_handshake_on_connect=False)
+        self._request = None
+        self._head = b''
         self._buffer = b''      # arrived, not yet used
         self._skip = 0          # bytes of the last body that nobody read
         self._since = None      # when the client began to keep us waiting
-        self._linger_until = None
+        self._poll = None
 
-    @property
-    def parting(self):
-        """Nothing is answered any more, the client only has to notice."""
-        return self._linger_until is not None
+    # --- what gunicorn asks of a connection and of its parser
 
-    def fileno(self):
-        return self._wire.sock.fileno()
-
-    def advance(self):
-        """Answer what has arrived.
-
-        :returns: True to be called again when more arrives; False, it is over.
-        """
-        try:
-            if self._linger_until is None:
-                going_on = self._converse()
-                if going_on:
-                    return True
-            if self._linger_until is not None and self._linger():
-                return True
-        except OSError as exc:
-            LOG.debug('connection of %s lost: %s', self._peer, exc)
-        self.close()
-        return False
-
-    def close(self):
-        self._wire.close()
-
-    def _converse(self):
-        if not self._wire.prepare():
-            return self._wait()
-        while True:
-            head = self._head()
-            if head is None:
-                return self._wait()
-            if not head:
-                return False
-            self._since = None
-            if not self._answer(head):
-                return False
-            if not (self._buffer or self._wire.secure or self._skip):
-                return self._wait()     # asking the socket again would be for nothing
-
-    def _wait(self):
-        timeout = self._service.timeout
+    def set_timeout(self):
         if self._since is None or not (self._buffer or self._skip):
             self._since = time.monotonic()
-        self.deadline = self._since + timeout if timeout else math.inf
+        self.timeout = self._since + (self.cfg.client_socket_timeout or math.inf)
+
+    def close(self, graceful=False):
+        util.close(self.sock)
+
+    def __next__(self):
+        self._request, self._since = None, None
+        if self._secure:
+            self.sock.settimeout(self.cfg.client_socket_timeout or None)
+        head, self._head = self._head, b''
+        if len(head) > self.cfg.max_head:
+            raise errors.LimitRequestHeaders('the request head is too large')
+        self._request = Request(self.cfg, self, head)
+        return self._request
+
+    def finish_body(self, deadline=None):
+        """Nobody waits for what is left: it is skipped when it comes."""
+        rest = self._request.body
+        if rest.finished:
+            self._buffer += rest.surplus
+        else:
+            self._skip = rest.pending
         return True
 
-    def _head(self):
-        """The next request's head; None if it is not complete, ``b''`` at the end.
+    # --- what arrives
 
-        A head that breaks the limits is handed out as it is, to be refused.
+    def head_arrived(self, patience=0):
+        """Whether a request's whole head is there; None: not yet.
+
+        A head that breaks the limits counts as whole, to be refused.
+
+        :param patience: milliseconds to wait for its first byte.
         """
+        try:
+            if not self._shaken:
+                self.sock.do_handshake()
+                self._shaken = True
+            return self._gather(patience)
+        except ssl.SSLWantReadError:
+            return None
+        except OSError:
+            return False
+
+    def _gather(self, patience):
         buffer = self._buffer
         while True:
             if self._skip:
@@ -102,124 +150,114 @@ class Connection:
                 self._skip -= skipped
                 buffer = buffer[skipped:]
             end = buffer.find(b'\r\n\r\n') + 4
-            if end > 3 or b'\n\n' in buffer or len(buffer) > self._service.max_head:
+            if end > 3 or b'\n\n' in buffer or len(buffer) > self.cfg.max_head:
                 end = end if end > 3 else len(buffer)
-                self._buffer = buffer[end:]
-                return buffer[:end]
-            data = self._wire.arrived(PIECE)
+                self._head, self._buffer = buffer[:end], buffer[end:]
+                return True
+            data = self._arrived(PIECE, patience)
             if not data:
                 self._buffer = buffer
-                return data
+                return None if data is None else False
             buffer += data
+            patience = 0
 
-    def _answer(self, head):
-        """True if another request may follow."""
-        service = self._service
+    def _arrived(self, size, patience):
+        """What is there already: ``b''`` at the end of the stream, None for nothing."""
+        if patience and not (self._secure and self.sock.pending()) and not self._ready(patience):
+            return None
         try:
-            if len(head) > service.max_head:
-                raise borrowed.Refused('431 Request Header Fields Too Large',
-                                       'the request head is too large')
-            request = service.parser.parse(head)
-            environ, body = self._environ(request)
-        except borrowed.Refused as exc:
-            LOG.info('refused a request of %s: %s', self._peer, exc)
-            self._respond(bodies.Body(), close=True).refuse(exc.status)
-            return self._part()
-        answer = self._respond(body, head_only=request.method == 'HEAD',
-                               old=request.version < (1, 1),
-                               close=service.closing or request.should_close())
+            if not self._secure:
+                return self.sock.recv(size, socket.MSG_DONTWAIT)
+            self.sock.settimeout(0)
+            return self.sock.recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+
+    def _ready(self, patience):
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.sock, select.POLLIN)
+        return self._poll.poll(patience)
+
+    def sized(self, size, awaited):
+        """The body of ``size`` bytes that follows the head."""
+        if not size:
+            return body.Body()
+        early, self._buffer = self._buffer[:size], self._buffer[size:]
+        return body.SizedBody(self, size, early, awaited=awaited)
+
+    def chunked(self, awaited):
+        early, self._buffer = self._buffer, b''
+        return body.ChunkedBody(self, early, awaited=awaited)
+
+    def receive(self, size, flags=0):
+        """Between one and ``size`` bytes of a body; ``b''`` at the end of the stream.
+
+        :raises TimeoutError: the client sent nothing for too long.
+        """
+        if self._secure:
+            return self.sock.recv(min(size, RECORD))
         try:
-            answer.run(service.app, environ)
-        except BaseException as exc:
-            self._blame(exc, answer, request)
-        if not answer.close and (body.finished or body.pending is not None):
-            if body.finished:
-                self._buffer += body.surplus
-            else:
-                self._skip = body.pending
-            return True
-        return self._part(clean=body.finished and not self._buffer)
+            return self.sock.recv(size, flags)
+        except BlockingIOError:
+            raise TimeoutError('the client sent nothing for too long') from None
 
-    def _respond(self, body, *, head_only=False, old=False, close):
-        return response.Response(self._wire, self._service.clock, body,
-                                 head_only=head_only, old=old, close=close)
+    def receive_all(self, size):
+        """As `receive`, but it waits for all of ``size`` if it can."""
+        return self.receive(size, socket.MSG_WAITALL)
 
-    def _blame(self, exc, answer, request):
-        """Log a failure and answer it, if that is still possible."""
-        status = '500 Internal Server Error'
-        if isinstance(exc, wire.ClientGone):
-            LOG.info('%s %s: the client went away: %s', request.method, request.uri, exc)
-            raise exc
-        if isinstance(exc, (bodies.BodyCutShort, bodies.BodyMalformed)):
-            LOG.info('%s %s: %s', request.method, request.uri, exc)
-            status = borrowed.BAD_REQUEST
-        else:
-            LOG.error('%s %s failed', request.method, request.uri, exc_info=exc)
-        if answer.started:
-            if not answer.framed:
-                self._wire.reset()
-            raise ConnectionAbortedError('the response was given up')
-        answer.refuse(status)
+    # --- what goes out
 
-    def _part(self, *, clean=False):
-        """End the conversation; False.
+    @property
+    def can_sendfile(self):
+        return not self._secure
+
+    def send(self, *parts):
+        """:raises ClientGone: the connection is lost, or the client takes nothing."""
+        try:
+            if len(parts) == 1 or sum(map(len, parts)) <= SMALL or self._secure:
+                self.sock.sendall(b''.join(parts))
+                return
+            sent = self.sock.sendmsg(parts)
+            for part in parts:
+                if sent < len(part):
+                    self.sock.sendall(memoryview(part)[sent:])
+                sent = max(0, sent - len(part))
+        except OSError as exc:
+            raise ClientGone(exc) from exc
+
+    def reset(self):
+        """Make the coming end look like the failure it is."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+        self.close()
+
+    def part(self):
+        """End the conversation.
 
         Closing while the client still sends would make the kernel throw away
         the response, so what comes is read and dropped for a while.
         """
-        if not clean:
-            self._wire.hang_up()
-            self._buffer = b''
-            self._linger_until = time.monotonic() + LINGER
-        return False
+        try:
+            if self._secure:
+                self._say_farewell()
+            if self._all_read():
+                return
+            self.sock.shutdown(socket.SHUT_WR)
+            self._secure = False        # what comes now is not even decrypted
+            end = time.monotonic() + LINGER
+            while (time.monotonic() < end
+                   and self._arrived(LINGER_PIECE, int(LINGER_SILENCE * 1000))):
+                pass
+        except OSError:
+            pass    # the client is gone
+        finally:
+            self.close()
 
-    def _linger(self):
-        for _ in range(LINGER_TURNS):
-            data = self._wire.arrived(LINGER_PIECE)
-            if not data:
-                break
-        else:
-            data = None
-        now = time.monotonic()
-        self.deadline = min(self._linger_until, now + LINGER_SILENCE)
-        return data is None and now < self._linger_until
+    def _all_read(self):
+        rest = self._request and self._request.body
+        return rest is not None and rest.finished and not (rest.surplus or self._buffer)
 
-    def _environ(self, request):
-        environ = self._service.environ.copy()
-        size, coding, host = None, None, None
-        for name, value in request.headers:
-            if name == 'CONTENT-LENGTH':
-                environ['CONTENT_LENGTH'] = size = value
-            elif name == 'CONTENT-TYPE':
-                environ['CONTENT_TYPE'] = value
-            else:
-                if name == 'TRANSFER-ENCODING':
-                    coding = value
-                key = 'HTTP_' + name.replace('-', '_')
-                environ[key] = f'{environ[key]},{value}' if key in environ else value
-        environ['REQUEST_METHOD'] = request.method
-        environ['RAW_URI'] = request.uri
-        environ['QUERY_STRING'] = request.query
-        path = request.path
-        if '%' in path:
-            path = urllib.parse.unquote_to_bytes(path).decode('latin-1')
-        environ['PATH_INFO'] = path
-        environ['SERVER_PROTOCOL'] = 'HTTP/%d.%d' % request.version
-        environ['REMOTE_ADDR'] = self._peer[0]
-        environ['REMOTE_PORT'] = str(self._peer[1])
-        environ['wsgi.input'] = body = self._body(size, coding, environ, request)
-        return environ, body
-
-    def _body(self, size, coding, environ, request):
-        """The parser has made sure that at most one framing is there, and valid."""
-        if size is None and coding is None:
-            return bodies.Body()
-        awaited = 'HTTP_EXPECT' in environ and request.version >= (1, 1)
-        if coding is None:
-            size = int(size)
-            early, self._buffer = self._buffer[:size], self._buffer[size:]
-            return bodies.SizedBody(self._wire, size, early, awaited=awaited)
-        if coding.strip().lower() != 'chunked':
-            raise borrowed.Refused('501 Not Implemented', f'transfer coding {coding!r}')
-        early, self._buffer = self._buffer, b''
-        return bodies.ChunkedBody(self._wire, early, awaited=awaited)
+    def _say_farewell(self):
+        self.sock.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):     # the client's own is not waited for
+            self.sock.unwrap()

@@ -1,0 +1,160 @@
+"""A program around the server, with an application that does odd things on request."""
+
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import time
+import urllib.parse
+
+from oslo_config import cfg
+
+from glancelite import server
+
+OURS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'))
+
+
+class Lab:
+    """Each path is one behaviour; see the methods."""
+
+    def __init__(self, conf):
+        if conf.broken:
+            raise ValueError(conf.broken)
+        self._greeting = conf.greeting
+        self._folder = pathlib.Path(sys.argv[1]).parent
+
+    def __call__(self, environ, start_response):
+        name, *rest = environ['PATH_INFO'].strip('/').split('/')
+        query = dict(urllib.parse.parse_qsl(environ['QUERY_STRING']))
+        return getattr(self, 'do_' + name)(environ, start_response, *rest, **query)
+
+    def close(self):
+        with open(self._folder / 'closed', 'a') as log:
+            log.write('closed\n')
+
+    def do_hello(self, environ, start_response):
+        start_response('200 OK', [('Content-Type', 'text/plain')])
+        return [self._greeting.encode()]
+
+    def do_pid(self, environ, start_response):
+        start_response('200 OK', [])
+        return [b'%d' % os.getpid()]
+
+    def do_environ(self, environ, start_response, *rest, **query):
+        start_response('200 OK', [('Content-Type', 'application/json')])
+        return [json.dumps({k: v for k, v in environ.items()
+                            if isinstance(v, str | bool)}).encode()]
+
+    def do_digest(self, environ, start_response, piece='1048576'):
+        """Size and digest of the body; what goes wrong is told by the file ``failure``."""
+        digest, size, pieces = hashlib.sha256(), 0, []
+        try:
+            while data := environ['wsgi.input'].read(int(piece)):
+                digest.update(data)
+                size += len(data)
+                pieces.append(len(data))
+        except OSError as exc:
+            kinds = [kind.__name__ for kind in type(exc).__mro__]
+            (self._folder / 'failure').write_text(json.dumps([kinds, str(exc)]))
+            raise
+        return self._json(start_response, {'size': size, 'sha256': digest.hexdigest(),
+                                           'largest': max(pieces, default=0)})
+
+    def do_lines(self, environ, start_response, how, size='-1'):
+        body = environ['wsgi.input']
+        if how == 'each':
+            lines = list(body)
+        elif how == 'all':
+            lines = body.readlines()
+        elif how == 'sized':
+            lines = list(iter(lambda: body.readline(int(size)), b''))
+        else:
+            lines = [body.readline(), body.read(3), body.readline(), body.read()]
+        return self._json(start_response, [line.decode() for line in lines])
+
+    def do_early(self, environ, start_response, code):
+        """Answers at once, the body stays unread."""
+        text = b'no, thanks'
+        start_response(f'{code} Whatever', [('Content-Length', str(len(text)))])
+        return [text]
+
+    def do_empty(self, environ, start_response, code):
+        start_response(f'{code} Whatever', [])
+        return []
+
+    def do_bare(self, environ, start_response, code):
+        """Gives a body where none belongs."""
+        start_response(f'{code} Whatever', [('Content-Length', '4')])
+        return [b'body']
+
+    def do_stream(self, environ, start_response, count='5', pause='0'):
+        """Pieces of 64 KiB, without a length."""
+        start_response('200 OK', [])
+        for number in range(int(count)):
+            yield bytes([number % 251]) * (1 << 16)
+            time.sleep(float(pause))
+
+    def do_file(self, environ, start_response, offset='0', length=None, buffer='-1'):
+        """A part of ``data``; the file ``told`` keeps where it was when it was closed."""
+        data = self._folder / 'data'
+        source = _Told(data.open('rb', int(buffer)), self._folder / 'told')
+        source.seek(int(offset))
+        headers = [('Content-Length', length)] if length is not None else []
+        start_response('200 OK', headers)
+        return environ['wsgi.file_wrapper'](source)
+
+    def do_short(self, environ, start_response):
+        start_response('200 OK', [('Content-Length', '100')])
+        return [b'not a hundred']
+
+    def do_fail(self, environ, start_response):
+        raise RuntimeError('secret detail')
+
+    def do_fail_late(self, environ, start_response):
+        start_response('200 OK', [])
+        yield b'begun'
+        raise RuntimeError('secret detail')
+
+    def do_split(self, environ, start_response):
+        start_response('200 OK', [('X-Bad', 'a\r\nSet-Cookie: b')])
+        return [b'']
+
+    def do_sleep(self, environ, start_response, seconds):
+        time.sleep(float(seconds))
+        start_response('200 OK', [])
+        return [b'rested']
+
+    def do_kill(self, environ, start_response):
+        os._exit(7)
+
+    @staticmethod
+    def _json(start_response, value):
+        start_response('200 OK', [('Content-Type', 'application/json')])
+        return [json.dumps(value).encode()]
+
+
+class _Told:
+
+    def __init__(self, source, told):
+        self._source = source
+        self._told = told
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def close(self):
+        self._told.write_text(str(self._source.tell()))
+        self._source.close()
+
+
+def read_conf():
+    conf = cfg.ConfigOpts()
+    conf.register_opts(server.OPTS)
+    conf.register_opts(OURS)
+    conf(['--config-file', sys.argv[1]], project='lab')
+    return conf
+
+
+if __name__ == '__main__':
+    sys.exit(server.serve(read_conf, Lab))

@@ -1,0 +1,335 @@
+"""Starting, stopping, reloading; many clients at once."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.server.conftest import free_port, read_all, wait_for
+
+PIECE = 1 << 16
+
+
+class Transfer(threading.Thread):
+    """Something that takes a while beside the test."""
+
+    def __init__(self, work):
+        super().__init__(daemon=True)
+        self._work = work
+        self.begun = threading.Event()
+        self.result = None
+        self.start()
+        assert self.begun.wait(20)
+
+    def run(self):
+        self.result = self._work(self.begun)
+
+    def done(self):
+        self.join(30)
+        assert not self.is_alive()
+        return self.result
+
+
+def slow_download(server, seconds):
+    def work(begun):
+        with server.http() as connection:
+            connection.request('GET', f'/stream?count=20&pause={seconds / 20}')
+            answer = connection.getresponse()
+            data = answer.read(PIECE)
+            begun.set()
+            with contextlib.suppress(http.client.IncompleteRead, OSError):
+                data += answer.read()
+            return data
+
+    return Transfer(work)
+
+
+def slow_upload(server, seconds, body):
+    def work(begun):
+        with server.connect() as sock:
+            sock.sendall(f'PUT /digest HTTP/1.1\r\nConnection: close\r\n'
+                         f'Content-Length: {len(body)}\r\n\r\n'.encode())
+            for at in range(0, len(body), len(body) // 20):
+                sock.sendall(body[at:at + len(body) // 20])
+                time.sleep(seconds / 20)
+                begun.set()
+            return read_all(sock)
+
+    return Transfer(work)
+
+
+EXPECTED = b''.join(bytes([number]) * PIECE for number in range(20))
+
+
+# --- starting
+
+def test_a_mistake_found_by_the_application_stops_the_start_with_one_line(run_server):
+    server = run_server(workers=2, broken='the moon is not full')
+
+    assert server.process.wait(20) == 2
+    assert server.log() == 'cannot start: the moon is not full\n'
+
+
+@pytest.mark.parametrize(('options', 'named'), [
+    ({'workers': 'many'}, 'workers'),
+    ({'cert_file': '/nonexistent'}, 'cert_file'),
+    ({'key_file': '/nonexistent'}, 'cert_file'),
+    ({'bind_host': '192.0.2.1'}, 'cannot listen on 192.0.2.1'),
+])
+def test_a_wrong_option_stops_the_start_with_one_line(run_server, options, named):
+    server = run_server(**options)
+
+    assert server.process.wait(20) == 2
+    assert server.log().count('\n') == 1
+    assert named in server.log()
+
+
+def test_a_port_in_use_stops_the_start(start, run_server):
+    first = start()
+
+    second = run_server(bind_port=first.port)
+
+    assert second.process.wait(20) == 2
+    assert f'cannot listen on 127.0.0.1:{first.port}' in second.log()
+
+
+def test_no_workers_mean_one(start):
+    assert start(workers=0).get('/hello')[2] == b'hello'
+
+
+def test_a_dead_worker_is_replaced(start):
+    server = start()
+    with pytest.raises(OSError):
+        server.get('/kill')
+
+    server.await_port()
+
+    assert 'another one takes its place' in server.log()
+
+
+# --- stopping
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_running_requests_finish_before_the_server_stops(start, number):
+    server = start(workers=2)
+    download = slow_download(server, 1.5)
+    upload = slow_upload(server, 1.5, EXPECTED)
+    idle = server.connect()
+
+    code = server.stop(number)
+
+    assert code == 0
+    assert download.done() == EXPECTED
+    assert hashlib.sha256(EXPECTED).hexdigest().encode() in upload.done()
+    assert read_all(idle) == b''
+    assert (server.folder / 'closed').read_text() == 'closed\n' * 2
+    idle.close()
+
+
+def test_nobody_is_accepted_while_the_server_stops(start):
+    server = start()
+    download = slow_download(server, 1.5)
+
+    server.send_signal(signal.SIGTERM)
+    wait_for(lambda: not _accepts(server))
+
+    assert download.done() == EXPECTED
+    assert server.process.wait(20) == 0
+
+
+def _accepts(server):
+    with socket.socket() as sock:
+        return sock.connect_ex(('127.0.0.1', server.port)) == 0
+
+
+def test_a_request_on_a_kept_connection_is_still_answered_while_the_server_stops(start):
+    server = start()
+    slow_download(server, 2)
+    with server.connect() as sock:
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        sock.sendall(b'GET /hello HTTP/1.1\r\n\r\n')
+        answer = read_all(sock)
+
+    assert b'Connection: close' in answer
+    assert answer.endswith(b'hello')
+
+
+def test_the_grace_ends(start):
+    server = start(graceful_shutdown_timeout=1)
+    slow_download(server, 60)
+    began = time.monotonic()
+
+    assert server.stop() == 0
+    assert 0.9 < time.monotonic() - began < 5
+    assert (server.folder / 'closed').exists()
+
+
+def test_a_second_signal_stops_at_once(start):
+    server = start()
+    slow_download(server, 60)
+    began = time.monotonic()
+
+    server.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    server.send_signal(signal.SIGTERM)
+
+    assert server.process.wait(5) == 0
+    assert time.monotonic() - began < 3
+
+
+def test_workers_end_with_their_master(start):
+    server = start()
+    pid = int(server.get('/pid')[2])
+
+    server.stop(signal.SIGKILL)
+
+    wait_for(lambda: not _alive(pid))
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f'/proc/{pid}/stat') as stat:
+        return stat.read().rsplit(')', 1)[1].split()[0] != 'Z'
+
+
+# --- reloading
+
+def test_reloading_drops_no_transfer(start):
+    server = start(workers=2, graceful_shutdown_timeout=1)
+    download = slow_download(server, 4)
+    upload = slow_upload(server, 4, EXPECTED)
+
+    server.configure(workers=2, greeting='again', graceful_shutdown_timeout=1)
+    server.send_signal(signal.SIGHUP)
+    wait_for(lambda: server.get('/hello')[2] == b'again')
+    still_running = download.is_alive() and upload.is_alive()
+    greetings = {server.get('/hello')[2] for _ in range(20)}
+
+    assert still_running
+    assert greetings == {b'again'}
+    assert download.done() == EXPECTED
+    assert hashlib.sha256(EXPECTED).hexdigest().encode() in upload.done()
+    assert server.stop() == 0
+
+
+def test_reloading_loses_no_request(start):
+    server = start(workers=2)
+    stop, failures, answered = threading.Event(), [], []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                answered.append(server.get('/hello')[2])
+            except OSError as exc:
+                failures.append(exc)
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    server.configure(workers=2, greeting='again')
+    server.send_signal(signal.SIGHUP)
+    wait_for(lambda: answered and answered[-1] == b'again')
+    time.sleep(1.5)
+    stop.set()
+    for asker in askers:
+        asker.join()
+
+    assert failures == []
+    assert set(answered) == {b'hello', b'again'}
+
+
+@pytest.mark.parametrize('options', [
+    {'broken': 'the moon is not full'}, {'workers': 'many'}, {'cert_file': '/nonexistent'},
+])
+def test_a_broken_configuration_is_not_loaded(start, options):
+    server = start()
+    pid = server.get('/pid')[2]
+
+    server.configure(**options)
+    server.send_signal(signal.SIGHUP)
+    wait_for(lambda: 'not reloaded' in server.log())
+
+    assert server.get('/pid')[2] == pid
+    server.configure(greeting='repaired')
+    server.send_signal(signal.SIGHUP)
+    wait_for(lambda: server.get('/hello')[2] == b'repaired')
+
+
+def test_a_port_can_be_changed_by_reloading(start):
+    server = start()
+    download = slow_download(server, 2)
+    former, current = server.port, free_port()
+
+    server.configure(bind_port=current)
+    server.send_signal(signal.SIGHUP)
+    server.await_port()
+
+    with pytest.raises(ConnectionRefusedError):     # noqa: PT012 - once the old one is gone
+        while True:
+            socket.create_connection(('127.0.0.1', former)).close()
+            time.sleep(0.05)
+    assert download.done() == EXPECTED
+
+
+def test_the_address_of_a_port_can_be_changed_by_reloading(start):
+    server = start()
+    pid = server.get('/pid')[2]
+
+    server.configure(bind_host='0.0.0.0')
+    server.send_signal(signal.SIGHUP)
+
+    wait_for(lambda: server.get('/pid')[2] != pid)
+
+
+# --- many at once
+
+def test_slow_readers_are_all_served_and_leave_room_for_others(start):
+    server = start(workers=2, threads=64)
+    size = 4 << 20
+    (server.folder / 'data').write_bytes(bytes(size))
+    readers = [server.connect(receive_buffer=1 << 14) for _ in range(64)]
+    for sock in readers:
+        sock.sendall(f'GET /file?length={size} HTTP/1.1\r\nConnection: close\r\n\r\n'.encode())
+
+    assert all(sock.recv(100).startswith(b'HTTP/1.1 200') for sock in readers)
+    began = time.monotonic()
+    assert server.get('/hello')[2] == b'hello'
+    assert time.monotonic() - began < 5
+    for sock in readers:
+        assert len(read_all(sock)) > size - 100
+        sock.close()
+
+
+def test_clients_beyond_the_threads_wait_for_their_turn(start):
+    server = start(threads=2)
+    sleepers = [Transfer(lambda begun: (begun.set(), server.get('/sleep/0.3'))[1])
+                for _ in range(6)]
+
+    assert [sleeper.done()[2] for sleeper in sleepers] == [b'rested'] * 6
+
+
+# --- what is borrowed
+
+def test_a_gunicorn_that_lacks_something_is_named():
+    program = ('from gunicorn.http import message\n'
+               'del message.Message.should_close\n'
+               'from glancelite.server import borrowed\n'
+               'borrowed.Parser(max_line=1000)\n')
+
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                          check=False)
+
+    assert done.returncode == 1
+    assert "has no 'should_close'" in done.stderr.splitlines()[-1]
