@@ -7,7 +7,7 @@ import datetime
 import itertools
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -17,6 +17,7 @@ from glancelite.contract.query import compare, matches, ordered
 
 PROJECTS = ('p', 'q', 'P')
 NAMES = (None, '', 'a', 'A', 'b', 'aa', 'a b', 'é', 'z', '漢', '\ufb01', '😀')
+PROPERTY_NAMES = ('k', 'K', 'other')
 TAGS = ('t', 'T', 'u', 'é')
 VIEWERS = (Viewer(), Viewer('p'), Viewer('q'), Viewer('P'), Viewer('p', True),
            Viewer(None, True))
@@ -68,14 +69,17 @@ class Population:
         assert page.more == (len(whole) > limit)
 
 
-def populate(population: Population, host, amount: int = 60, seed: int = 1) -> Population:
+def populate(population: Population, host, amount: int = 60, seed: int = 1,
+             names: Sequence[str | None] = NAMES,
+             property_names: Sequence[str] = PROPERTY_NAMES,
+             members: Sequence[str] = PROJECTS) -> Population:
     """Fill with images that differ and coincide in everything a query may ask for."""
     dice = random.Random(seed)
     for _ in range(amount):
         if dice.random() < 0.6:
             host.advance(seconds=1)
         image = population.add(
-            name=dice.choice(NAMES), owner=dice.choice((None, *PROJECTS)),
+            name=dice.choice(names), owner=dice.choice((None, *PROJECTS)),
             visibility=dice.choice(contract.VISIBILITIES),
             status=dice.choice(('active',) * 5 + ('queued', 'saving', 'killed', 'deactivated')),
             os_hidden=dice.random() < 0.2, protected=dice.random() < 0.3,
@@ -84,9 +88,9 @@ def populate(population: Population, host, amount: int = 60, seed: int = 1) -> P
             container_format=dice.choice((None, 'bare', 'ovf')),
             tags=tuple(dice.sample(TAGS, dice.randrange(4))),
             properties={name: dice.choice(('1', '', 'é', 'E')) for name in dice.sample(
-                ('k', 'K', 'other'), dice.randrange(4))},
+                property_names, dice.randrange(len(property_names) + 1))},
             members={project: dice.choice(contract.MEMBER_STATUSES)
-                     for project in dice.sample(PROJECTS, dice.randrange(3))})
+                     for project in dice.sample(members, dice.randrange(3))})
         if dice.random() < 0.1:
             population.images.remove(image)
             population.database.images.remove(image, pending=dice.random() < 0.5)
@@ -106,9 +110,15 @@ def walk(images: contract.ImageRecords, query: ImageQuery) -> Iterable[Image]:
 class ListingContract:
     """The part of ``DatabaseContract`` about listings."""
 
+    #: of images, their properties and members; narrower where old tables have no room
+    NAMES = NAMES
+    MEMBERS = PROJECTS
+    PROPERTY_NAMES = PROPERTY_NAMES
+
     @pytest.fixture
     def crowd(self, database, host):
-        return populate(Population(database), host)
+        return populate(Population(database), host, names=self.NAMES,
+                        property_names=self.PROPERTY_NAMES, members=self.MEMBERS)
 
     def test_an_empty_database_lists_nothing(self, database):
         assert database.images.list(ImageQuery(Viewer('p'), limit=5)) == contract.Page(())

@@ -120,7 +120,7 @@ def _insert(table: sa.Table, *columns: str) -> Any:
 def _end(table: sa.Table, column: Any = None, **more: Any) -> Any:
     """Mark the live rows of the image, or the one with this value."""
     def build(dialect):
-        where = [table.c.image_id == _IMAGE, table.c.deleted == sa.false()]
+        where = [table.c.image_id == _IMAGE, dialect.live(table)]
         if column is not None:
             where.append(dialect.equal(column, sa.bindparam(column.name, type_=TEXT)))
         return sa.update(table).where(*where).values(
@@ -137,7 +137,7 @@ def _put_property(dialect):
 
 def _change_location(dialect):
     return sa.update(tables.locations).where(
-        _l.image_id == _IMAGE, _l.deleted == sa.false(),
+        _l.image_id == _IMAGE, dialect.live(tables.locations),
         dialect.equal(_l.value, sa.bindparam('value', type_=TEXT)),
     ).values(meta_data=sa.bindparam('meta_data', type_=TEXT), updated_at=_AT,
              status=sa.bindparam('status', type_=TEXT))

@@ -44,7 +44,7 @@ _OPTIONS = ('mysql_sql_mode', 'mysql_wsrep_sync_wait', 'connection_recycle_time'
             'connection_debug', 'connection_trace', 'connection_parameters')
 
 
-class Refused(Exception):
+class Refused(contract.Conflict):
     """The rows do not fit to those that are there: a key is taken."""
 
 
@@ -165,7 +165,7 @@ class Engine:
         self._engine: sa.Engine | None = None
         self._pid = os.getpid()
         self._statements: dict[Any, Statement] = {}
-        self.learnt = False
+        self._learnt = False
 
     # --- statements
 
@@ -173,8 +173,7 @@ class Engine:
         """The compiled statement called ``key``; built when it is first needed."""
         found = self._statements.get(key)
         if found is None:
-            if not self.learnt:
-                self._learn()
+            self.known()
             if len(self._statements) > 1000:    # odd filters by the thousand
                 self._statements.clear()
             assert self._engine is not None
@@ -182,16 +181,19 @@ class Engine:
             self._statements[key] = found
         return found
 
+    def known(self) -> Dialect:
+        """The dialect, once it knows the tables."""
+        if not self._learnt:
+            def ask(link: Link) -> None:
+                self.dialect.learn(lambda sql: link.execute(sql).fetchall())
+            self._repeat(ask, begin=False)
+            self._learnt = True
+        return self.dialect
+
     def forget(self) -> None:
         """Learn the tables anew: they have changed."""
         self._statements.clear()
-        self.learnt = False
-
-    def _learn(self) -> None:
-        def ask(link: Link) -> None:
-            self.dialect.learn(lambda sql: link.execute(sql).fetchall())
-        self._repeat(ask, begin=False)
-        self.learnt = True
+        self._learnt = False
 
     # --- running them
 
@@ -272,7 +274,7 @@ class Engine:
         if isinstance(error, (UnicodeError, driver.DataError)):
             raise contract.Invalid('the database cannot keep this value') from error
         if isinstance(error, driver.IntegrityError):
-            raise Refused from error
+            raise Refused('the database has another such record') from error
         if not isinstance(error, driver.Error):
             raise error
         if self.dialect.code(error) in self.dialect.RETRY:
@@ -281,8 +283,8 @@ class Engine:
         raise contract.Unavailable('the database refuses what we ask of it') from None
 
     def _unavailable(self, error: BaseException) -> contract.Unavailable:
-        LOG.error('the database does not answer: %s', type(error).__name__)
-        LOG.debug('the database does not answer', exc_info=error)
+        first, *_ = str(error).splitlines() or ['']
+        LOG.error('the database does not answer: %s: %s', type(error).__name__, first)
         return contract.Unavailable('the database does not answer')
 
     # --- connections
@@ -375,14 +377,14 @@ class Engine:
     def _open(self) -> Link:
         try:
             connection = self._started().raw_connection()
-        except (sa.exc.SQLAlchemyError, oslo_exception.DBError, OSError) as error:
+            raw = connection.driver_connection
+            if self.url.get_backend_name() != 'sqlite':      # there oslo.db has seen to it
+                self._engine.dialect.set_isolation_level(raw, 'AUTOCOMMIT')  # type: ignore
+            link = Link(connection)
+            for statement in self.dialect.HELLO:
+                link.execute(statement)
+        except Exception as error:      # drivers, oslo.db and the system have many for this
             raise self._unavailable(error) from None
-        raw = connection.driver_connection
-        if self.url.get_backend_name() != 'sqlite':      # where oslo.db has seen to it
-            self._engine.dialect.set_isolation_level(raw, 'AUTOCOMMIT')  # type: ignore
-        link = Link(connection)
-        for statement in self.dialect.HELLO:
-            link.execute(statement)
         return link
 
     def _started(self) -> sa.Engine:

@@ -60,12 +60,12 @@ class SQLImages(contract.ImageRecords):
 
     def _check(self, image_id: str) -> None:
         """No question to the database with an id that cannot be."""
-        if len(image_id) > _i.id.type.length or not self._dialect.storable(image_id):
+        if len(image_id) > _i.id.type.length or not self._engine.known().storable(image_id):
             raise _not_found(image_id)
 
     def list(self, query: ImageQuery) -> Page[Image]:
         try:
-            shape, values = queries.fall_apart(query, self._dialect)
+            shape, values = queries.fall_apart(query, self._engine.known())
         except queries.Nothing:
             return Page(())
         statement = self._engine.statement(
@@ -76,7 +76,7 @@ class SQLImages(contract.ImageRecords):
         return Page(tuple([image_of(row, dialect) for row in rows[:query.limit]]), more)
 
     def usage(self, project):
-        if not self._dialect.storable(project):
+        if not self._engine.known().storable(project):
             return Usage()
         row, = self._engine.rows(self._engine.statement('usage', _usage), {'project': project})
         return Usage(*map(int, row))
@@ -228,9 +228,7 @@ class SQLImages(contract.ImageRecords):
         return tuple(image_of(row, dialect) for row in [*late, *pending][:limit])
 
     def _now(self) -> datetime.datetime:
-        if not self._engine.learnt:
-            self._one()
-        return self._dialect.cut(self._host.now())
+        return self._engine.known().cut(self._host.now())
 
     def _cut(self, time: datetime.datetime | None) -> datetime.datetime | None:
         return time and self._dialect.cut(time)
@@ -329,7 +327,7 @@ def _usage(dialect: Any) -> Any:
     """``bytes`` counts each copy, and once what an upload has promised."""
     location = tables.locations.c
     copies = sa.select(sa.func.count()).where(
-        location.image_id == _i.id, location.deleted == sa.false()).scalar_subquery()
+        location.image_id == _i.id, dialect.live(tables.locations)).scalar_subquery()
     mine = sa.select(
         _i.status, sa.func.coalesce(_i.size, sa.literal_column('0')).label('size'),
         copies.label('copies')).where(

@@ -76,13 +76,12 @@ class SQLMembers(contract.MemberRecords):
         return self._engine.transaction(change)
 
     def _values(self, image_id: str, member: str, **more: str) -> dict[str, object]:
-        statement = self._statement('one')      # the tables are known before the time is cut
-        assert statement
+        dialect = self._engine.known()
         return {'image_id': image_id, 'member': member, 'no': False, **more,
-                'at': self._dialect.time_in(self._dialect.cut(self._host.now()))}
+                'at': dialect.time_in(dialect.cut(self._host.now()))}
 
     def _possible(self, image_id: str) -> bool:
-        return len(image_id) <= _i.id.type.length and self._dialect.storable(image_id)
+        return len(image_id) <= _i.id.type.length and self._engine.known().storable(image_id)
 
     def _statement(self, name: str) -> Statement:
         return self._engine.statement(('member', name), _STATEMENTS[name])
@@ -95,7 +94,7 @@ def _lock(dialect):
 
 def _this(dialect, live=True):
     return [_m.image_id == _IMAGE, dialect.equal(_m.member, _MEMBER),
-            _m.deleted == sa.false() if live else sa.and_(
+            dialect.live(tables.members) if live else sa.and_(
                 _m.deleted == sa.true(), _m.deleted_at == _AT)]
 
 
@@ -104,7 +103,7 @@ _STATEMENTS = {
     'one': lambda dialect: sa.select(*MEMBER).where(*_this(dialect)),
     'left': lambda dialect: sa.select(*MEMBER).where(*_this(dialect, live=False)),
     'all': lambda dialect: sa.select(*MEMBER).where(
-        _m.image_id == _IMAGE, _m.deleted == sa.false()).order_by(_m.id),
+        _m.image_id == _IMAGE, dialect.live(tables.members)).order_by(_m.id),
     'put': lambda dialect: sa.insert(tables.members).inline().values(
         image_id=_IMAGE, member=_MEMBER, status=_STATUS, created_at=_AT, updated_at=_AT,
         can_share=sa.bindparam('no', type_=sa.Boolean),

@@ -173,7 +173,8 @@ def _next_to(where: Where, dialect: Dialect, there: Where) -> list[Where]:
     below = where.operator in ('lt', 'lte')
     if text[end] == '\0':
         return [Where(where.field, 'lte' if below else 'gt', (text[:end],))]
-    beyond = text[:end] + '\ue000'      # the first character after all surrogates
+    # the first character after all surrogates, or after those that old tables can hold
+    beyond = text[:end] + ('\ue000' if text[end] < '\ue000' else '\U00010000')
     return [Where(where.field, 'lt' if below else 'gte', (beyond,))]
 
 
@@ -213,14 +214,14 @@ def _condition(number: int, field: str, operation: str, amount: int, dialect: Di
 
 
 def _conditions(shape: Shape, dialect: Dialect) -> list[Any]:
+    """What holds for all images of the listing."""
     prop, tag = tables.properties.c, tables.tags.c
-    found = [_i.deleted == sa.false(), _i.os_hidden == sa.bindparam('hidden', type_=sa.Boolean),
-             _i.status.not_in(GONE_LITERALS)]
+    found = [_i.status.not_in(GONE_LITERALS)]
     found += [_condition(number, *where, dialect) for number, where in enumerate(shape.wheres)]
     for number in range(shape.tags):
         value = sa.bindparam(f'tag_{number}', type_=sa.Text)
         found.append(sa.exists().where(
-            tag.image_id == _i.id, tag.deleted == sa.false(), dialect.equal(tag.value, value)))
+            tag.image_id == _i.id, dialect.live(tables.tags), dialect.equal(tag.value, value)))
     for number, empty in enumerate(shape.properties):
         name = sa.bindparam(f'name_{number}', type_=sa.Text)
         value = sa.bindparam(f'value_{number}', type_=sa.Text)
@@ -228,15 +229,20 @@ def _conditions(shape: Shape, dialect: Dialect) -> list[Any]:
         holds = (sa.func.coalesce(prop.value, EMPTY) == EMPTY if empty
                  else dialect.property_value(prop.value, value))
         found.append(sa.exists().where(
-            prop.image_id == _i.id, prop.deleted == sa.false(),
+            prop.image_id == _i.id, dialect.live(tables.properties),
             dialect.equal(prop.name, name), holds))
     return found
 
 
 def _way(way: str, visibility: str | None, shape: Shape, dialect: Dialect) -> list[Any]:
-    found = []
+    """One way into the listing, of images that are not deleted."""
+    def column(name: str) -> Any:
+        return dialect.by_id(_i[name]) if way == 'member' else _i[name]
+
+    found = [column('deleted') == sa.false(),
+             column('os_hidden') == sa.bindparam('hidden', type_=sa.Boolean)]
     if visibility is not None:
-        found.append(_i.visibility == sa.literal_column(f"'{visibility}'"))
+        found.append(column('visibility') == sa.literal_column(f"'{visibility}'"))
     project = sa.bindparam('project', type_=sa.Text)
     if way == 'own':
         found.append(dialect.equal(_i.owner, project))
@@ -245,7 +251,7 @@ def _way(way: str, visibility: str | None, shape: Shape, dialect: Dialect) -> li
         status = () if shape.any_membership else (
             member.status == sa.bindparam('member_status', type_=sa.Text),)
         found.append(_i.id.in_(sa.select(member.image_id).where(
-            dialect.equal(member.member, project), member.deleted == sa.false(), *status)))
+            dialect.equal(member.member, project), dialect.live(tables.members), *status)))
     return found
 
 
@@ -296,7 +302,7 @@ def _order(shape: Shape, dialect: Dialect, columns: Mapping[str, Any]) -> list[A
     for key, direction in shape.sort:
         column = dialect.sortable(columns[key])
         ordered = column.desc() if direction == 'desc' else column.asc()
-        if dialect.nulls_need_words and _i[key].nullable:
+        if dialect.nulls_need_words:
             ordered = ordered.nulls_last() if direction == 'desc' else ordered.nulls_first()
         found.append(ordered)
     return found

@@ -14,6 +14,10 @@ from glancelite.contract.values import Image, Location, Member
 from glancelite.plugins.database.sql import tables
 from glancelite.plugins.database.sql.dialects import Dialect
 
+TEXT = sa.Text()
+EMPTY = sa.literal_column("''")
+#: json.loads without its preparations, which cost more than a short text
+_decode = json.JSONDecoder().raw_decode
 #: columns of ``images`` that are fields of ``Image`` by the same name, in their order
 PLAIN = ('id', 'name', 'status', 'visibility', 'owner', 'protected', 'os_hidden', 'min_disk',
          'min_ram', 'disk_format', 'container_format', 'size', 'virtual_size', 'checksum',
@@ -32,12 +36,12 @@ def image_columns(dialect: Dialect, *, membership: bool = False, removed: bool =
     tag, location, member = tables.tags.c, tables.locations.c, tables.members.c
 
     def belongs(table: Any) -> Any:
-        here = table.image_id == image.id
+        here = table.c.image_id == image.id
         if not removed:
-            return sa.and_(here, table.deleted == sa.false())
-        if table is location:       # Glance stamps each with a time of its own
-            return sa.and_(here, table.status == 'pending_delete')
-        return sa.and_(here, table.deleted_at == image.deleted_at)
+            return sa.and_(here, dialect.live(table))
+        if table is tables.locations:       # Glance stamps each with a time of its own
+            return sa.and_(here, location.status == 'pending_delete')
+        return sa.and_(here, table.c.deleted_at == image.deleted_at)
 
     def gathered(table: Any, expression: Any) -> Any:
         return sa.select(dialect.json(expression)).where(belongs(table)).scalar_subquery()
@@ -45,19 +49,18 @@ def image_columns(dialect: Dialect, *, membership: bool = False, removed: bool =
     status: Any = sa.null()
     if membership:
         status = sa.select(sa.func.max(member.status)).where(
-            belongs(member), dialect.equal(member.member, sa.bindparam('project', type_=TEXT)),
-        ).scalar_subquery()
+            belongs(tables.members),
+            dialect.equal(member.member, sa.bindparam('project', type_=TEXT))).scalar_subquery()
     return [
         *(image[name] for name in PLAIN), *(image[name] for name in TIMES),
-        gathered(tag, dialect.list_of(tag.value)),
-        gathered(prop, dialect.object_of(prop.name, sa.func.coalesce(prop.value, EMPTY))),
-        gathered(location, dialect.list_of(dialect.array(
+        gathered(tables.tags, dialect.list_of(tag.value)),
+        gathered(tables.properties, dialect.object_of(
+            prop.name, sa.func.coalesce(prop.value, EMPTY))),
+        gathered(tables.locations, dialect.list_of(dialect.array(
             location.id, location.value, location.meta_data, location.status))),
         image.revision, status, image.attempt, image.lease_until]
 
 
-TEXT = sa.Text()
-EMPTY = sa.literal_column("''")
 
 
 def image_of(row: Any, dialect: Dialect) -> Image:
@@ -71,14 +74,14 @@ def image_of(row: Any, dialect: Dialect) -> Image:
         image_id, name, status, visibility, owner, bool(protected), bool(os_hidden), min_disk,
         min_ram, disk_format, container_format, size, virtual_size, checksum, os_hash_algo,
         os_hash_value, time(created_at), time(updated_at), time(deleted_at),
-        tuple(sorted(set(json.loads(tags)))) if tags else (),
-        json.loads(properties) if properties else {},
+        tuple(sorted(set(_decode(tags)[0]))) if tags else (),
+        _decode(properties)[0] if properties else {},
         _locations(locations) if locations else (),
         revision, membership, attempt, time(lease_until))
 
 
 def _locations(text: str) -> tuple[Location, ...]:
-    found = json.loads(text)
+    found, _ = _decode(text)
     if len(found) > 1:
         found.sort()        # by id, that is in the order in which they were given
     return tuple([Location(url, _metadata(metadata), status)

@@ -34,13 +34,14 @@ def upgrade():
 
 def _indexes(backend):
     by_bytes = backend == 'postgresql'
-    image_id = sa.text('id COLLATE "C"') if by_bytes else 'id'
+    image_id = sa.text('id COLLATE "C" NULLS FIRST') if by_bytes else 'id'
+    time = sa.text('created_at NULLS FIRST') if by_bytes else 'created_at'
     value = sa.text('left(value, 128)') if by_bytes else 'value'
     return (
         ('glancelite_images_visibility', 'images',
-         ['visibility', 'deleted', 'os_hidden', 'created_at', image_id]),
+         ['visibility', 'deleted', 'os_hidden', time, image_id]),
         ('glancelite_images_owner', 'images',
-         ['owner', 'deleted', 'os_hidden', 'created_at', image_id]),
+         ['owner', 'deleted', 'os_hidden', time, image_id]),
         ('glancelite_images_name', 'images', ['name']),
         # what awaits its removal, and what is being uploaded
         ('glancelite_images_status', 'images', ['status', 'deleted_at']),

@@ -1,0 +1,257 @@
+"""Choosing the driver, losing the connection, waiting for others."""
+
+import logging
+import multiprocessing
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from glancelite.contract import Conflict, ImageQuery, Misconfigured, Unavailable, Viewer
+from glancelite.plugins.database.sql import engine as engines
+from glancelite.testing.contracts.database_values import rich
+
+
+@pytest.fixture
+def postgres(emptied, one_postgres):
+    return emptied(one_postgres)
+
+
+@pytest.fixture(params=['one_postgres', 'one_mariadb'])
+def database(request, emptied):
+    return emptied(request.getfixturevalue(request.param))
+
+
+@pytest.mark.parametrize(('given', 'used'), [
+    ('postgresql://u:p@h/d', 'postgresql+psycopg://u:p@h/d'),
+    ('postgresql+psycopg2://u:p@h/d?sslmode=require',
+     'postgresql+psycopg://u:p@h/d?sslmode=require'),
+    ('mysql://u:p@h/d', 'mysql+pymysql://u:p@h/d?charset=utf8mb4'),
+    ('mysql+mysqldb://u:p@h/d?charset=utf8', 'mysql+pymysql://u:p@h/d?charset=utf8mb4'),
+    ('mariadb+pymysql://u:p@h/d', 'mariadb+pymysql://u:p@h/d?charset=utf8mb4'),
+    ('sqlite:////tmp/x.sqlite', 'sqlite+pysqlite:////tmp/x.sqlite')])
+def test_the_urls_of_a_glance_configuration_do(given, used):
+    assert engines.address(given).render_as_string(hide_password=False) == used
+
+
+@pytest.mark.parametrize(('given', 'hint'), [
+    (None, 'must be set'), ('', 'must be set'), ('s3cret nonsense', 'is no URL'),
+    ('oracle://u:s3cret@h/d', 'oracle is not supported')])
+def test_a_url_of_no_use_is_refused_with_a_hint_and_no_secret(given, hint):
+    with pytest.raises(Misconfigured, match=hint) as refused:
+        engines.address(given)
+
+    assert 's3cret' not in str(refused.value)
+
+
+@pytest.mark.parametrize(('given', 'hint'), [
+    ('postgresql://u:s3cret@h/d', r'install glancelite\[postgresql\]'),
+    ('mysql+pymysql://u:s3cret@h/d', r'install glancelite\[mysql\]')])
+def test_a_driver_that_is_not_there_is_named_with_its_extra(monkeypatch, given, hint):
+    def missing(name):
+        raise ImportError(name)
+    monkeypatch.setattr(engines.importlib, 'import_module', missing)
+
+    with pytest.raises(Misconfigured, match=hint):
+        engines.address(given)
+
+
+@pytest.mark.parametrize('url', [
+    'postgresql://user:s3cret@127.0.0.1:1/d', 'mysql+pymysql://user:s3cret@127.0.0.1:1/d',
+    'sqlite:////no/such/folder/s3cret.sqlite'])
+def test_a_database_that_is_down_is_unavailable_and_nobody_hears_the_password(
+        make_sql, url, caplog):
+    caplog.set_level(logging.INFO)
+    database = make_sql(url)
+
+    for ask in (database.health, database.sync, database.version, database.behind,
+                lambda: database.images.get('x', viewer=None),
+                lambda: database.images.add(rich()),
+                lambda: database.images.list(ImageQuery(Viewer('p')))):
+        with pytest.raises(Unavailable) as refused:
+            ask()
+        assert 's3cret' not in str(refused.value)
+        assert '127.0.0.1' not in str(refused.value)
+
+    assert 's3cret' not in caplog.text
+
+
+def test_the_start_waits_for_a_database_that_starts_too(make_sql, tmp_path):
+    folder = tmp_path / 'later'
+    database = make_sql(f'sqlite:///{folder}/x.sqlite', max_retries=50, retry_interval=0)
+    waited = threading.Timer(0.2, folder.mkdir)
+    database.conf.set_override('retry_interval', 1, 'database')
+
+    waited.start()
+
+    assert database.behind() is True
+
+
+def test_lost_connections_are_replaced(database):
+    kept = database.images.add(rich())
+    _cut(database)
+
+    assert database.images.get(kept.id, viewer=None) == kept
+    _cut(database)
+    assert database.images.update(kept, {'tags': ('new',)}).tags == ('new',)
+
+
+def test_a_connection_that_has_been_idle_is_asked_before_a_write(database, monkeypatch):
+    kept = database.images.add(rich())
+    _cut(database)
+    monkeypatch.setattr(engines, 'TRUSTED', 0)
+
+    assert database.images.update(kept, {'name': 'new'}).name == 'new'
+
+
+def test_a_write_whose_connection_breaks_is_not_tried_twice(database):
+    kept = database.images.add(rich())
+    _cut(database)
+
+    with pytest.raises(Unavailable):
+        database.images.update(kept, {'name': 'new'})
+
+    assert database.images.get(kept.id, viewer=None) == kept
+
+
+def _cut(database):
+    """End all its connections from the other side."""
+    engine = database._engine
+    other = sa.create_engine(engine.url, isolation_level='AUTOCOMMIT')
+    with other.connect() as connection:
+        if engine.url.get_backend_name() == 'postgresql':
+            connection.exec_driver_sql(
+                'SELECT pg_terminate_backend(pid) FROM pg_stat_activity'
+                ' WHERE datname = current_database() AND pid <> pg_backend_pid()')
+        else:
+            for number, in connection.exec_driver_sql(
+                    'SELECT id FROM information_schema.processlist'
+                    ' WHERE db = DATABASE() AND id <> CONNECTION_ID()').fetchall():
+                connection.exec_driver_sql(f'KILL {number}')
+    other.dispose()
+    time.sleep(0.05)
+
+
+def test_a_deadlock_is_tried_again(database):
+    one, two = database.images.add(rich()), database.images.add(rich())
+    engine = database._engine
+    both = threading.Barrier(2, timeout=10)
+    attempts = []
+
+    def cross(first, second):
+        met = []
+
+        def work(link):
+            attempts.append(first)
+            for image_id in (first, second):
+                link.execute(f"UPDATE images SET min_ram = min_ram + 1 WHERE id = '{image_id}'")
+                if not met:
+                    met.append(both.wait())
+        engine.transaction(work)
+
+    threads = [threading.Thread(target=cross, args=ids) for ids in (
+        (one.id, two.id), (two.id, one.id))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(attempts) == 3
+    assert database.images.get(one.id, viewer=None).min_ram == one.min_ram + 2
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind(database):
+    kept = database.images.add(rich())
+
+    def work(link):
+        link.execute(f"UPDATE images SET name = 'half' WHERE id = '{kept.id}'")
+        raise Conflict('enough')
+
+    with pytest.raises(Conflict):
+        database._engine.transaction(work)
+
+    assert database.images.get(kept.id, viewer=None) == kept
+
+
+def test_an_interrupted_transaction_leaves_nothing_behind(database):
+    kept = database.images.add(rich())
+
+    def work(link):
+        link.execute(f"UPDATE images SET name = 'half' WHERE id = '{kept.id}'")
+        raise KeyboardInterrupt
+
+    for _ in range(100):        # more often than there are connections
+        with pytest.raises(KeyboardInterrupt):
+            database._engine.transaction(work)
+
+    assert database.images.get(kept.id, viewer=None) == kept
+
+
+def test_who_waits_too_long_for_a_connection_is_told(make_sql, one_postgres, postgres):
+    narrow = make_sql(one_postgres, max_pool_size=1, max_overflow=0, pool_timeout=1)
+
+    def work(link):
+        with pytest.raises(Unavailable, match='busy'):
+            narrow.images.usage('p')
+
+    narrow._engine.transaction(work)
+
+    assert narrow.images.usage('p').images == 0
+
+
+def test_a_child_process_does_not_touch_the_connections_of_its_parent(postgres):
+    kept = postgres.images.add(rich())
+    context = multiprocessing.get_context('fork')
+    answers = context.Queue()
+
+    child = context.Process(target=lambda: answers.put(
+        postgres.images.get(kept.id, viewer=None).id))
+    child.start()
+    answer = answers.get(timeout=20)
+    child.join()
+
+    assert answer == kept.id
+    assert postgres.images.get(kept.id, viewer=None) == kept
+
+
+def test_says_which_server_it_is(database, make_sql):
+    assert database.health().startswith(('PostgreSQL 1', 'mysql 1'))
+    assert make_sql('sqlite://').health().startswith('sqlite 3.')
+
+
+def test_sqlite_writes_ahead_and_to_the_disk(make_sql, tmp_path):
+    database = make_sql(f'sqlite:///{tmp_path}/x.sqlite')
+
+    def ask(pragma):
+        return database._engine.transaction(
+            lambda link: link.execute(f'PRAGMA {pragma}').fetchone()[0])
+
+    assert ask('journal_mode') == 'wal'
+    assert ask('synchronous') == 2
+    assert ask('foreign_keys') == 1
+    assert ask('busy_timeout') >= 30_000
+
+
+def test_processes_share_an_sqlite_file(make_sql, tmp_path):
+    url = f'sqlite:///{tmp_path}/x.sqlite'
+    make_sql(url).sync()
+    one, other = make_sql(url), make_sql(url)
+    failed = []
+
+    def write(database):
+        try:
+            for _ in range(40):
+                image = database.images.add(rich())
+                database.images.update(image, {'tags': ('x',)})
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(each,)) for each in (one, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not failed
+    assert one.images.usage('p').images == 80

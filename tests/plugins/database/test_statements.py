@@ -1,0 +1,98 @@
+"""How many statements a call costs: as many for ten things as for one."""
+
+import uuid
+
+import pytest
+
+from glancelite.contract import ImageQuery, Location, Viewer
+from glancelite.plugins.database.sql.engine import Link
+from glancelite.testing.contracts.database_values import rich
+
+
+@pytest.fixture(params=['one_sqlite', 'one_postgres', 'one_mariadb'])
+def database(request, emptied):
+    return emptied(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Runs something twice and counts the statements of the second time."""
+    seen = []
+    for name in ('execute', 'execute_many'):
+        inner = getattr(Link, name)
+
+        def counted(self, sql, *parameters, inner=inner):
+            seen.append(sql)
+            return inner(self, sql, *parameters)
+        monkeypatch.setattr(Link, name, counted)
+
+    def run(first, second):
+        first()
+        seen.clear()
+        second()
+        return len(seen)
+    return run
+
+
+def many(amount, **fields):
+    return rich(tags=tuple(f't{n}' for n in range(amount)),
+                properties={f'k{n}': 'v' for n in range(amount)},
+                locations=tuple(Location(f'u:{n}') for n in range(amount)), **fields)
+
+
+@pytest.mark.parametrize('amount', [1, 50])
+def test_reading_is_one_statement(database, count, amount):
+    one = database.images.add(many(amount))
+    for _ in range(amount):
+        database.images.add(many(amount))
+        database.members.add(one.id, str(uuid.uuid4()))
+
+    def show():
+        assert database.images.get(one.id, viewer=Viewer('p')) == one
+
+    def page():
+        assert len(database.images.list(ImageQuery(Viewer('p'), limit=100)).items) == amount + 1
+
+    assert count(show, show) == 1
+    assert count(page, page) == 1
+    assert count(*2 * [lambda: database.images.usage('p')]) == 1
+    assert count(*2 * [lambda: database.members.list(one.id)]) == 1
+
+
+@pytest.mark.parametrize('amount', [2, 50])
+def test_writing_is_a_few_statements(database, count, amount):
+    images = database.images
+    bare = rich(tags=(), properties={}, locations=())
+    ends = 2        # BEGIN and COMMIT
+
+    assert count(lambda: images.add(rich()), lambda: images.add(bare)) == 1
+    assert count(lambda: images.add(many(amount)), lambda: images.add(many(amount))) == ends + 4
+    first, second = images.add(many(amount)), images.add(many(amount))
+    change = {'name': 'n', 'status': 'deactivated'}
+    assert count(lambda: images.update(first, change),
+                 lambda: images.update(second, change)) == 1
+    first, second = images.add(many(amount)), images.add(many(amount))
+    other = {'tags': ('x',), 'properties': {'x': 'y'}, 'locations': ()}
+    assert count(lambda: images.update(first, other), lambda: images.update(
+        second, other)) == ends + 6
+    first, second = images.add(many(amount)), images.add(many(amount))
+    assert count(lambda: images.remove(first, pending=False),
+                 lambda: images.remove(second, pending=False)) == ends + 7
+    ids = [images.add(rich(status='saving')).id for _ in range(amount)]
+    assert count(*2 * [lambda: images.renew(ids, until=first.created_at)]) == 1
+    assert count(*2 * [lambda: images.unfinished(
+        now=first.created_at, removed_before=first.created_at)]) == 2
+
+
+def test_the_status_alone_is_one_statement(database, count):
+    first, second = database.images.add(rich()), database.images.add(rich())
+
+    assert count(*[lambda image=image: database.images.update(
+        image, {'status': 'deactivated', 'size': 7}, status={'active'})
+        for image in (first, second)]) == 1
+
+
+def test_what_cannot_be_in_the_listing_is_not_asked_for(database, count):
+    query = ImageQuery(Viewer('p'), visibility='no such')
+
+    assert count(*2 * [lambda: database.images.list(query)]) == 0
