@@ -35,6 +35,7 @@ class FileExtent:
 
     def __next__(self) -> bytes:
         if self._left <= 0:
+            self.close()
             raise StopIteration
         data = self.file.read(min(self._chunk, self._left))
         if not data:
@@ -63,6 +64,8 @@ class Store(Plugin):
     CAPABILITIES = frozenset({'write', 'range'})
     #: what the URLs of this driver start with, before the colon
     SCHEMES: ClassVar[tuple[str, ...]] = ()
+    #: forgets everything with the instance, as only stores for tests may
+    VOLATILE: ClassVar[bool] = False
 
     @classmethod
     def section(cls, name: str) -> str:
@@ -98,10 +101,11 @@ class Store(Plugin):
         at the first chunk.
 
         :param offset: first byte wanted; at most the size.
-        :param length: how many bytes; None to the end.
+        :param length: how many bytes; None, or more than there are, to the end.
         :raises NotFound: nothing is stored there.
         :raises Invalid: the URL is none of this store's.
         :raises Unsupported: a range, without the capability.
+        :raises RangeNotSatisfiable: ``offset`` is beyond the end.
         :raises Unavailable: the backend does not answer or refuses us.
         """
 

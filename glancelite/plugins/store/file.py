@@ -106,11 +106,15 @@ class FileStore(contract.Store):
         path = self._path(url)
         try:
             # a pipe or a symbolic link that somebody put there must neither hang nor lead us
-            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK),
-                             'rb', buffering=0)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise self._reading(error) from error
-        size = os.fstat(file.fileno()).st_size
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(fd)
+            raise contract.NotFound('There is no data at this location.')
+        file = os.fdopen(fd, 'rb', buffering=0)
+        size = found.st_size
         if offset > size:
             file.close()
             raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)

@@ -13,6 +13,7 @@ class MemoryStore(contract.Store):
 
     CAPABILITIES = frozenset({'write', 'range'})
     SCHEMES = ('memory',)
+    VOLATILE = True
 
     def __init__(self, options, host, *, name='memory', conf=None):
         super().__init__(options, host, name=name, conf=conf)

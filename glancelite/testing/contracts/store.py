@@ -1,0 +1,397 @@
+"""What every store must do.  Subclass ``StoreContract`` and say how to make yours.
+
+Override ``leftovers`` as well, if you can list what the backend holds: every
+test then ends with the claim that nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import json
+import threading
+import tracemalloc
+import uuid
+from collections.abc import Collection, Iterator
+
+import pytest
+
+from glancelite import contract
+from glancelite.testing.contracts.store_reading import ReadingContract, pattern
+from glancelite.testing.fakes import ClientWentAway, broken_source
+
+KIB, MIB = 1 << 10, 1 << 20
+SIZES = (0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 3 * 64 * KIB + 7, MIB, 5 * MIB + 13)
+#: how the same bytes may come
+CUTS = (1, 7, 4096, 65537, MIB)
+
+
+def cut(data: bytes, length: int) -> Iterator[bytes]:
+    """``data`` in chunks of ``length`` bytes."""
+    return (data[start:start + length] for start in range(0, len(data), length))
+
+
+class Box:
+    """Writes to a store, and knows what to clean up."""
+
+    def __init__(self, store: contract.Store):
+        self._store = store
+        self._keys: list[str] = []
+        self._urls: dict[str, str] = {}
+
+    def key(self, text: str = '') -> str:
+        """A key that nobody has used, with ``text`` in it."""
+        key = f'{uuid.uuid4()}{text}'
+        self._keys.append(key)
+        return key
+
+    def put(self, data: bytes, *, key: str | None = None) -> contract.Written:
+        return self.write(key or self.key(), iter([data] if data else []), size=len(data))
+
+    def write(self, key: str, chunks: Iterator[bytes], **named) -> contract.Written:
+        written = self._store.write(key, chunks, **named)
+        self._urls[key] = written.url
+        return written
+
+    def bytes(self, url: str) -> bytes:
+        return b''.join(self._store.read(url))
+
+    def guess(self, key: str) -> str:
+        """Where data under ``key`` would be, judged by where other data is."""
+        known = self.key()
+        return self.put(b'x', key=known).url.replace(known, key)
+
+    def absent(self, key: str) -> bool:
+        """Whether nothing can be read under ``key``, and the name is free."""
+        try:
+            self._store.read(self.guess(key))
+        except (contract.NotFound, contract.Invalid):
+            return self.put(b'free', key=key).size == 4
+        return False
+
+    def clean(self) -> None:
+        for key in self._keys:
+            try:
+                if key in self._urls:
+                    self._store.delete(self._urls[key])
+            except contract.NotFound:
+                pass
+            self._store.discard(key)
+
+
+class StoreContract(ReadingContract):
+
+    @pytest.fixture
+    def store(self):
+        raise NotImplementedError('override the `store` fixture')
+
+    def leftovers(self, store: contract.Store) -> Collection[str]:
+        """Names of whatever the backend holds; asked when all was deleted."""
+        return ()
+
+    @pytest.fixture(autouse=True)
+    def box(self, store):
+        """Writes and cleans up; at the end, nothing may be left behind."""
+        box = Box(store)
+        yield box
+        box.clean()
+        assert not self.leftovers(store)
+
+    @pytest.fixture
+    def sample(self, box):
+        data = pattern(3 * 64 * KIB + 7)
+        return box.put(data).url, data
+
+    @pytest.fixture
+    def missing(self, store, box):
+        url = box.put(b'soon gone').url
+        store.delete(url)
+        return url
+
+    # --- everything that comes is kept
+
+    @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
+    @pytest.mark.parametrize('size', SIZES)
+    def test_reads_back_what_was_written(self, store, box, size, known):
+        data = pattern(size)
+
+        written = box.write(box.key(), cut(data, 256 * KIB), size=size if known else None)
+
+        assert written.size == size == store.size(written.url)
+        assert box.bytes(written.url) == data
+
+    @pytest.mark.parametrize('length', CUTS)
+    def test_it_does_not_matter_how_the_bytes_are_cut(self, box, length):
+        data = pattern(length * 3 + 5) if length > 7 else pattern(70_000)
+
+        assert box.bytes(box.write(box.key(), cut(data, length)).url) == data
+
+    def test_zeros_are_data(self, box):
+        data = bytes(200 * KIB) + b'x' + bytes(2 * MIB) + b'y' + bytes(3)
+
+        assert box.bytes(box.write(box.key(), cut(data, 100_000)).url) == data
+
+    @pytest.mark.parametrize('promised', [1, 100, 10 * MIB])
+    def test_a_wrong_size_is_a_hint_only(self, store, box, promised):
+        written = box.write(box.key(), iter([b'12', b'345']), size=promised)
+
+        assert (written.size, store.size(written.url)) == (5, 5)
+        assert box.bytes(written.url) == b'12345'
+
+    def test_the_source_is_pulled_to_its_end_and_not_beyond(self, box):
+        class Source(Iterator):
+            def __init__(self):
+                self.left = [b'1', b'2']
+                self.ended = 0
+
+            def __next__(self):
+                if self.left:
+                    return self.left.pop(0)
+                self.ended += 1
+                raise StopIteration
+
+        source = Source()
+
+        box.write(box.key(), source)
+
+        assert (source.left, source.ended) == ([], 1)
+
+    def test_the_caller_is_no_obstacle(self, store, box, context):
+        written = box.write(box.key(), iter([b'12345']), size=5, ctx=context())
+
+        assert b''.join(store.read(written.url, ctx=context())) == b'12345'
+        assert store.size(written.url, ctx=context()) == 5
+        assert store.delete(written.url, ctx=context()) is None
+
+    def test_another_instance_has_the_bytes_unless_they_are_volatile(self, store, box):
+        url = box.put(b'12345').url
+        other = type(store)(store.options, store.host, name=store.name, conf=store.conf)
+
+        try:
+            if store.VOLATILE:
+                with pytest.raises(contract.NotFound):
+                    other.read(url)
+            else:
+                assert b''.join(other.read(url)) == b'12345'
+                assert other.owns(url)
+        finally:
+            other.close()
+
+    # --- names
+
+    @pytest.mark.parametrize('text', ['', '.2', '_', '-', '.', 'UP', '.' * 200, 'x' * 219])
+    def test_every_key_can_be_used(self, box, text):
+        key = box.key(text)
+
+        assert box.bytes(box.put(b'12345', key=key).url) == b'12345'
+
+    def test_keys_that_look_alike_are_told_apart(self, box):
+        start = box.key()
+        keys = [box.key() and f'{start}{end}' for end in ('a', 'A', '.a', '-a', 'aa', '')]
+
+        urls = [box.put(key.encode(), key=key).url for key in keys]
+
+        assert [box.bytes(url) for url in urls] == [key.encode() for key in keys]
+        for url in urls:
+            box._store.delete(url)
+
+    def test_never_overwrites(self, box):
+        key = box.key()
+        first = box.put(b'first', key=key)
+
+        with pytest.raises(contract.Conflict):
+            box.put(b'second', key=key)
+
+        assert box.bytes(first.url) == b'first'
+
+    def test_one_of_many_writers_of_a_key_wins(self, box):
+        key, writers = box.key(), 8
+        ready = threading.Barrier(writers)
+
+        def write(number):
+            def source():
+                yield b'%d' % number * KIB
+                ready.wait(10)
+                yield b'%d' % number * KIB
+            try:
+                return number, box.write(key, source())
+            except (contract.Conflict, threading.BrokenBarrierError):
+                return None
+
+        with concurrent.futures.ThreadPoolExecutor(writers) as pool:
+            won = [each for each in pool.map(write, range(writers)) if each]
+
+        assert len(won) == 1
+        assert box.bytes(won[0][1].url) == b'%d' % won[0][0] * 2 * KIB
+
+    def test_many_write_at_once(self, box):
+        contents = [pattern(300 * KIB + number) for number in range(16)]
+        keys = [box.key() for _ in contents]
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            written = list(pool.map(lambda key, data: box.write(key, cut(data, 10_000)),
+                                    keys, contents))
+
+        assert len({each.url for each in written}) == 16
+        assert [box.bytes(each.url) for each in written] == contents
+
+    # --- failures
+
+    @pytest.mark.parametrize('size', [None, 10 * MIB], ids=['unknown', 'known'])
+    @pytest.mark.parametrize('before', [(), (b'1',), (b'x' * MIB,) * 3], ids=['0', '1', '3M'])
+    def test_a_broken_source_leaves_nothing_behind(self, box, before, size):
+        key = box.key()
+
+        with pytest.raises(ClientWentAway):
+            box.write(key, broken_source(*before), size=size)
+
+        assert box.absent(key)
+
+    @pytest.mark.parametrize('failure', [
+        contract.TooLarge('too much'), contract.NotFound('of the source'), OSError(28, 'full'),
+        FileExistsError(17, 'of the source'), StopAsyncIteration(), KeyboardInterrupt()],
+        ids=lambda failure: type(failure).__name__)
+    def test_what_the_source_raises_passes_through_unchanged(self, box, failure):
+        def source():
+            yield b'x' * 100_000
+            raise failure
+
+        key = box.key()
+
+        with pytest.raises(type(failure)) as raised:
+            box.write(key, source())
+
+        assert raised.value is failure
+        assert box.absent(key)
+
+    def test_what_is_not_whole_yet_cannot_be_read(self, store, box):
+        key, seen = box.key(), []
+        url = box.guess(key)
+
+        def source():
+            yield b'x' * 2 * MIB
+            try:
+                store.read(url)
+            except (contract.NotFound, contract.Invalid):
+                seen.append('nothing')
+            yield b'y'
+
+        box.write(key, source())
+
+        assert seen == ['nothing']
+
+    # --- removing
+
+    def test_what_is_deleted_is_gone(self, store, box):
+        url = box.put(b'12345').url
+
+        store.delete(url)
+
+        for ask in (store.read, store.size, store.delete):
+            with pytest.raises(contract.NotFound):
+                ask(url)
+
+    def test_only_what_is_meant_is_deleted(self, store, box):
+        start = box.key()
+        kept = [box.put(b'kept', key=box.key()).url, box.put(b'kept', key=start).url]
+        meant = box.put(b'meant', key=start + '.2').url
+
+        store.delete(meant)
+
+        assert [box.bytes(url) for url in kept] == [b'kept', b'kept']
+
+    def test_a_reader_never_gets_wrong_bytes_because_of_a_delete(self, store, box):
+        data = pattern(3 * MIB)
+        url = box.put(data).url
+        chunks = iter(store.read(url))
+        seen = next(chunks)
+
+        store.delete(url)
+        try:
+            seen += b''.join(chunks)
+            whole = True
+        except (contract.Error, OSError):
+            whole = False
+
+        assert data.startswith(seen)
+        assert not whole or seen == data
+
+    def test_discards_whatever_is_under_a_key(self, store, box):
+        key, other = box.key(), box.key()
+        url, kept = box.put(b'12345', key=key).url, box.put(b'kept', key=other).url
+
+        store.discard(key)
+
+        with pytest.raises(contract.NotFound):
+            store.read(url)
+        assert box.bytes(kept) == b'kept'
+
+    def test_discarding_nothing_is_fine(self, store, box):
+        key = box.key()
+        with pytest.raises(ClientWentAway):
+            box.write(key, broken_source(b'x' * MIB))
+
+        assert [store.discard(key), store.discard(key)] == [None, None]
+        assert box.absent(key)
+
+    # --- what it says
+
+    def test_its_urls_and_facts_can_be_kept_and_shown(self, store, box):
+        written = box.put(b'12345')
+
+        assert written.url.partition('://')[0] in store.SCHEMES
+        assert written.url.isprintable()
+        assert store.owns(written.url)
+        assert json.loads(json.dumps(dict(written.metadata))) == written.metadata
+        assert 'store' not in written.metadata    # that word belongs to the core
+
+    def test_its_secrets_stay_secret(self, store, box, missing):
+        secrets = [str(getattr(store.options, opt.dest)) for opt in store.OPTS
+                   if opt.secret and getattr(store.options, opt.dest)]
+        written = box.put(b'12345')
+        with pytest.raises(contract.NotFound) as failure:
+            store.read(missing)
+
+        said = [written.url, str(written.metadata), str(store.properties()), repr(store),
+                store.health(), str(failure.value), str(failure.value.details)]
+
+        assert [text for text in said for secret in secrets if secret in text] == []
+
+    # --- its care
+
+    def test_memory_does_not_grow_with_the_image(self, store, box):
+        chunk, count = b'x' * MIB, 48
+        box.put(b'warm up')
+        tracemalloc.start()
+
+        try:
+            url = box.write(box.key(), itertools.repeat(chunk, count)).url
+            read = sum(map(len, store.read(url)))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        assert read == count * MIB
+        assert peak < 24 * MIB
+
+
+class LargeImageContract:
+    """One image that does not fit into 32 bits; takes as long as the backend needs for 4 GiB."""
+
+    @pytest.fixture
+    def store(self):
+        raise NotImplementedError('override the `store` fixture')
+
+    def test_an_image_of_more_than_4_gib_is_kept(self, store):
+        zeros, end = bytes(8 * MIB), b'the end'
+        size = (1 << 32) + len(end)
+        written = store.write(str(uuid.uuid4()), itertools.chain(
+            itertools.repeat(zeros, (1 << 32) // len(zeros)), [end]), size=size)
+
+        try:
+            assert (written.size, store.size(written.url)) == (size, size)
+            if 'range' in store.CAPABILITIES:
+                tail = store.read(written.url, offset=(1 << 32) - 3, length=8)
+                assert b''.join(tail) == b'\0\0\0the e'
+        finally:
+            store.delete(written.url)
