@@ -79,7 +79,7 @@ def negotiated(environ: Mapping[str, Any], status: int, message: str,
     elif kind == 'text/html':
         kind = 'text/html; charset=UTF-8'
         text = (f'<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n'
-                f'  <h1>{title}</h1>\n  {html.escape(message)}<br /><br />\n\n\n\n'
+                f'  <h1>{title}</h1>\n  {html.escape(message, quote=False)}<br /><br />\n\n\n\n'
                 ' </body>\n</html>')
     else:
         kind = 'text/plain; charset=UTF-8'

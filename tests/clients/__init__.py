@@ -1,0 +1,1 @@
+"""OpenStack's own clients, unmodified, against a live service."""

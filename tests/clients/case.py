@@ -1,0 +1,121 @@
+"""Test cases whose failures show what the server had to say."""
+
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import uuid
+
+import pytest
+import testtools
+from testtools import content, content_type
+
+LOG = 'glancelite-api log'
+
+
+class Case(testtools.TestCase):
+    """Has a ``service`` in ``MODE``, a directory ``home``, and removes its images.
+
+    A failure shows what the server has logged since the test began.
+    """
+
+    MODE = None
+
+    @pytest.fixture(autouse=True)
+    def _surroundings(self, request, tmp_path):
+        self.service = request.getfixturevalue(self.MODE)
+        self.home = tmp_path
+
+    def setUp(self):
+        super().setUp()
+        self.addDetail(LOG, said_since_now(self.service.server.log))
+
+    def image(self, data=None, *, user=None, **attributes):
+        """Id of a new image, with data unless it is None; removed when the test ends."""
+        reply = self.request('POST', '/v2/images', {
+            'name': self.id(), 'disk_format': 'raw', 'container_format': 'bare',
+            'visibility': 'private', **attributes}, user=user)
+        assert reply.status == 201, reply.body
+        image_id = json.loads(reply.body)['id']
+        self.addCleanup(self.remove, image_id, user)
+        if data is not None:
+            reply = self.request('PUT', f'/v2/images/{image_id}/file', data, user=user,
+                                 content_type='application/octet-stream')
+            assert reply.status == 204, reply.body
+        return image_id
+
+    def remove(self, image_id, user=None):
+        """Remove an image, whatever the test has made of it; it may be gone already."""
+        self.request('PATCH', f'/v2/images/{image_id}', [
+            {'op': 'replace', 'path': '/protected', 'value': False}], user=user,
+            content_type='application/openstack-images-v2.1-json-patch')
+        self.request('DELETE', f'/v2/images/{image_id}', user=user)
+
+    def request(self, method, path, body=None, *, user=None, token=None, **headers):
+        """One request by hand; returns its response, with ``body`` read.
+
+        :param body: a dictionary or list is sent as JSON, anything else as it is.
+        """
+        connection = http.client.HTTPConnection('127.0.0.1', self.service.server.port,
+                                                timeout=30)
+        sent = {'X-Auth-Token': self.service.token(user) if token is None else token}
+        if body is not None:
+            sent['Content-Type'] = 'application/json'
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        sent |= {name.replace('_', '-').title(): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, body, sent)
+            reply = connection.getresponse()
+            reply.body = reply.read()
+        finally:
+            connection.close()
+        return reply
+
+    def file(self, data, name='data'):
+        """Path of a file with this content."""
+        path = pathlib.Path(self.home) / name
+        path.write_bytes(data)
+        return path
+
+
+class Embedded:
+    """Mixed into stories: the service without authentication."""
+
+    MODE = 'embedded'
+
+
+class WithKeystone:
+    """Mixed into stories: the service behind a real Keystone."""
+
+    MODE = 'with_keystone'
+
+
+def said_since_now(log):
+    """A detail with what is appended to a log file from now on; read when it is shown."""
+    start = os.path.getsize(log)
+
+    def read():
+        with open(log, 'rb') as file:
+            file.seek(start)
+            return [file.read()]
+    return content.Content(content_type.UTF8_TEXT, read)
+
+
+def random_data(size=300_000):
+    """Bytes that no other image has."""
+    return os.urandom(size)
+
+
+def new_id():
+    """An id for an image, chosen by the client."""
+    return str(uuid.uuid4())
+
+
+def sha512(data):
+    """Of ``bytes`` or of an iterator of them."""
+    digest = hashlib.sha512()
+    for chunk in [data] if isinstance(data, bytes) else data:
+        digest.update(chunk)
+    return digest.hexdigest()
