@@ -25,6 +25,7 @@ from glancelite.server.connection import ClientGone, Connection
 from glancelite.server.response import Clock, FileWrapper, Response
 
 MOMENT = 10         # milliseconds that a thread waits for a connection's next request
+HESITATION = 2e-5   # seconds before a client is accepted, for each that is there already
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -138,6 +139,8 @@ class Worker(gthread.ThreadWorker):
 
     def accept(self, listener):
         """:returns: True if a client was there."""
+        if self.cfg.workers > 1:    # the worker with fewer clients comes first
+            time.sleep(HESITATION * min(self.nr_conns, 10))
         try:
             sock, client = listener.accept()
             conn = Connection(self.cfg, sock, client, self._server, self._context)
