@@ -216,8 +216,8 @@ def test_a_child_process_does_not_touch_the_connections_of_its_parent(postgres):
 
 
 def test_says_which_server_it_is(database, make_sql):
-    assert database.health().startswith(('PostgreSQL 1', 'mysql 1'))
-    assert make_sql('sqlite://').health().startswith('sqlite 3.')
+    assert database.health().startswith(('PostgreSQL 1', 'MariaDB 1'))
+    assert make_sql('sqlite://').health().startswith('SQLite 3.')
 
 
 def test_sqlite_writes_ahead_and_to_the_disk(make_sql, tmp_path):

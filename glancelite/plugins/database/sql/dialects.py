@@ -86,6 +86,10 @@ class Dialect:
 
     def by_id(self, column: Any) -> Any:
         """A column of ``images`` in a condition, where the rows are to be found by their id."""
+        return self.aside(column)
+
+    def aside(self, column: Any) -> Any:
+        """A column in a condition whose index is not the one to use."""
         return column
 
     def json(self, expression: Any) -> Any:
@@ -98,6 +102,10 @@ class Dialect:
         statement = self.insert(table).values(values)
         return statement.on_conflict_do_update(
             index_elements=keys, set_={name: statement.excluded[name] for name in changed})
+
+    def server(self, version: str) -> str:
+        """Name of the server that calls itself so."""
+        return type(self).__name__
 
     def learn(self, rows: Any) -> None:
         """Find out what differs from one server to another."""
@@ -147,7 +155,7 @@ class SQLite(Dialect):
         # the plus keeps SQLite from Glance's index on this column, which has half the table
         return sa.literal_column(f'+{table.name}.deleted') == sa.literal_column('0')
 
-    def by_id(self, column):
+    def aside(self, column):
         return sa.literal_column(f'+{column.table.name}.{column.name}', column.type)
 
     def time_in(self, time):
@@ -195,6 +203,9 @@ class MySQL(Dialect):
         statement = self.insert(table).values(values)
         return statement.on_duplicate_key_update(
             {name: statement.inserted[name] for name in changed})
+
+    def server(self, version):
+        return 'MariaDB' if 'MariaDB' in version else 'MySQL'
 
     def learn(self, rows):
         for precision, collation in rows(

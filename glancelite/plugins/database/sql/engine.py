@@ -340,8 +340,8 @@ class Engine:
                 'SELECT sqlite_version()' if self.url.get_backend_name() == 'sqlite'
                 else 'SELECT version()').fetchone()[0]
         answer = str(self._repeat(ask, begin=False))
-        name = self.url.get_backend_name()
-        return answer if name in answer.lower() else f'{name} {answer}'
+        name = self.dialect.server(answer)
+        return answer if answer.startswith(name) else f'{name} {answer}'
 
     def _take(self) -> Link:
         if self._pid != os.getpid():

@@ -242,7 +242,8 @@ def _way(way: str, visibility: str | None, shape: Shape, dialect: Dialect) -> li
     found = [column('deleted') == sa.false(),
              column('os_hidden') == sa.bindparam('hidden', type_=sa.Boolean)]
     if visibility is not None:
-        found.append(column('visibility') == sa.literal_column(f"'{visibility}'"))
+        asked = dialect.aside(_i.visibility) if way == 'own' else column('visibility')
+        found.append(asked == sa.literal_column(f"'{visibility}'"))
     project = sa.bindparam('project', type_=sa.Text)
     if way == 'own':
         found.append(dialect.equal(_i.owner, project))

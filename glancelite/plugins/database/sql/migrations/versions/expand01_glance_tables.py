@@ -35,8 +35,10 @@ def upgrade():
         for index, columns in indexes.items():
             op.create_index(index, name, columns)
     if 'alembic_version' not in present:
-        op.create_table('alembic_version', sa.Column(
-            'version_num', sa.String(32), primary_key=True), **_like(connection))
+        op.create_table(
+            'alembic_version', sa.Column('version_num', sa.String(32), nullable=False),
+            sa.PrimaryKeyConstraint('version_num', name='alembic_version_pkc'),
+            **_like(connection))
         op.execute(f"INSERT INTO alembic_version (version_num) VALUES ('{GLANCE}')")  # noqa: S608
 
 
