@@ -127,7 +127,10 @@ class FormatTap(contract.Tap):
         if found.name == self._declared:
             if found.name == 'raw':
                 return _BYTES
-            size = found.inspector.virtual_size
+            try:
+                size = found.inspector.virtual_size
+            except Exception as error:  # hostile headers may break the parser in any way
+                raise _Mismatch(f'The virtual size cannot be understood: {error}') from None
             if size > LARGEST:
                 raise _Mismatch('The content claims a disk of impossible size')
             return size
@@ -141,8 +144,8 @@ class FormatTap(contract.Tap):
     def _check(self, found):
         """Refuse what is dangerous, whatever it was declared as."""
         failures = found.failures()
-        if found.name == 'vmdk' and not failures and found.vmdk_type not in self._vmdk_types:
-            failures = {'descriptor'}
+        if found.vmdk_type is not None and found.vmdk_type not in self._vmdk_types:
+            failures = failures | {'descriptor'}
         if found.name == 'gpt':
             failures = failures - self._gpt_nonfatal
         if failures:
@@ -214,6 +217,11 @@ class _Found:
 
     @property
     def vmdk_type(self):
+        """The kind of a VMDK in lower case; None if it is no VMDK."""
+        if self.name != 'vmdk':
+            return None
+        if not self.inspector.has_region('header'):
+            return ''  # a descriptor alone: all it can do is to name other files
         return getattr(self.inspector, 'vmdktype', '')
 
     def failures(self) -> frozenset[str]:
