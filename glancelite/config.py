@@ -6,6 +6,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from typing import Any
 
 from oslo_config import cfg
@@ -149,12 +150,13 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
     log.register_options(conf)
     log.set_defaults(default_log_levels=LOG_LEVELS)
     try:
-        conf(list(argv), project='glancelite', prog=prog, default_config_files=[],
-             default_config_dirs=[])
+        version = metadata.version('glancelite')
+        conf(list(argv), project='glancelite', prog=prog, version=version,
+             default_config_files=[], default_config_dirs=[])
         if not (conf.config_file or conf.config_dir):
             files = default_files() or [str(embedded.configuration())]
-            conf(list(argv), project='glancelite', prog=prog, default_config_files=files,
-                 default_config_dirs=[])
+            conf(list(argv), project='glancelite', prog=prog, version=version,
+                 default_config_files=files, default_config_dirs=[])
     except cfg.Error as error:
         raise contract.Misconfigured(str(error).replace('\n', ' ')) from error
     check(conf)
@@ -178,18 +180,26 @@ def unused(conf: cfg.ConfigOpts) -> list[str]:
 
     To be called when all plugins are loaded.
     """
-    names = []
+    known = {(group.name if group else 'DEFAULT', name)
+             for info, group in conf._all_opt_infos() for name in _names(info['opt'])}
+    known |= {(old.group or (group.name if group else 'DEFAULT'), _plain(old.name))
+              for info, group in conf._all_opt_infos()
+              for old in info['opt'].deprecated_opts if old.name}
+    found: dict[tuple[str, str], None] = {}
     for path in conf.config_file or ():
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
-        for section, options in sections.items():
-            for name in options:
-                try:
-                    place = conf if section == 'DEFAULT' else conf[section]
-                    place[name.replace('-', '_')]
-                except cfg.NoSuchOptError:
-                    names.append(f'[{section}] {name}')
-    return names
+        found |= {(section, name): None for section, options in sections.items()
+                  for name in options if (section, _plain(name)) not in known}
+    return [f'[{section}] {name}' for section, name in found]
+
+
+def _names(opt: cfg.Opt) -> set[str]:
+    return {opt.dest, _plain(opt.name)}
+
+
+def _plain(name: str) -> str:
+    return name.replace('-', '_')
 
 
 def check(conf: cfg.ConfigOpts) -> None:
@@ -197,6 +207,11 @@ def check(conf: cfg.ConfigOpts) -> None:
 
     :raises Misconfigured: with what would have been right.
     """
+    for name in conf:  # a value is looked at when it is read, so read them all
+        found = loader.value(conf, 'DEFAULT', name)
+        if isinstance(found, cfg.ConfigOpts.GroupAttr):
+            for option in found:
+                loader.value(found, name, option)
     if conf.hashing_algorithm not in hashlib.algorithms_available:
         raise contract.Misconfigured(
             f'[DEFAULT] hashing_algorithm = {conf.hashing_algorithm} is unknown; known: '
@@ -210,5 +225,3 @@ def check(conf: cfg.ConfigOpts) -> None:
             raise contract.Misconfigured(
                 f'[DEFAULT] enabled_backends: {name}: names beginning with os_glance_ are '
                 'reserved')
-
-

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
@@ -156,9 +157,35 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     except ImportError as error:
         raise Misconfigured(f'{layer} plugin {instance!r} needs a library that is not '
                             f'installed: {error}') from error
+    except (Misconfigured, contract.Error):
+        raise
+    except Exception as error:  # foreign code: nobody else knows which plugin it was
+        LOG.debug('%s plugin %r', layer, instance, exc_info=True)
+        raise Misconfigured(f'{layer} plugin {instance!r} cannot start: '
+                            f'{type(error).__name__}: {error}') from error
     LOG.info('%s: %s is %s %s (%s)', layer, instance, plugin.package, plugin.version,
              kind.__qualname__)
     return living
+
+
+#: what Python says of a value, and what an operator understands
+_PLAINER = ((re.compile(r'invalid literal for int\(\) with base 10: (.*)'),
+             r'\1 is not a whole number'),
+            (re.compile(r'could not convert string to float: (.*)'), r'\1 is not a number'))
+
+
+def value(place: Any, section: str, name: str) -> Any:
+    """The value of an option; ``place`` is the section, or the whole configuration.
+
+    :raises Misconfigured: it is not of its type.
+    """
+    try:
+        return place[name]
+    except cfg.ConfigFileValueError as error:
+        reason = str(error).rpartition(' is not valid: ')[2]
+        for known, plainly in _PLAINER:
+            reason = known.sub(plainly, reason)
+        raise Misconfigured(f'[{section}] {name}: {reason}') from None
 
 
 def read_options(conf: cfg.ConfigOpts, opts: Iterable[cfg.Opt], section: str, *,
@@ -166,20 +193,20 @@ def read_options(conf: cfg.ConfigOpts, opts: Iterable[cfg.Opt], section: str, *,
     """Register ``opts`` and read them.
 
     :param fallback: look in ``[backend_defaults]`` for what the section does not say.
-    :raises Misconfigured: a required option is missing.
-    :raises oslo_config.cfg.Error: a value is not of its type.
+    :raises Misconfigured: a required option is missing, or a value is not of its type.
     """
     values = {}
     group = None if section == 'DEFAULT' else section
     for opt in opts:
         conf.register_opt(opt, group=group)
         place = conf[section] if group else conf
+        found = value(place, section, opt.dest)
         if fallback:
             conf.register_opt(opt, group=BACKEND_DEFAULTS)
             where = conf.get_location(opt.dest, group)
             if where is None or not where.location.is_user_controlled:
-                place = conf[BACKEND_DEFAULTS]
-        values[opt.dest] = place[opt.dest]
+                found = value(conf[BACKEND_DEFAULTS], BACKEND_DEFAULTS, opt.dest)
+        values[opt.dest] = found
         if opt.required and values[opt.dest] is None:
             raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
     return Options(values)

@@ -12,7 +12,7 @@ from oslo_log import log
 
 from glancelite import assembly, config
 from glancelite.api.app import make_app
-from glancelite.contract import Misconfigured
+from glancelite.contract import Error, Misconfigured
 from glancelite.server import serve
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.setup(conf, 'glancelite')
         prove(conf)
         return serve(lambda: config.load(argv), application)
-    except Misconfigured as error:
+    except (Misconfigured, Error) as error:
         print(f'glancelite-api: {error}', file=sys.stderr)
         return 1
 

@@ -96,7 +96,7 @@ def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]
                 name = plugin.name if plugin.name == source.name else \
                     f'{plugin.name} ({source.name})'
                 yield (layer, name, f'{source.package} {source.version}',
-                       f'[{plugin.section(plugin.name)}]' if plugin.OPTS else '-',
+                       ' '.join(_sections(plugin)) or '-',
                        _health(plugin.health)[1])
         for name, source in known.items():
             if name not in chosen:
@@ -104,9 +104,23 @@ def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]
                        source.problem or '-')
 
 
+def _sections(plugin: contract.Plugin) -> Iterator[str]:
+    """Where the options of a plugin and of its library are."""
+    if plugin.OPTS:
+        yield f'[{plugin.section(plugin.name)}]'
+    probe = cfg.ConfigOpts()
+    for register in plugin.FOREIGN_OPTS:
+        register(probe)
+    for name in probe:
+        if isinstance(probe[name], cfg.ConfigOpts.GroupAttr):
+            yield f'[{name}]'
+
+
 def _health(ask: Callable[[], str]) -> tuple[bool, str]:
     try:
         return True, ask()
+    except (Misconfigured, contract.Error) as error:
+        return False, str(error)
     except Exception as error:  # whatever a foreign plugin raises is a finding here
         return False, f'{type(error).__name__}: {error}'
 
@@ -115,24 +129,28 @@ def check(conf: cfg.ConfigOpts) -> int:
     """``check``: one line for each finding."""
     try:
         core = assembly.build(conf)
-    except Misconfigured as error:
+    except (Misconfigured, contract.Error) as error:
         print(f'FAIL  configuration: {error}')
         return 1
     failed = False
     try:
-        for plugin in core.plugins:
-            well, text = _health(plugin.health)
+        for subject, ask in (
+                *((f'{plugin.LAYER} {plugin.name}', plugin.health) for plugin in core.plugins),
+                ('database tables', lambda: _up_to_date(core.layers.database))):
+            well, text = _health(ask)
             failed |= not well
-            print(f'{"ok  " if well else "FAIL"}  {plugin.LAYER} {plugin.name}: {text}')
-        behind = core.layers.database.behind()
-        failed |= behind
-        print('FAIL  database: run: glancelite-manage db sync' if behind
-              else 'ok    database: up to date')
+            print(f'{"ok  " if well else "FAIL"}  {subject}: {text}')
         for name in config.unused(conf):
             print(f'note  not used by glancelite: {name}')
     finally:
         core.close()
     return 1 if failed else 0
+
+
+def _up_to_date(database: Database) -> str:
+    if database.behind():
+        raise Misconfigured('run: glancelite-manage db sync')
+    return 'up to date'
 
 
 if __name__ == '__main__':

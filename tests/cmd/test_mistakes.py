@@ -1,0 +1,171 @@
+"""A mistake stops the start with one line that says what would have been right."""
+
+import socket
+
+import pytest
+
+from tests.cmd import programs
+from tests.servers import live
+
+RIGHT = {
+    'DEFAULT': {'bind_host': '127.0.0.1', 'enabled_backends': 'file:file'},
+    'glance_store': {'default_backend': 'file'},
+    'file': {'filesystem_store_datadir': '{home}/images'},
+    'database': {'connection': 'sqlite:///{home}/glancelite.sqlite'},
+    'layers': {'auth': 'noauth', 'sync_database': 'true'},
+}
+
+
+def start(home, *arguments, **changes):
+    """Start the API with what is right, and these sections changed."""
+    config = {section: {**RIGHT.get(section, {}), **changes.get(section, {})}
+              for section in RIGHT.keys() | changes.keys()}
+    file = home / 'glancelite-api.conf'
+    live.write_config(file, {
+        section: {name: str(value).format(home=home) for name, value in options.items()
+                  if value is not None} for section, options in config.items()})
+    return programs.run('api', ['--config-file', file, *arguments], home)
+
+
+@pytest.mark.parametrize(('changes', 'complaint'), [
+    pytest.param({'layers': {'quota': 'limit'}},
+                 "no quota plugin is called 'limit'; installed: limits", id='quota'),
+    pytest.param({'layers': {'auth': 'keyston'}}, "no auth plugin is called 'keyston'; "
+                 'installed: http_basic, keystone, noauth', id='auth'),
+    pytest.param({'layers': {'database': 'mongo'}},
+                 "no database plugin is called 'mongo'; installed: memory, sql", id='database'),
+    pytest.param({'DEFAULT': {'enabled_backends': 'file:fiel'}},
+                 "no store plugin is called 'fiel'; installed: file, memory", id='store'),
+    pytest.param({'DEFAULT': {'bind_host': '0.0.0.0'}},
+                 '[layers] auth = noauth lets everybody in, so it listens on loopback only: set '
+                 'bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true', id='open'),
+    pytest.param({'glance_store': {'default_backend': None}},
+                 '[glance_store] default_backend must be one of the enabled_backends: file',
+                 id='no default store'),
+    pytest.param({'glance_store': {'default_backend': 'cold'}},
+                 '[glance_store] default_backend must be one of the enabled_backends: file',
+                 id='unknown default store'),
+    pytest.param({'DEFAULT': {'enabled_backends': 'file:file,os_glance_tasks_store:file'}},
+                 '[DEFAULT] enabled_backends: os_glance_tasks_store: names beginning with '
+                 'os_glance_ are reserved', id='reserved'),
+    pytest.param({'DEFAULT': {'enabled_backends': 'file'}}, '[DEFAULT] enabled_backends: Value '
+                 'should be NAME:VALUE pairs separated by ","', id='no driver'),
+    pytest.param({'database': {'connection': 'oracle://glance:secret@db/glance'}},
+                 '[database] connection: oracle is not supported; mariadb, mysql, postgresql, '
+                 'sqlite are', id='database driver'),
+    pytest.param({'database': {'connection': None}},
+                 '[database] connection must be set, such as '
+                 'postgresql://user:password@host/glance or '
+                 'sqlite:////var/lib/glance/glance.sqlite', id='no connection'),
+    pytest.param({'database': {'connection': 'postgresql://glance:secret@127.0.0.1:1/glance'}},
+                 'the database does not answer', id='database down'),
+    pytest.param({'layers': {'sync_database': 'false'}}, 'the database is not in the form of '
+                 'this version; run: glancelite-manage db sync', id='database not synced'),
+    pytest.param({'DEFAULT': {'workers': 'many'}}, "[DEFAULT] workers: 'many' is not a whole "
+                 'number', id='number'),
+    pytest.param({'DEFAULT': {'bind_port': '99999'}},
+                 '[DEFAULT] bind_port: Should be less than or equal to 65535', id='port'),
+    pytest.param({'DEFAULT': {'image_size_cap': 'big'}},
+                 "[DEFAULT] image_size_cap: 'big' is not a whole number", id='number of a plugin'),
+    pytest.param({'file': {'filesystem_store_chunk_size': 'x'}},
+                 "[file] filesystem_store_chunk_size: 'x' is not a whole number",
+                 id='number of a store'),
+    pytest.param({'layers': {'sync_database': 'perhaps'}},
+                 "[layers] sync_database: Unexpected boolean value 'perhaps'", id='switch'),
+    pytest.param({'DEFAULT': {'user_storage_quota': '5 PB'}},
+                 "user_storage_quota is '5 PB'; it must be a whole number, followed by nothing "
+                 'or by one of B, KB, MB, GB, TB', id='storage quota'),
+    pytest.param({'layers': {'auth': 'keystone'}},
+                 '[keystone_authtoken] auth_type must be set, for instance to password, with '
+                 'auth_url and the account of this service', id='keystone'),
+    pytest.param({'paste_deploy': {'config_file': '/etc/glance/glance-api-paste.ini'}},
+                 '[paste_deploy] config_file: there is no PasteDeploy here; name the filters in '
+                 '[layers] middleware and the authentication in [layers] auth', id='paste'),
+    pytest.param({'file': {'filesystem_store_datadirs': '/images:1'}},
+                 'set either filesystem_store_datadir or filesystem_store_datadirs, not both',
+                 id='two kinds of directories'),
+])
+def test_the_line_says_what_would_have_been_right(changes, complaint, tmp_path):
+    ended = start(tmp_path, **changes)
+
+    assert ended.complaint == complaint
+    assert ended.code == 1
+    assert 'secret' not in ended.err
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    pytest.param({'paste_deploy': {'flavor': 'keystone+cache'}},
+                 ['[paste_deploy] flavor:', 'keystone+caching', "found 'keystone+cache'"],
+                 id='flavor'),
+    pytest.param({'DEFAULT': {'hashing_algorithm': 'sha5'}},
+                 ['[DEFAULT] hashing_algorithm = sha5 is unknown; known:', 'sha512'], id='hash'),
+    pytest.param({'layers': {'auth': 'keystone'}, 'keystone_authtoken': {'auth_type': 'pass'}},
+                 ["auth plugin 'keystone' cannot start", 'plugin pass could not be found'],
+                 id='kind of account'),
+])
+def test_the_line_names_the_option_and_what_it_may_be(changes, words, tmp_path):
+    ended = start(tmp_path, **changes)
+
+    assert [word for word in words if word not in ended.complaint] == []
+    assert ended.code == 1
+
+
+@pytest.mark.parametrize('rules', ['get_image: [', 'get_image: "role:reader and"',
+                                   '- get_image'])
+def test_a_broken_policy_file_stops_the_start(rules, tmp_path):
+    (tmp_path / 'policy.yaml').write_text(rules)
+
+    ended = start(tmp_path, oslo_policy={'policy_file': '{home}/policy.yaml'})
+
+    assert ended.complaint.startswith('policy: ')
+    assert ended.code == 1
+
+
+def test_a_missing_configuration_file_is_named(tmp_path):
+    ended = programs.run('api', ['--config-file', '/nowhere/glance.conf'], tmp_path)
+
+    assert ended.complaint == 'Failed to find some config files: /nowhere/glance.conf'
+    assert ended.code == 1
+
+
+def test_a_line_that_is_no_option_is_shown(tmp_path):
+    file = tmp_path / 'glance.conf'
+    file.write_text('[DEFAULT]\nenabled_backends\n')
+
+    ended = programs.run('api', ['--config-file', file], tmp_path)
+
+    assert f'{file}:2' in ended.complaint
+    assert ended.code == 1
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+
+        ended = start(tmp_path, DEFAULT={'bind_port': port})
+
+    assert ended.err.splitlines()[-1].startswith(
+        f'cannot start: cannot listen on 127.0.0.1:{port}: ')
+    assert ended.code == 2
+
+
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path):
+    ended = start(tmp_path, DEFAULT={'cert_file': '/nowhere/cert.pem'})
+
+    assert ended.err.splitlines()[-1].startswith('cannot start: cert_file')
+    assert ended.code == 2
+
+
+def test_an_argument_that_is_unknown_is_refused(tmp_path):
+    ended = start(tmp_path, '--verbosely')
+
+    assert ended.err.splitlines()[-1] == \
+        'glancelite-api: error: unrecognized arguments: --verbosely'
+    assert ended.code == 2
+
+
+def test_the_version_is_told(tmp_path):
+    ended = programs.run('api', ['--version'], tmp_path)
+
+    assert ended.code == 0
+    assert ended.out.count('.') == 2
