@@ -134,13 +134,15 @@ def _plugin_opts() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
 
 
 def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
-         cli_opts: Sequence[cfg.Opt] = ()) -> cfg.ConfigOpts:
+         cli_opts: Sequence[cfg.Opt] = (), tool: bool = False) -> cfg.ConfigOpts:
     """Read the configuration.
 
     Files: those named with ``--config-file``; else the project's own or, where
     there is none, that of a Glance; else the embedded service's.
 
     :param argv: arguments of the command line, without the program's name.
+    :param tool: it is for a command that ends: only warnings are logged, and what
+        it prints is not mixed with them.
     :raises Misconfigured: a file is missing or cannot be read, or an option is wrong.
     """
     conf = cfg.ConfigOpts()
@@ -148,7 +150,8 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
     conf.register_opts(server_opts())
     conf.register_cli_opts(cli_opts)
     log.register_options(conf)
-    log.set_defaults(default_log_levels=LOG_LEVELS)
+    log.set_defaults(default_log_levels=[*LOG_LEVELS, *(['glancelite=WARN'] if tool else [])])
+    conf.set_default('use_stderr', tool)
     try:
         version = metadata.version('glancelite')
         conf(list(argv), project='glancelite', prog=prog, version=version,

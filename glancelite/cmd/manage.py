@@ -17,8 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     verbs = cfg.SubCommandOpt('verb', title='Verbs', handler=_arguments)
     try:
-        conf = config.load(argv, prog='glancelite-manage', cli_opts=[verbs])
-        log.set_defaults(default_log_levels=[*config.LOG_LEVELS, 'glancelite=WARN'])
+        conf = config.load(argv, prog='glancelite-manage', cli_opts=[verbs], tool=True)
         log.setup(conf, 'glancelite')
         return conf.verb.run(conf)
     except (Misconfigured, contract.Error) as error:

@@ -1,10 +1,8 @@
 """Our programs, run to their end in processes that have everything imported already."""
 
-import configparser
 import dataclasses
 import multiprocessing
 import os
-import pathlib
 import sys
 
 from tests.servers import live
@@ -59,26 +57,9 @@ def _run(program, arguments, out, err, env, home):
     os.environ.update(env)
     os.chdir(home)
     for number, path in (1, out), (2, err):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(handle, number)
-    sys.stdout = open(1, 'w', closefd=False)
-    sys.stderr = open(2, 'w', closefd=False)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout = os.fdopen(1, 'w', closefd=False)
+    sys.stderr = os.fdopen(2, 'w', closefd=False)
     from glancelite.cmd import api, manage
     sys.argv = [f'glancelite-{program}', *arguments]
     sys.exit({'api': api, 'manage': manage}[program].main())
-
-
-def parsed(text):
-    """Section -> option -> value of a configuration in text form."""
-    parser = configparser.RawConfigParser(strict=False)
-    parser.optionxform = str
-    parser.read_string(text)
-    return {section: dict(parser[section]) for section in
-            (*parser.sections(), 'DEFAULT')}
-
-
-def write(folder, text, name='glancelite-api.conf'):
-    """A configuration file; returns its path."""
-    path = pathlib.Path(folder) / name
-    path.write_text(text)
-    return path

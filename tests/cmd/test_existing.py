@@ -1,0 +1,160 @@
+"""A glance-api.conf as operators have it starts the service, and says what is not used."""
+
+import http.client
+
+import pytest
+
+from tests.cmd import programs
+from tests.servers import live
+
+COMMON = """
+transport_url = rabbit://openstack:secret@controller:5672/
+log_dir = {home}
+debug = false
+use_syslog = false
+image_size_cap = 2199023255552
+show_image_direct_url = True
+node_staging_uri = file:///var/lib/glance/staging
+enabled_import_methods = [glance-direct,web-download]
+image_cache_dir = /var/lib/glance/image-cache
+worker_self_reference_url = http://controller:9292
+
+[database]
+connection = sqlite:///{home}/glance.sqlite
+max_retries = -1
+connection_recycle_time = 10
+
+[keystone_authtoken]
+www_authenticate_uri = http://controller:5000
+auth_url = http://controller:5000
+memcached_servers =
+auth_type = password
+project_domain_name = Default
+user_domain_name = Default
+project_name = service
+username = glance
+password = secret
+service_token_roles = service
+service_token_roles_required = true
+
+[paste_deploy]
+flavor = keystone
+
+[oslo_messaging_notifications]
+driver = messagingv2
+transport_url = rabbit://openstack:secret@controller:5672/
+
+[oslo_messaging_rabbit]
+rabbit_quorum_queue = true
+
+[oslo_concurrency]
+lock_path = /var/lib/glance/tmp
+
+[oslo_policy]
+policy_file = policy.yaml
+enforce_new_defaults = true
+
+[oslo_limit]
+auth_url = http://controller:5000
+
+[cors]
+allowed_origin = http://dashboard
+max_age = 3600
+
+[taskflow_executor]
+max_workers = 5
+"""
+
+SINGLE = """
+[DEFAULT]
+bind_host = 127.0.0.1
+bind_port = 9292
+workers = 2
+""" + COMMON + """
+[glance_store]
+stores = file,http
+default_store = file
+filesystem_store_datadir = {home}/images/
+"""
+
+MULTI = """
+[DEFAULT]
+bind_host = 127.0.0.1
+workers = 2
+enabled_backends = fast:file, cold:file
+""" + COMMON + """
+[glance_store]
+default_backend = fast
+
+[fast]
+filesystem_store_datadir = {home}/images
+store_description = "Disks that turn quickly"
+weight = 100
+
+[cold]
+filesystem_store_datadir = {home}/cold
+
+[os_glance_staging_store]
+filesystem_store_datadir = /var/lib/glance/staging
+
+[os_glance_tasks_store]
+filesystem_store_datadir = /var/lib/glance/tasks_work_dir
+"""
+
+UNKNOWN = [
+    '[DEFAULT] transport_url', '[oslo_messaging_notifications] driver',
+    '[oslo_messaging_notifications] transport_url', '[oslo_messaging_rabbit] rabbit_quorum_queue',
+    '[oslo_concurrency] lock_path', '[taskflow_executor] max_workers',
+]
+KNOWN = ['[DEFAULT] debug', '[DEFAULT] log_dir', '[DEFAULT] image_size_cap', '[cors] max_age',
+         '[database] max_retries', '[keystone_authtoken] username', '[paste_deploy] flavor',
+         '[keystone_authtoken] project_domain_name', '[oslo_policy] policy_file']
+
+
+@pytest.fixture(params=[SINGLE, MULTI], ids=['single store', 'several stores'])
+def existing(request, tmp_path):
+    """The directory with a Glance's glance-api.conf, and a database that is synced."""
+    (tmp_path / 'glance-api.conf').write_text(request.param.format(home=tmp_path))
+    programs.run('manage', ['db', 'sync'], tmp_path, env={'OS_GLANCE_CONFIG_DIR': str(tmp_path)})
+    return tmp_path
+
+
+def test_the_service_starts_and_asks_who_is_there(existing, live_server):
+    server = live_server(env={'OS_GLANCE_CONFIG_DIR': str(existing)})
+
+    connection = http.client.HTTPConnection('127.0.0.1', server.port)
+    connection.request('GET', '/v2/images')
+    reply = connection.getresponse()
+    reply.read()
+    connection.close()
+
+    assert reply.status == 401
+    assert reply.getheader('WWW-Authenticate') == 'Keystone uri="http://controller:5000"'
+    said = (existing / 'glancelite-api.log').read_text()
+    assert [said.count(f'not used by glancelite: {name}\n') for name in UNKNOWN] == \
+        [1] * len(UNKNOWN)
+    assert [name for name in KNOWN if f'not used by glancelite: {name}\n' in said] == []
+    assert 'secret' not in said
+
+
+def test_the_check_lists_what_is_not_used(existing):
+    ended = programs.run('manage', ['check'], existing,
+                         env={'OS_GLANCE_CONFIG_DIR': str(existing)})
+
+    assert ended.code == 0, ended.out + ended.err
+    assert 'ok    auth keystone: ' in ended.out
+    for name in UNKNOWN:
+        assert f'note  not used by glancelite: {name}\n' in ended.out
+    assert [name for name in KNOWN if f'note  not used by glancelite: {name}\n' in ended.out] == []
+
+
+def test_our_own_file_wins_over_that_of_a_glance(existing, tmp_path_factory):
+    own = tmp_path_factory.mktemp('own')
+    live.write_config(own / 'glancelite-api.conf', {
+        'DEFAULT': {'enabled_backends': 'mine:memory'}, 'glance_store': {
+            'default_backend': 'mine'}, 'layers': {'auth': 'noauth', 'database': 'memory'}})
+
+    ended = programs.run('manage', ['layers'], own, env={'OS_GLANCE_CONFIG_DIR': str(existing)})
+
+    assert 'mine (memory)' in ended.out
+    assert 'fast' not in ended.out

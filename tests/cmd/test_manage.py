@@ -1,0 +1,146 @@
+"""``glancelite-manage``: what it prints, and the exit codes that scripts rely on."""
+
+import sqlite3
+
+import pytest
+
+from tests.cmd import programs
+
+CONFIGURATION = """
+[DEFAULT]
+enabled_backends = fast:file, cold:file
+[glance_store]
+default_backend = fast
+[fast]
+filesystem_store_datadir = {home}/fast
+[cold]
+filesystem_store_datadir = {cold}
+[database]
+connection = sqlite:///{home}/glancelite.sqlite
+[layers]
+auth = noauth
+"""
+
+
+@pytest.fixture
+def manage(tmp_path):
+    def run(*arguments, more='', cold=tmp_path / 'cold'):
+        file = tmp_path / 'glancelite-api.conf'
+        file.write_text(CONFIGURATION.format(home=tmp_path, cold=cold) + more)
+        return programs.run('manage', ['--config-file', file, *arguments], tmp_path)
+    return run
+
+
+def test_a_new_database_is_behind_until_it_is_synced(manage):
+    before = manage('db', 'check'), manage('db', 'version')
+
+    synced = manage('db', 'sync')
+
+    assert (before[0].code, before[0].out) == (3, 'run: glancelite-manage db sync\n')
+    assert (before[1].code, before[1].out) == (0, 'none yet; run: glancelite-manage db sync\n')
+    assert synced.code == 0
+    after = manage('db', 'version')
+    assert after.code == 0
+    assert after.out.strip() in synced.out
+    check = manage('db', 'check')
+    assert (check.code, check.out) == (0, 'up to date\n')
+
+
+def test_to_sync_twice_changes_nothing(manage, tmp_path):
+    manage('db', 'sync')
+    before = _schema(tmp_path)
+
+    again = manage('db', 'sync')
+
+    assert again.code == 0
+    assert 'already' in again.out
+    assert _schema(tmp_path) == before
+
+
+def _schema(folder):
+    connection = sqlite3.connect(folder / 'glancelite.sqlite')
+    found = connection.execute('SELECT sql FROM sqlite_master ORDER BY name').fetchall()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize('step', ['sync', 'version', 'check'])
+def test_a_database_that_does_not_answer_is_an_error(manage, step):
+    ended = manage('db', step,
+                   more='[database]\nconnection = postgresql://glance:secret@127.0.0.1:1/x\n'
+                                      'max_retries = 0\n')
+
+    assert ended.code == 1
+    assert ended.complaint == 'the database does not answer'
+    assert 'secret' not in ended.err
+
+
+@pytest.mark.parametrize('arguments', [[], ['db'], ['db', 'up'], ['layer']])
+def test_what_is_not_understood_ends_with_two(manage, arguments):
+    ended = manage(*arguments)
+
+    assert ended.code == 2
+    assert 'usage: glancelite-manage' in ended.err
+
+
+def test_the_layers_show_what_is_chosen_and_what_is_not(manage):
+    manage('db', 'sync')
+
+    ended = manage('layers')
+
+    rows = {tuple(line.split()[:2]): line for line in ended.out.splitlines()}
+    assert ended.code == 0
+    assert next(iter(rows)) == ('LAYER', 'PLUGIN')
+    assert '[fast]' in rows['store', 'fast']
+    assert 'fast (file)' in rows['store', 'fast']
+    assert 'GiB free' in rows['store', 'cold']
+    assert 'memory - not chosen' in rows['store', 'memory']
+    assert '[database]' in rows['database', 'sql']
+    assert '[oslo_policy]' in rows['policy', 'oslo']
+    assert '[cors]' in rows['middleware', 'cors']
+    assert 'keystone - not chosen' in rows['auth', 'keystone']
+
+
+def test_a_healthy_service_passes_the_check(manage):
+    manage('db', 'sync')
+
+    ended = manage('check')
+
+    assert ended.code == 0
+    assert 'FAIL' not in ended.out
+    assert 'ok    store cold: ' in ended.out
+    assert 'ok    database tables: up to date' in ended.out
+
+
+def test_the_check_finds_each_fault_and_goes_on(manage, tmp_path):
+    (tmp_path / 'occupied').write_text('a file where a directory should be')
+
+    ended = manage('check', cold=tmp_path / 'occupied', more='[DEFAULT]\nprofiler = x\n')
+
+    assert ended.code == 1
+    findings = [line for line in ended.out.splitlines() if line.startswith('FAIL')]
+    assert [line.partition(':')[0] for line in findings] == ['FAIL  store cold',
+                                                              'FAIL  database tables']
+    assert findings[1].endswith('run: glancelite-manage db sync')
+    assert 'ok    store fast: ' in ended.out
+    assert 'note  not used by glancelite: [DEFAULT] profiler' in ended.out
+
+
+def test_the_check_finds_a_configuration_that_cannot_work(manage):
+    ended = manage('check', more='[layers]\nquota = limit\n')
+
+    assert ended.code == 1
+    assert ended.out == ("FAIL  configuration: no quota plugin is called 'limit'; "
+                         'installed: limits\n')
+
+
+def test_the_check_finds_a_database_that_does_not_answer(manage):
+    ended = manage('check',
+                   more='[database]\nconnection = mysql://glance:secret@127.0.0.1:1/glance\n'
+                        'max_retries = 0\n')
+
+    assert ended.code == 1
+    assert 'FAIL  database sql: the database does not answer' in ended.out
+    assert 'FAIL  database tables: the database does not answer' in ended.out
+    assert 'ok    store fast: ' in ended.out
+    assert 'secret' not in ended.out + ended.err
