@@ -129,7 +129,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     stores = _stores(conf, load)
     fan = NotifierFan([load('notifier', name) for name in chosen.notifier],
                       conf.disabled_notifications)
-    leases = Leases(database, stores, host)
+    leases = Leases(database, stores, host, seconds=conf.upload_lease)
     layers = Layers(
         policy=PolicyChain([load('policy', name) for name in chosen.policy]),
         quota=QuotaChain([load('quota', name) for name in chosen.quota]),

@@ -33,6 +33,10 @@ DEFAULT = (
                 help='Show the address of the data to callers who may get_image_location.'),
     cfg.BoolOpt('show_multiple_locations', default=False,
                 help='Show all addresses of the data to callers who may get_image_location.'),
+    cfg.IntOpt('upload_lease', default=120, min=1, advanced=True,
+               help='Seconds after which an upload is given up whose process has died: the '
+                    'image is queued again, and its bytes are removed. The clocks of all '
+                    'hosts must agree much better than that.'),
     cfg.DictOpt('enabled_backends',
                 help='The stores: comma-separated name:driver. Each has a section of its name.'),
     cfg.ListOpt('disabled_notifications', default=[],

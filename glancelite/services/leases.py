@@ -19,23 +19,23 @@ from glancelite.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
 
-LEASE = datetime.timedelta(seconds=120)
-#: a deletion that is this old is nobody's work in progress any more
-REMOVAL = datetime.timedelta(seconds=300)
-
 
 class Leases:
     """The uploads of this process, and the sweeping after others.
 
-    :param interval: seconds between two rounds of renewing and sweeping.
+    :param seconds: how long a lease lasts; four rounds of renewing and
+        sweeping fit into it.
     """
 
     def __init__(self, database: contract.Database, stores: Stores, host: contract.Host, *,
-                 interval: float = 30.0):
+                 seconds: float = 120):
         self._images = database.images
         self._stores = stores
         self._host = host
-        self._interval = interval
+        self._lease = datetime.timedelta(seconds=seconds)
+        # a deletion that is this old is nobody's work in progress any more
+        self._removal = 2.5 * self._lease
+        self._interval = seconds / 4
         self._held: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -43,7 +43,7 @@ class Leases:
 
     def until(self) -> datetime.datetime:
         """When a lease that is taken now runs out."""
-        return self._host.now() + LEASE
+        return self._host.now() + self._lease
 
     @contextlib.contextmanager
     def hold(self, image: Image) -> Iterator[None]:
@@ -91,7 +91,7 @@ class Leases:
         """
         now = self._host.now()
         done = 0
-        for image in self._images.unfinished(now=now, removed_before=now - REMOVAL):
+        for image in self._images.unfinished(now=now, removed_before=now - self._removal):
             try:
                 done += self._finish(image)
             except contract.Error as error:
@@ -101,11 +101,15 @@ class Leases:
     def _finish(self, image: Image) -> bool:
         if image.status == 'saving':
             try:
-                self._images.update(image, {**REQUEUED, 'attempt': image.attempt + 1},
-                                    status={'saving'})
+                # from the first write on the upload cannot finish any more; until the
+                # second one the image is found again, should we die as well
+                image = self._images.update(image, {'attempt': image.attempt + 1},
+                                            status={'saving'})
+                for key in image.keys[:-1]:
+                    self._stores.discard(key)
+                self._images.update(image, REQUEUED, status={'saving'})
             except (contract.Conflict, contract.NotFound):
                 return False  # somebody else was faster, or it lives
-            self._stores.discard(image.key)
             LOG.warning('the upload of image %s had died; it is queued again', image.id)
         else:
             for location in image.locations:

@@ -108,3 +108,23 @@ def test_the_thread_renews_and_sweeps_at_once(core, dead, kept):
     core.layers.leases.close()
 
     assert kept(image).status == 'queued'
+
+
+def test_a_sweep_that_dies_before_the_bytes_are_gone_is_finished_by_the_next(
+        core, dead, kept, monkeypatch):
+    image, store, url = dead()
+    with monkeypatch.context() as crash:
+        crash.setattr(core.layers.stores, 'discard', _die)
+        with pytest.raises(SystemExit):
+            core.layers.leases.sweep()
+    assert kept(image).status == 'saving'
+
+    assert core.layers.leases.sweep() == 1
+
+    assert kept(image).status == 'queued'
+    with pytest.raises(contract.NotFound):
+        store.read(url)
+
+
+def _die(key):
+    raise SystemExit
