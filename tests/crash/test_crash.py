@@ -1,0 +1,138 @@
+"""A crash at any moment loses no byte of an active image and leaves nothing behind."""
+
+import contextlib
+import dataclasses
+import hashlib
+import http.client
+import os
+import random
+import threading
+import time
+
+import pytest
+
+from tests.crash import service
+
+ROUNDS = 3
+PEOPLE = 8
+PIECE = 20_000
+
+
+@dataclasses.dataclass
+class Known:
+    """What the people outside know of an image."""
+
+    sent: str | None = None         # sha512 of what was being sent at last
+    promised: str | None = None     # sha512 of what was acknowledged
+    leaving: bool = False           # its deletion was asked for
+
+
+class People:
+    """Clients that make, fill and delete images until the server is gone."""
+
+    def __init__(self, server, known, seed):
+        self._server = server
+        self._known = known
+        self._threads = [threading.Thread(target=self._work, args=(random.Random(seed + number),))
+                         for number in range(PEOPLE)]
+        for thread in self._threads:
+            thread.start()
+
+    def gone(self):
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, dice):
+        with contextlib.suppress(OSError, http.client.HTTPException), \
+                service.Client(self._server) as client:
+            while True:
+                image_id = client.create()
+                about = self._known.setdefault(image_id, Known())
+                data = os.urandom(dice.choice([0, 10, 5_000, 200_000, 2_000_000]))
+                about.sent = hashlib.sha512(data).hexdigest()
+                body = data if dice.random() < 0.5 else _slowly(data, dice)
+                if client.upload(image_id, body) == 204:
+                    about.promised = about.sent
+                if dice.random() < 0.3:
+                    about.leaving = True
+                    client.ask('DELETE', f'/v2/images/{image_id}')
+
+
+def _slowly(data, dice):
+    for start in range(0, len(data), PIECE):
+        if dice.random() < 0.1:
+            time.sleep(0.02)
+        yield data[start:start + PIECE]
+
+
+@pytest.fixture(params=['sqlite', 'postgresql'])
+def database(request, tmp_path):
+    if request.param == 'sqlite':
+        return f'sqlite:///{tmp_path}/glancelite.sqlite'
+    return request.getfixturevalue('fresh_postgres')
+
+
+def test_what_was_acknowledged_is_whole_and_the_rest_begins_anew(
+        database, tmp_path, run_server):
+    known = {}
+    config = service.config(tmp_path, database)
+    seed = random.randrange(1 << 30)
+    print(f'seed {seed}')
+
+    for number in range(ROUNDS):
+        with run_server(config) as server:
+            people = People(server, known, seed + 100 * number)
+            time.sleep(random.Random(seed + number).uniform(0.4, 1.2))
+            service.crash(server)
+            people.gone()
+
+    with run_server(config) as server, service.Client(server) as client:
+        assert service.swept(tmp_path, database), (service.rows(database),
+                                                   service.stored(tmp_path))
+        images = client.images()
+        assert {image['status'] for image in images.values()} <= {'queued', 'active'}
+        finished = 0
+        for image_id, about in known.items():
+            image = images.get(image_id)
+            if image is None:
+                assert about.leaving
+            elif image['status'] == 'active':
+                found = client.sha512(image_id) or hashlib.sha512(b'').hexdigest()
+                assert found == about.sent == image['os_hash_value']
+                finished += 1
+            else:
+                assert about.promised is None
+                assert image['size'] is None
+                assert client.upload(image_id, b'again') == 204
+                assert client.sha512(image_id) == hashlib.sha512(b'again').hexdigest()
+        assert finished
+        for image_id in images:
+            assert client.ask('DELETE', f'/v2/images/{image_id}')[0] == 204
+        assert service.swept(tmp_path, database)
+        assert service.stored(tmp_path) == []
+
+
+def test_a_worker_that_is_killed_loses_its_uploads_only(tmp_path, run_server):
+    database = f'sqlite:///{tmp_path}/glancelite.sqlite'
+    with run_server(service.config(tmp_path, database, DEFAULT={'workers': 1})) as server, \
+            service.Client(server) as first, service.Client(server) as other:
+        kept, lost = first.create(), first.create()
+        assert first.upload(kept, b'kept') == 204
+
+        def never_ends():
+            yield b'x' * PIECE
+            assert service.until(lambda: first.show(lost)['status'] == 'saving')
+            worker, = set(service.processes(server)) - {server.pid}
+            os.kill(worker, 9)
+            while True:
+                time.sleep(0.05)
+                yield b'x' * PIECE
+
+        with pytest.raises(OSError):
+            other.upload(lost, never_ends())
+
+        with service.Client(server) as client:
+            assert service.until(lambda: client.show(lost)['status'] == 'queued')
+            assert client.upload(lost, b'again') == 204
+            assert client.sha512(kept) == hashlib.sha512(b'kept').hexdigest()
+        assert service.swept(tmp_path, database)
