@@ -16,7 +16,8 @@ LOCATIONS = (contract.Location('file:///a', {'store': 'slow'}),
              contract.Location('rbd://b', {'store': 'fast'}))
 ALWAYS = ['name', 'disk_format', 'container_format', 'visibility', 'size', 'virtual_size',
           'status', 'checksum', 'protected', 'min_ram', 'min_disk', 'owner', 'os_hidden',
-          'os_hash_algo', 'os_hash_value', 'id', 'created_at', 'updated_at', 'tags', 'self', 'file', 'schema']
+          'os_hash_algo', 'os_hash_value', 'id', 'created_at', 'updated_at', 'tags', 'self',
+          'file', 'schema']
 
 
 def make(**fields):
