@@ -97,7 +97,7 @@ class ImageData:
         layers = self._layers
         with tapped(source, self._taps(image, size, limit)) as stream:
             location, written = layers.stores.write(store, image.key, stream, size=size, ctx=ctx)
-            undo.callback(layers.stores.delete, location, ctx=ctx)
+            undo.callback(self._take_back, ctx, image, location)
             facts = stream.facts
         if written != facts['size']:
             raise contract.Unavailable(f'the store kept {written} of {facts["size"]} bytes')
@@ -111,6 +111,16 @@ class ImageData:
         if active is None:
             raise contract.Gone(f'Image {image.id} was deleted while its data arrived.')
         return active
+
+    def _take_back(self, ctx: Context, image: Image, location: contract.Location) -> None:
+        """Remove what was stored, or at least make way for the next upload."""
+        try:
+            self._layers.stores.delete(location, ctx=ctx)
+        except contract.Error as error:
+            LOG.warning('the bytes of a failed upload of image %s are still there: %s',
+                        image.id, error)
+            # under another name; who deletes the image has all its names swept
+            self._write(image, {**REQUEUED, 'attempt': image.attempt + 1})
 
     def _taps(self, image: Image, size: int | None, limit: int | None) -> list[contract.Tap]:
         taps: list[contract.Tap] = []

@@ -229,6 +229,40 @@ def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
     assert isinstance(recorder.events[-1].payload, str)
 
 
+def test_bytes_that_cannot_be_taken_back_do_not_block_the_next_upload(
+        core, ctx, queued, kept, monkeypatch):
+    image, store = queued(), dict(core.layers.stores)['fast']
+    with monkeypatch.context() as failing:
+        failing.setattr(store, 'delete', _does_not_answer)
+        failing.setattr(core.layers.quota, 'check', _refuse_the_second_time(iter([None])))
+        with pytest.raises(contract.QuotaExceeded):
+            core.data.upload(ctx, image.id, iter([b'first']))
+
+    assert (kept(image).status, kept(image).size) == ('queued', None)
+    again = core.data.upload(ctx, image.id, iter([b'second']))
+    assert b''.join(core.data.download(ctx, image.id).chunks) == b'second'
+    core.images.delete(ctx, image.id)
+    later = core.layers.host.now() + datetime.timedelta(hours=1)
+    monkeypatch.setattr(core.layers.host, 'now', lambda: later)
+    core.layers.leases.sweep()
+    for url in again.locations[0].url, again.locations[0].url.replace(again.key, image.id):
+        with pytest.raises(contract.NotFound):
+            store.read(url)
+
+
+def _does_not_answer(url, *, ctx=None):
+    raise contract.Unavailable('not now')
+
+
+def _refuse_the_second_time(answers):
+    def check(ctx, ask):
+        try:
+            return next(answers)
+        except StopIteration:
+            raise contract.QuotaExceeded('too much') from None
+    return check
+
+
 def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, queued, kept):
     image = queued()
     images = core.layers.database.images
