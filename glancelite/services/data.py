@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image
+from glancelite.contract import Ask, Context, Image, Location
 from glancelite.domain import ranges
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
@@ -76,13 +76,15 @@ class ImageData:
             image = images.update(image, {'status': 'saving', 'size': size,
                                           'lease_until': layers.leases.until()},
                                   status={'queued'})
-            undo.callback(self._write, image, REQUEUED)
+            kept: list[Location] = []
+            undo.callback(self._take_back, ctx, image, kept)
             layers.events.image(ctx, 'image.update', image)
             try:
                 limit = layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=size))
                 layers.events.image(ctx, 'image.prepare', image)
                 with layers.leases.hold(image):
-                    image = self._store(ctx, image, source, size, limit, store, undo)
+                    image = self._store(ctx, image, source, size, limit, store, kept,
+                                        undo)
             except Exception as error:
                 layers.events.failed(ctx, 'image.upload', _reason(error))
                 raise
@@ -93,11 +95,13 @@ class ImageData:
         return image
 
     def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
-               limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:
+               limit: int | None, store: str, kept: list[Location],
+               undo: contextlib.ExitStack) -> Image:
+        """:param kept: takes where the bytes are, for ``undo``."""
         layers = self._layers
         with tapped(source, self._taps(image, size, limit)) as stream:
             location, written = layers.stores.write(store, image.key, stream, size=size, ctx=ctx)
-            undo.callback(self._take_back, ctx, image, location)
+            kept.append(location)
             facts = stream.facts
         if written != facts['size']:
             raise contract.Unavailable(f'the store kept {written} of {facts["size"]} bytes')
@@ -105,22 +109,47 @@ class ImageData:
             # what nobody announced counts from here on, so uploads that race see each other
             image = self._write(image, {'size': written}) or image
             layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=written))
-        active = self._write(image, {
+        active = self._activate(image, {
             'virtual_size': None, **facts, 'status': 'active', 'locations': (location,),
-            'lease_until': None})
+            'lease_until': None}, undo)
         if active is None:
             raise contract.Gone(f'Image {image.id} was deleted while its data arrived.')
         return active
 
-    def _take_back(self, ctx: Context, image: Image, location: contract.Location) -> None:
-        """Remove what was stored, or at least make way for the next upload."""
+    def _activate(self, image: Image, changes: Mapping[str, object],
+                  undo: contextlib.ExitStack) -> Image | None:
+        """The write that makes the bytes the image's.
+
+        Its answer may get lost when the database goes away.  Then a second
+        write tells what became of it; if that is not answered either, the bytes
+        stay where they are: they may be an active image's, and if they are
+        not, the sweep removes them.
+        """
         try:
-            self._layers.stores.delete(location, ctx=ctx)
-        except contract.Error as error:
-            LOG.warning('the bytes of a failed upload of image %s are still there: %s',
-                        image.id, error)
-            # under another name; who deletes the image has all its names swept
-            self._write(image, {**REQUEUED, 'attempt': image.attempt + 1})
+            return self._write(image, changes)
+        except Exception as error:
+            later = undo.pop_all()
+            # under another key from now on, so that no successor's bytes are removed
+            if self._write(image, {**REQUEUED, 'attempt': image.attempt + 1}) is None:
+                present = self._again(image)
+                if present is not None and present.locations == changes['locations']:
+                    LOG.warning('image %s is active, though the database did not say so: %s',
+                                image.id, error)
+                    return present
+            undo.push(later)
+            raise
+
+    def _take_back(self, ctx: Context, image: Image, kept: Sequence[Location]) -> None:
+        """Leave ``image`` queued and without bytes, if it is still ours."""
+        attempt = image.attempt
+        for location in kept:
+            try:
+                self._layers.stores.delete(location, ctx=ctx)
+            except Exception as error:
+                LOG.error('the bytes of a failed upload of image %s are left behind: %s',
+                          image.id, error)
+                attempt += 1    # the next upload must not find them under its key
+        self._write(image, {**REQUEUED, 'attempt': attempt})
 
     def _taps(self, image: Image, size: int | None, limit: int | None) -> list[contract.Tap]:
         taps: list[contract.Tap] = []

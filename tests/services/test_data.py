@@ -283,6 +283,101 @@ def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, 
     assert stored(core, dataclasses.replace(survivor, attempt=0)) is None
 
 
+class Interrupted:
+    """The records of images, whose answer to the activation gets lost."""
+
+    def __init__(self, records, *, done, away=False):
+        self._records = records
+        self._done = done
+        self._away = away
+        self._lost = False
+
+    def __getattr__(self, name):
+        return getattr(self._records, name)
+
+    def update(self, image, changes, *, status=None):
+        if self._lost and self._away:
+            raise contract.Unavailable('no answer')
+        if changes.get('status') != 'active':
+            return self._records.update(image, changes, status=status)
+        self._lost = True
+        if self._done:
+            self._records.update(image, changes, status=status)
+        raise contract.Unavailable('no answer')
+
+
+@pytest.fixture
+def interrupted(core, monkeypatch):
+    """Makes the database lose one answer."""
+    def make(**how):
+        database = core.layers.database
+        monkeypatch.setattr(database, '_images', Interrupted(database.images, **how))
+    return make
+
+
+def test_an_activation_whose_answer_gets_lost_keeps_its_bytes(core, ctx, queued, interrupted):
+    image = queued()
+    interrupted(done=True)
+
+    uploaded = core.data.upload(ctx, image.id, iter([b'data']))
+
+    assert uploaded.status == 'active'
+    assert body(core, ctx, image) == b'data'
+
+
+def test_an_activation_that_was_not_done_leaves_a_queued_image(core, ctx, queued, kept,
+                                                               interrupted):
+    image = queued()
+    interrupted(done=False)
+
+    with pytest.raises(contract.Unavailable):
+        core.data.upload(ctx, image.id, iter([b'data']))
+
+    assert kept(image).status == 'queued'
+    assert stored(core, image) is None
+
+
+@pytest.mark.parametrize('done', [True, False])
+def test_while_nobody_knows_whose_the_bytes_are_they_stay(core, ctx, queued, interrupted, done):
+    image = queued()
+    interrupted(done=done, away=True)
+
+    with pytest.raises(contract.Unavailable):
+        core.data.upload(ctx, image.id, iter([b'data']))
+
+    assert stored(core, image) == b'data'
+
+
+def test_bytes_that_cannot_be_removed_are_not_in_the_way(core, ctx, queued, kept, monkeypatch):
+    class TooMuch(contract.QuotaEnforcer):
+
+        def check(self, ctx, ask):
+            if ask.bytes:
+                raise contract.QuotaExceeded('full')
+            return None
+
+    def away(url, *, ctx=None):
+        raise contract.Unavailable('no answer')
+
+    image = queued()
+    limited = service.exchange(core, quota=QuotaChain([TooMuch(None, None)]))
+    with monkeypatch.context() as patched:
+        patched.setattr(dict(core.layers.stores)['fast'], 'delete', away)
+        with pytest.raises(contract.QuotaExceeded):
+            limited.data.upload(ctx, image.id, iter([b'data']))
+
+    core.data.upload(ctx, image.id, iter([b'again']))
+
+    assert body(core, ctx, image) == b'again'
+
+    core.images.delete(ctx, image.id)
+    now = core.layers.host.now() + datetime.timedelta(hours=1)
+    monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+    core.layers.leases.sweep()
+
+    assert stored(core, image) is None
+
+
 def test_a_part_can_be_downloaded(core, ctx, queued):
     image = core.data.upload(ctx, queued().id, iter([b'0123456789']))
 
