@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image, Location
+from glancelite.contract import Ask, Context, Image
 from glancelite.domain import ranges
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
@@ -76,15 +76,13 @@ class ImageData:
             image = images.update(image, {'status': 'saving', 'size': size,
                                           'lease_until': layers.leases.until()},
                                   status={'queued'})
-            kept: list[Location] = []
-            undo.callback(self._take_back, ctx, image, kept)
+            undo.callback(self._write, image, REQUEUED)
             layers.events.image(ctx, 'image.update', image)
             try:
                 limit = layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=size))
                 layers.events.image(ctx, 'image.prepare', image)
                 with layers.leases.hold(image):
-                    image = self._store(ctx, image, source, size, limit, store, kept,
-                                        undo)
+                    image = self._store(ctx, image, source, size, limit, store, undo)
             except Exception as error:
                 layers.events.failed(ctx, 'image.upload', _reason(error))
                 raise
@@ -95,13 +93,11 @@ class ImageData:
         return image
 
     def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
-               limit: int | None, store: str, kept: list[Location],
-               undo: contextlib.ExitStack) -> Image:
-        """:param kept: takes where the bytes are, for ``undo``."""
+               limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:
         layers = self._layers
         with tapped(source, self._taps(image, size, limit)) as stream:
             location, written = layers.stores.write(store, image.key, stream, size=size, ctx=ctx)
-            kept.append(location)
+            undo.callback(self._take_back, ctx, image, location)
             facts = stream.facts
         if written != facts['size']:
             raise contract.Unavailable(f'the store kept {written} of {facts["size"]} bytes')
@@ -139,17 +135,15 @@ class ImageData:
             undo.push(later)
             raise
 
-    def _take_back(self, ctx: Context, image: Image, kept: Sequence[Location]) -> None:
-        """Leave ``image`` queued and without bytes, if it is still ours."""
-        attempt = image.attempt
-        for location in kept:
-            try:
-                self._layers.stores.delete(location, ctx=ctx)
-            except Exception as error:
-                LOG.error('the bytes of a failed upload of image %s are left behind: %s',
-                          image.id, error)
-                attempt += 1    # the next upload must not find them under its key
-        self._write(image, {**REQUEUED, 'attempt': attempt})
+    def _take_back(self, ctx: Context, image: Image, location: contract.Location) -> None:
+        """Remove what was stored, or at least make way for the next upload."""
+        try:
+            self._layers.stores.delete(location, ctx=ctx)
+        except contract.Error as error:
+            LOG.warning('the bytes of a failed upload of image %s are still there: %s',
+                        image.id, error)
+            # under another name; who deletes the image has all its names swept
+            self._write(image, {**REQUEUED, 'attempt': image.attempt + 1})
 
     def _taps(self, image: Image, size: int | None, limit: int | None) -> list[contract.Tap]:
         taps: list[contract.Tap] = []

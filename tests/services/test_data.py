@@ -348,36 +348,6 @@ def test_while_nobody_knows_whose_the_bytes_are_they_stay(core, ctx, queued, int
     assert stored(core, image) == b'data'
 
 
-def test_bytes_that_cannot_be_removed_are_not_in_the_way(core, ctx, queued, kept, monkeypatch):
-    class TooMuch(contract.QuotaEnforcer):
-
-        def check(self, ctx, ask):
-            if ask.bytes:
-                raise contract.QuotaExceeded('full')
-            return None
-
-    def away(url, *, ctx=None):
-        raise contract.Unavailable('no answer')
-
-    image = queued()
-    limited = service.exchange(core, quota=QuotaChain([TooMuch(None, None)]))
-    with monkeypatch.context() as patched:
-        patched.setattr(dict(core.layers.stores)['fast'], 'delete', away)
-        with pytest.raises(contract.QuotaExceeded):
-            limited.data.upload(ctx, image.id, iter([b'data']))
-
-    core.data.upload(ctx, image.id, iter([b'again']))
-
-    assert body(core, ctx, image) == b'again'
-
-    core.images.delete(ctx, image.id)
-    now = core.layers.host.now() + datetime.timedelta(hours=1)
-    monkeypatch.setattr(core.layers.host, 'now', lambda: now)
-    core.layers.leases.sweep()
-
-    assert stored(core, image) is None
-
-
 def test_a_part_can_be_downloaded(core, ctx, queued):
     image = core.data.upload(ctx, queued().id, iter([b'0123456789']))
 
