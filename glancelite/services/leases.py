@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from glancelite import contract
 from glancelite.contract import Image
@@ -22,6 +22,9 @@ LOG = logging.getLogger(__name__)
 
 class Leases:
     """The uploads of this process, and the sweeping after others.
+
+    Two threads, since a sweep takes as long as the stores do and a lease must
+    not run out meanwhile.
 
     :param seconds: how long a lease lasts; four rounds of renewing and
         sweeping fit into it.
@@ -39,7 +42,7 @@ class Leases:
         self._held: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def until(self) -> datetime.datetime:
         """When a lease that is taken now runs out."""
@@ -57,23 +60,26 @@ class Leases:
                 self._held.discard(image.id)
 
     def start(self) -> None:
-        """Renew and sweep in a thread, beginning now."""
-        self._thread = threading.Thread(target=self._run, name='leases', daemon=True)
-        self._thread.start()
+        """Renew and sweep from now on."""
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name=work.__name__, daemon=True)
+            for work in (self.renew, self.sweep)]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Stop the thread."""
+        """Stop it."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(self._interval)
+        for thread in self._threads:
+            thread.join(self._interval)
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], object]) -> None:
         while True:
             try:
-                self.renew()
-                self.sweep()
+                work()
             except Exception:
-                LOG.exception('renewing leases failed; trying again in %s s', self._interval)
+                LOG.exception('to %s leases has failed; trying again in %s s', work.__name__,
+                              self._interval)
             if self._stop.wait(self._interval):
                 return
 
@@ -96,6 +102,8 @@ class Leases:
                 done += self._finish(image)
             except contract.Error as error:
                 LOG.warning('image %s could not be put in order yet: %s', image.id, error)
+            except Exception:
+                LOG.exception('image %s could not be put in order', image.id)
         return done
 
     def _finish(self, image: Image) -> bool:

@@ -1,10 +1,12 @@
 """After a crash: what a dead process has begun is found and put in order."""
 
 import datetime
+import threading
 
 import pytest
 
 from glancelite import contract
+from glancelite.services.leases import Leases
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
@@ -128,3 +130,42 @@ def test_a_sweep_that_dies_before_the_bytes_are_gone_is_finished_by_the_next(
 
 def _die(key):
     raise SystemExit
+
+
+def test_a_slow_sweep_does_not_keep_leases_from_being_renewed(core, monkeypatch):
+    leases = Leases(core.layers.database, core.layers.stores, core.layers.host, seconds=0.04)
+    slow, renewed = threading.Event(), threading.Event()
+    monkeypatch.setattr(leases, 'sweep', named('sweep', slow.wait))
+    monkeypatch.setattr(leases, 'renew', named('renew', renewed.set))
+
+    leases.start()
+    renewed.wait(5)
+    renewed.clear()
+
+    assert renewed.wait(5), 'the first sweep has not ended yet'
+    slow.set()
+    leases.close()
+
+
+def named(name, call):
+    def work():
+        call()
+    work.__name__ = name
+    return work
+
+
+def test_a_driver_that_fails_does_not_keep_other_images_waiting(core, dead, kept, monkeypatch):
+    first, store, _ = dead()
+    second, _, _ = dead()
+    discard = store.discard
+
+    def broken(key, *, ctx=None):
+        if key == first.id:
+            raise ZeroDivisionError('a mistake of the driver')
+        discard(key)
+
+    monkeypatch.setattr(store, 'discard', broken)
+
+    core.layers.leases.sweep()
+
+    assert kept(second).status == 'queued'
