@@ -73,11 +73,12 @@ class ImageRecords(abc.ABC):
         """
 
     @abc.abstractmethod
-    def restore(self, image: Image) -> Image:
+    def restore(self, image: Image, *, status: str = 'active') -> Image:
         """Take back a pending removal: everything is as in ``image`` before it.
 
         :param image: what ``remove`` returned.
-        :returns: the live image, with the status ``active``.
+        :param status: what it had before.
+        :returns: the live image; its locations are ``active``.
         :raises Conflict: it is not pending any more.
         """
 

@@ -181,18 +181,21 @@ class Images:
             raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
         removed = records.remove(image, pending=bool(image.locations or image.attempt
                                                      or image.status == 'saving'))
-        if removed.status == 'pending_delete' and removed.locations:
-            self._delete_bytes(ctx, removed)
+        if removed.locations:
+            self._delete_bytes(ctx, removed, image.status)
         layers.events.image(ctx, 'image.delete', removed)
 
-    def _delete_bytes(self, ctx: Context, image: Image) -> None:
+    def _delete_bytes(self, ctx: Context, image: Image, status: str) -> None:
+        """:param status: what the image had before its removal."""
         stores, records = self._layers.stores, self._layers.database.images
         for number, location in enumerate(image.locations):
             try:
                 stores.delete(location, ctx=ctx)
-            except (contract.Conflict, contract.Forbidden, contract.Unavailable) as error:
-                if number == 0:
-                    records.restore(image)
+            except contract.Error as error:
+                # one that got its bytes just before the removal does not come back
+                if number == 0 and image.status == 'pending_delete':
+                    records.restore(image, status='deactivated' if status == 'deactivated'
+                                    else 'active')
                     raise
                 LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
                 return  # the image is gone already; the sweep removes the rest

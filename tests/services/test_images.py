@@ -200,6 +200,39 @@ def test_an_image_whose_store_refuses_stays_as_it_was(core, ctx, active, kept, r
     assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
 
 
+def test_a_deletion_that_fails_reactivates_nothing(core, ctx, active, kept, monkeypatch):
+    image = active()
+    core.images.deactivate(ctx, image.id)
+
+    def refuse(url, *, ctx=None):
+        raise contract.InUse('a clone builds on it')
+
+    monkeypatch.setattr(core.layers.stores.of(image.locations[0]), 'delete', refuse)
+    with pytest.raises(contract.InUse):
+        core.images.delete(ctx, image.id)
+
+    assert kept(image).status == 'deactivated'
+
+
+def test_bytes_that_arrive_just_before_the_removal_go_with_it(core, ctx, queued, monkeypatch):
+    image = queued()
+    records = core.layers.database.images
+    remove = records.remove
+    uploaded = []
+
+    def late(image, *, pending):
+        uploaded.append(core.data.upload(ctx, image.id, iter([b'data'])))
+        return remove(image, pending=pending)
+
+    monkeypatch.setattr(records, 'remove', late)
+
+    core.images.delete(ctx, image.id)
+
+    location, = uploaded[0].locations
+    with pytest.raises(contract.NotFound):
+        core.layers.stores.of(location).read(location.url)
+
+
 def test_deactivating_twice_is_fine_and_told_once(core, ctx, active, kept):
     recorder = Recorder()
     watched = service.exchange(core, notifiers=[recorder])

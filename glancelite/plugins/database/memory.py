@@ -135,7 +135,7 @@ class MemoryImages(contract.ImageRecords):
             records.removed[image.id] = kept
         return dataclasses.replace(kept, membership=image.membership)
 
-    def restore(self, image):
+    def restore(self, image, *, status='active'):
         now = self._host.now()
         records = self._records
         with records.lock:
@@ -145,8 +145,8 @@ class MemoryImages(contract.ImageRecords):
                 raise contract.Conflict(f'image {image.id} does not await its removal')
             del records.removed[image.id]
             kept = dataclasses.replace(
-                _with_status(removed, 'active'), updated_at=now, deleted_at=None,
-                revision=removed.revision + 1)
+                _with_status(removed, 'active'), status=status, updated_at=now,
+                deleted_at=None, revision=removed.revision + 1)
             records.images[image.id] = kept
         return dataclasses.replace(kept, membership=image.membership)
 

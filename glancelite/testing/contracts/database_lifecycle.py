@@ -73,6 +73,15 @@ class LifecycleContract:
         assert list(members.list(kept.id)) == before
         assert images.update(back, {'tags': ()}).tags == ()
 
+    def test_what_is_taken_back_has_the_status_that_it_had(self, images):
+        kept = images.add(rich(status='deactivated'))
+
+        images.restore(images.remove(kept, pending=True), status='deactivated')
+
+        back = images.get(kept.id, viewer=None)
+        assert back.status == 'deactivated'
+        assert {location.status for location in back.locations} == {'active'}
+
     def test_what_is_not_pending_cannot_be_taken_back(self, images):
         final = images.remove(images.add(rich()), pending=False)
         scrubbed = images.remove(images.add(rich()), pending=True)

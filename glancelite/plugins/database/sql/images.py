@@ -181,12 +181,12 @@ class SQLImages(contract.ImageRecords):
         return self._engine.statement('any', lambda dialect: sa.select(
             *image_columns(dialect)).where(_THIS))
 
-    def restore(self, image):
+    def restore(self, image, *, status='active'):
         conflict = contract.Conflict(f'image {image.id} does not await its removal')
         if image.deleted_at is None:
             raise conflict
         now = self._now()
-        values = {'image_id': image.id, 'at': self._dialect.time_in(now),
+        values = {'image_id': image.id, 'at': self._dialect.time_in(now), 'before': status,
                   'removed_at': self._dialect.time_in(image.deleted_at)}
         mark, read = self._engine.statement('restore', lambda _: _restore()), self._any()
 
@@ -294,7 +294,8 @@ def _awaiting() -> list[Any]:
 
 def _restore() -> Any:
     return sa.update(tables.images).where(*_awaiting()).values(
-        status='active', deleted=sa.false(), deleted_at=None, updated_at=_AT,
+        status=sa.bindparam('before', type_=_i.status.type), deleted=sa.false(),
+        deleted_at=None, updated_at=_AT,
         revision=_i.revision + sa.literal_column('1'))
 
 
