@@ -110,8 +110,10 @@ class Leases:
         if image.status == 'saving':
             try:
                 # from the first write on the upload cannot finish any more; until the
-                # second one the image is found again, should we die as well
-                image = self._images.update(image, {'attempt': image.attempt + 1},
+                # second one the image is found again, should we die as well; not at
+                # once, or a store that is away would get it a name more each time
+                image = self._images.update(image, {'attempt': image.attempt + 1,
+                                                    'lease_until': self.until()},
                                             status={'saving'})
                 for key in image.keys[:-1]:
                     self._stores.discard(key)
