@@ -315,6 +315,20 @@ def test_slow_readers_are_all_served_and_leave_room_for_others(start):
         sock.close()
 
 
+def test_clients_are_spread_over_the_workers(start):
+    server, ready = start(workers=2), set()
+    wait_for(lambda: ready.add(server.get('/pid')[2]) or len(ready) == 2)
+
+    clients = [server.connect() for _ in range(16)]
+    workers = set()
+    for sock in clients:
+        sock.sendall(b'GET /pid HTTP/1.1\r\nConnection: close\r\n\r\n')
+        workers.add(read_all(sock).rsplit(b'\r\n', 1)[1])
+        sock.close()
+
+    assert len(workers) == 2
+
+
 def test_clients_beyond_the_threads_wait_for_their_turn(start):
     server = start(threads=2)
     sleepers = [Transfer(lambda begun: (begun.set(), server.get('/sleep/0.3'))[1])

@@ -83,7 +83,7 @@ def test_a_file_is_closed_when_the_client_goes_away(files, position):
     with files.connect(receive_buffer=1 << 16) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\n\r\n'.encode())
-        for _ in range(8):
+        for _ in range(100):
             sock.recv(1 << 14)
 
     assert 0 < position() < len(DATA)
