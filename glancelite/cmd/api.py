@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
 
-from glancelite import assembly, config
+from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
 from glancelite.contract import Error, Misconfigured
+from glancelite.contract.middleware import WSGIApp
 from glancelite.server import serve
 
 LOG = logging.getLogger(__name__)
@@ -22,22 +25,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        conf = config.load(argv)
+        conf = configuration(argv)
         log.setup(conf, 'glancelite')
         prove(conf)
-        return serve(lambda: config.load(argv), application)
+        return serve(lambda: configuration(argv), application)
     except (Misconfigured, Error) as error:
         print(f'glancelite-api: {error}', file=sys.stderr)
         return 1
+
+
+def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
+    """The configuration as it is now: at the start, and at every SIGHUP.
+
+    :raises Misconfigured: it would let everybody in.
+    """
+    conf = config.load(argv)
+    auth = loader.find('auth', assembly.auth_name(conf)).kind
+    if auth.OPEN and not conf.layers.allow_insecure_bind:
+        _only_loopback(conf)
+    return conf
 
 
 def application(conf: cfg.ConfigOpts):
     """The WSGI application of one worker; its ``close`` ends it."""
     core = assembly.build(conf)
     core.layers.leases.start()
-    app = make_app(core)
+    app: Any = make_app(core)
+    if core.authenticator.OPEN and not conf.layers.allow_insecure_bind:
+        app = for_this_machine(app)
     app.close = core.close
     return app
+
+
+def for_this_machine(app: WSGIApp) -> WSGIApp:
+    """Nobody from elsewhere gets in, whoever listens: systemd and containers do so too."""
+    def guarded(environ: MutableMapping[str, Any],
+                start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _is_loopback(environ.get('REMOTE_ADDR', '')):
+            return app(environ, start_response)
+        body = b'Without authentication this service is for its own machine only.\n'
+        start_response('403 Forbidden', [('Content-Type', 'text/plain; charset=UTF-8'),
+                                         ('Content-Length', str(len(body)))])
+        return [body]
+
+    return guarded
+
+
+@functools.lru_cache
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(found, 'ipv4_mapped', None) or found).is_loopback
 
 
 def prove(conf: cfg.ConfigOpts) -> None:
@@ -47,8 +87,6 @@ def prove(conf: cfg.ConfigOpts) -> None:
     """
     core = assembly.build(conf)
     try:
-        if core.authenticator.OPEN and not conf.layers.allow_insecure_bind:
-            _only_loopback(conf)
         if core.layers.database.behind():
             raise Misconfigured('the database is not in the form of this version; '
                                 'run: glancelite-manage db sync')
@@ -59,12 +97,7 @@ def prove(conf: cfg.ConfigOpts) -> None:
 
 
 def _only_loopback(conf: cfg.ConfigOpts) -> None:
-    host = conf.bind_host
-    try:
-        loopback = host == 'localhost' or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if conf.bind_host != 'localhost' and not _is_loopback(conf.bind_host):
         raise Misconfigured(
             f'[layers] auth = {assembly.auth_name(conf)} lets everybody in, so it listens on '
             f'loopback only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true')
