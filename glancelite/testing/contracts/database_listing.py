@@ -191,6 +191,21 @@ class ListingContract:
             crowd.check(query)
             crowd.check(dataclasses.replace(query, limit=2))
 
+    def test_finds_by_very_many_tags_and_properties(self, database):
+        """As many as a request may have; minutes on a database that joins them all."""
+        population = Population(database)
+        tags = tuple(sorted(f't{number}' for number in range(120)))
+        some = {f'p{number}': str(number % 2 or '') for number in range(120)}
+        population.add(owner='p', tags=tags, properties=some)
+        population.add(owner='p', tags=(*tags[:-1], tags[-1].upper()), properties=some)
+        population.add(owner='p', tags=tags, properties={**some, 'p7': 'other'})
+        population.add(owner='p', tags=(*tags, 'u'), properties={**some, 'k': 'v'})
+
+        for wanted in ({'tags': frozenset(tags)}, {'properties': some},
+                       {'tags': frozenset(tags), 'properties': some},
+                       {'tags': frozenset((*tags, 'never')), 'properties': some}):
+            population.check(ImageQuery(Viewer('p'), sort=sort(), limit=10, **wanted))
+
     def test_long_values_that_differ_at_the_end_are_told_apart(self, database):
         crowd = Population(database)
         for end in ('a', 'b', ''):

@@ -32,6 +32,9 @@ GONE = ('deleted', 'pending_delete', 'killed')
 GONE_LITERALS = [sa.literal_column(f"'{status}'") for status in GONE]
 #: the range of a column for numbers
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+#: tags or properties that are looked for one by one, with the help of an index; of more, which
+#: would take a planner minutes, those that an image has are counted
+FEW = 6
 _i = tables.images.c
 _COMPARE = {'eq': operator.eq, 'neq': operator.ne, 'gt': operator.gt, 'gte': operator.ge,
             'lt': operator.lt, 'lte': operator.le}
@@ -218,19 +221,30 @@ def _conditions(shape: Shape, dialect: Dialect) -> list[Any]:
     prop, tag = tables.properties.c, tables.tags.c
     found = [_i.status.not_in(GONE_LITERALS)]
     found += [_condition(number, *where, dialect) for number, where in enumerate(shape.wheres)]
-    for number in range(shape.tags):
-        value = sa.bindparam(f'tag_{number}', type_=sa.Text)
-        found.append(sa.exists().where(
-            tag.image_id == _i.id, dialect.live(tables.tags), dialect.equal(tag.value, value)))
+    tags = [sa.bindparam(f'tag_{number}', type_=sa.Text) for number in range(shape.tags)]
+    if len(tags) > FEW:
+        found.append(len(tags) == sa.select(
+            sa.func.count(sa.distinct(dialect.text(tag.value)))).where(
+                tag.image_id == _i.id, dialect.live(tables.tags),
+                dialect.within(tag.value, tags)).scalar_subquery())
+    else:
+        found += [sa.exists().where(
+            tag.image_id == _i.id, dialect.live(tables.tags), dialect.equal(tag.value, value))
+            for value in tags]
+    properties = []
     for number, empty in enumerate(shape.properties):
         name = sa.bindparam(f'name_{number}', type_=sa.Text)
         value = sa.bindparam(f'value_{number}', type_=sa.Text)
         # a value that was never set is shown as ''
         holds = (sa.func.coalesce(prop.value, EMPTY) == EMPTY if empty
                  else dialect.property_value(prop.value, value))
-        found.append(sa.exists().where(
-            prop.image_id == _i.id, dialect.live(tables.properties),
-            dialect.equal(prop.name, name), holds))
+        properties.append(sa.and_(dialect.equal(prop.name, name), holds))
+    here = prop.image_id == _i.id, dialect.live(tables.properties)
+    if len(properties) > FEW:
+        found.append(len(properties) == sa.select(sa.func.count()).where(
+            *here, sa.or_(*properties)).scalar_subquery())
+    else:
+        found += [sa.exists().where(*here, each) for each in properties]
     return found
 
 
