@@ -126,9 +126,11 @@ def violation(layer: str, kind: Any) -> str:
     if kind.CONTRACT != contract.CONTRACT:
         return (f'was written for version {kind.CONTRACT} of the contract; '
                 f'this service speaks version {contract.CONTRACT}')
+    missing = {verb for ability in kind.CAPABILITIES for verb in base.DEMANDS.get(ability, ())
+               if getattr(kind, verb) is getattr(base, verb)}
     if inspect.isabstract(kind):
-        return f'lacks {", ".join(sorted(kind.__abstractmethods__))}'
-    return ''
+        missing |= kind.__abstractmethods__
+    return f'lacks {", ".join(sorted(missing))}' if missing else ''
 
 
 def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from glancelite.contract.values import Usage
@@ -59,6 +60,8 @@ class Plugin(abc.ABC):
     SECTION: ClassVar[str | None] = None
     FOREIGN_OPTS: ClassVar[Sequence[Callable[[Any], None]]] = ()
     CAPABILITIES: ClassVar[frozenset[str]] = frozenset()
+    #: for each layer: ability -> the methods that whoever declares it has to bring
+    DEMANDS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
     def __init__(self, options: Any, host: Host, *, name: str = '', conf: Any = None):
         """Set up; do not talk to the backend yet where that can wait.

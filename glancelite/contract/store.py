@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import BinaryIO, ClassVar
 
 from glancelite.contract.context import Context
+from glancelite.contract.errors import ReadOnly
 from glancelite.contract.plugin import Plugin
 from glancelite.contract.values import Written
 
@@ -53,8 +55,8 @@ class Store(Plugin):
     Capabilities:
 
     ``write``
-        takes data; without it ``write`` and ``delete`` are never called and
-        the store is shown as read-only.
+        takes data, and so brings ``write``, ``delete`` and ``discard``; without
+        it they are never called and the store is shown as read-only.
     ``range``
         ``read`` honours ``offset`` and ``length``; without it, the core asks
         for whole objects only.
@@ -62,6 +64,7 @@ class Store(Plugin):
 
     LAYER = 'store'
     CAPABILITIES = frozenset({'write', 'range'})
+    DEMANDS = MappingProxyType({'write': ('write', 'delete', 'discard')})
     #: what the URLs of this driver start with, before the colon
     SCHEMES: ClassVar[tuple[str, ...]] = ()
     #: forgets everything with the instance, as only stores for tests may
@@ -71,7 +74,6 @@ class Store(Plugin):
     def section(cls, name: str) -> str:
         return cls.SECTION or name
 
-    @abc.abstractmethod
     def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
               ctx: Context | None = None) -> Written:
         """Store everything ``chunks`` yields, or nothing at all.
@@ -91,6 +93,7 @@ class Store(Plugin):
 
         Whatever ``chunks`` raises passes through unchanged, and nothing remains.
         """
+        raise ReadOnly('this store takes no data')
 
     @abc.abstractmethod
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
@@ -113,7 +116,6 @@ class Store(Plugin):
     def size(self, url: str, *, ctx: Context | None = None) -> int:
         """Length of what is stored at ``url``, in bytes; raises as ``read`` does."""
 
-    @abc.abstractmethod
     def delete(self, url: str, *, ctx: Context | None = None) -> None:
         """Remove what is stored at ``url``.
 
@@ -123,15 +125,14 @@ class Store(Plugin):
         :raises Forbidden: the backend does not let us.
         :raises Unavailable: the backend does not answer.
         """
+        raise ReadOnly('this store gives nothing up')
 
     def discard(self, key: str, *, ctx: Context | None = None) -> None:
         """Remove whatever a server that died left under ``key``; nothing there is fine.
 
-        Called for keys to which no image points.  A store without the
-        capability ``write`` has nothing to do.
+        Called for keys to which no image points.
         """
-        if 'write' in self.CAPABILITIES:
-            raise NotImplementedError(f'{type(self).__name__} writes, so it must also discard')
+        raise ReadOnly('this store gives nothing up')
 
     @abc.abstractmethod
     def owns(self, url: str) -> bool:

@@ -114,7 +114,7 @@ def test_a_bad_plugin_does_not_conform_and_the_report_says_where(conformance):
     ('--layer store --driver nothing', "no store plugin is called 'nothing'"),
     ('--layer store --driver broken', "'broken' cannot be loaded: ModuleNotFoundError"),
     ('--layer store --driver old', 'was written for version 0 of the contract'),
-    ('--layer store --driver unfinished', 'lacks delete, owns, read, size, write'),
+    ('--layer store --driver unfinished', 'lacks delete, discard, owns, read, size, write'),
     ('--layer store --driver read_only', 'is read-only'),
     ('--layer store --driver good', '[good] folder must be set'),
     ('--layer store --driver good --config nowhere.conf', 'no configuration file nowhere.conf'),
