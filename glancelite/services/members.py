@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image, Member
+from glancelite.domain import properties
 from glancelite.services.layers import Layers
 
 LONGEST = 255
@@ -28,7 +29,9 @@ class Members:
         if not isinstance(member, str) or not 1 <= len(member) <= LONGEST:
             raise contract.Invalid(f'member must be a project id of 1-{LONGEST} characters.')
         layers = self._layers
-        image = self._shared(ctx, image_id, 'add_member', member)
+        properties.check_text('member', member)
+        image = self._shared(ctx, image_id)
+        self._enforce(ctx, 'add_member', image, member)
         records = layers.database.members
         added = records.add(image.id, member)
         try:
@@ -46,11 +49,9 @@ class Members:
         :raises NotFound: no such image for this caller.
         :raises Forbidden: not to this caller, or the image is not ``shared``.
         """
-        image = self._shared(ctx, image_id, 'get_members', None)
-        found = self._layers.database.members.list(image.id)
-        if ctx.is_admin or image.owner == ctx.project:
-            return found
-        return [member for member in found if member.member == ctx.project]
+        image = self._shared(ctx, image_id)
+        self._enforce(ctx, 'get_members', image)
+        return self._seen(ctx, image)
 
     def get(self, ctx: Context, image_id: str, member: str) -> Member:
         """One member.
@@ -58,22 +59,25 @@ class Members:
         :raises NotFound: none for this caller, whatever the reason.
         """
         try:
-            self._shared(ctx, image_id, 'get_member', member)
+            image = self._shared(ctx, image_id)
+            self._enforce(ctx, 'get_member', image, member)
         except contract.Forbidden:
             raise contract.NotFound(f'{member} is no member of image {image_id}.') from None
-        return self._one(image_id, member)
+        return self._one(ctx, image, member)
 
     def set_status(self, ctx: Context, image_id: str, member: str, status: object) -> Member:
         """Accept, reject, or think about it again.
 
-        :raises Invalid: no such status.
-        :raises NotFound: no such image for this caller, or no such member.
+        :raises NotFound: no such image or no such member for this caller.
         :raises Forbidden: not to this caller, or the image is not ``shared``.
+        :raises Invalid: no such status.
         """
+        image = self._shared(ctx, image_id)
+        self._one(ctx, image, member)
+        self._enforce(ctx, 'modify_member', image, member)
         if status not in contract.MEMBER_STATUSES:
             raise contract.Invalid('status must be one of '
                                    f'{", ".join(contract.MEMBER_STATUSES)}.')
-        self._shared(ctx, image_id, 'modify_member', member)
         changed = self._layers.database.members.update(image_id, member, status=str(status))
         self._layers.events.member(ctx, 'image.member.update', changed)
         return changed
@@ -81,23 +85,37 @@ class Members:
     def remove(self, ctx: Context, image_id: str, member: str) -> None:
         """Stop sharing with a project.
 
-        :raises NotFound: no such image for this caller, or no such member.
+        :raises NotFound: no such image or no such member for this caller.
         :raises Forbidden: not to this caller, or the image is not ``shared``.
         """
-        self._shared(ctx, image_id, 'delete_member', member)
+        image = self._shared(ctx, image_id)
+        self._one(ctx, image, member)
+        self._enforce(ctx, 'delete_member', image, member)
         removed = self._layers.database.members.remove(image_id, member)
         self._layers.events.member(ctx, 'image.member.delete', removed)
 
-    def _shared(self, ctx: Context, image_id: str, verb: str, member: str | None) -> Image:
+    def _shared(self, ctx: Context, image_id: str) -> Image:
+        """The image, if it is in sight of the caller and can have members."""
         image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
-        self._layers.policy.enforce(ctx, verb, image, member=member)
         if image.visibility != 'shared':
             raise contract.Forbidden(f'Only shared images have members; image {image.id} '
                                      f'is {image.visibility}.')
         return image
 
-    def _one(self, image_id: str, member: str) -> Member:
-        for found in self._layers.database.members.list(image_id):
+    def _enforce(self, ctx: Context, verb: str, image: Image, member: str | None = None) -> None:
+        """Who may not look at an image has nothing to do with its members either."""
+        self._layers.policy.enforce(ctx, verb, image, member=member)
+        self._layers.policy.enforce(ctx, 'get_image', image)
+
+    def _seen(self, ctx: Context, image: Image) -> Sequence[Member]:
+        """The members that the caller knows of: the owner of all, a member of itself."""
+        found = self._layers.database.members.list(image.id)
+        if ctx.is_admin or image.owner == ctx.project:
+            return found
+        return [member for member in found if member.member == ctx.project]
+
+    def _one(self, ctx: Context, image: Image, member: str) -> Member:
+        for found in self._seen(ctx, image):
             if found.member == member:
                 return found
-        raise contract.NotFound(f'{member} is no member of image {image_id}.')
+        raise contract.NotFound(f'{member} is no member of image {image.id}.')

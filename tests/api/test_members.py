@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests.api.conftest import client
+
 
 @pytest.fixture
 def image(new):
@@ -87,3 +89,28 @@ def test_a_member_sees_itself_only(app, other, members):
 
     assert [one['member_id'] for one in other.get(members).json['members']] == ['other']
     other.get(f'{members}/third', status=404)
+
+
+@pytest.mark.parametrize('name', ['\N{GRINNING FACE}', 'a\x00'])
+def test_a_member_is_text_that_every_database_holds(app, members, name):
+    app.post_json(members, {'member': name}, status=400)
+
+
+def test_who_is_no_member_is_not_found_before_rights_and_status_count(app, other, members):
+    app.post_json(members, {'member': 'other'})
+    app.post_json(members, {'member': 'third'})
+
+    app.put_json(f'{members}/nobody', {'status': 'accepted'}, status=404)
+    other.put_json(f'{members}/third', {'status': 'accepted'}, status=404)
+    other.delete(f'{members}/third', status=404)
+    app.put_json(f'{members}/other', {'status': 'maybe'}, status=403)
+
+
+def test_without_a_look_at_the_image_there_are_no_members(wsgi, app, members):
+    app.post_json(members, {'member': 'other'})
+    blind = client(wsgi, 'own:member')
+
+    blind.get(members, status=404)
+    blind.post_json(members, {'member': 'third'}, status=404)
+    blind.delete(f'{members}/other', status=404)
+    blind.put_json(f'{members}/other', {'status': 'maybe'}, status=404)
