@@ -148,8 +148,7 @@ class Images:
 
     def _check(self, ctx: Context, image: Image, patched: patch.Patched) -> None:
         for visibility in patched.visibilities:
-            if visibility != image.visibility:
-                self._enforce_visibility(ctx, image, visibility)
+            self._enforce_visibility(ctx, image, visibility)
         tags = patched.changes.get('tags')
         grows = bool(patched.new_properties)
         if grows or tags is not None:

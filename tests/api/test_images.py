@@ -152,6 +152,17 @@ def test_whoever_may_only_look_is_forbidden_to_change(admin, other):
     other.delete(f'/v2/images/{image}', status=403)
 
 
+def test_to_make_public_what_is_public_needs_the_right_as_well(app, admin):
+    image = admin.post_json('/v2/images', {'visibility': 'public', 'owner': 'own'}).json['id']
+    steps = [{'op': 'replace', 'path': '/visibility', 'value': 'private'},
+             {'op': 'replace', 'path': '/visibility', 'value': 'public'}]
+
+    patch(app, image, *steps, status=403)
+    patch(app, image, steps[1], status=403)
+
+    assert admin.get(f'/v2/images/{image}').json['visibility'] == 'public'
+
+
 def test_a_deleted_image_is_gone(app, new):
     image = new()
 
