@@ -21,7 +21,11 @@ MOST = 256
 #: attribute -> how a listing may ask for it, see ``schema.fields.Field``
 FILTERS = {field.name: field.filter for field in FIELDS if field.filter}
 _TIME_OPERATORS = ('eq', 'neq', 'gt', 'gte', 'lt', 'lte')
-_NUMBER = re.compile(r'[+-]?[0-9]{1,18}')
+_NUMBER = re.compile(r'\s*([+-]?)0*([0-9]+)\s*')
+#: no number of an image lies beyond it
+_FAR = (1 << 63) - 1
+#: a date with as much of it as the caller cares for; a month may have one digit
+_DATE = re.compile(r'([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?')
 #: what looks like a time has colons and yet no operator
 _TIME = re.compile(r'[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:')
 _REFUSED = {
@@ -160,7 +164,7 @@ def listed(text: str) -> tuple[str, ...]:
             stop = text.find(',', at)
             stop = end if stop < 0 else stop
             value, at = text[at:stop], stop
-            if '"' in value:
+            if '"' in value.replace('\\"', ''):
                 raise contract.Invalid('There is no comma before an opening quotation mark.')
         found.append(value)
         at += 1
@@ -180,9 +184,12 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
 
 
 def _number(name: str, value: str) -> int:
-    if not _NUMBER.fullmatch(value):
+    found = _NUMBER.fullmatch(value)
+    if found is None:
         raise contract.Invalid(f'{name} must be a whole number.')
-    return int(value)
+    sign, digits = found.groups()
+    number = min(int(digits), _FAR) if len(digits) < 20 else _FAR
+    return -number if sign == '-' else number
 
 
 def _bound(name: str, value: str) -> Where:
@@ -201,13 +208,23 @@ def _time(name: str, value: str) -> Where:
 
 def _moment(name: str, text: str) -> datetime.datetime:
     try:
-        found = datetime.datetime.fromisoformat(text)
+        if 'W' in text:
+            raise ValueError('a week')
+        found = _day(text) or datetime.datetime.fromisoformat(text)
         if found.tzinfo is None:
             return found.replace(tzinfo=datetime.UTC)
         return found.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         raise contract.Invalid(f'{name} must be a time in ISO 8601, after one of the operators '
                                f'{", ".join(_TIME_OPERATORS)} if there is one.') from None
+
+
+def _day(text: str) -> datetime.datetime | None:
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day = (int(part or 1) for part in found.groups())
+    return datetime.datetime(year, month, day, tzinfo=datetime.UTC)
 
 
 def _hidden(value: str) -> bool:
@@ -218,9 +235,10 @@ def _hidden(value: str) -> bool:
 
 
 def _limit(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
-        raise contract.Invalid('limit must be a whole number that is not negative.')
-    return int(value) if len(value) < 19 else 10 ** 18
+    number = _number('limit', value)
+    if number < 0:
+        raise contract.Invalid('limit must not be negative.')
+    return number
 
 
 def _sort(given: Pairs, last: dict[str, str]) -> tuple[tuple[str, str], ...]:

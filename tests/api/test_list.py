@@ -104,7 +104,7 @@ def test_a_marker_must_be_known_and_visible(app, other):
 
 
 @pytest.mark.parametrize('text', [
-    'limit=-1', 'limit=x', 'limit=', 'limit=1.5', 'limit=+1', 'limit=%D9%A3',
+    'limit=-1', 'limit=x', 'limit=', 'limit=1.5', 'limit=1_0', 'limit=%D9%A3',
     'sort_key=nothing', 'sort_key=', 'sort_dir=up', 'sort=name:up', 'sort=', 'sort=name,',
     'sort=name&sort_key=name', 'sort=name&sort_dir=asc', 'sort_key=name&sort_dir=asc&sort_dir=asc',
     'visibility=hidden', 'member_status=maybe', 'os_hidden=1', 'os_hidden=',
@@ -112,7 +112,7 @@ def test_a_marker_must_be_known_and_visible(app, other):
     'name=in:"a', 'name=in:a"b"', 'name=in:"a"b', 'id=in:"a\\"',
     'created_at=yesterday', 'created_at=', 'created_at=gt:', 'updated_at=like:2020-01-01',
     'created_at=in:2020-01-01', 'created_at=0001-01-01T00:00:00%2B10:00',
-    'size_min=x', 'size_max=', 'min_ram_min=1.5', 'size=big', 'size_min=' + '9' * 30,
+    'size_min=x', 'size_max=', 'min_ram_min=1.5', 'size=big', 'created_at=gt:2020-W01-1',
     'foo_min=1', 'name_max=3', 'created_at_min=1', 'checksum_min=1', '_min=1',
     'changes-since=2020-01-01', 'changes-since=', 'properties=', 'locations=x',
     '&'.join(f'p{number}=x' for number in range(300)),
@@ -157,6 +157,7 @@ def test_sorting_ends_with_the_tie_breakers(text, sort):
     ('name=in:"a,b",c', Where('name', 'in', ('a,b', 'c'))),
     (r'name=in:c,"a\"\\",""', Where('name', 'in', ('c', 'a"\\', ''))),
     ('name=in:"a",', Where('name', 'in', ('a', ''))),
+    (r'name=in:\"a,b', Where('name', 'in', (r'\"a', 'b'))),
     ('name=in:,a', Where('name', 'in', ('', 'a'))),
     ('name=x&name=y', Where('name', 'eq', 'y')),
     ('disk_format=raw', Where('disk_format', 'eq', 'raw')),
@@ -167,6 +168,8 @@ def test_sorting_ends_with_the_tie_breakers(text, sort):
     ('os_hash_value=x', Where('os_hash_value', 'eq', 'x')),
     ('size=5', Where('size', 'eq', 5)),
     ('size_min=5', Where('size', 'gte', 5)),
+    ('size_min=+5', Where('size', 'gte', 5)),
+    ('size_max=' + '9' * 5000, Where('size', 'lte', (1 << 63) - 1)),
     ('virtual_size_max=-5', Where('virtual_size', 'lte', -5)),
     ('min_ram_min=1', Where('min_ram', 'gte', 1)),
     ('min_disk_max=1', Where('min_disk', 'lte', 1)),
@@ -178,6 +181,10 @@ def test_sorting_ends_with_the_tie_breakers(text, sort):
      Where('updated_at', 'eq', datetime.datetime(2020, 1, 1, 8, tzinfo=datetime.UTC))),
     ('updated_at=neq:2020-01-01',
      Where('updated_at', 'neq', datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))),
+    ('updated_at=gt:2020',
+     Where('updated_at', 'gt', datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))),
+    ('updated_at=gt:2020-3',
+     Where('updated_at', 'gt', datetime.datetime(2020, 3, 1, tzinfo=datetime.UTC))),
     ('updated_at=eq:2020-01-01T10:00',
      Where('updated_at', 'eq', datetime.datetime(2020, 1, 1, 10, tzinfo=datetime.UTC))),
 ])
