@@ -31,7 +31,7 @@ REASONS = {
     300: 'Multiple Choices', 304: 'Not Modified', 400: 'Bad Request', 401: 'Unauthorized',
     403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 409: 'Conflict', 410: 'Gone',
     413: 'Request Entity Too Large', 415: 'Unsupported Media Type',
-    416: 'Requested Range Not Satisfiable', 500: 'Internal Server Error',
+    416: 'Request Range Not Satisfiable', 500: 'Internal Server Error',
     501: 'Not Implemented', 503: 'Service Unavailable',
 }
 _STATUS_LINES = {code: f'{code} {reason}' for code, reason in REASONS.items()}

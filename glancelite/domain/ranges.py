@@ -23,9 +23,9 @@ def wanted(range_header: str | None, content_range: str | None,
     :raises Invalid: more than one range.
     :raises RangeNotSatisfiable: the range is malformed, or not in the image.
     """
-    if range_header:
+    if range_header is not None:
         return parse_range(range_header, size)
-    if content_range:
+    if content_range is not None:
         return parse_content_range(content_range, size)
     return None
 

@@ -53,7 +53,13 @@ def test_a_content_range_that_lies_about_the_image_cannot_be_satisfied(header):
 
 
 @pytest.mark.parametrize(('range_', 'content_range', 'part'), [
-    (None, None, None), ('', '', None), ('bytes=1-2', None, (1, 2)),
+    (None, None, None), ('bytes=1-2', None, (1, 2)),
     (None, 'bytes 3-4/*', (3, 2)), ('bytes=1-2', 'bytes 3-4/*', (1, 2))])
 def test_range_wins_over_content_range(range_, content_range, part):
     assert ranges.wanted(range_, content_range, 10) == part
+
+
+@pytest.mark.parametrize('headers', [('', None), (None, ''), ('', 'bytes 0-1/*')])
+def test_a_header_that_says_nothing_asks_for_no_part_that_exists(headers):
+    with pytest.raises(contract.RangeNotSatisfiable):
+        ranges.wanted(*headers, 10)

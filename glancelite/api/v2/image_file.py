@@ -27,7 +27,7 @@ class ImageFile(Resource):
         environ = request.environ
         ctx = request.context
         wanted = environ.get('HTTP_RANGE')
-        if wanted and 'HTTP_IF_RANGE' in environ:
+        if wanted is not None and 'HTTP_IF_RANGE' in environ:
             tag = _tag(self._images.get(ctx, image_id))
             if tag is None or environ['HTTP_IF_RANGE'].strip() != tag:
                 wanted = None
