@@ -41,7 +41,18 @@ DEFAULT = (
                 help='The stores: comma-separated name:driver. Each has a section of its name.'),
     cfg.ListOpt('disabled_notifications', default=[],
                 help='Event types, or dotted beginnings of them, that are not sent.'),
+    cfg.StrOpt('property_protection_file',
+               help='Rules about single properties are not available here: where this is set, '
+                    'the service does not start rather than leave properties unprotected.'),
+    cfg.BoolOpt('use_keystone_limits', default=False,
+                help='Limits that Keystone keeps are not available here: where this is set, '
+                     'the service does not start rather than grant everything.'),
+    cfg.StrOpt('metadata_encryption_key', secret=True,
+               help='Encrypted locations are not available here: where this is set, the '
+                    'service does not start rather than find no data.'),
 )
+#: options that protect something in Glance, which nobody would protect here
+GUARDS = ('property_protection_file', 'use_keystone_limits', 'metadata_encryption_key')
 GLANCE_STORE = (
     cfg.StrOpt('default_backend',
                help='The store, out of enabled_backends, that takes uploads.'),
@@ -227,6 +238,11 @@ def check(conf: cfg.ConfigOpts) -> None:
         raise contract.Misconfigured(
             '[paste_deploy] config_file: there is no PasteDeploy here; name the filters in '
             '[layers] middleware and the authentication in [layers] auth')
+    for name in GUARDS:
+        if conf[name]:
+            raise contract.Misconfigured(f'[DEFAULT] {name} is not available here, and what it '
+                                         'protects would not be protected; unset it if that is '
+                                         'as it should be')
     for name in conf.enabled_backends or ():
         if name.startswith('os_glance_'):
             raise contract.Misconfigured(

@@ -39,6 +39,11 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'bind_host': '0.0.0.0'}},
                  '[layers] auth = noauth lets everybody in, so it listens on loopback only: set '
                  'bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true', id='open'),
+    *(pytest.param({'DEFAULT': {name: value}}, f'[DEFAULT] {name} is not available here, and '
+                   'what it protects would not be protected; unset it if that is as it should '
+                   'be', id=name) for name, value in (
+                       ('property_protection_file', '/etc/glance/protections.conf'),
+                       ('use_keystone_limits', 'true'), ('metadata_encryption_key', '0' * 16))),
     pytest.param({'glance_store': {'default_backend': None}},
                  '[glance_store] default_backend must be one of the enabled_backends: file',
                  id='no default store'),
