@@ -72,6 +72,9 @@ class ImageData:
         if image.disk_format is None or image.container_format is None:
             raise contract.Invalid('disk_format and container_format must be set before data '
                                    'is uploaded.')
+        # what an import into several stores would have more to say about
+        stored = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': [],
+                  **({'backend': store} if layers.stores.multi else {})}
         with contextlib.ExitStack() as undo:
             image = images.update(image, {'status': 'saving', 'size': size,
                                           'lease_until': layers.leases.until()},
@@ -80,14 +83,14 @@ class ImageData:
             layers.events.image(ctx, 'image.update', image)
             try:
                 limit = layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=size))
-                layers.events.image(ctx, 'image.prepare', image)
+                layers.events.image(ctx, 'image.prepare', image, **stored)
                 with layers.leases.hold(image):
                     image = self._store(ctx, image, source, size, limit, store, undo)
             except Exception as error:
                 layers.events.failed(ctx, 'image.upload', _reason(error))
                 raise
             undo.pop_all()
-        layers.events.image(ctx, 'image.upload', image)
+        layers.events.image(ctx, 'image.upload', image, **stored)
         layers.events.image(ctx, 'image.activate', image)
         layers.events.image(ctx, 'image.update', image)
         return image

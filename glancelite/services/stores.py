@@ -30,6 +30,11 @@ class Stores:
         self._multi = multi
 
     @property
+    def multi(self) -> bool:
+        """Did the operator name the stores?"""
+        return self._multi
+
+    @property
     def names(self) -> Sequence[str]:
         """All stores, in the operator's order."""
         return tuple(self._stores)

@@ -217,6 +217,20 @@ def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued, kept):
     assert kept(image).status == 'queued'
 
 
+def test_an_upload_is_told_with_the_stores_that_it_concerns(core, ctx, queued):
+    recorder = Recorder()
+    watched = service.exchange(core, notifiers=[recorder])
+
+    watched.data.upload(ctx, queued().id, iter([b'data']), store='cold')
+
+    told = {event.type: event.payload for event in recorder.events}
+    for event_type in ('image.prepare', 'image.upload'):
+        assert told[event_type]['os_glance_importing_to_stores'] == []
+        assert told[event_type]['os_glance_failed_import'] == []
+        assert told[event_type]['backend'] == 'cold'
+    assert 'backend' not in told['image.activate']
+
+
 def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
     recorder = Recorder()
     watched = service.exchange(core, notifiers=[recorder])
