@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image
 from glancelite.domain import ranges
+from glancelite.services.images import TRIES
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
 from glancelite.services.stream import Digests, Exact, Limit, tapped
@@ -62,23 +63,11 @@ class ImageData:
         :raises Unavailable: the store does not answer.
         """
         layers = self._layers
-        images = layers.database.images
-        image = images.get(image_id, viewer=ctx.viewer)
-        layers.policy.enforce(ctx, 'upload_image', image)
-        store = layers.stores.choose(store)
-        if image.status != 'queued':
-            raise contract.Conflict(f"Image {image.id} has the status '{image.status}'; data "
-                                    "is accepted while it is 'queued' only.")
-        if image.disk_format is None or image.container_format is None:
-            raise contract.Invalid('disk_format and container_format must be set before data '
-                                   'is uploaded.')
+        image, store = self._claim(ctx, image_id, size, store)
         # what an import into several stores would have more to say about
         stored = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': [],
                   **({'backend': store} if layers.stores.multi else {})}
         with contextlib.ExitStack() as undo:
-            image = images.update(image, {'status': 'saving', 'size': size,
-                                          'lease_until': layers.leases.until()},
-                                  status={'queued'})
             undo.callback(self._write, image, REQUEUED)
             layers.events.image(ctx, 'image.update', image)
             try:
@@ -94,6 +83,33 @@ class ImageData:
         layers.events.image(ctx, 'image.activate', image)
         layers.events.image(ctx, 'image.update', image)
         return image
+
+    def _claim(self, ctx: Context, image_id: str, size: int | None,
+               store: str | None) -> tuple[Image, str]:
+        """Make a queued image ours, though others may change what it says of itself.
+
+        :returns: the ``saving`` image, and the name of the store.
+        """
+        layers = self._layers
+        images = layers.database.images
+        for left in reversed(range(TRIES)):
+            image = images.get(image_id, viewer=ctx.viewer)
+            layers.policy.enforce(ctx, 'upload_image', image)
+            chosen = layers.stores.choose(store)
+            if image.status != 'queued':
+                raise contract.Conflict(f"Image {image.id} has the status '{image.status}'; "
+                                        "data is accepted while it is 'queued' only.")
+            if image.disk_format is None or image.container_format is None:
+                raise contract.Invalid('disk_format and container_format must be set before '
+                                       'data is uploaded.')
+            try:
+                return images.update(image, {
+                    'status': 'saving', 'size': size, 'lease_until': layers.leases.until()},
+                    status={'queued'}), chosen
+            except contract.Conflict:
+                if not left:
+                    raise
+        raise AssertionError('the last try has returned or raised')
 
     def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
                limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:

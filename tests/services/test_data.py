@@ -159,6 +159,23 @@ def test_the_image_may_be_changed_while_its_data_arrive(core, ctx, queued):
     assert (uploaded.status, uploaded.name) == ('active', 'new')
 
 
+def test_the_image_may_be_changed_just_when_its_upload_begins(core, ctx, queued, monkeypatch):
+    image = queued()
+    records = core.layers.database.images
+    update, tagged = records.update, []
+
+    def late(stale, changes, *, status=None):
+        if changes.get('status') == 'saving' and not tagged:
+            tagged.append(update(stale, {'tags': ('new',)}))
+        return update(stale, changes, status=status)
+
+    monkeypatch.setattr(records, 'update', late)
+
+    uploaded = core.data.upload(ctx, image.id, iter([b'data']))
+
+    assert (uploaded.status, uploaded.tags) == ('active', ('new',))
+
+
 def test_a_quota_is_exact_though_uploads_race(core, ctx, queued, kept):
     class FiveBytesEach(contract.QuotaEnforcer):
         """A project may hold 25 bytes."""
