@@ -110,7 +110,7 @@ class Members:
     def _seen(self, ctx: Context, image: Image) -> Sequence[Member]:
         """The members that the caller knows of: the owner of all, a member of itself."""
         found = self._layers.database.members.list(image.id)
-        if ctx.is_admin or image.owner == ctx.project:
+        if ctx.is_admin or (ctx.project is not None and image.owner == ctx.project):
             return found
         return [member for member in found if member.member == ctx.project]
 

@@ -7,6 +7,8 @@ import pytest
 
 from glancelite import contract
 from glancelite.contract import ImageQuery
+from glancelite.services.chains import PolicyChain
+from glancelite.testing import service
 
 
 @pytest.fixture
@@ -109,3 +111,11 @@ def test_members_that_race_never_exceed_the_quota(core, ctx, active):
 
     assert len(added) <= 4
     assert len(core.members.list(ctx, image.id)) == 124 + len(added)
+
+
+def test_nobody_is_the_owner_of_an_image_without_owner(core, admin):
+    image = core.images.create(admin, core.schema.create({'owner': None}))
+    core.members.add(admin, image.id, 'friend')
+    open_to_all = service.exchange(core, policy=PolicyChain([]))
+
+    assert open_to_all.members.list(contract.Context(), image.id) == []
