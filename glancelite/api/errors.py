@@ -49,7 +49,7 @@ def answer(environ: Mapping[str, Any], error: BaseException) -> Response:
     for kind in type(error).__mro__:
         if kind in STATUS:
             return negotiated(environ, STATUS[kind], str(error), _headers(error))
-    LOG.error('%s %s failed', environ.get('REQUEST_METHOD'), environ.get('PATH_INFO'),
+    LOG.error('%s %r failed', environ.get('REQUEST_METHOD'), environ.get('PATH_INFO'),
               exc_info=error)
     return negotiated(environ, 500, 'The server met an internal error.')
 
