@@ -87,6 +87,11 @@ def prove(conf: cfg.ConfigOpts) -> None:
     """
     core = assembly.build(conf)
     try:
+        forgetful = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
+                     if getattr(plugin, 'VOLATILE', False)]
+        if forgetful and conf.workers not in (0, 1):
+            raise Misconfigured(f'{" and ".join(forgetful)}: each process would have its own; '
+                                'set [DEFAULT] workers = 1')
         if core.layers.database.behind():
             raise Misconfigured('the database is not in the form of this version; '
                                 'run: glancelite-manage db sync')

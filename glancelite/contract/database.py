@@ -140,6 +140,8 @@ class Database(Plugin):
     """All records, and the care of where they are kept."""
 
     LAYER = 'database'
+    #: in the memory of one process, so that it alone can serve
+    VOLATILE: bool = False
 
     @property
     @abc.abstractmethod

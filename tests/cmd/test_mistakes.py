@@ -39,6 +39,13 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'bind_host': '0.0.0.0'}},
                  '[layers] auth = noauth lets everybody in, so it listens on loopback only: set '
                  'bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true', id='open'),
+    pytest.param({'DEFAULT': {'enabled_backends': 'file:memory', 'workers': '2'},
+                  'layers': {'database': 'memory'}},
+                 'database memory and store file: each process would have its own; set [DEFAULT] '
+                 'workers = 1', id='several processes'),
+    pytest.param({'database': {'connection': 'sqlite://'}},
+                 'database sql: each process would have its own; set [DEFAULT] workers = 1',
+                 id='several processes, SQLite'),
     *(pytest.param({'DEFAULT': {name: value}}, f'[DEFAULT] {name} is not available here, and '
                    'what it protects would not be protected; unset it if that is as it should '
                    'be', id=name) for name, value in (

@@ -23,6 +23,8 @@ _GONE = frozenset({'deleted', 'pending_delete', 'killed'})
 class MemoryDatabase(contract.Database):
     """For trials and tests: one process, nothing is kept."""
 
+    VOLATILE = True
+
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)
         records = _Records()

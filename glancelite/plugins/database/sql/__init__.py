@@ -30,7 +30,8 @@ class SQLDatabase(contract.Database):
         self._schema = Schema(self._engine)
         self._images = SQLImages(self._engine, host)
         self._members = SQLMembers(self._engine, host)
-        if in_memory(self._engine.url):
+        self.VOLATILE = in_memory(self._engine.url)
+        if self.VOLATILE:
             self.sync()         # nobody else could
 
     @property
