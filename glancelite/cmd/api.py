@@ -14,9 +14,9 @@ from oslo_log import log
 
 from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
-from glancelite.contract import Error, Misconfigured
+from glancelite.contract import Database, Error, Misconfigured, Plugin, Store
 from glancelite.contract.middleware import WSGIApp
-from glancelite.server import serve
+from glancelite.server import processes, serve
 
 LOG = logging.getLogger(__name__)
 
@@ -95,6 +95,8 @@ def prove(conf: cfg.ConfigOpts) -> None:
         if core.layers.database.behind():
             raise Misconfigured('the database is not in the form of this version; '
                                 'run: glancelite-manage db sync')
+        if processes(conf) > 1:
+            _only_shared(core.plugins)
         for name in config.unused(conf):
             LOG.warning('not used by glancelite: %s', name)
     finally:
@@ -106,6 +108,13 @@ def _only_loopback(conf: cfg.ConfigOpts) -> None:
         raise Misconfigured(
             f'[layers] auth = {assembly.auth_name(conf)} lets everybody in, so it listens on '
             f'loopback only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true')
+
+
+def _only_shared(plugins: Sequence[Plugin]) -> None:
+    for plugin in plugins:
+        if isinstance(plugin, Database | Store) and plugin.VOLATILE:
+            raise Misconfigured(f'the {plugin.LAYER} {plugin.name} is known to one process '
+                                'only: set [DEFAULT] workers = 1')
 
 
 if __name__ == '__main__':

@@ -100,7 +100,7 @@ def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]
         for name, source in known.items():
             if name not in chosen:
                 yield (layer, f'{name} - not chosen', f'{source.package} {source.version}', '-',
-                       source.problem or '-')
+                       source.problem or loader.violation(layer, source.kind) or '-')
 
 
 def _sections(plugin: contract.Plugin) -> Iterator[str]:

@@ -2,6 +2,15 @@
 
 Each method is atomic and nothing spans methods, so that SQL, memory and a
 remote registry can be equal.  Values go in and come out.
+
+Atomic means: for all instances on the same options, in whichever process or
+on whichever machine.  What was written is durable when a method returns, and
+the next question of anybody is answered with it.
+
+All times that a method sets are ``Host.now()``.  Ids and names are compared
+exactly; those which the backend could never keep (too long, with NUL) are
+simply not found.  Every method raises ``Unavailable`` if the backend does not
+answer.
 """
 
 from __future__ import annotations
@@ -22,7 +31,8 @@ class ImageRecords(abc.ABC):
     def add(self, image: Image) -> Image:
         """Keep a new image.
 
-        ``created_at``, ``updated_at`` and ``revision`` are set here.
+        ``created_at``, ``updated_at`` and ``revision`` (at which it starts is up to the
+        backend) are set here.
 
         :returns: the image as kept, with the rest as given; tags are a set and come back sorted.
         :raises Conflict: the id is taken, or was once.
@@ -39,14 +49,22 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def list(self, query: ImageQuery) -> Page[Image]:
-        """A page; agrees with ``query.matches`` and ``query.ordered``."""
+        """One page.
+
+        The whole listing are the images for which ``glancelite.contract.query.matches``,
+        in the order of ``glancelite.contract.query.ordered``, each with the
+        ``membership`` of ``query.viewer``.  The page are the first ``query.limit`` that
+        ``glancelite.contract.query.compare`` puts after ``query.after``, which may have
+        been changed or removed since it was read.
+        """
 
     @abc.abstractmethod
     def update(self, image: Image, changes: Mapping[str, object], *,
                status: Collection[str] | None = None) -> Image:
         """Write ``changes`` if the image is still what the caller saw.
 
-        One statement decides, so two writers can never both win.
+        One statement decides, so two writers can never both win.  ``revision`` grows by
+        one, also if ``changes`` are empty.
 
         :param image: as the caller has read it.
         :param changes: field of ``Image`` -> new value; ``properties``,
@@ -74,7 +92,9 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def restore(self, image: Image, *, status: str = 'active') -> Image:
-        """Take back a pending removal: everything is as in ``image`` before it.
+        """Take back a pending removal: everything, members included, is as before it.
+
+        The revision goes on: whoever has read the image before its removal has lost.
 
         :param image: what ``remove`` returned.
         :param status: what it had before.
@@ -84,11 +104,17 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def scrubbed(self, image: Image) -> None:
-        """The bytes of an image that was removed as pending are gone: finish."""
+        """The bytes of an image that was removed as pending are gone: finish.
+
+        What is not pending (any more) stays as it is.
+        """
 
     @abc.abstractmethod
     def renew(self, image_ids: Collection[str], *, until: datetime.datetime) -> None:
-        """Move ``lease_until`` of images that are ``saving``; no new revision."""
+        """Move ``lease_until`` of images that are ``saving``; no new revision.
+
+        Others, and unknown ids, are passed over.
+        """
 
     @abc.abstractmethod
     def unfinished(self, *, now: datetime.datetime, removed_before: datetime.datetime,
@@ -98,6 +124,8 @@ class ImageRecords(abc.ABC):
         Images ``saving`` whose ``lease_until`` is not after ``now`` (never those without
         one), and images ``pending_delete`` since before ``removed_before``,
         with their locations.
+
+        :returns: at most ``limit`` of them, in any order.
         """
 
     @abc.abstractmethod
@@ -140,7 +168,8 @@ class Database(Plugin):
     """All records, and the care of where they are kept."""
 
     LAYER = 'database'
-    #: in the memory of one process, so that it alone can serve
+    #: known to this instance only and forgotten with it: a service with such a
+    #: database has one process
     VOLATILE: bool = False
 
     @property

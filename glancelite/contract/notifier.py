@@ -17,5 +17,6 @@ class Notifier(Plugin):
     def tell(self, event: Event) -> None:
         """Pass the event on, without holding up the request for long.
 
+        The event is shared with other notifiers: its payload must not be changed.
         What is raised here is logged and never reaches the caller.
         """

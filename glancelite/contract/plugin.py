@@ -26,11 +26,17 @@ class Host(Protocol):
         """The time, aware, in UTC."""
 
     def usage(self, project: str) -> Usage:
-        """What a project holds at this moment; asks the database."""
+        """What a project holds at this moment; asks the database, so not in ``__init__``."""
 
 
 class Plugin(abc.ABC):
     """The base of all layers' classes; a plugin subclasses its layer's class.
+
+    A service has several processes, perhaps on several machines.  Each of them
+    has its own instances, built after the fork, of which each is used by many
+    threads at once.  Before that, the first process builds all, to see that
+    they can be, and closes them.  So what an instance keeps in its memory is
+    known to one process only.
 
     Class attributes, all optional:
 
@@ -47,7 +53,8 @@ class Plugin(abc.ABC):
         library that insists on sections of its own.  Such a plugin
         gets the ``ConfigOpts`` as ``self.conf``; others have None there.
     ``CAPABILITIES``
-        optional abilities; what is not declared is never asked for.
+        optional abilities; what is not declared is never asked for.  The words are those
+        of the layer's class; so far only ``Store`` has any.
 
     The module of a plugin must import without the plugin's own optional
     library (import that in ``__init__``), so that its options can be
@@ -67,9 +74,11 @@ class Plugin(abc.ABC):
         """Set up; do not talk to the backend yet where that can wait.
 
         :param options: values of ``OPTS`` by name, as attributes.
-        :param name: what the operator calls this instance.
+        :param name: what the operator calls this instance: the name of a store, otherwise
+            that of the entry point.
         :param conf: see ``FOREIGN_OPTS``.
         :raises Misconfigured: these options cannot work together.
+        :raises Error: the backend is needed now and does not answer.
         """
         self.options = options
         self.host = host
@@ -90,4 +99,7 @@ class Plugin(abc.ABC):
         return 'ok'
 
     def close(self) -> None:  # noqa: B027  many have nothing to close
-        """Let go of connections and threads; called once, at the end."""
+        """Let go of connections and threads; called once, at the end.
+
+        What still waits to be passed on is passed on, within a few seconds.
+        """

@@ -15,7 +15,8 @@ class PolicyEngine(Plugin):
     """One voice in a chain in which all must agree.
 
     ``verb`` is a rule name of OpenStack's default policies, such as
-    ``get_image``; ``image`` is the image it is about: as proposed for
+    ``get_image`` (``oslopolicy-sample-generator --namespace glancelite`` lists
+    those that are asked; more may come); ``image`` is the image it is about: as proposed for
     ``add_image``, as it is before the change otherwise, None where the verb
     is about no image.  ``member`` is the project that a membership belongs to.
     """
@@ -34,7 +35,8 @@ class PolicyEngine(Plugin):
     def filter(self, ctx: Context, verb: str, images: Sequence[Image]) -> Sequence[Image]:
         """Those of ``images`` to which the caller may do ``verb``, in order.
 
-        Must agree with ``enforce``, in far less than one call for each.
+        Must agree with ``enforce``, in far less than one call for each.  The result
+        has a length: not a generator.
         """
         return [image for image in images if self.allows(ctx, verb, image)]
 
@@ -50,6 +52,7 @@ class PolicyEngine(Plugin):
     def admin(self, ctx: Context) -> bool | None:
         """Is the caller an administrator of images?  None for no opinion.
 
+        Asked once for each request, before ``ctx.is_admin`` is known.
         The first opinion of the chain decides; without any, the role
         ``admin`` does.
         """

@@ -67,7 +67,8 @@ class Store(Plugin):
     DEMANDS = MappingProxyType({'write': ('write', 'delete', 'discard')})
     #: what the URLs of this driver start with, before the colon
     SCHEMES: ClassVar[tuple[str, ...]] = ()
-    #: forgets everything with the instance, as only stores for tests may
+    #: known to this instance only and forgotten with it, as only stores for tests may be:
+    #: a service with such a store has one process
     VOLATILE: ClassVar[bool] = False
 
     @classmethod
@@ -81,13 +82,13 @@ class Store(Plugin):
         The bytes are durable when this returns.
 
         :param key: 1-255 characters of ``[A-Za-z0-9._-]``, the first a letter or
-            a digit; never used before.
+            a digit; case counts.  The core uses no key twice; a store must not believe it.
         :param chunks: non-empty ``bytes`` of any length; pulled once, and to
             the end.
         :param size: bytes to come, if known; a hint, not a promise.
         :param ctx: the caller, for stores that act with the caller's rights.
         :returns: where it is (opaque to everybody else) and its length in bytes.
-        :raises Conflict: the key is taken.
+        :raises Conflict: the key is taken, or just being written.
         :raises TooLarge: the backend is full.
         :raises Unavailable: the backend does not answer or refuses us.
 
@@ -136,7 +137,11 @@ class Store(Plugin):
 
     @abc.abstractmethod
     def owns(self, url: str) -> bool:
-        """Would this store, as configured, be the one to read ``url``?"""
+        """Would this store, as configured, be the one to read ``url``?
+
+        Asked where nobody has recorded in which store a copy is: two stores of one driver
+        should not both say yes.
+        """
 
     def properties(self) -> Mapping[str, object]:
         """JSON-ready facts for ``GET /v2/info/stores/detail``; no secrets."""

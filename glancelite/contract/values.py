@@ -121,7 +121,12 @@ class Page(Generic[T]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Written:
-    """What a store has to say after a write."""
+    """What a store has to say after a write.
+
+    ``url`` begins with one of the store's ``SCHEMES`` and has neither secrets nor
+    unprintable characters.  ``metadata`` is JSON-ready and kept with the location;
+    the word ``store`` in it belongs to the core.
+    """
 
     url: str
     size: int
@@ -130,7 +135,7 @@ class Written:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
-    """What a project holds, from images that are not killed or deleted.
+    """What a project holds, from images that are not killed, deleted or pending deletion.
 
     ``bytes`` is the sum of size x live locations; an image in ``saving``
     counts with the size that its upload has promised.  ``staged`` is bytes

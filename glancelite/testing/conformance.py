@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from glancelite import contract, loader
 from glancelite.testing.contracts import SUITES, LargeImageContract
+from glancelite.testing.contracts.database_values import clear, is_empty
 from glancelite.testing.fakes import FakeHost
 
 CONFORMANCE_DIR = cfg.StrOpt('conformance_dir', help='A directory of the present test.')
@@ -41,7 +42,11 @@ class Subject:
         self.installed = loader.find(layer, driver)
         with tempfile.TemporaryDirectory(prefix='conformance-') as folder:
             plugin = self.build(FakeHost(), folder)
+            empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
             plugin.close()
+        if not empty:
+            raise contract.Misconfigured('there are images in this database; the suite removes '
+                                         'all that it finds, so give it a database of its own')
         if layer == 'store' and 'write' not in plugin.CAPABILITIES:
             raise contract.Misconfigured(
                 f'the store {driver!r} is read-only, so the suite has no data to read; subclass '
@@ -75,6 +80,8 @@ class Subject:
         def plugin(_, host, tmp_path):
             living = self.build(host, str(tmp_path))
             yield living
+            if isinstance(living, contract.Database):
+                clear(living.images)    # the next test may get the same one
             living.close()
 
         name = f'Test{self.layer.capitalize()}'

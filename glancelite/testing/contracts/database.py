@@ -1,6 +1,6 @@
 """What every database must do.  Subclass ``DatabaseContract`` and say how to make yours.
 
-The plugin must live on the ``host`` fixture, whose clock the suite moves.
+The plugin must live on the ``host`` fixture, whose clock the suite moves, and be empty.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import uuid
 import pytest
 
 from glancelite import contract
-from glancelite.contract import Image, Location, Viewer
+from glancelite.contract import Image, ImageQuery, Location, Viewer
 from glancelite.testing.contracts.database_lifecycle import LifecycleContract
 from glancelite.testing.contracts.database_listing import ListingContract
 from glancelite.testing.contracts.database_values import SECOND, race, rich
@@ -135,7 +135,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         assert list(members.list(image_id)) == []
 
     def test_ids_are_compared_exactly(self, images):
-        kept = images.add(rich('abcdefab-0000-4000-8000-000000000001'))
+        kept = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
 
         for other in (kept.id.upper(), kept.id + ' ', ' ' + kept.id):
             with pytest.raises(contract.NotFound):
@@ -281,6 +281,44 @@ class DatabaseContract(LifecycleContract, ListingContract):
         assert images.get(kept.id, viewer=None) == won[0]
 
     # --- its care
+
+    def test_another_process_has_the_same_unless_it_is_volatile(self, database):
+        kept = database.images.add(rich(visibility='shared'))
+        other = type(database)(database.options, database.host, name=database.name,
+                               conf=database.conf)
+
+        try:
+            if database.VOLATILE:
+                with pytest.raises(contract.NotFound):
+                    other.images.get(kept.id, viewer=None)
+                return
+            assert other.images.get(kept.id, viewer=None) == kept
+            written = other.images.update(kept, {'name': 'by the other'})
+            other.members.add(kept.id, 'm')
+            with pytest.raises(contract.Conflict):
+                database.images.update(kept, {'name': 'lost'})
+            assert database.images.get(kept.id, viewer=Viewer('m')) == dataclasses.replace(
+                written, membership='pending')
+            assert database.images.list(ImageQuery(Viewer('p'))).items == (written,)
+            database.images.remove(written, pending=False)
+            with pytest.raises(contract.NotFound):
+                other.images.get(kept.id, viewer=None)
+            with pytest.raises(contract.Conflict):
+                other.images.add(rich(kept.id))
+        finally:
+            other.close()
+
+    def test_one_of_many_writers_in_two_processes_wins(self, database):
+        kept = database.images.add(rich())
+        both = [database, database if database.VOLATILE else type(database)(
+            database.options, database.host, name=database.name, conf=database.conf)]
+
+        won = race(8, lambda n: both[n % 2].images.update(kept, {'name': str(n)}))
+
+        assert len(won) == 1
+        assert [each.images.get(kept.id, viewer=None) for each in both] == won * 2
+        if both[1] is not database:
+            both[1].close()
 
     def test_is_well_and_up_to_date(self, database):
         database.sync()

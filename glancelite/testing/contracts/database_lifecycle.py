@@ -93,17 +93,29 @@ class LifecycleContract:
             with pytest.raises(contract.Conflict):
                 images.restore(image)
 
+    def test_only_what_is_pending_is_finished(self, images):
+        live = images.add(rich())
+        back = images.restore(images.remove(images.add(rich()), pending=True))
+        final = images.remove(images.add(rich()), pending=False)
+
+        for image in (live, back, final, rich()):
+            images.scrubbed(image)
+
+        assert [images.get(image.id, viewer=None) for image in (live, back)] == [live, back]
+
     def test_a_lease_is_renewed_without_a_new_revision(self, images, host):
         saving, other = images.add(rich(status='saving')), images.add(rich())
         until = host.now() + 60 * SECOND
         host.advance(seconds=5)
 
-        images.renew([saving.id, other.id, 'unknown', 'a\0b'], until=until)
+        queued = images.add(rich(status='queued', lease_until=host.now()))
+        images.renew([saving.id, other.id, queued.id, 'unknown', 'a\0b'], until=until)
         images.renew([], until=until)
 
         assert images.get(saving.id, viewer=None) == dataclasses.replace(
             saving, lease_until=until)
         assert images.get(other.id, viewer=None) == other
+        assert images.get(queued.id, viewer=None) == queued
         assert images.update(saving, {'status': 'active'}).status == 'active'
 
     def test_finds_what_a_dead_server_left(self, images, host):

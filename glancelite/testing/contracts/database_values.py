@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import sys
+import threading
 import uuid
 
 from glancelite import contract
-from glancelite.contract import Image, Location
+from glancelite.contract import Image, ImageQuery, Location, Viewer
 
 SECOND = datetime.timedelta(seconds=1)
 
@@ -26,13 +28,44 @@ def rich(image_id: str | None = None, **fields) -> Image:
     return Image(image_id or str(uuid.uuid4()), **{**given, **fields})
 
 
+#: after everything
+END = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
+
+
+def live(images: contract.ImageRecords, limit: int | None = None) -> list[Image]:
+    """Whatever is listed, hidden or not."""
+    return [image for hidden in (False, True) for image in images.list(ImageQuery(
+        Viewer(None, True), 'all', hidden=hidden, limit=limit)).items]
+
+
+def is_empty(images: contract.ImageRecords) -> bool:
+    """Whether there is neither an image nor the rest of one."""
+    return not (live(images, 1) or images.unfinished(now=END, removed_before=END, limit=1))
+
+
+def clear(images: contract.ImageRecords) -> None:
+    """Remove every image: for databases that nobody else uses."""
+    for image in live(images):
+        images.remove(image, pending=False)
+    for image in images.unfinished(now=END, removed_before=END, limit=10_000):
+        images.scrubbed(image)
+
+
 def race(runners: int, run) -> list:
     """What those got who were not refused, when all start together."""
+    ready = threading.Barrier(runners)
+
     def one(n):
+        ready.wait(10)
         try:
             return run(n)
         except (contract.Conflict, contract.NotFound):
             return None
 
-    with concurrent.futures.ThreadPoolExecutor(runners) as pool:
-        return [got for got in pool.map(one, range(runners)) if got is not None]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)     # as if each had a processor
+    try:
+        with concurrent.futures.ThreadPoolExecutor(runners) as pool:
+            return [got for got in pool.map(one, range(runners)) if got is not None]
+    finally:
+        sys.setswitchinterval(interval)

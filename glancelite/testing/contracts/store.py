@@ -7,6 +7,7 @@ test then ends with the claim that nothing is left behind.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import itertools
 import json
 import threading
@@ -211,11 +212,13 @@ class StoreContract(ReadingContract):
         def write(number):
             def source():
                 yield b'%d' % number * KIB
-                ready.wait(10)
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    ready.wait(10)
                 yield b'%d' % number * KIB
             try:
                 return number, box.write(key, source())
-            except (contract.Conflict, threading.BrokenBarrierError):
+            except contract.Conflict:
+                ready.abort()       # refused before all were there: nobody need wait for it
                 return None
 
         with concurrent.futures.ThreadPoolExecutor(writers) as pool:
