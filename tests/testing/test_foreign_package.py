@@ -1,0 +1,173 @@
+"""A package that nobody here knows brings a store: it is chosen, shown, documented, refused."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+STORE = '''
+from oslo_config import cfg
+
+from glancelite import contract
+from glancelite.plugins.store.memory import MemoryStore
+
+
+class Acme(MemoryStore):
+    CONTRACT = 1
+    OPTS = (cfg.StrOpt('acme_shelf', required=True, help='Which shelf of the acme.'),)
+
+    def health(self):
+        return f'shelf {self.options.acme_shelf}'
+
+
+class Old(Acme):
+    CONTRACT = 0
+
+
+class Unfinished(contract.Store):
+    OPTS = Acme.OPTS
+
+    def owns(self, url):
+        return False
+
+
+class Fragile(Acme):
+    def __init__(self, options, host, **named):
+        raise RuntimeError('the shelf broke')
+
+
+class Foreign:
+    pass
+'''
+ENTRY_POINTS = '''
+[glancelite.store]
+acme = acme_shelf.store:Acme
+acme_broken = acme_shelf.broken:Store
+acme_foreign = acme_shelf.store:Foreign
+acme_fragile = acme_shelf.store:Fragile
+acme_old = acme_shelf.store:Old
+acme_unfinished = acme_shelf.store:Unfinished
+'''
+CONFIGURATION = '''
+[DEFAULT]
+bind_host = 127.0.0.1
+workers = {workers}
+enabled_backends = fast:{driver}
+[glance_store]
+default_backend = fast
+[fast]
+acme_shelf = 7
+[database]
+connection = sqlite:///{home}/records.sqlite
+[layers]
+auth = noauth
+sync_database = true
+'''
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A directory with the installed package: what pip would leave there."""
+    package, info = tmp_path / 'acme_shelf', tmp_path / 'acme_shelf-3.1.dist-info'
+    package.mkdir()
+    info.mkdir()
+    (package / '__init__.py').touch()
+    (package / 'store.py').write_text(STORE)
+    (package / 'broken.py').write_text('import acme_library_that_is_not_there\n')
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: acme-shelf\nVersion: 3.1\n')
+    (info / 'entry_points.txt').write_text(ENTRY_POINTS)
+    return tmp_path
+
+
+@pytest.fixture
+def run(home):
+    """Runs a module with arguments where the package is installed."""
+    root = pathlib.Path(__file__).parents[2]
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, '-m', *arguments], text=True, capture_output=True, cwd=home,
+            timeout=120, env={**os.environ, 'PYTHONPATH': f'{home}{os.pathsep}{root}',
+                              'XDG_CACHE_HOME': str(home / 'cache')})
+    return run
+
+
+@pytest.fixture
+def configured(home):
+    """Call it for ``--config-file FILE`` with a driver for the one store."""
+    def write(driver, workers=1):
+        path = home / 'glancelite-api.conf'
+        path.write_text(CONFIGURATION.format(driver=driver, home=home, workers=workers))
+        return '--config-file', str(path)
+    return write
+
+
+def test_layers_shows_what_is_chosen_and_what_could_not_be(run, configured):
+    shown = run('glancelite.cmd.manage', *configured('acme'), 'layers')
+
+    assert shown.returncode == 0, shown.stderr
+    rows = [line.split(maxsplit=1)[1] for line in shown.stdout.splitlines()
+            if line.startswith('store')]
+    rows = [' '.join(row.split()) for row in rows]
+    assert rows[0] == 'fast (acme) acme-shelf 3.1 [fast] shelf 7'
+    assert [row for row in rows if row.startswith('acme_')] == [
+        "acme_broken - not chosen acme-shelf 3.1 - ModuleNotFoundError: No module named "
+        "'acme_library_that_is_not_there'",
+        'acme_foreign - not chosen acme-shelf 3.1 - is not a subclass of '
+        'glancelite.contract.Store',
+        'acme_fragile - not chosen acme-shelf 3.1 - -',
+        'acme_old - not chosen acme-shelf 3.1 - was written for version 0 of the contract; '
+        'this service speaks version 1',
+        'acme_unfinished - not chosen acme-shelf 3.1 - lacks delete, read, size, write',
+    ]
+
+
+def test_check_asks_the_store_how_it_is(run, configured):
+    checked = run('glancelite.cmd.manage', *configured('acme'), 'check')
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert 'ok    store fast: shelf 7' in checked.stdout.splitlines()
+
+
+def test_its_options_are_in_the_sample(run):
+    sample = run('oslo_config.generator', '--namespace', 'glancelite')
+
+    assert sample.returncode == 0, sample.stderr
+    section = sample.stdout.partition('\n[acme]\n')[2].partition('\n[')[0]
+    assert '# Which shelf of the acme.' in section
+    assert '#acme_shelf = <None>' in section
+    assert '#weight = 0' in section
+    assert '[acme_old]' not in sample.stdout
+
+
+@pytest.mark.parametrize(('driver', 'sentence'), [
+    ('acme_broken', "the store plugin 'acme_broken' cannot be loaded: ModuleNotFoundError: "
+                    "No module named 'acme_library_that_is_not_there'"),
+    ('acme_foreign', "the store plugin 'acme_foreign' of acme-shelf is not a subclass of "
+                     'glancelite.contract.Store'),
+    ('acme_fragile', 'RuntimeError: the shelf broke'),
+    ('acme_old', "the store plugin 'acme_old' of acme-shelf was written for version 0 of the "
+                 'contract; this service speaks version 1'),
+    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks delete, read, "
+                        'size, write'),
+])
+def test_what_does_not_keep_the_treaty_stops_the_start_with_one_sentence(
+        run, configured, driver, sentence):
+    ended = run('glancelite.cmd.api', *configured(driver))
+
+    said = [line for line in ended.stderr.splitlines() if line.startswith('glancelite-api: ')]
+    assert ended.returncode == 1
+    assert len(said) == 1
+    assert sentence in said[0]
+    assert 'Traceback' not in ended.stdout + ended.stderr
+
+
+def test_what_one_process_knows_only_is_not_served_by_two(run, configured):
+    ended = run('glancelite.cmd.api', *configured('acme', workers=2))
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        'glancelite-api: the store fast is known to one process only: '
+        'set [DEFAULT] workers = 1')
