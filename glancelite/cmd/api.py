@@ -14,7 +14,7 @@ from oslo_log import log
 
 from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
-from glancelite.contract import Database, Error, Misconfigured, Plugin, Store
+from glancelite.contract import Error, Misconfigured
 from glancelite.contract.middleware import WSGIApp
 from glancelite.server import processes, serve
 
@@ -89,14 +89,12 @@ def prove(conf: cfg.ConfigOpts) -> None:
     try:
         forgetful = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
                      if getattr(plugin, 'VOLATILE', False)]
-        if forgetful and conf.workers not in (0, 1):
+        if forgetful and processes(conf) > 1:
             raise Misconfigured(f'{" and ".join(forgetful)}: each process would have its own; '
                                 'set [DEFAULT] workers = 1')
         if core.layers.database.behind():
             raise Misconfigured('the database is not in the form of this version; '
                                 'run: glancelite-manage db sync')
-        if processes(conf) > 1:
-            _only_shared(core.plugins)
         for name in config.unused(conf):
             LOG.warning('not used by glancelite: %s', name)
     finally:
@@ -108,13 +106,6 @@ def _only_loopback(conf: cfg.ConfigOpts) -> None:
         raise Misconfigured(
             f'[layers] auth = {assembly.auth_name(conf)} lets everybody in, so it listens on '
             f'loopback only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true')
-
-
-def _only_shared(plugins: Sequence[Plugin]) -> None:
-    for plugin in plugins:
-        if isinstance(plugin, Database | Store) and plugin.VOLATILE:
-            raise Misconfigured(f'the {plugin.LAYER} {plugin.name} is known to one process '
-                                'only: set [DEFAULT] workers = 1')
 
 
 if __name__ == '__main__':

@@ -118,4 +118,4 @@ def test_a_fault_of_ours_is_logged_and_says_nothing(app, core, monkeypatch, capl
     assert 'secret' not in answer.text
     assert answer.json['code'] == '500 Internal Server Error'
     assert 'password=secret' in caplog.text
-    assert f'GET {PATH} failed' in caplog.text
+    assert f"GET '{PATH}' failed" in caplog.text

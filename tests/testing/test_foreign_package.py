@@ -120,7 +120,7 @@ def test_layers_shows_what_is_chosen_and_what_could_not_be(run, configured):
         'acme_fragile - not chosen acme-shelf 3.1 - -',
         'acme_old - not chosen acme-shelf 3.1 - was written for version 0 of the contract; '
         'this service speaks version 1',
-        'acme_unfinished - not chosen acme-shelf 3.1 - lacks delete, read, size, write',
+        'acme_unfinished - not chosen acme-shelf 3.1 - lacks delete, discard, read, size, write',
     ]
 
 
@@ -150,7 +150,7 @@ def test_its_options_are_in_the_sample(run):
     ('acme_fragile', 'RuntimeError: the shelf broke'),
     ('acme_old', "the store plugin 'acme_old' of acme-shelf was written for version 0 of the "
                  'contract; this service speaks version 1'),
-    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks delete, read, "
+    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks delete, discard, read, "
                         'size, write'),
 ])
 def test_what_does_not_keep_the_treaty_stops_the_start_with_one_sentence(
@@ -169,5 +169,5 @@ def test_what_one_process_knows_only_is_not_served_by_two(run, configured):
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == (
-        'glancelite-api: the store fast is known to one process only: '
+        'glancelite-api: store fast: each process would have its own; '
         'set [DEFAULT] workers = 1')
