@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import random
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,7 +18,9 @@ from glancelite.services.layers import Layers
 LOG = logging.getLogger(__name__)
 
 #: how often a change is applied anew to what somebody else has written meanwhile
-TRIES = 4
+TRIES = 8
+#: seconds between the second try and the third, at most; each later wait is up to twice that
+PAUSE = 0.004
 
 _VISIBILITY_VERBS = {'public': 'publicize_image', 'community': 'communitize_image'}
 
@@ -132,7 +136,7 @@ class Images:
         Tells of an update if there was one; an empty change is none.
         """
         records = self._layers.database.images
-        for left in reversed(range(TRIES)):
+        for number in range(1, TRIES + 1):
             image = records.get(image_id, viewer=ctx.viewer)
             changes = change(image)
             if not changes:
@@ -140,8 +144,10 @@ class Images:
             try:
                 image = records.update(image, changes)
             except contract.Conflict:
-                if not left:
+                if number == TRIES:
                     raise
+                if number > 1:  # those who keep meeting part by waiting differently long
+                    time.sleep(random.uniform(0, PAUSE * 2 ** (number - 2)))  # noqa: S311
             else:
                 self._layers.events.image(ctx, 'image.update', image)
                 return image

@@ -121,8 +121,7 @@ def test_a_change_of_visibility_needs_the_right_to_it(core, ctx, admin, queued):
     assert core.images.get(ctx, image.id).visibility == 'public'
 
 
-def test_patches_that_race_are_all_applied(core, ctx, queued, kept, monkeypatch):
-    monkeypatch.setattr(images_module, 'TRIES', 50)
+def test_patches_that_race_are_all_applied(core, ctx, queued, kept):
     image = queued()
     barrier = threading.Barrier(8)
 
