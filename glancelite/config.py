@@ -56,8 +56,6 @@ GUARDS = ('property_protection_file', 'use_keystone_limits', 'metadata_encryptio
 GLANCE_STORE = (
     cfg.StrOpt('default_backend',
                help='The store, out of enabled_backends, that takes uploads.'),
-    cfg.ListOpt('stores', default=['file', 'http'],
-                help='Drivers, where enabled_backends is not set; deprecated.'),
     cfg.StrOpt('default_store', default='file',
                help='Driver that takes uploads where enabled_backends is not set; deprecated.'),
 )
