@@ -60,8 +60,8 @@ def require(operation: str, image: Image) -> None:
     if image.status in STARTS_FROM[operation]:
         return
     kind = errors.Forbidden if operation in _ACTIONS else errors.Conflict
-    raise kind(f'Image {image.id} is {image.status}; {operation} needs an image that is '
-               f'{_either(STARTS_FROM[operation])}.', status=image.status)
+    raise kind(f"Image {image.id} has the status '{image.status}'; {operation} needs an image "
+               f'that is {_either(STARTS_FROM[operation])}.', status=image.status)
 
 
 def check(old: str, new: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image
-from glancelite.domain import ranges
+from glancelite.domain import ranges, status
 from glancelite.services.images import TRIES
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
@@ -96,16 +96,11 @@ class ImageData:
             image = images.get(image_id, viewer=ctx.viewer)
             layers.policy.enforce(ctx, 'upload_image', image)
             chosen = layers.stores.choose(store)
-            if image.status != 'queued':
-                raise contract.Conflict(f"Image {image.id} has the status '{image.status}'; "
-                                        "data is accepted while it is 'queued' only.")
-            if image.disk_format is None or image.container_format is None:
-                raise contract.Invalid('disk_format and container_format must be set before '
-                                       'data is uploaded.')
+            status.require('upload', image)
+            changes = {**status.move(image, 'saving'), 'size': size,
+                       'lease_until': layers.leases.until()}
             try:
-                return images.update(image, {
-                    'status': 'saving', 'size': size, 'lease_until': layers.leases.until()},
-                    status={'queued'}), chosen
+                return images.update(image, changes, status={'queued'}), chosen
             except contract.Conflict:
                 if not left:
                     raise

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image, ImageQuery
-from glancelite.domain import patch, properties
+from glancelite.domain import patch, properties, status
 from glancelite.schema.image import Creation
 from glancelite.services.layers import Layers
 
@@ -191,8 +191,8 @@ class Images:
             self._delete_bytes(ctx, removed, image.status)
         layers.events.image(ctx, 'image.delete', removed)
 
-    def _delete_bytes(self, ctx: Context, image: Image, status: str) -> None:
-        """:param status: what the image had before its removal."""
+    def _delete_bytes(self, ctx: Context, image: Image, before: str) -> None:
+        """:param before: the status that the image had before its removal."""
         stores, records = self._layers.stores, self._layers.database.images
         for number, location in enumerate(image.locations):
             try:
@@ -200,7 +200,7 @@ class Images:
             except contract.Error as error:
                 # one that got its bytes just before the removal does not come back
                 if number == 0 and image.status == 'pending_delete':
-                    records.restore(image, status='deactivated' if status == 'deactivated'
+                    records.restore(image, status='deactivated' if before == 'deactivated'
                                     else 'active')
                     raise
                 LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
@@ -222,9 +222,7 @@ class Images:
     def _switch(self, ctx: Context, image_id: str, verb: str, old: str, new: str) -> None:
         def change(image: Image) -> Mapping[str, object]:
             self._layers.policy.enforce(ctx, verb, image)
-            if image.status not in (old, new):
-                raise contract.Forbidden(f'Not allowed to {verb} image in status '
-                                         f"'{image.status}'.")
-            return {'status': new} if image.status == old else {}
+            status.require(verb, image)
+            return status.move(image, new) if image.status == old else {}
 
         self.change(ctx, image_id, change)
