@@ -16,7 +16,7 @@ from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
 from glancelite.contract import Error, Misconfigured
 from glancelite.contract.middleware import WSGIApp
-from glancelite.server import processes, serve
+from glancelite.server import serve
 
 LOG = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The HTTP server that glancelite-api embeds: gunicorn's threaded worker, fitted to transfers."""
 
-from glancelite.server.application import processes, serve
+from glancelite.server.application import serve
 from glancelite.server.body import BodyCutShort, BodyMalformed
 from glancelite.server.options import OPTS
 
-__all__ = ['OPTS', 'BodyCutShort', 'BodyMalformed', 'processes', 'serve']
+__all__ = ['OPTS', 'BodyCutShort', 'BodyMalformed', 'serve']

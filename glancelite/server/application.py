@@ -202,18 +202,13 @@ def _has_ended(pid):
         return True
 
 
-def processes(conf):
-    """How many processes will serve."""
-    workers = min(os.cpu_count() or 1, 8) if conf.workers is None else conf.workers
-    return max(1, workers)
-
-
 def _settings(conf):
     host = f'[{conf.bind_host}]' if ':' in conf.bind_host else conf.bind_host
+    workers = min(os.cpu_count() or 1, 8) if conf.workers is None else conf.workers
     handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
         'bind': f'{host}:{conf.bind_port}',
-        'workers': processes(conf),
+        'workers': max(1, workers),
         'threads': conf.threads,
         'worker_class': worker.Worker,
         # A connection needs one handle, a transfer a second one, a store some more.
