@@ -89,7 +89,7 @@ def prove(conf: cfg.ConfigOpts) -> None:
     try:
         forgetful = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
                      if getattr(plugin, 'VOLATILE', False)]
-        if forgetful and processes(conf) > 1:
+        if forgetful and conf.workers not in (0, 1):
             raise Misconfigured(f'{" and ".join(forgetful)}: each process would have its own; '
                                 'set [DEFAULT] workers = 1')
         if core.layers.database.behind():

@@ -150,8 +150,8 @@ def test_its_options_are_in_the_sample(run):
     ('acme_fragile', 'RuntimeError: the shelf broke'),
     ('acme_old', "the store plugin 'acme_old' of acme-shelf was written for version 0 of the "
                  'contract; this service speaks version 1'),
-    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks delete, discard, read, "
-                        'size, write'),
+    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks delete, discard, "
+                        'read, size, write'),
 ])
 def test_what_does_not_keep_the_treaty_stops_the_start_with_one_sentence(
         run, configured, driver, sentence):
