@@ -11,7 +11,7 @@ from glancelite.domain import patch
 from glancelite.services import images as images_module
 from glancelite.services.chains import PolicyChain
 from glancelite.testing import service
-from glancelite.testing.fakes import DenyAll, Recorder
+from glancelite.testing.fakes import Recorder
 
 
 def operations(core, *steps):
@@ -93,14 +93,6 @@ def test_an_empty_patch_changes_and_tells_nothing(core, ctx, queued, kept):
 
     assert kept(image) == image
     assert recorder.events == []
-
-
-def test_an_empty_patch_shows_nothing_that_is_hidden(core, ctx, queued):
-    image = queued()
-    blind = service.exchange(core, policy=PolicyChain([DenyAll()]))
-
-    with pytest.raises(contract.NotFound):
-        blind.images.update(ctx, image.id, [])
 
 
 def test_a_property_that_is_one_too_many_is_refused(core, ctx, queued):
