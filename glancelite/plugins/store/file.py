@@ -53,6 +53,10 @@ class FileStore(contract.Store):
                         'of thin provisioning.'),
         cfg.BoolOpt('filesystem_thin_provisioning', default=False,
                     help='Leave holes in the file where a whole chunk is zero.'),
+        cfg.BoolOpt('filesystem_store_direct_io', default=True,
+                    help='Write what is large past the page cache where the file system can: '
+                         'for less work, and so that uploads push no other images out of '
+                         'memory. Their first readers then read from the disk.'),
     )
     CAPABILITIES = frozenset({'write', 'range'})
     SCHEMES = ('file', 'filesystem')
@@ -82,7 +86,8 @@ class FileStore(contract.Store):
                 self._sweep()
             self._refuse_if_taken(key)
             root = self._choose(size or 0)
-            file = partial.Partial(root, self._chunk, self._mode, thin=self._thin)
+            file = partial.Partial(root, self._chunk, self._mode, thin=self._thin,
+                                   past_cache=self.options.filesystem_store_direct_io)
         except OSError as error:
             raise self._meaning(error) from error
         with file:

@@ -10,6 +10,8 @@ import re
 import secrets
 import stat
 
+from glancelite.plugins.store import direct
+
 LOG = logging.getLogger(__name__)
 
 #: what a published file may be called; never the name of a partial one
@@ -20,6 +22,8 @@ STRIDE = 8 << 20
 #: how far behind the writer pages are looked at once more, to be forgotten when they
 #: have reached the disk
 BEHIND = 64 << 20
+#: bytes of a file that go through the page cache, where a small image stays for its readers
+CACHED = 32 << 20
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -33,14 +37,19 @@ class Partial:
     :param chunk: smaller pieces are gathered to this many bytes.
     :param mode: permissions of the published file; 0 leaves them to the umask.
     :param thin: leave holes for chunks of zeros.
+    :param past_cache: what comes after ``CACHED`` bytes may be written past the cache.
     """
 
-    def __init__(self, root: str, chunk: int, mode: int = 0, *, thin: bool = False):
+    def __init__(self, root: str, chunk: int, mode: int = 0, *, thin: bool = False,
+                 past_cache: bool = True):
         self.size = 0
         self._root = root
         self._chunk = chunk
         self._mode = mode
         self._zeros = bytes(chunk) if thin else b''
+        self._past_cache = past_cache
+        self._may_be_direct = past_cache and not thin
+        self._direct: direct.Direct | None = None
         self._held: list[bytes] = []
         self._holds = 0
         self._position = 0
@@ -50,6 +59,9 @@ class Partial:
     def write(self, chunk: bytes) -> None:
         length = len(chunk)
         self.size += length
+        if self._direct is not None:
+            self._direct.write(chunk)
+            return
         if self._holds + length < self._chunk:
             self._held.append(chunk)
             self._holds += length
@@ -60,9 +72,23 @@ class Partial:
             self._held.append(chunk[-rest:])
             self._holds = rest
             chunk = chunk[:-rest]
+        if self._may_be_direct and self._position + len(chunk) >= CACHED:
+            chunk = self._go_direct(chunk)
         self._put(chunk)
         if self._position - self._told >= STRIDE:
             self._hurry()
+
+    def _go_direct(self, chunk: bytes) -> bytes:
+        """Write past the cache from here on; returns what is still to be written."""
+        self._may_be_direct = False
+        head = -self._position % direct.ALIGNMENT
+        self._put(chunk[:head])
+        try:
+            self._direct = direct.Direct(self._fd)
+        except OSError:     # not here: the cache is as good as ever
+            return chunk[head:]
+        self._direct.write(chunk[head:])
+        return b''
 
     def _take(self, *more: bytes) -> bytes:
         """What was gathered, and ``more``."""
@@ -102,11 +128,13 @@ class Partial:
         """Let the disk work beside the upload, and memory go round in circles.
 
         On Linux this advice begins to write dirty pages and waits for none, so
-        that ``fsync`` finds little to do; pages that are on the disk already
-        leave the cache.  A large upload so uses the same few pages again and
-        again instead of pushing everything else out of memory.
+        that ``fsync`` finds little to do.  Pages of a large file that are on the
+        disk already leave the cache: where it cannot be written past, the same
+        few pages are used again and again.
         """
-        start = max(0, self._told - BEHIND)
+        start = self._told
+        if self._past_cache and self._position > CACHED:
+            start = max(0, start - BEHIND)
         os.posix_fadvise(self._fd, start, self._position - start, os.POSIX_FADV_DONTNEED)
         self._told = self._position
 
@@ -117,6 +145,8 @@ class Partial:
         :raises FileExistsError: the name is taken; the owner of it is untouched.
         """
         target = os.path.join(self._root, key)
+        if self._direct is not None:
+            self._direct.finish()
         if self._held:
             self._put(self._take())
         if self._zeros:

@@ -1,0 +1,59 @@
+"""Writing a file past the page cache, which large images would only push others out of."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+
+#: bytes per write; the buffer is aligned to a page, which suits every disk
+SIZE = 1 << 20
+#: what offsets must be a multiple of
+ALIGNMENT = 4096
+
+
+class Direct:
+    """Gathers bytes into whole buffers and writes them with ``O_DIRECT``.
+
+    :param fd: open for writing, positioned at a multiple of ``ALIGNMENT``.
+    :raises OSError: this file system has no such writes.
+    """
+
+    def __init__(self, fd: int):
+        self._fd = fd
+        self._flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        fcntl.fcntl(fd, fcntl.F_SETFL, self._flags | os.O_DIRECT)
+        self._buffer = mmap.mmap(-1, SIZE)
+        self._filled = 0
+
+    def write(self, data: bytes) -> None:
+        """Take ``data``; it is written now or later, in order."""
+        left = memoryview(data)
+        while left:
+            some = min(len(left), SIZE - self._filled)
+            self._buffer[self._filled:self._filled + some] = left[:some]
+            self._filled += some
+            left = left[some:]
+            if self._filled == SIZE:
+                self._flush()
+
+    def _flush(self) -> None:
+        try:
+            done = os.write(self._fd, self._buffer)
+        except OSError:
+            done = 0    # no room, or not like this: the usual way knows which it is
+        if done < SIZE:
+            self._usual(done)
+        self._filled = 0
+
+    def _usual(self, start: int) -> None:
+        """Write the rest of the buffer through the cache."""
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags)
+        with memoryview(self._buffer) as view:
+            while start < self._filled:
+                start += os.write(self._fd, view[start:self._filled])
+
+    def finish(self) -> None:
+        """Write what is gathered; afterwards the file is written the usual way."""
+        self._usual(0)
+        self._filled = 0

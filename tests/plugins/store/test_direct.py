@@ -1,0 +1,109 @@
+"""Large files are written past the page cache, and are the same files."""
+
+import errno
+import fcntl
+import os
+
+import pytest
+
+from glancelite.plugins.store import direct, partial
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """Past the cache from the third MiB on, so that tests are quick."""
+    monkeypatch.setattr(partial, 'CACHED', 2 * MIB)
+
+
+def stored(root, data, piece, **how):
+    with partial.Partial(str(root), 65536, **how) as file:
+        for start in range(0, len(data), piece):
+            file.write(data[start:start + piece])
+        went = file._direct is not None
+        path = file.publish('key')
+    with open(path, 'rb') as found:
+        return found.read(), went
+
+
+@pytest.mark.parametrize('piece', [1000, 65536, 100_003, MIB, 3 * MIB + 1])
+@pytest.mark.parametrize('size', [2 * MIB + 200_000, 4 * MIB, 4 * MIB + 1, 5 * MIB - 4096, 7 * MIB + 12345])
+def test_a_large_file_holds_what_was_written(tmp_path, size, piece):
+    data = os.urandom(size)
+
+    found, went = stored(tmp_path, data, piece)
+
+    assert hash(found) == hash(data)
+    assert went
+
+
+@pytest.mark.parametrize('how', [{'past_cache': False}, {'thin': True}])
+def test_the_cache_is_used_where_that_is_wanted(tmp_path, how):
+    data = os.urandom(4 * MIB)
+
+    found, went = stored(tmp_path, data, MIB, **how)
+
+    assert hash(found) == hash(data)
+    assert not went
+
+
+def test_a_small_file_goes_through_the_cache(tmp_path):
+    assert not stored(tmp_path, os.urandom(MIB), 65536)[1]
+
+
+def test_a_file_system_without_such_writes_gets_the_usual_ones(tmp_path, monkeypatch):
+    real = fcntl.fcntl
+
+    def refuses(fd, command, value=0):
+        if command == fcntl.F_SETFL and value & os.O_DIRECT:
+            raise OSError(errno.EINVAL, 'not here')
+        return real(fd, command, value)
+
+    monkeypatch.setattr(direct.fcntl, 'fcntl', refuses)
+    data = os.urandom(5 * MIB)
+
+    found, went = stored(tmp_path, data, 100_000)
+
+    assert hash(found) == hash(data)
+    assert not went
+
+
+@pytest.mark.parametrize('taken', [None, 0, 4096, 70_000])
+def test_a_write_that_is_refused_or_short_is_completed_the_usual_way(tmp_path, monkeypatch, taken):
+    """``taken``: bytes of the second direct write that are written; None, it is refused."""
+    real, calls = os.write, []
+
+    def writes(fd, data):
+        if len(data) == direct.SIZE and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            calls.append(fd)
+            if len(calls) == 2:
+                if taken is None:
+                    raise OSError(errno.EINVAL, 'not like this')
+                fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+                return real(fd, bytes(data)[:taken])
+        return real(fd, data)
+
+    monkeypatch.setattr(direct.os, 'write', writes)
+    data = os.urandom(7 * MIB + 5)
+
+    found, _ = stored(tmp_path, data, MIB)
+
+    assert hash(found) == hash(data)
+    assert len(calls) == 2
+
+
+def test_a_full_disk_says_so(tmp_path, monkeypatch):
+    real = os.write
+
+    def writes(fd, data):
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT or os.lseek(fd, 0, os.SEEK_CUR) > 3 * MIB:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return real(fd, data)
+
+    monkeypatch.setattr(direct.os, 'write', writes)
+
+    with pytest.raises(OSError, match='No space'):
+        stored(tmp_path, os.urandom(7 * MIB), MIB)
+
+    assert list(tmp_path.iterdir()) == []
