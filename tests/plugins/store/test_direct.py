@@ -28,7 +28,8 @@ def stored(root, data, piece, **how):
 
 
 @pytest.mark.parametrize('piece', [1000, 65536, 100_003, MIB, 3 * MIB + 1])
-@pytest.mark.parametrize('size', [2 * MIB + 200_000, 4 * MIB, 4 * MIB + 1, 5 * MIB - 4096, 7 * MIB + 12345])
+@pytest.mark.parametrize('size', [2 * MIB + 200_000, 4 * MIB, 4 * MIB + 1, 5 * MIB - 4096,
+                                  7 * MIB + 12345])
 def test_a_large_file_holds_what_was_written(tmp_path, size, piece):
     data = os.urandom(size)
 
