@@ -10,12 +10,12 @@ import os
 import pathlib
 import socket
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from oslo_config import cfg
 
 from glancelite import config, contract, loader
-from glancelite.contract import Context, Misconfigured, Usage
+from glancelite.contract import Context, CredentialSource, Misconfigured, Usage
 from glancelite.schema.image import ImageSchema
 from glancelite.schema.render import documents
 from glancelite.schema.views import ImageView
@@ -35,9 +35,10 @@ LOG = logging.getLogger(__name__)
 class ServiceHost:
     """What plugins may ask of the service."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: Callable[..., Any]) -> None:
         self.node = socket.gethostname()
         self.database: contract.Database | None = None
+        self._load = load
 
     def now(self) -> datetime.datetime:
         return datetime.datetime.now(datetime.UTC)
@@ -45,6 +46,11 @@ class ServiceHost:
     def usage(self, project: str) -> Usage:
         assert self.database is not None
         return self.database.images.usage(project)
+
+    def credential(self, name: str, section: str,
+                   options: Mapping[str, object] = contract.NOTHING) -> CredentialSource:
+        return cast(CredentialSource, self._load('credential', name, section=section,
+                                                 given=options))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,12 +111,14 @@ def build(conf: cfg.ConfigOpts) -> Core:
 
     :raises Misconfigured: with what would have been right.
     """
-    host = ServiceHost()
     plugins: list[contract.Plugin] = []
 
     def load(layer: str, name: str, **where: Any) -> Any:
-        plugins.append(loader.load(conf, host, layer, name, **where))
-        return plugins[-1]
+        plugin = loader.load(conf, host, layer, name, **where)
+        plugins.append(plugin)
+        return plugin
+
+    host = ServiceHost(load)
 
     try:
         return _build(conf, host, load, plugins)

@@ -7,7 +7,7 @@ import functools
 import inspect
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -134,13 +134,15 @@ def violation(layer: str, kind: Any) -> str:
 
 
 def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
-         instance: str | None = None, section: str | None = None) -> Plugin:
+         instance: str | None = None, section: str | None = None,
+         given: Mapping[str, Any] = contract.NOTHING) -> Plugin:
     """Build one plugin with the options of its own section.
 
     :param layer: the last word of the entry-point namespace, e.g. ``store``.
     :param name: the entry point's name, e.g. ``file``.
     :param instance: what the operator calls it; the entry point's name if None.
     :param section: where its options are, if not in its own section.
+    :param given: values that go before those of the configuration.
     :raises Misconfigured: it is not installed, does not keep the treaty, or
         its options do not do.
     """
@@ -152,7 +154,8 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     try:
         for register in kind.FOREIGN_OPTS:
             register(conf)
-        options = read_options(conf, kind.OPTS, section, fallback=layer == 'store')
+        options = read_options(conf, kind.OPTS, section, given=given,
+                               fallback=layer in ('store', 'credential'))
         living = kind(options, host, name=instance, conf=conf if kind.FOREIGN_OPTS else None)
     except cfg.Error as error:
         raise Misconfigured(f'{layer} plugin {instance!r}: {error}') from error
@@ -190,14 +193,19 @@ def value(place: Any, section: str, name: str) -> Any:
         raise Misconfigured(f'[{section}] {name}: {reason}') from None
 
 
-def read_options(conf: cfg.ConfigOpts, opts: Iterable[cfg.Opt], section: str, *,
-                 fallback: bool = False) -> Options:
+def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, *,
+                 fallback: bool = False,
+                 given: Mapping[str, Any] = contract.NOTHING) -> Options:
     """Register ``opts`` and read them.
 
+    :param given: values that go before those of the configuration.
     :param fallback: look in ``[backend_defaults]`` for what the section does not say.
     :raises Misconfigured: a required option is missing, or a value is not of its type.
     """
     values = {}
+    unknown = given.keys() - {opt.dest for opt in opts}
+    if unknown:
+        raise TypeError(f'there is no option {", ".join(sorted(unknown))}')
     group = None if section == 'DEFAULT' else section
     for opt in opts:
         conf.register_opt(opt, group=group)
@@ -208,7 +216,7 @@ def read_options(conf: cfg.ConfigOpts, opts: Iterable[cfg.Opt], section: str, *,
             where = conf.get_location(opt.dest, group)
             if where is None or not where.location.is_user_controlled:
                 found = value(conf[BACKEND_DEFAULTS], BACKEND_DEFAULTS, opt.dest)
-        values[opt.dest] = found
+        values[opt.dest] = given.get(opt.dest, found)
         if opt.required and values[opt.dest] is None:
             raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
     return Options(values)

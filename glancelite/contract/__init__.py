@@ -5,6 +5,7 @@ Standard library only.  ``CONTRACT`` is its version.
 
 from glancelite.contract.auth import Authenticator
 from glancelite.contract.context import Context
+from glancelite.contract.credential import Credential, CredentialSource
 from glancelite.contract.database import Database, ImageRecords, MemberRecords
 from glancelite.contract.errors import (
     BY_CODE,
@@ -38,6 +39,7 @@ from glancelite.contract.store import FileExtent, Store
 from glancelite.contract.values import (
     IMAGE_FIELDS,
     MEMBER_STATUSES,
+    NOTHING,
     STATUSES,
     VISIBILITIES,
     Image,
@@ -52,13 +54,14 @@ from glancelite.contract.values import (
 LAYERS: dict[str, type[Plugin]] = {
     kind.LAYER: kind for kind in (
         Authenticator, PolicyEngine, QuotaEnforcer, Notifier, LocationStrategy, Inspector,
-        Database, Store, Middleware)
+        Database, Store, CredentialSource, Middleware)
 }
 
 __all__ = [
-    'BY_CODE', 'CONTRACT', 'EVENTS', 'IMAGE_FIELDS', 'LAYERS', 'MEMBER_STATUSES', 'STATUSES',
-    'VISIBILITIES', 'Ask', 'Authenticator', 'Conflict', 'Context', 'Database', 'Error', 'Event',
-    'FileExtent', 'Forbidden', 'Gone', 'Host', 'Image', 'ImageQuery', 'ImageRecords', 'InUse',
+    'BY_CODE', 'CONTRACT', 'EVENTS', 'IMAGE_FIELDS', 'LAYERS', 'MEMBER_STATUSES', 'NOTHING',
+    'STATUSES', 'VISIBILITIES', 'Ask', 'Authenticator', 'Conflict', 'Context', 'Credential',
+    'CredentialSource', 'Database', 'Error', 'Event', 'FileExtent',
+    'Forbidden', 'Gone', 'Host', 'Image', 'ImageQuery', 'ImageRecords', 'InUse',
     'Inspector', 'Invalid', 'Location', 'LocationStrategy', 'Member', 'MemberRecords',
     'Middleware', 'Misconfigured', 'NotFound', 'Notifier', 'Page', 'Plugin', 'PolicyEngine',
     'QuotaEnforcer', 'QuotaExceeded', 'RangeNotSatisfiable', 'ReadOnly', 'Store', 'Tap',

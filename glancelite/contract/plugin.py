@@ -6,9 +6,12 @@ import abc
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from glancelite.contract.values import Usage
+from glancelite.contract.values import NOTHING, Usage
+
+if TYPE_CHECKING:
+    from glancelite.contract.credential import CredentialSource
 
 #: The version of this treaty.  It grows by methods with defaults and keyword
 #: parameters with defaults; anything else makes a new number.
@@ -27,6 +30,16 @@ class Host(Protocol):
 
     def usage(self, project: str) -> Usage:
         """What a project holds at this moment; asks the database, so not in ``__init__``."""
+
+    def credential(self, name: str, section: str,
+                   options: Mapping[str, object] = NOTHING) -> CredentialSource:
+        """The plugin ``name`` of the layer ``credential``; the service closes it in the end.
+
+        :param section: where its options are, usually the name of the store that asks;
+            ``[backend_defaults]`` has what it lacks.
+        :param options: go before those of the section.
+        :raises Misconfigured: it is not installed, or its options do not do.
+        """
 
 
 class Plugin(abc.ABC):

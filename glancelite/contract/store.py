@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import BinaryIO, ClassVar
 
 from glancelite.contract.context import Context
-from glancelite.contract.errors import ReadOnly
+from glancelite.contract.errors import ReadOnly, Unsupported
 from glancelite.contract.plugin import Plugin
 from glancelite.contract.values import Written
 
@@ -60,11 +60,17 @@ class Store(Plugin):
     ``range``
         ``read`` honours ``offset`` and ``length``; without it, the core asks
         for whole objects only.
+    ``adopt``
+        users may point an image to data that they have put into the backend
+        themselves, and so it brings ``adopt``.
+    ``share``
+        the backend can let other projects read, and so it brings ``share``.
     """
 
     LAYER = 'store'
-    CAPABILITIES = frozenset({'write', 'range'})
-    DEMANDS = MappingProxyType({'write': ('write', 'delete', 'discard')})
+    CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
+    DEMANDS = MappingProxyType({'write': ('write', 'delete', 'discard'), 'adopt': ('adopt',),
+                                'share': ('share',)})
     #: what the URLs of this driver start with, before the colon
     SCHEMES: ClassVar[tuple[str, ...]] = ()
     #: known to this instance only and forgotten with it, as only stores for tests may be:
@@ -142,6 +148,35 @@ class Store(Plugin):
         Asked where nobody has recorded in which store a copy is: two stores of one driver
         should not both say yes.
         """
+
+    def adopt(self, url: str, *, ctx: Context | None = None) -> str:
+        """May an image be where a user says that it is?
+
+        The user's word is hostile: this looks at the URL only and opens nothing. Whether there
+        is data is asked later, with ``size`` and ``read``, which are as careful.
+
+        :returns: the URL as it is to be kept: without secrets, written as ``write`` would.
+        :raises Invalid: the URL is none of this store's, or leads where nobody may send us.
+        """
+        raise Unsupported('this store has only what it was given')
+
+    def share(self, url: str, *, public: bool, projects: Sequence[str],
+              ctx: Context | None = None) -> None:
+        """Let others read what is stored at ``url``, and nobody else any more.
+
+        :param public: everybody may.
+        :param projects: these projects may.
+        :raises NotFound: nothing is stored there.
+        :raises Unavailable: the backend does not answer or refuses us.
+        """
+        raise Unsupported('this store lets nobody else read')
+
+    def claims(self) -> Collection[str]:
+        """What this store must have for itself, such as its directories.
+
+        Two stores of one service with a claim in common stop the start.
+        """
+        return ()
 
     def properties(self) -> Mapping[str, object]:
         """JSON-ready facts for ``GET /v2/info/stores/detail``; no secrets."""

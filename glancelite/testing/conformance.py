@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import pathlib
 import tempfile
@@ -40,8 +41,9 @@ class Subject:
         self.layer = layer
         self._config = config
         self.installed = loader.find(layer, driver)
-        with tempfile.TemporaryDirectory(prefix='conformance-') as folder:
-            plugin = self.build(FakeHost(), folder)
+        with (tempfile.TemporaryDirectory(prefix='conformance-') as folder,
+              contextlib.closing(FakeHost()) as host):
+            plugin = self.build(host, folder)
             empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
             plugin.close()
         if not empty:
@@ -52,7 +54,7 @@ class Subject:
                 f'the store {driver!r} is read-only, so the suite has no data to read; subclass '
                 'ReadingContract of glancelite.testing.contracts and give it some')
 
-    def build(self, host: contract.Host, folder: str) -> contract.Plugin:
+    def build(self, host: FakeHost, folder: str) -> contract.Plugin:
         """A new instance, on a new reading of the file."""
         conf = cfg.ConfigOpts()
         conf.register_opts([CONFORMANCE_DIR, ENABLED_BACKENDS])
@@ -63,6 +65,7 @@ class Subject:
         except cfg.Error as error:
             raise contract.Misconfigured(f'{self._config}: {error}') from error
         conf.set_override('conformance_dir', folder)
+        host.conf = conf
         plugin = loader.load(conf, host, self.layer, self.installed.name, self._instance(conf))
         if isinstance(plugin, contract.Database):
             plugin.sync()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 from glancelite import contract
 
 
 class FakeHost:
-    """A ``Host`` whose clock is set by the test and whose usage is a function."""
+    """A ``Host`` whose clock is set by the test and whose usage is a function.
 
-    def __init__(self, usage: Callable[[str], contract.Usage] | None = None):
+    :param conf: where credential plugins find their options; an empty one if None.
+    """
+
+    def __init__(self, usage: Callable[[str], contract.Usage] | None = None,
+                 conf: Any = None):
         self.node = 'test-node'
+        self.conf = conf
+        self._credentials: list[contract.Plugin] = []
         self.clock = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
         self._usage = usage
 
@@ -26,6 +33,25 @@ class FakeHost:
 
     def usage(self, project: str) -> contract.Usage:
         return self._usage(project) if self._usage else contract.Usage()
+
+    def credential(self, name: str, section: str,
+                   options: Mapping[str, object] = contract.NOTHING) -> contract.CredentialSource:
+        from oslo_config import cfg
+
+        from glancelite import loader
+        if self.conf is None:
+            self.conf = cfg.ConfigOpts()
+            self.conf([], project='glancelite', default_config_files=[],
+                       default_config_dirs=[])
+        source = loader.load(self.conf, self, 'credential', name, section=section,
+                             given=options)
+        self._credentials.append(source)
+        return cast(contract.CredentialSource, source)
+
+    def close(self) -> None:
+        """Close what ``credential`` has given away."""
+        while self._credentials:
+            self._credentials.pop().close()
 
 
 class Recorder(contract.Notifier):

@@ -42,7 +42,9 @@ def pytest_configure(config):
 def host():
     """A host with a clock that the test sets."""
     from glancelite.testing.fakes import FakeHost
-    return FakeHost()
+    host = FakeHost()
+    yield host
+    host.close()
 
 
 @pytest.fixture

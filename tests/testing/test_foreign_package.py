@@ -120,7 +120,8 @@ def test_layers_shows_what_is_chosen_and_what_could_not_be(run, configured):
         'acme_fragile - not chosen acme-shelf 3.1 - -',
         'acme_old - not chosen acme-shelf 3.1 - was written for version 0 of the contract; '
         'this service speaks version 1',
-        'acme_unfinished - not chosen acme-shelf 3.1 - lacks delete, discard, read, size, write',
+        'acme_unfinished - not chosen acme-shelf 3.1 - lacks adopt, delete, discard, read, '
+        'share, size, write',
     ]
 
 
@@ -150,8 +151,8 @@ def test_its_options_are_in_the_sample(run):
     ('acme_fragile', 'RuntimeError: the shelf broke'),
     ('acme_old', "the store plugin 'acme_old' of acme-shelf was written for version 0 of the "
                  'contract; this service speaks version 1'),
-    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks delete, discard, "
-                        'read, size, write'),
+    ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks adopt, delete, "
+                        'discard, read, share, size, write'),
 ])
 def test_what_does_not_keep_the_treaty_stops_the_start_with_one_sentence(
         run, configured, driver, sentence):
