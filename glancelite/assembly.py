@@ -14,28 +14,33 @@ from typing import Any, cast
 
 from oslo_config import cfg
 
-from glancelite import config, contract, loader
+from glancelite import contract, loader, storehouse
 from glancelite.contract import Context, CredentialSource, Misconfigured, Usage
 from glancelite.schema.image import ImageSchema
 from glancelite.schema.render import documents
 from glancelite.schema.views import ImageView
 from glancelite.services.chains import NotifierFan, PolicyChain, QuotaChain
 from glancelite.services.data import ImageData
+from glancelite.services.discovery import Discovery
 from glancelite.services.events import Events
+from glancelite.services.hashing import Hashing
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
 from glancelite.services.leases import Leases
+from glancelite.services.locations import Locations
 from glancelite.services.members import Members
-from glancelite.services.stores import Stores
 from glancelite.services.tags import Tags
 
 LOG = logging.getLogger(__name__)
 
 
 class ServiceHost:
-    """What plugins may ask of the service."""
+    """What plugins may ask of the service.
 
-    def __init__(self, load: Callable[..., Any]) -> None:
+    :param load: builds a plugin of the service; None where no plugin asks for another one.
+    """
+
+    def __init__(self, load: Callable[..., Any] | None = None) -> None:
         self.node = socket.gethostname()
         self.database: contract.Database | None = None
         self._load = load
@@ -49,6 +54,7 @@ class ServiceHost:
 
     def credential(self, name: str, section: str,
                    options: Mapping[str, object] = contract.NOTHING) -> CredentialSource:
+        assert self._load is not None
         return cast(CredentialSource, self._load('credential', name, section=section,
                                                  given=options))
 
@@ -80,6 +86,8 @@ class Core:
     data: ImageData
     members: Members
     tags: Tags
+    locations: Locations
+    discovery: Discovery
     schema: ImageSchema
     view: ImageView
     documents: Mapping[str, bytes]
@@ -96,6 +104,7 @@ class Core:
 
     def close(self) -> None:
         """Let go of everything; nothing of this core can be used afterwards."""
+        self.locations.close()
         self.layers.leases.close()
         for plugin in reversed(self.plugins):
             try:
@@ -134,7 +143,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     database = host.database = load('database', chosen.database)
     if chosen.sync_database:
         LOG.info('database: %s', database.sync())
-    stores = _stores(conf, load)
+    stores = storehouse.build(conf, load)
     fan = NotifierFan([load('notifier', name) for name in chosen.notifier],
                       conf.disabled_notifications)
     leases = Leases(database, stores, host, seconds=conf.upload_lease)
@@ -155,16 +164,21 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
         multi_store=bool(conf.enabled_backends), store_ids=tuple(stores.names))
     schema = ImageSchema(conf.image_format.disk_formats, conf.image_format.container_formats,
                          extra=_extra_schema(conf))
-    images = Images(layers)
+    images = Images(layers, patches_locations=conf.show_multiple_locations,
+                    hashing_algorithm=conf.hashing_algorithm)
     return Core(
         settings=settings, layers=layers, authenticator=load('auth', auth_name(conf)),
         middleware=tuple(load('middleware', name) for name in chosen.middleware),
         images=images,
         data=ImageData(layers, hashing_algorithm=conf.hashing_algorithm),
-        members=Members(layers), tags=Tags(layers, images), schema=schema,
+        members=Members(layers), tags=Tags(layers, images),
+        locations=Locations(layers, images, hashing=Hashing(stores, tries=conf.http_retries),
+                            hashing_algorithm=conf.hashing_algorithm,
+                            secure_hash=conf.do_secure_hash),
+        discovery=Discovery(layers), schema=schema,
         view=ImageView(show_direct_url=conf.show_image_direct_url,
                        show_locations=conf.show_multiple_locations,
-                       show_stores=settings.multi_store, order=stores.order),
+                       show_stores=settings.multi_store, places=stores.shown),
         documents=documents(schema.resource), plugins=plugins)
 
 
@@ -174,33 +188,6 @@ def auth_name(conf: cfg.ConfigOpts) -> str:
     if conf.layers.auth:
         return str(conf.layers.auth)
     return 'noauth' if flavor and 'keystone' not in flavor else 'keystone'
-
-
-def _stores(conf: cfg.ConfigOpts, load: Callable[..., Any]) -> Stores:
-    backends = conf.enabled_backends
-    default = conf.glance_store.default_backend
-    if not backends:
-        return _single_store(conf, load)
-    if default not in backends:
-        raise Misconfigured(f'[glance_store] default_backend must be one of the '
-                            f'enabled_backends: {", ".join(backends)}')
-    stores, weights = {}, {}
-    for name, driver in backends.items():
-        stores[name] = load('store', driver, instance=name)
-        weights[name] = loader.read_options(conf, config.STORE, name, fallback=True).weight
-    if 'write' not in stores[default].CAPABILITIES:
-        raise Misconfigured(f'[glance_store] default_backend: the store {default} is read-only')
-    return Stores(stores, default, weights=weights,
-                  strategy=load('location', conf.layers.location))
-
-
-def _single_store(conf: cfg.ConfigOpts, load: Callable[..., Any]) -> Stores:
-    """The way of configurations without ``enabled_backends``: options in [glance_store]."""
-    driver = {'filesystem': 'file'}.get(conf.glance_store.default_store,
-                                        conf.glance_store.default_store)
-    LOG.warning('[DEFAULT] enabled_backends is not set; the one store is %s', driver)
-    return Stores({driver: load('store', driver, section='glance_store')}, driver,
-                  strategy=load('location', conf.layers.location), multi=False)
 
 
 def _extra_schema(conf: cfg.ConfigOpts) -> Any:

@@ -33,10 +33,15 @@ DEFAULT = (
                 help='Show the address of the data to callers who may get_image_location.'),
     cfg.BoolOpt('show_multiple_locations', default=False,
                 help='Show all addresses of the data to callers who may get_image_location.'),
+    cfg.BoolOpt('do_secure_hash', default=True,
+                help='Read the data of locations that users add, to know its hash.'),
+    cfg.IntOpt('http_retries', default=3, min=1,
+               help='How often reading the data of an added location is tried.'),
     cfg.IntOpt('upload_lease', default=120, min=1, advanced=True,
                help='Seconds after which an upload is given up whose process has died: the '
                     'image is queued again, and its bytes are removed. The clocks of all '
                     'hosts must agree much better than that.'),
+    cfg.StrOpt('location_strategy', help='Retired; use [layers] location.'),
     cfg.DictOpt('enabled_backends',
                 help='The stores: comma-separated name:driver. Each has a section of its name.'),
     cfg.ListOpt('disabled_notifications', default=[],
@@ -58,6 +63,9 @@ GLANCE_STORE = (
                help='The store, out of enabled_backends, that takes uploads.'),
     cfg.StrOpt('default_store', default='file',
                help='Driver that takes uploads where enabled_backends is not set; deprecated.'),
+    cfg.ListOpt('stores', default=['file', 'http'],
+                help='Drivers that data is read with where enabled_backends is not set; '
+                     'deprecated.'),
 )
 IMAGE_FORMAT = (
     cfg.ListOpt('disk_formats', default=DISK_FORMATS,
@@ -77,7 +85,17 @@ STORE = (
     cfg.StrOpt('store_description', help='What users read about this store.'),
     cfg.IntOpt('weight', default=0,
                help='A copy in a store of higher weight is read first, with by_weight.'),
+    cfg.BoolOpt('read_only', default=False,
+                help='Leave what is in this store as it is: it takes no images, and those that '
+                     'are deleted leave their data there.'),
 )
+#: stores of the service's own -> what for; their names are reserved
+RESERVED_STORES = {'os_glance_staging_store': 'staging', 'os_glance_tasks_store': 'tasks'}
+RESERVED_STORE = (
+    cfg.StrOpt('driver', default='file', help='The driver of this store.'),
+)
+#: ways to order copies that Glance had once -> the plugins that do it
+LOCATION_STRATEGIES = {'location_order': 'as_listed', 'store_type': 'by_weight'}
 
 
 def layer_opts() -> tuple[cfg.Opt, ...]:

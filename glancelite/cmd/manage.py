@@ -97,6 +97,11 @@ def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]
                 yield (layer, name, f'{source.package} {source.version}',
                        ' '.join(_sections(plugin)) or '-',
                        _health(plugin.health)[1])
+        for backend in core.layers.stores.absent if layer == 'store' else ():
+            source = known[backend.driver_name]
+            chosen.add(source.name)
+            yield (layer, f'{backend.name} ({source.name})', f'{source.package} {source.version}',
+                   f'[{backend.kind.section(backend.name)}]', _health(backend.health)[1])
         for name, source in known.items():
             if name not in chosen:
                 yield (layer, f'{name} - not chosen', f'{source.package} {source.version}', '-',
@@ -135,6 +140,8 @@ def check(conf: cfg.ConfigOpts) -> int:
     try:
         for subject, ask in (
                 *((f'{plugin.LAYER} {plugin.name}', plugin.health) for plugin in core.plugins),
+                *((f'store {backend.name}', backend.health)
+                  for backend in core.layers.stores.absent),
                 ('database tables', lambda: _up_to_date(core.layers.database))):
             well, text = _health(ask)
             failed |= not well

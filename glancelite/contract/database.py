@@ -111,7 +111,7 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def renew(self, image_ids: Collection[str], *, until: datetime.datetime) -> None:
-        """Move ``lease_until`` of images that are ``saving``; no new revision.
+        """Move ``lease_until`` of images that have one; no new revision.
 
         Others, and unknown ids, are passed over.
         """
@@ -121,8 +121,8 @@ class ImageRecords(abc.ABC):
                    limit: int = 100) -> Sequence[Image]:
         """What a server that died has left behind.
 
-        Images ``saving`` whose ``lease_until`` is not after ``now`` (never those without
-        one), and images ``pending_delete`` since before ``removed_before``,
+        Images whose ``lease_until`` is not after ``now``, whatever their status (never those
+        without one), and images ``pending_delete`` since before ``removed_before``,
         with their locations.
 
         :returns: at most ``limit`` of them, in any order.

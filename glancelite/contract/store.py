@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import BinaryIO, ClassVar
 
@@ -22,31 +22,48 @@ class FileExtent:
     :param offset: first byte.
     :param length: bytes, all of which exist.
     :param chunk: bytes per read when nobody uses the kernel's way.
+
+    ``fallback`` is set by the core where there is another copy: called with the bytes
+    that came of this file and with what went wrong, it returns the rest, or raises
+    what it was given.  Whoever reads the file past the iterator calls it as well.
     """
 
     def __init__(self, file: BinaryIO, offset: int, length: int, chunk: int = 1 << 20):
         self.file = file
         self.offset = offset
         self.length = length
+        self.fallback: Callable[[int, BaseException], Iterator[bytes]] | None = None
         self._chunk = chunk
         self._left = length
+        self._rest: Iterator[bytes] | None = None
         file.seek(offset)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        if self._rest is not None:
+            return next(self._rest)
         if self._left <= 0:
             self.close()
             raise StopIteration
-        data = self.file.read(min(self._chunk, self._left))
-        if not data:
-            raise OSError('the file is shorter than it was')
+        try:
+            data = self.file.read(min(self._chunk, self._left))
+            if not data:
+                raise OSError('the file is shorter than it was')
+        except OSError as error:
+            if self.fallback is None:
+                raise
+            self._rest = iter(self.fallback(self.length - self._left, error))
+            return next(self._rest)
         self._left -= len(data)
         return data
 
     def close(self) -> None:
         self.file.close()
+        close = getattr(self._rest, 'close', None)
+        if close is not None:
+            close()
 
 
 class Store(Plugin):

@@ -33,7 +33,8 @@ class Location:
     """One copy of an image's bytes.
 
     ``url`` is opaque to everyone but the store that wrote it; ``metadata``
-    is JSON-ready and names the store under ``store``.
+    is JSON-ready and names the store under ``store``.  ``status`` is
+    ``pending_delete`` while the bytes are being removed.
     """
 
     url: str
@@ -55,7 +56,7 @@ class Image:
     ``membership`` is the member status of the project that looked, None if
     it is no member: the only field that depends on who asked.
     ``attempt`` counts uploads that were given up because their server died;
-    ``lease_until`` is when the present upload is given up.
+    ``lease_until`` is when the present work on it, such as an upload, is given up.
     """
 
     id: str
@@ -84,6 +85,13 @@ class Image:
     membership: str | None = None
     attempt: int = 0
     lease_until: datetime.datetime | None = None
+
+    @property
+    def copies(self) -> tuple[Location, ...]:
+        """The locations that can be read: not those which are being removed."""
+        found = self.locations
+        return found if all(one.status == 'active' for one in found) else tuple(
+            one for one in found if one.status == 'active')
 
     @property
     def key(self) -> str:

@@ -102,10 +102,12 @@ def parse(body: object, media_type: str,
     return [_operation(*read(step), step, media_type == DRAFT_4, accept) for step in body]
 
 
-def apply(image: Image, operations: Sequence[Operation], *, is_admin: bool) -> Patched:
+def apply(image: Image, operations: Sequence[Operation], *, is_admin: bool,
+          place: Callable[[Operation], None] | None = None) -> Patched:
     """What the operations make of ``image``, in their order; nothing is written.
 
     :param is_admin: may the caller give images away?
+    :param place: follows the operations on ``locations``; None where they are closed.
     :raises Conflict: an operation finds something that it must not, or not
         something that it must.
     :raises Forbidden: this caller, or this status, does not allow it.
@@ -119,7 +121,10 @@ def apply(image: Image, operations: Sequence[Operation], *, is_admin: bool) -> P
     for step in operations:
         name = step.name
         if name == 'locations':
-            raise errors.Forbidden('The locations of an image cannot be changed.')
+            if place is None:
+                raise errors.Forbidden('The locations of an image cannot be changed.')
+            place(step)
+            continue
         if name in WRITABLE:
             _check_attribute(image, step, is_admin)
             fields[name] = step.value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 
@@ -15,7 +16,7 @@ from glancelite.contract.values import Image, Location, Member
 from glancelite.domain.properties import HIDDEN
 from glancelite.schema.image import FIELDS
 
-Ordering = Callable[[Sequence[Location]], Sequence[Location]]
+Places = Callable[[Image], Sequence[Location]]
 
 _BOOLEAN = ('false', 'true')
 _TWO = tuple(f'{number:02}' for number in range(60))   # three times as fast as isoformat
@@ -30,17 +31,17 @@ class ImageView:
     """Images as this service shows them."""
 
     def __init__(self, *, show_direct_url: bool = False, show_locations: bool = False,
-                 show_stores: bool = False, order: Ordering | None = None):
+                 show_stores: bool = False, places: Places | None = None):
         """
         :param show_stores: name the stores that hold an image; only where
             there are several.
-        :param order: puts the locations to try first in front; None leaves
-            them as they are.
+        :param places: the locations of an image as they are to be shown, the one to
+            try first in front; None shows its copies as they are.
         """
         self._direct_url = show_direct_url
         self._locations = show_locations
         self._stores = show_stores
-        self._order = order
+        self._places_of = places or operator.attrgetter('copies')
 
     @property
     def shows_locations(self) -> bool:
@@ -90,9 +91,7 @@ class ImageView:
             f'"self":{path}","file":{path}/file","schema":"/v2/schemas/image"{stores}}}')
 
     def _places(self, image: Image, may_see_locations: bool) -> tuple[str, str]:
-        locations = image.locations
-        if self._order is not None and len(locations) > 1:
-            locations = self._order(locations)
+        locations = self._places_of(image)
         where = stores = ''
         if may_see_locations and self._locations:
             listed = _compact([{'url': one.url, 'metadata': dict(one.metadata)}

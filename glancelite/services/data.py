@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image
 from glancelite.domain import ranges, status
+from glancelite.services import sharing
 from glancelite.services.images import TRIES
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
@@ -82,6 +83,7 @@ class ImageData:
         layers.events.image(ctx, 'image.upload', image, **stored)
         layers.events.image(ctx, 'image.activate', image)
         layers.events.image(ctx, 'image.update', image)
+        sharing.share(layers, ctx, image)
         return image
 
     def _claim(self, ctx: Context, image_id: str, size: int | None,
@@ -194,29 +196,36 @@ class ImageData:
             return None
 
     def download(self, ctx: Context, image_id: str, *, range_header: str | None = None,
-                 content_range: str | None = None) -> Download | None:
+                 content_range: str | None = None,
+                 prefer: str | None = None) -> Download | None:
         """The bytes of an image, or a part of them.
 
         :param range_header: ``Range`` of the request.
         :param content_range: ``Content-Range`` of the request, which old clients send.
+        :param prefer: names of stores with commas between, to be tried before the others.
         :returns: None if the image has no data.
         :raises NotFound: no such image for this caller.
         :raises Forbidden: not to this caller, or the image is deactivated.
-        :raises Invalid: several ranges, or the store cannot read a part.
+        :raises Invalid: several ranges, the store cannot read a part, or there is no
+            such store.
         :raises RangeNotSatisfiable: the part lies outside the image.
         :raises Unavailable: no store answers.
         """
         layers = self._layers
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'download_image', image)
+        stores: Sequence[str] = ()
+        if prefer is not None:
+            layers.policy.enforce(ctx, 'download_from_store', image)
+            stores = layers.stores.preferred(prefer)
         if image.status == 'deactivated' and not ctx.is_admin:
             raise contract.Forbidden(f'The requested image {image.id} has been deactivated. '
                                      'Image data download is forbidden.')
-        if not image.locations or image.size is None:
+        if not image.copies or image.size is None:
             return None
         part = ranges.wanted(range_header, content_range, image.size)
         offset, length = part or (0, image.size)
-        chunks = layers.stores.read(image, offset=offset, length=length, ctx=ctx)
+        chunks = layers.stores.read(image, offset=offset, length=length, ctx=ctx, prefer=stores)
         if chunks is None:
             return None
         return Download(image, offset, length, part is not None, chunks,

@@ -13,7 +13,9 @@ from glancelite import contract
 from glancelite.contract import Ask, Context, Image, ImageQuery
 from glancelite.domain import patch, properties, status
 from glancelite.schema.image import Creation
+from glancelite.services import removal, sharing
 from glancelite.services.layers import Layers
+from glancelite.services.places import Places
 
 LOG = logging.getLogger(__name__)
 
@@ -35,8 +37,16 @@ class Listing:
 
 class Images:
 
-    def __init__(self, layers: Layers):
+    """
+    :param patches_locations: may users change where the bytes are?
+    :param hashing_algorithm: for ``os_hash_value``.
+    """
+
+    def __init__(self, layers: Layers, *, patches_locations: bool = False,
+                 hashing_algorithm: str = 'sha512'):
         self._layers = layers
+        self._patches_locations = patches_locations
+        self._algorithm = hashing_algorithm
 
     def create(self, ctx: Context, creation: Creation) -> Image:
         """Register an image without data.
@@ -116,17 +126,34 @@ class Images:
         :raises NotFound: none, or none for this caller.
         :raises Forbidden: not to this caller, or not these attributes.
         :raises Conflict: an operation does not fit the image.
-        :raises QuotaExceeded: too many properties or tags.
+        :raises QuotaExceeded: too many properties, tags or locations.
+        :raises Invalid: no store reads a location, or there is no such one.
+        :raises Unavailable: a store does not answer.
         """
+        layers = self._layers
+        sizes: dict[str, int] = {}
+        places: list[Places] = []
+
         def change(image: Image) -> Mapping[str, object]:
             if not operations:
                 return {}
-            self._layers.policy.enforce(ctx, 'modify_image', image)
-            patched = patch.apply(image, operations, is_admin=ctx.is_admin)
+            layers.policy.enforce(ctx, 'modify_image', image)
+            if not self._patches_locations:
+                patched = patch.apply(image, operations, is_admin=ctx.is_admin)
+                self._check(ctx, image, patched)
+                return patched.changes
+            places[:] = [Places(layers, ctx, image, sizes, algorithm=self._algorithm)]
+            patched = patch.apply(image, operations, is_admin=ctx.is_admin,
+                                  place=places[0].apply)
             self._check(ctx, image, patched)
-            return patched.changes
+            return {**patched.changes, **places[0].changes()}
 
-        return self.change(ctx, image_id, change)
+        image = self.change(ctx, image_id, change)
+        if places and places[0].removes:
+            image = removal.finish(layers, ctx, image)
+        if layers.stores.shares and any(step.name == 'visibility' for step in operations):
+            sharing.share(layers, ctx, image)
+        return image
 
     def change(self, ctx: Context, image_id: str,
                change: Callable[[Image], Mapping[str, object]]) -> Image:

@@ -7,6 +7,7 @@ and any other process puts the images back to ``queued`` and removes the bytes.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime
 import logging
@@ -39,7 +40,7 @@ class Leases:
         # a deletion that is this old is nobody's work in progress any more
         self._removal = 2.5 * self._lease
         self._interval = seconds / 4
-        self._held: set[str] = set()
+        self._held: collections.Counter[str] = collections.Counter()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -52,12 +53,14 @@ class Leases:
     def hold(self, image: Image) -> Iterator[None]:
         """Keep the lease of ``image`` alive."""
         with self._lock:
-            self._held.add(image.id)
+            self._held[image.id] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._held.discard(image.id)
+                self._held[image.id] -= 1
+                if not self._held[image.id]:
+                    del self._held[image.id]
 
     def start(self) -> None:
         """Renew and sweep from now on."""
@@ -121,6 +124,8 @@ class Leases:
             except (contract.Conflict, contract.NotFound):
                 return False  # somebody else was faster, or it lives
             LOG.warning('the upload of image %s had died; it is queued again', image.id)
+        elif image.deleted_at is None:
+            return self._settle(image)
         else:
             for location in image.locations:
                 self._stores.delete(location)
@@ -128,6 +133,23 @@ class Leases:
                 self._stores.discard(key)
             self._images.scrubbed(image)
             LOG.info('the deletion of image %s is complete', image.id)
+        return True
+
+
+    def _settle(self, image: Image) -> bool:
+        """Finish what somebody else has begun with an image that is not being uploaded."""
+        changes: dict[str, object] = {'lease_until': None}
+        if image.status == 'importing':     # its data was to be looked at first
+            changes = dict(REQUEUED)
+        for location in image.locations:
+            if location.status != 'active':
+                self._stores.delete(location)
+        changes['locations'] = image.copies
+        try:
+            self._images.update(image, changes)
+        except (contract.Conflict, contract.NotFound):
+            return False
+        LOG.warning('image %s: what had been begun is finished', image.id)
         return True
 
 

@@ -8,8 +8,11 @@ import pathlib
 from glancelite import assembly, config
 from glancelite.services.chains import NotifierFan
 from glancelite.services.data import ImageData
+from glancelite.services.discovery import Discovery
 from glancelite.services.events import Events
+from glancelite.services.hashing import Hashing
 from glancelite.services.images import Images
+from glancelite.services.locations import Locations
 from glancelite.services.members import Members
 from glancelite.services.tags import Tags
 
@@ -40,5 +43,7 @@ def exchange(core: assembly.Core, *, notifiers=None, **blocks) -> assembly.Core:
         blocks['events'] = Events(NotifierFan(notifiers), core.layers.host)
     layers = dataclasses.replace(core.layers, **blocks)
     images = Images(layers)
-    return dataclasses.replace(core, layers=layers, images=images, data=ImageData(layers),
-                               members=Members(layers), tags=Tags(layers, images))
+    return dataclasses.replace(
+        core, layers=layers, images=images, data=ImageData(layers), members=Members(layers),
+        tags=Tags(layers, images), discovery=Discovery(layers),
+        locations=Locations(layers, images, hashing=Hashing(core.layers.stores)))

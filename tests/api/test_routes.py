@@ -14,6 +14,9 @@ ROUTES = {
     ('GET', '/images/{}/members'): 200, ('POST', '/images/{}/members'): 200,
     ('GET', '/images/{}/members/{}'): 200, ('PUT', '/images/{}/members/{}'): 200,
     ('DELETE', '/images/{}/members/{}'): 204,
+    ('GET', '/images/{}/locations'): 200, ('POST', '/images/{}/locations'): 202,
+    ('DELETE', '/stores/{}/{}'): 204,
+    ('GET', '/info/stores'): 200, ('GET', '/info/stores/detail'): 200,
     ('GET', '/info/usage'): 200, ('GET', '/openapi.json'): 200,
 }
 

@@ -120,7 +120,7 @@ def test_stores_are_named_in_the_order_of_the_locations():
 
 def test_the_location_to_try_first_is_the_direct_url():
     view = ImageView(show_direct_url=True, show_locations=True, show_stores=True,
-                     order=lambda locations: tuple(reversed(locations)))
+                     places=lambda image: tuple(reversed(image.locations)))
 
     shown = show(make(locations=LOCATIONS), view)
 

@@ -17,7 +17,7 @@ from glancelite.testing.fakes import ClientWentAway, Recorder, broken_source
 
 def stored(core, image, name='fast'):
     """The bytes under the image's key, None if there are none."""
-    store = dict(core.layers.stores)[name]
+    store = core.layers.stores[name].driver
     try:
         return b''.join(store.read(f'memory://{name}/{image.key}'))
     except contract.NotFound:
@@ -262,7 +262,7 @@ def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
 
 def test_bytes_that_cannot_be_taken_back_do_not_block_the_next_upload(
         core, ctx, queued, kept, monkeypatch):
-    image, store = queued(), dict(core.layers.stores)['fast']
+    image, store = queued(), core.layers.stores['fast'].driver
     with monkeypatch.context() as failing:
         failing.setattr(store, 'delete', _does_not_answer)
         failing.setattr(core.layers.quota, 'check', _refuse_the_second_time(iter([None])))

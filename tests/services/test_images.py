@@ -157,7 +157,7 @@ def test_a_deleted_image_takes_its_bytes_with_it(core, ctx, active):
     with pytest.raises(contract.NotFound):
         core.images.delete(ctx, image.id)
     with pytest.raises(contract.NotFound):
-        core.layers.stores.of(image.locations[0]).size(image.locations[0].url)
+        core.layers.stores.of(image.locations[0]).driver.size(image.locations[0].url)
 
 
 def test_a_protected_image_is_not_deleted(core, ctx, active, kept):
@@ -183,7 +183,7 @@ def test_bytes_that_are_missing_do_not_keep_an_image(core, ctx, active):
 def test_an_image_whose_store_refuses_stays_as_it_was(core, ctx, active, kept, refusal,
                                                       monkeypatch):
     image = active(tags=['kept'], color='red')
-    store = core.layers.stores.of(image.locations[0])
+    store = core.layers.stores.of(image.locations[0]).driver
 
     def refuse(url, *, ctx=None):
         raise refusal('a clone builds on it')
@@ -206,7 +206,7 @@ def test_a_deletion_that_fails_reactivates_nothing(core, ctx, active, kept, monk
     def refuse(url, *, ctx=None):
         raise contract.InUse('a clone builds on it')
 
-    monkeypatch.setattr(core.layers.stores.of(image.locations[0]), 'delete', refuse)
+    monkeypatch.setattr(core.layers.stores.of(image.locations[0]).driver, 'delete', refuse)
     with pytest.raises(contract.InUse):
         core.images.delete(ctx, image.id)
 
@@ -229,7 +229,7 @@ def test_bytes_that_arrive_just_before_the_removal_go_with_it(core, ctx, queued,
 
     location, = uploaded[0].locations
     with pytest.raises(contract.NotFound):
-        core.layers.stores.of(location).read(location.url)
+        core.layers.stores.of(location).driver.read(location.url)
 
 
 def test_deactivating_twice_is_fine_and_told_once(core, ctx, active, kept):

@@ -18,7 +18,7 @@ def dead(core, ctx, queued):
         image = queued(**body)
         image = core.layers.database.images.update(
             image, {'status': 'saving', 'size': 5, 'lease_until': LONG_AGO})
-        store = dict(core.layers.stores)['fast']
+        store = core.layers.stores['fast'].driver
         return image, store, store.write(image.key, iter([b'stale'])).url
     return make
 
@@ -42,7 +42,7 @@ def test_what_was_swept_can_be_uploaded_and_deleted(core, ctx, dead):
     core.images.delete(ctx, image.id)
 
     with pytest.raises(contract.NotFound):
-        core.layers.stores.of(uploaded.locations[0]).size(uploaded.locations[0].url)
+        core.layers.stores.of(uploaded.locations[0]).driver.size(uploaded.locations[0].url)
 
 
 def test_an_upload_that_lives_is_left_alone(core, ctx, queued, kept):
@@ -63,7 +63,7 @@ def test_an_upload_without_lease_is_somebody_elses(core, queued, kept):
 def test_a_deletion_that_stopped_half_way_is_finished(core, active, monkeypatch):
     image = active()
     core.layers.database.images.remove(image, pending=True)
-    store = core.layers.stores.of(image.locations[0])
+    store = core.layers.stores.of(image.locations[0]).driver
     assert core.layers.leases.sweep() == 0, 'it may still be somebody\'s work in progress'
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
@@ -89,7 +89,7 @@ def test_an_upload_that_died_after_its_image_was_deleted_leaves_no_bytes(core, c
 def test_a_store_that_is_away_is_tried_again(core, active, monkeypatch):
     image = active()
     core.layers.database.images.remove(image, pending=True)
-    store = core.layers.stores.of(image.locations[0])
+    store = core.layers.stores.of(image.locations[0]).driver
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from glancelite import contract
+from glancelite.api import paging
 from glancelite.api.errors import Refusal
 from glancelite.api.message import CHUNK, Request, Response, whole_number
 from glancelite.api.operation import operation
@@ -32,7 +33,8 @@ class ImageFile(Resource):
             if tag is None or environ['HTTP_IF_RANGE'].strip() != tag:
                 wanted = None
         found = self._data.download(ctx, image_id, range_header=wanted,
-                                    content_range=environ.get('HTTP_CONTENT_RANGE'))
+                                    content_range=environ.get('HTTP_CONTENT_RANGE'),
+                                    prefer=_preferred(environ.get('QUERY_STRING')))
         if found is None:
             return Response.empty()
         image = found.image
@@ -62,6 +64,13 @@ class ImageFile(Resource):
         store = request.environ.get('HTTP_X_IMAGE_META_STORE') if self._multi_store else None
         self._data.upload(request.context, image_id, request.chunks(), size=size, store=store)
         return Response.empty()
+
+
+def _preferred(query: str | None) -> str | None:
+    """The stores that the caller names in ``?prefer=``."""
+    if not query:
+        return None
+    return dict(paging.pairs(query)).get('prefer')
 
 
 def _tag(image: contract.Image) -> str | None:

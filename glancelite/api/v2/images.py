@@ -13,6 +13,7 @@ from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 from glancelite.api.v2.actions import Deactivate, Reactivate
 from glancelite.api.v2.image_file import ImageFile
+from glancelite.api.v2.locations import Locations
 from glancelite.api.v2.members import Members
 from glancelite.api.v2.tags import Tag
 from glancelite.domain import patch
@@ -78,6 +79,7 @@ class Image(_Shows):
             'file': ImageFile(core),
             'actions': Resource({'deactivate': Deactivate(core),
                                  'reactivate': Reactivate(core)}),
+            'locations': Locations(core),
             'members': Members(core),
             'tags': Resource(each=Tag(core)),
         })

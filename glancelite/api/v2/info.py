@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from glancelite import contract
 from glancelite.api.message import Request, Response
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
@@ -15,3 +19,35 @@ class Usage(Resource):
     @operation("Show the project's use of its limits.", gives='object', ignores_body=True)
     def get(self, request: Request) -> Response:
         return Response.json(b'{"usage": {}}')
+
+
+class Stores(Resource):
+    """``/v2/info/stores``: where images can be kept."""
+
+    def __init__(self, core: Any):
+        super().__init__({'detail': StoresDetail(core)})
+        self._discovery = core.discovery
+
+    @operation('List the stores.', gives='object', ignores_body=True)
+    def get(self, request: Request) -> Response:
+        _require_stores(self._discovery)
+        return Response.json(json.dumps({'stores': self._discovery.stores()}).encode())
+
+
+class StoresDetail(Resource):
+    """``/v2/info/stores/detail``: what operators want to know of them."""
+
+    def __init__(self, core: Any):
+        super().__init__()
+        self._discovery = core.discovery
+
+    @operation('List the stores with their properties.', gives='object', ignores_body=True)
+    def get(self, request: Request) -> Response:
+        _require_stores(self._discovery)
+        found = self._discovery.detail(request.context)
+        return Response.json(json.dumps({'stores': found}).encode())
+
+
+def _require_stores(discovery: Any) -> None:
+    if not discovery.multi:
+        raise contract.NotFound('Multi backend is not supported at this site.')

@@ -166,7 +166,7 @@ class MemoryImages(contract.ImageRecords):
         with self._records.lock:
             for image_id in image_ids:
                 image = images.get(image_id)
-                if image is not None and image.status == 'saving':
+                if image is not None and image.lease_until is not None:
                     images[image_id] = dataclasses.replace(image, lease_until=until)
 
     def unfinished(self, *, now, removed_before, limit=100):
@@ -174,7 +174,7 @@ class MemoryImages(contract.ImageRecords):
             images = list(self._records.images.values())
             removed = list(self._records.removed.values())
         late = [i for i in images
-                if i.status == 'saving' and i.lease_until is not None and i.lease_until <= now]
+                if i.lease_until is not None and i.lease_until <= now]
         late.sort(key=lambda image: image.lease_until)
         waiting = [i for i in removed
                    if i.status == 'pending_delete' and i.deleted_at < removed_before]

@@ -104,18 +104,17 @@ class LifecycleContract:
         assert [images.get(image.id, viewer=None) for image in (live, back)] == [live, back]
 
     def test_a_lease_is_renewed_without_a_new_revision(self, images, host):
-        saving, other = images.add(rich(status='saving')), images.add(rich())
+        saving = images.add(rich(status='saving', lease_until=host.now()))
+        other = images.add(rich())
         until = host.now() + 60 * SECOND
         host.advance(seconds=5)
 
-        queued = images.add(rich(status='queued', lease_until=host.now()))
-        images.renew([saving.id, other.id, queued.id, 'unknown', 'a\0b'], until=until)
+        images.renew([saving.id, other.id, 'unknown', 'a\0b'], until=until)
         images.renew([], until=until)
 
         assert images.get(saving.id, viewer=None) == dataclasses.replace(
             saving, lease_until=until)
         assert images.get(other.id, viewer=None) == other
-        assert images.get(queued.id, viewer=None) == queued
         assert images.update(saving, {'status': 'active'}).status == 'active'
 
     def test_finds_what_a_dead_server_left(self, images, host):
@@ -123,7 +122,7 @@ class LifecycleContract:
         late = images.add(rich(status='saving', lease_until=now - SECOND))
         images.add(rich(status='saving', lease_until=now + SECOND))
         images.add(rich(status='saving'))
-        images.add(rich(status='queued', lease_until=now - SECOND))
+        copied = images.add(rich(status='active', lease_until=now - SECOND))
         pending = images.remove(images.add(rich()), pending=True)
         images.remove(images.add(rich()), pending=False)
         images.scrubbed(images.remove(images.add(rich()), pending=True))
@@ -131,9 +130,10 @@ class LifecycleContract:
         def found(**ask):
             return {image.id: image for image in images.unfinished(**ask)}
 
-        assert found(now=now, removed_before=now - SECOND) == {late.id: late}
+        assert found(now=now, removed_before=now - SECOND) == {late.id: late, copied.id: copied}
         assert found(now=now - 60 * SECOND, removed_before=now + SECOND) == {pending.id: pending}
-        assert found(now=now, removed_before=now + SECOND).keys() == {late.id, pending.id}
+        assert found(now=now, removed_before=now + SECOND).keys() == {
+            late.id, copied.id, pending.id}
         assert len(images.unfinished(now=now, removed_before=now + SECOND, limit=1)) == 1
 
     def test_what_is_found_pending_can_be_restored_or_finished(self, images, host):

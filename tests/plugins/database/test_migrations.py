@@ -42,9 +42,9 @@ def test_makes_everything_from_nothing(database, engine):
 
     said = database.sync()
 
-    assert said == 'the database went from nothing of ours to expand02'
-    assert (database.behind(), database.version()) == (False, 'expand02')
-    assert database.sync() == 'the database is at expand02 already'
+    assert said == 'the database went from nothing of ours to expand03'
+    assert (database.behind(), database.version()) == (False, 'expand03')
+    assert database.sync() == 'the database is at expand03 already'
     there = sa.inspect(engine)
     assert set(there.get_table_names()) == {*glance33.meta.tables, 'glancelite_version'}
     for table in (*glance33.meta.tables.values(), *tables.images.metadata.tables.values()):
@@ -183,8 +183,8 @@ def test_several_processes_may_sync_at_once(make_sql, database):
     for child in children:
         child.join()
 
-    assert answers == ['the database is at expand02 already'] * 2 + [
-        'the database went from nothing of ours to expand02']
+    assert answers == ['the database is at expand03 already'] * 2 + [
+        'the database went from nothing of ours to expand03']
     assert database.behind() is False
 
 
@@ -192,7 +192,7 @@ def test_threads_wait_for_one_sync(database):
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: database.sync(), range(3)))
 
-    assert answers.count('the database is at expand02 already') == 2
+    assert answers.count('the database is at expand03 already') == 2
 
 
 @pytest.fixture(scope='session')

@@ -306,14 +306,13 @@ def _scrubbed() -> Any:
 def _renew(amount: int) -> Any:
     return sa.update(tables.images).where(
         _i.id.in_([sa.bindparam(f'id_{n}', type_=_i.id.type) for n in range(amount)]),
-        _i.status == 'saving', _LIVE,
+        _i.lease_until.is_not(None), _LIVE,
     ).values(lease_until=sa.bindparam('until', type_=_i.lease_until.type))
 
 
 def _late(dialect: Any) -> Any:
     return sa.select(*image_columns(dialect)).where(
-        _i.status == 'saving', _LIVE,
-        _i.lease_until <= sa.bindparam('now', type_=_i.lease_until.type),
+        _LIVE, _i.lease_until <= sa.bindparam('now', type_=_i.lease_until.type),
     ).order_by(_i.lease_until).limit(sa.bindparam('limit', type_=sa.Integer))
 
 

@@ -1,0 +1,204 @@
+"""Use cases about where the bytes of an image are."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from glancelite import contract
+from glancelite.contract import Ask, Context, Image, Location
+from glancelite.domain import digests, status
+from glancelite.services import removal
+from glancelite.services.hashing import Cancelled, Hashing
+from glancelite.services.images import TRIES, Images
+from glancelite.services.layers import Layers
+from glancelite.services.leases import REQUEUED
+
+LOG = logging.getLogger(__name__)
+
+#: who may point images to data that is not on the web
+_SERVICES = frozenset({'service'})
+_NO_HASHES = dict.fromkeys(digests.HASHES)
+
+
+class Locations:
+    """
+    :param hashing_algorithm: for ``os_hash_value`` where the caller names none.
+    :param secure_hash: read what users point to, to know its hash.
+    """
+
+    def __init__(self, layers: Layers, images: Images, *, hashing: Hashing,
+                 hashing_algorithm: str = 'sha512', secure_hash: bool = True):
+        self._layers = layers
+        self._images = images
+        self._hashing = hashing
+        self._algorithm = hashing_algorithm
+        self._secure = secure_hash
+
+    def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
+        """Where the copies of an image are, the one to try first in front.
+
+        :raises NotFound: no such image for this caller.
+        :raises Forbidden: not to this caller.
+        """
+        image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
+        self._layers.policy.enforce(ctx, 'fetch_image_location', image)
+        return self._layers.stores.shown(image)
+
+    def add(self, ctx: Context, image_id: str, url: str,
+            expected: Mapping[str, str] = contract.NOTHING) -> None:
+        """Give a queued image the data at ``url``, which is in a store already.
+
+        It ends where the caller looks for it, in the status of the image: data that is not
+        there, or not what is expected, leaves it queued.
+
+        :param expected: ``os_hash_algo`` and ``os_hash_value``, or nothing.
+        :raises NotFound: no such image for this caller.
+        :raises Forbidden: not to this caller, or not this kind of URL.
+        :raises Conflict: the image is not queued.
+        :raises Invalid: no store reads this URL, or these are no hashes.
+        :raises QuotaExceeded: too many locations.
+        """
+        layers = self._layers
+        if expected:
+            expected = {**expected, 'os_hash_value': digests.check(
+                expected['os_hash_algo'], expected['os_hash_value'])}
+        image = layers.database.images.get(image_id, viewer=ctx.viewer)
+        layers.policy.enforce(ctx, 'add_image_location', image)
+        status.require('add_location', image)
+        if not url.startswith(('http://', 'https://')) and _SERVICES.isdisjoint(
+                ctx.roles | ctx.service_roles):
+            raise contract.Forbidden('Only a service may point an image to data that is not '
+                                     'on the web.')
+        location = layers.stores.adopt(url, ctx=ctx)
+        layers.quota.check(ctx, Ask('add_image_location', image.owner,
+                                    locations=len(image.locations) + 1))
+        try:
+            size = layers.stores.size(location, ctx=ctx)
+            if not size:
+                raise contract.Invalid('There is no data at this location.')
+            self._give(ctx, image, location, size, expected)
+        except contract.Error as error:
+            LOG.warning('image %s cannot have the data it was pointed to: %s', image.id, error)
+
+    def _give(self, ctx: Context, image: Image, location: Location, size: int,
+              expected: Mapping[str, str]) -> None:
+        """Make the data the image's, at once or when it has been read.
+
+        :raises Conflict: somebody was faster.
+        :raises Invalid: a format is not set.
+        """
+        records, events = self._layers.database.images, self._layers.events
+        facts: dict[str, Any] = {'size': size, 'locations': (*image.locations, location)}
+        if self._secure and expected:
+            image = records.update(image, {
+                **status.move(image, 'importing'), 'size': size,
+                'lease_until': self._layers.leases.until()}, status={'queued'})
+            events.image(ctx, 'image.update', image)
+            self._hashing.submit(lambda: self._verify(ctx, image, facts, expected))
+            return
+        image = records.update(image, {**status.move(image, 'active'), **facts, **expected},
+                               status={'queued'})
+        events.image(ctx, 'image.update', image)
+        if self._secure:
+            self._hashing.submit(lambda: self._learn(ctx, image))
+
+    def _verify(self, ctx: Context, image: Image, facts: Mapping[str, Any],
+                expected: Mapping[str, str]) -> None:
+        """Read the data of an importing image; make it active if it is what was expected."""
+        def mine(present: Image) -> bool:
+            return present.status == 'importing' and present.lease_until is not None
+
+        probe = dataclasses.replace(image, **facts)
+        with self._layers.leases.hold(image):
+            try:
+                found = self._hashing.hashes(probe, expected['os_hash_algo'], ctx,
+                                             lambda: self._still(image, mine))
+                if found['os_hash_value'] != expected['os_hash_value']:
+                    raise contract.Invalid('the data has another hash than was said')
+                changes = {**facts, **found, 'status': 'active', 'lease_until': None}
+            except (contract.Error, Cancelled) as error:
+                LOG.warning('image %s does not get the data it was pointed to: %s', image.id,
+                            error or 'cancelled')
+                changes = {**REQUEUED, **_NO_HASHES}
+            written = self._write(image, mine, changes)
+        if written is not None:
+            self._layers.events.image(ctx, 'image.update', written)
+
+    def _learn(self, ctx: Context, image: Image) -> None:
+        """Read the data of an active image whose hash nobody knows."""
+        def mine(present: Image) -> bool:
+            return present.locations[:1] == image.locations[:1] and not present.os_hash_value
+
+        try:
+            found = self._hashing.hashes(image, self._algorithm, ctx,
+                                         lambda: self._still(image, mine))
+        except (contract.Error, Cancelled) as error:
+            LOG.warning('image %s stays without a hash: %s', image.id, error or 'cancelled')
+            return
+        written = self._write(image, mine, found)
+        if written is not None:
+            self._layers.events.image(ctx, 'image.update', written)
+
+    def _still(self, image: Image, mine: Callable[[Image], bool]) -> bool:
+        try:
+            return mine(self._layers.database.images.get(image.id, viewer=None))
+        except contract.NotFound:
+            return False
+
+    def _write(self, image: Image, mine: Callable[[Image], bool],
+               changes: Mapping[str, object]) -> Image | None:
+        """Change what is ours still, whatever others have changed of it.
+
+        :returns: None if it is not ours any more.
+        """
+        records = self._layers.database.images
+        for _ in range(TRIES):
+            try:
+                present = records.get(image.id, viewer=None)
+                if not mine(present):
+                    return None
+                return records.update(present, changes)
+            except contract.Conflict:
+                continue
+            except contract.NotFound:
+                return None
+        LOG.error('image %s changes too often to be given its data', image.id)
+        return None
+
+    def remove_copy(self, ctx: Context, store: str, image_id: str) -> None:
+        """Remove the copy of an image from one store; another one stays.
+
+        :raises NotFound: there are no stores to name; no such image for this caller; it is
+            not in this store.
+        :raises Forbidden: not to this caller; it is the last copy.
+        :raises Conflict: there is no such store, or the image is not active.
+        :raises InUse: somebody builds on the copy.
+        :raises Unavailable: the store does not answer.
+        """
+        layers = self._layers
+        if not layers.stores.multi:
+            raise contract.NotFound('The resource could not be found.')
+        if store not in layers.stores.names:
+            raise contract.Conflict(f'The selected store {store} is not available on this node.')
+
+        def change(image: Image) -> Mapping[str, object]:
+            layers.policy.enforce(ctx, 'get_image_location', image)
+            layers.policy.enforce(ctx, 'delete_image_location', image)
+            status.require('delete_copy', image)
+            there = [one for one in image.copies if layers.stores.placed(one).store == store]
+            if len(image.copies) == 1:
+                raise contract.Forbidden(
+                    'Cannot delete image data from the only store containing it. Consider '
+                    'deleting the image instead.')
+            if not there:
+                raise contract.NotFound(f'Image {image_id} is not stored in store {store}.')
+            return removal.leaving(layers, image.locations, there[:1])
+
+        removal.finish(layers, ctx, self._images.change(ctx, image_id, change))
+
+    def close(self) -> None:
+        """Give up what is under way in the background."""
+        self._hashing.close()

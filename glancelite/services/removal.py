@@ -1,0 +1,72 @@
+"""Taking a copy away from an image that has others.
+
+The copy is marked first, with a lease, so that nobody reads it any more and the
+sweep finds it if we die; then its bytes go, and then what is recorded of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Collection, Mapping, Sequence
+
+from glancelite import contract
+from glancelite.contract import Context, Image, Location
+from glancelite.services.layers import Layers
+
+LOG = logging.getLogger(__name__)
+
+TRIES = 8
+
+
+def leaving(layers: Layers, locations: Sequence[Location],
+            gone: Collection[Location]) -> Mapping[str, object]:
+    """The changes after which nobody reads those copies that are ``gone``."""
+    return {'lease_until': layers.leases.until(), 'locations': tuple(
+        dataclasses.replace(one, status='pending_delete') if one in gone else one
+        for one in locations)}
+
+
+def finish(layers: Layers, ctx: Context, image: Image) -> Image:
+    """Remove the bytes of those copies of ``image`` that are leaving, then their records.
+
+    :returns: the image without them.
+    :raises InUse, Forbidden, Unavailable: as the store says; the copy is as before then.
+    """
+    going = [one for one in image.locations if one.status != 'active']
+    gone, back = set(), set()
+    failure = None
+    with layers.leases.hold(image):
+        for location in going:
+            try:
+                layers.stores.delete(location, ctx=ctx)
+                gone.add(location.url)
+            except contract.Error as error:
+                back.add(location.url)
+                failure = error
+        image = _settle(layers, image, gone, back)
+    if failure is not None:
+        raise failure
+    return image
+
+
+def _settle(layers: Layers, image: Image, gone: Collection[str],
+            back: Collection[str]) -> Image:
+    records = layers.database.images
+    for _ in range(TRIES):
+        try:
+            present = records.get(image.id, viewer=None)
+            left = tuple(
+                dataclasses.replace(one, status='active') if one.url in back else one
+                for one in present.locations if one.url not in gone)
+            changes: dict[str, object] = {'locations': left}
+            if all(one.status == 'active' for one in left):
+                changes['lease_until'] = None
+            return dataclasses.replace(records.update(present, changes),
+                                       membership=image.membership)
+        except contract.Conflict:
+            continue
+        except contract.NotFound:
+            return image        # deleted meanwhile, with all that belongs to it
+    LOG.warning('the removal of a copy of image %s is left to the sweep', image.id)
+    return image
