@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from tests.servers import ceph as ceph_starter
 from tests.servers import keystone as keystone_starter
 from tests.servers import live, postgresql, process, programs
 from tests.servers import mariadb as mariadb_starter
@@ -91,6 +92,20 @@ def keystone():
     """Keystone, started when the first test asks; see tests/servers/keystone.py."""
     with keystone_starter.server(keystone_starter.install()) as server:
         yield server
+
+
+@pytest.fixture(scope='session')
+def ceph():
+    """A Ceph cluster, started when the first test asks; see tests/servers/ceph.py."""
+    with ceph_starter.server() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope='session')
+def ceph_s3(ceph):
+    """An S3 gateway: ``url``, ``access_key``, ``secret_key``, ``region``."""
+    with ceph_starter.gateway(ceph) as service:
+        yield service
 
 
 @pytest.fixture(scope='session')

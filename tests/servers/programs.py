@@ -11,13 +11,22 @@ DEBIAN = {
     '/usr/lib/grub-rescue/grub-rescue-cdrom.iso': 'grub-rescue-pc',
     '/usr/lib/ipxe/ipxe.iso': 'ipxe',
     '/usr/lib/memtest86+/memtest86+x64.iso': 'memtest86+',
+    'ceph': 'ceph-common',
+    'ceph-authtool': 'ceph-common',
+    'ceph-mgr': 'ceph-mgr',
+    'ceph-mon': 'ceph-mon',
+    'ceph-osd': 'ceph-osd',
     'git': 'git',
     'mariadb-install-db': 'mariadb-server',
     'mariadbd': 'mariadb-server',
+    'monmaptool': 'ceph-base',
     'nginx': 'nginx-light',
     'openssl': 'openssl',
     'postgres': 'postgresql',
     'qemu-img': 'qemu-utils',
+    'radosgw': 'radosgw',
+    'radosgw-admin': 'radosgw',
+    'rbd': 'ceph-common',
 }
 """Program, or a file as an absolute path -> the Debian package that brings it."""
 

@@ -112,6 +112,20 @@ def _token(keystone, token, asker=None):
         return json.load(reply)['token']
 
 
+def test_ceph_has_its_pools_and_lets_the_image_service_in(ceph):
+    listed = subprocess.run(
+        ['rbd', '-c', ceph.conf, '--id', 'images', '--format', 'json', 'ls', 'images'],
+        capture_output=True, text=True, check=True)
+
+    assert isinstance(json.loads(listed.stdout), list)
+    assert {'images', 'volumes'} <= set(ceph.command('osd', 'pool', 'ls'))
+
+
+def test_the_gateway_of_ceph_speaks_s3(ceph_s3):
+    with urllib.request.urlopen(ceph_s3.url) as reply:
+        assert b'ListAllMyBucketsResult' in reply.read()
+
+
 def test_a_live_server_keeps_everything_in_its_directory(live_server):
     server = live_server()
 

@@ -1,0 +1,215 @@
+"""A private Ceph cluster: RADOS with its pools, and an S3 gateway on top."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import uuid
+
+from tests.servers import process, programs
+
+IMAGES, CLONES = 'images', 'volumes'
+
+CONFIGURATION = """
+[global]
+fsid = {fsid}
+mon_host = v2:127.0.0.1:{port}/0
+auth_cluster_required = cephx
+auth_service_required = cephx
+auth_client_required = cephx
+auth_allow_insecure_global_id_reclaim = false
+keyring = {home}/keyring
+run_dir = {home}
+admin_socket =
+log_file = {home}/$name.log
+log_to_stderr = false
+err_to_stderr = true
+crash_dir = {home}
+public_addr = 127.0.0.1
+cluster_addr = 127.0.0.1
+ms_bind_ipv6 = false
+max_open_files = 0
+osd_pool_default_size = 1
+osd_pool_default_min_size = 1
+osd_pool_default_pg_num = 4
+osd_pool_default_pg_autoscale_mode = off
+osd_crush_chooseleaf_type = 0
+[mon]
+mon_data = {home}/mon
+mon_cluster_log_file = {home}/cluster.log
+mon_allow_pool_size_one = true
+mon_allow_pool_delete = true
+mon_max_pg_per_osd = 1000
+mon_data_avail_warn = 2
+mon_data_avail_crit = 1
+# The state of a new cluster changes often, and nobody else waits for it.
+mon_tick_interval = 1
+paxos_propose_interval = 0.02
+paxos_min_wait = 0.01
+[mgr]
+mgr_data = {home}/mgr
+# Its modules are Python programs that take longer to start than all the rest.
+mgr_module_path = {home}/no-modules
+mgr_stats_period = 1
+mgr_tick_period = 1
+[osd]
+osd_data = {home}/osd
+osd_objectstore = memstore
+memstore_device_bytes = 12884901888
+osd_class_update_on_start = false
+osd_crush_update_on_start = false
+[client.gateway]
+rgw_data = {home}
+rgw_enable_apis = s3
+rgw_enable_usage_log = false
+rgw_thread_pool_size = 32
+"""
+
+CAPABILITIES = {
+    'mon.': {'mon': 'allow *'},
+    'client.admin': {'mon': 'allow *', 'osd': 'allow *', 'mgr': 'allow *'},
+    'mgr.x': {'mon': 'allow profile mgr', 'osd': 'allow *'},
+    'osd.0': {'mon': 'allow profile osd', 'osd': 'allow *', 'mgr': 'allow profile osd'},
+    'client.gateway': {'mon': 'allow rw', 'osd': 'allow rwx'},
+    # As Ceph's manual has it for OpenStack; the one may see who builds on its images.
+    'client.images': {'mon': 'profile rbd', 'osd': f'profile rbd pool={IMAGES}, '
+                                                   f'profile rbd-read-only pool={CLONES}'},
+    'client.volumes': {'mon': 'profile rbd', 'osd': f'profile rbd pool={CLONES}, '
+                                                    f'profile rbd-read-only pool={IMAGES}'},
+}
+
+
+class Ceph:
+    """A running cluster with the pools IMAGES and CLONES.
+
+    The users ``images`` and ``volumes`` each write the pool of their purpose and read the
+    other; ``admin`` may do everything. All their keys are in the keyring that ``conf`` names.
+
+    :ivar conf: path of ``ceph.conf``.
+    :ivar fsid: the cluster's id.
+    :ivar osd: the process that keeps all data; a test that stops it (SIGSTOP) lets it go on.
+    """
+
+    def __init__(self, home):
+        self.home = home
+        self.conf = str(home / 'ceph.conf')
+        self.fsid = str(uuid.uuid4())
+        self.port = process.free_port()
+        self.osd = None
+
+    def command(self, *arguments):
+        """What ``ceph ARGUMENTS`` of the administrator prints, from JSON where it is that."""
+        done = subprocess.run(
+            [programs.require('ceph'), '-c', self.conf, '--connect-timeout', '10', '-f', 'json',
+             *arguments], capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            raise RuntimeError(f'ceph {" ".join(arguments)}: {done.stderr}')
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def create_pool(self, name):
+        """Make a pool for RBD that takes data; ``images`` may use it."""
+        self.command('osd', 'pool', 'create', name, '4')
+        self.command('osd', 'pool', 'application', 'enable', name, 'rbd')
+
+    def delete_pool(self, name):
+        self.command('osd', 'pool', 'delete', name, name, '--yes-i-really-really-mean-it')
+
+    def configure(self, name='extra.conf', **options):
+        """Path of a ``ceph.conf`` like ours, with these options in ``[client]`` on top."""
+        path = self.home / name
+        lines = [f'{key} = {value}' for key, value in options.items()]
+        path.write_text('\n'.join([(self.home / 'ceph.conf').read_text(), '[client]', *lines, '']))
+        return str(path)
+
+
+class S3:
+    """A running S3 service.
+
+    :ivar url: the endpoint; buckets are in the path.
+    """
+
+    region = 'default'
+    access_key = 'glance-access'
+    secret_key = 'glance-secret'
+
+    def __init__(self, url):
+        self.url = url
+
+
+@contextlib.contextmanager
+def server():
+    """Run a cluster of one monitor, one OSD in memory and one manager while the block runs."""
+    needed = {name: programs.require(name) for name in
+              ('ceph', 'ceph-authtool', 'ceph-mgr', 'ceph-mon', 'ceph-osd', 'monmaptool')}
+    with process.directory('ceph') as home, contextlib.ExitStack() as running:
+        cluster = Ceph(home)
+        (home / 'ceph.conf').write_text(
+            CONFIGURATION.format(home=home, fsid=cluster.fsid, port=cluster.port))
+        for folder in 'mon', 'mgr', 'osd', 'no-modules':
+            (home / folder).mkdir()
+
+        def run(program, *arguments):
+            process.run([needed[program], *arguments], log=home / 'log', cwd=home)
+
+        def start(program, name, answers):
+            return running.enter_context(process.running(
+                [needed[program], '-i', name, '-c', cluster.conf, '-f'], answers=answers,
+                log=home / 'log', cwd=home, stop=signal.SIGKILL))
+
+        _write_keys(run, home)
+        run('monmaptool', '--create', '--fsid', cluster.fsid, '--addv', 'a',
+            f'[v2:127.0.0.1:{cluster.port}]', '--set-min-mon-release', 'pacific',
+            '--enable-all-features', home / 'monmap')
+        run('ceph-mon', '-i', 'a', '--mkfs', '--monmap', home / 'monmap', '--keyring',
+            home / 'keyring', '-c', cluster.conf)
+        start('ceph-mon', 'a', lambda: process.listens(cluster.port))
+        # It has read its own key only.
+        process.run([needed['ceph'], '-c', cluster.conf, '--connect-timeout', '30', 'auth',
+                     'import', '-i', home / 'keyring'], log=home / 'log', cwd=home)
+        osd = str(uuid.uuid4())
+        # One process that reads commands from its input is faster than one for each of them.
+        _tell(needed['ceph'], cluster,
+              f'osd new {osd} 0',
+              'osd crush add osd.0 1.0 root=default host=localhost',
+              *(line for pool in (IMAGES, CLONES) for line in (
+                  f'osd pool create {pool} 4', f'osd pool application enable {pool} rbd')))
+        run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', osd, '-c', cluster.conf)
+        start('ceph-mgr', 'x', lambda: True)
+        cluster.osd = start('ceph-osd', '0', lambda: True)
+        # A write that comes back says that the data has a place.
+        for pool in IMAGES, CLONES:
+            process.run(['timeout', '60', programs.require('rbd'), '-c', cluster.conf, 'pool',
+                         'init', pool], log=home / 'log', cwd=home)
+        yield cluster
+
+
+@contextlib.contextmanager
+def gateway(cluster):
+    """Run an S3 gateway on the cluster while the block runs."""
+    radosgw, admin = programs.require('radosgw'), programs.require('radosgw-admin')
+    port, log = process.free_port(), cluster.home / 'log'
+    found = S3(f'http://127.0.0.1:{port}')
+    command = [radosgw, '-n', 'client.gateway', '-c', cluster.conf, '-f',
+               f'--rgw-frontends=beast endpoint=127.0.0.1:{port}']
+    with process.running(command, answers=lambda: process.listens(port), log=log,
+                         cwd=cluster.home, stop=signal.SIGKILL):
+        process.run([admin, '-c', cluster.conf, '-n', 'client.gateway', 'user', 'create',
+                     '--uid=glance', '--display-name=glance', f'--access-key={found.access_key}',
+                     f'--secret-key={found.secret_key}'], log=log, cwd=cluster.home)
+        yield found
+
+
+def _write_keys(run, home):
+    run('ceph-authtool', home / 'keyring', '--create-keyring')
+    for name, allowed in CAPABILITIES.items():
+        caps = [part for kind, text in allowed.items() for part in ('--cap', kind, text)]
+        run('ceph-authtool', home / 'keyring', '--gen-key', '-n', name, *caps)
+
+
+def _tell(ceph, cluster, *commands):
+    """Give commands of the administrator to the monitor."""
+    done = subprocess.run([ceph, '-c', cluster.conf, '--connect-timeout', '30'],
+                          input='\n'.join(commands), capture_output=True, text=True,
+                          check=False, timeout=60)
+    if done.returncode or 'Error' in done.stderr:
+        raise process.DidNotStart(f'the monitor refuses: {done.stdout}{done.stderr}')
