@@ -8,6 +8,7 @@ from tests.servers import ceph as ceph_starter
 from tests.servers import keystone as keystone_starter
 from tests.servers import live, postgresql, process, programs
 from tests.servers import mariadb as mariadb_starter
+from tests.servers import swift as swift_starter
 
 LIVE = pytest.StashKey[list]()
 
@@ -106,6 +107,18 @@ def ceph_s3(ceph):
     """An S3 gateway: ``url``, ``access_key``, ``secret_key``, ``region``."""
     with ceph_starter.gateway(ceph) as service:
         yield service
+def swift():
+    """Swift with its built-in authentication and S3; see tests/servers/swift.py."""
+    with swift_starter.server(swift_starter.install(), programs.require('memcached')) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def swift_keystone(keystone):
+    """Swift whose people are Keystone's."""
+    with swift_starter.server(swift_starter.install(), programs.require('memcached'),
+                              keystone) as server:
+        yield server
 
 
 @pytest.fixture(scope='session')

@@ -1,7 +1,6 @@
 """A private Keystone with projects and people for every role."""
 
 import contextlib
-import fcntl
 import functools
 import getpass
 import grp
@@ -10,13 +9,12 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from tests.servers import process
+from tests.servers import process, virtualenv
 
 VERSION = '30.0.0'
 REGION = 'RegionOne'
@@ -112,6 +110,21 @@ class Keystone:
     def set_image_url(self, url):
         """Let the catalogue name this Image service; tokens made later show it."""
         self._set_endpoint('image', url)
+
+    def add_service(self, kind, url):
+        """Let the catalogue name a service; ``%(project_id)s`` in its address is filled in."""
+        found, _ = self._admin_call('GET', f'/services?type={kind}')
+        if not found['services']:
+            self._make('service', name=kind, type=kind)
+        self._set_endpoint(kind, url)
+
+    def add_user(self, name, role, project='service'):
+        """Somebody more, or a role more for somebody; both are made if they are missing."""
+        users, roles = self._ids('user'), self._ids('role')
+        user = users.get(name) or self._make_user(name)
+        role_id = roles.get(role) or self._make('role', name=role)
+        self._admin_call('PUT', f'/projects/{self._ids("project")[project]}/users/{user}'
+                                f'/roles/{role_id}')
 
     def set_identity_url(self):
         """Let the catalogue name this very Keystone."""
@@ -215,23 +228,8 @@ def server(venv):
 
 
 def install():
-    """Path of a virtual environment with Keystone, built the first time.
-
-    It is kept in the user's cache, because its libraries must not meet ours.
-    """
-    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
-    python = f'{sys.version_info.major}.{sys.version_info.minor}'
-    folder = cache / 'glancelite-tests' / f'keystone-{VERSION}-python{python}'
-    venv, complete, log = folder / 'venv', folder / 'complete', folder / 'log'
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / 'lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build it once
-        if not complete.exists():
-            process.run([sys.executable, '-m', 'venv', '--clear', venv], log=log, cwd=folder)
-            process.run([venv / 'bin/pip', 'install', '--quiet', f'keystone=={VERSION}',
-                         'gunicorn'], log=log, cwd=folder)
-            complete.touch()
-    return venv
+    """Path of a virtual environment with Keystone, built the first time."""
+    return virtualenv.install('keystone', VERSION, f'keystone=={VERSION}', 'gunicorn')
 
 
 def _bootstrap(venv, home, url, log):

@@ -20,6 +20,7 @@ DEBIAN = {
     'mariadb-install-db': 'mariadb-server',
     'mariadbd': 'mariadb-server',
     'monmaptool': 'ceph-base',
+    'memcached': 'memcached',
     'nginx': 'nginx-light',
     'openssl': 'openssl',
     'postgres': 'postgresql',

@@ -91,7 +91,8 @@ def test_the_catalogue_names_the_servers_that_run(keystone):
     catalogue = {service['type']: {entry['url'] for entry in service['endpoints']}
                  for service in _token(keystone, keystone.token('admin'))['catalog']}
 
-    assert catalogue == {'identity': {keystone.url}, 'image': {'http://127.0.0.1:1'}}
+    assert catalogue['identity'] == {keystone.url}
+    assert catalogue['image'] == {'http://127.0.0.1:1'}
 
 
 def test_openstack_clients_know_their_way_from_the_environment(keystone):
@@ -102,6 +103,46 @@ def test_openstack_clients_know_their_way_from_the_environment(keystone):
                           text=True, check=True)
 
     assert said.stdout.strip() == keystone.projects['beta']
+
+
+def test_swift_keeps_objects_and_forgets_tokens(swift):
+    url, token = swift.token()
+    swift.request('PUT', f'{url}/box', token)
+    swift.request('PUT', f'{url}/box/thing', token, body=b'12345')
+
+    kept = swift.request('GET', f'{url}/box/thing', token).body
+    swift.forget_tokens()
+    refused = swift.request('GET', f'{url}/box/thing', token).status
+
+    url, token = swift.token()
+    assert (kept, refused) == (b'12345', 401)
+    assert 'box/thing' in swift.objects(url, token)
+    swift.request('DELETE', f'{url}/box/thing', token)
+    swift.request('DELETE', f'{url}/box', token)
+
+
+def test_swift_speaks_s3(swift):
+    boto3 = pytest.importorskip('boto3')
+    s3 = boto3.client('s3', endpoint_url=swift.url, region_name='us-east-1',
+                      aws_access_key_id='test:tester', aws_secret_access_key='testing')
+
+    s3.create_bucket(Bucket='bucket')
+    s3.put_object(Bucket='bucket', Key='thing', Body=b'12345')
+    read = s3.get_object(Bucket='bucket', Key='thing')['Body'].read()
+
+    assert read == b'12345'
+    s3.delete_object(Bucket='bucket', Key='thing')
+    s3.delete_bucket(Bucket='bucket')
+
+
+def test_swift_knows_the_projects_of_keystone(keystone, swift_keystone):
+    own, token = f'/v1/AUTH_{keystone.projects["alpha"]}', keystone.token('alpha-member')
+
+    statuses = [swift_keystone.request('PUT', f'{own}/box', token).status,
+                swift_keystone.request('GET', f'{own}/box', keystone.token('beta-member')).status,
+                swift_keystone.request('DELETE', f'{own}/box', token).status]
+
+    assert statuses == [201, 403, 204]
 
 
 def _token(keystone, token, asker=None):

@@ -1,0 +1,262 @@
+"""A private Swift: one proxy, account, container and object server."""
+
+import contextlib
+import getpass
+import http.client
+import json
+import socket
+
+from tests.servers import process, virtualenv
+
+VERSION = '2.38.3'
+MIDDLEWARE = '13.0.1'  # of Keystone
+USER, KEY = 'test:tester', 'testing'
+#: everybody that the built-in authentication knows: user -> key
+USERS = {USER: KEY, 'test:reader': 'reading', 'other:tester': 'testing2',
+         'admin:admin': 'admin'}
+
+COMMON = """
+[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = {port}
+user = {user}
+swift_dir = {home}
+workers = 0
+log_address = {home}/no-syslog
+log_level = WARNING
+"""
+
+BACKEND = COMMON + """
+devices = {home}/devices
+mount_check = false
+disable_fallocate = true
+[pipeline:main]
+pipeline = {kind}-server
+[app:{kind}-server]
+use = egg:swift#{kind}
+"""
+
+PROXY = COMMON + """
+[pipeline:main]
+pipeline = catch_errors gatekeeper healthcheck cache listing_formats tempurl bulk {auth} \
+copy container_quotas account_quotas slo dlo versioned_writes symlink proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+allow_account_management = true
+recheck_account_existence = 1
+recheck_container_existence = 1
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:gatekeeper]
+use = egg:swift#gatekeeper
+[filter:healthcheck]
+use = egg:swift#healthcheck
+[filter:cache]
+use = egg:swift#memcache
+memcache_servers = 127.0.0.1:{memcached}
+[filter:listing_formats]
+use = egg:swift#listing_formats
+[filter:tempurl]
+use = egg:swift#tempurl
+[filter:bulk]
+use = egg:swift#bulk
+[filter:copy]
+use = egg:swift#copy
+[filter:container_quotas]
+use = egg:swift#container_quotas
+[filter:account_quotas]
+use = egg:swift#account_quotas
+[filter:slo]
+use = egg:swift#slo
+max_manifest_segments = {segments}
+[filter:dlo]
+use = egg:swift#dlo
+[filter:versioned_writes]
+use = egg:swift#versioned_writes
+allow_versioned_writes = true
+allow_object_versioning = true
+[filter:symlink]
+use = egg:swift#symlink
+"""
+
+TEMPAUTH = """
+[filter:s3api]
+use = egg:swift#s3api
+location = us-east-1
+min_segment_size = 5242880
+[filter:tempauth]
+use = egg:swift#tempauth
+storage_url_scheme = default
+user_admin_admin = admin .admin .reseller_admin
+user_test_tester = testing .admin
+user_test_reader = reading
+user_other_tester = testing2 .admin
+"""
+
+# What Keystone said of a token is believed for a second, so that tests need
+# not wait for a revoked one to be refused.
+KEYSTONE = """
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = admin, member
+reseller_prefix = AUTH
+reseller_admin_role = ResellerAdmin
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+delay_auth_decision = true
+token_cache_time = 1
+"""
+
+SWIFT = """
+[swift-hash]
+swift_hash_path_prefix = prefix
+swift_hash_path_suffix = suffix
+[storage-policy:0]
+name = Policy-0
+default = yes
+[swift-constraints]
+container_listing_limit = {listing}
+"""
+
+# A ring with one device, as its builder's command line would make it.
+RINGS = """
+import sys
+from swift.common.ring import RingBuilder
+from swift.common.utils import set_swift_dir
+home = sys.argv[1]
+set_swift_dir(home)
+for kind, port in zip(('account', 'container', 'object'), map(int, sys.argv[2:])):
+    builder = RingBuilder(part_power=4, replicas=1, min_part_hours=1)
+    builder.add_dev({'id': 0, 'region': 1, 'zone': 1, 'ip': '127.0.0.1', 'port': port,
+                     'replication_ip': '127.0.0.1', 'replication_port': port,
+                     'device': 'sda', 'weight': 1.0, 'meta': ''})
+    builder.rebalance()
+    builder.get_ring().save(f'{home}/{kind}.ring.gz')
+"""
+
+
+class Swift:
+    """A running Swift.
+
+    ``url`` has no path. With Keystone, accounts are ``AUTH_<project id>`` and ``auth_url`` is
+    None; the proxy takes 10 segments per manifest and lists 5 objects per page. Otherwise
+    ``auth_url`` is the first version's, USERS has the people, and the S3 interface is at
+    ``url`` with their names as access keys (region us-east-1).
+    """
+
+    def __init__(self, url, memcached, auth_url=None):
+        self.url = url
+        self.auth_url = auth_url
+        self._memcached = memcached
+
+    def token(self, user=USER):
+        """``(storage URL, token)`` of somebody that the built-in authentication knows."""
+        reply = _ask(self.auth_url, 'GET', {'X-Auth-User': user, 'X-Auth-Key': USERS[user]})
+        return reply.headers['X-Storage-Url'], reply.headers['X-Auth-Token']
+
+    def forget_tokens(self):
+        """Let the tokens of the built-in authentication expire, all at once."""
+        with socket.create_connection(('127.0.0.1', self._memcached), 10) as cache:
+            cache.sendall(b'flush_all\r\n')
+            assert cache.recv(100) == b'OK\r\n'
+
+    def request(self, method, path, token, headers=None, body=None):
+        """The answer to one request, whatever its status; ``path`` is below ``url``, or a URL."""
+        url = path if path.startswith('http') else self.url + path
+        return _ask(url, method, {'X-Auth-Token': token, **(headers or {})}, body)
+
+    def objects(self, storage_url, token):
+        """``container/object`` for all that an account holds."""
+        return [f'{container}/{name}' for container in self._list(storage_url, token)
+                for name in self._list(f'{storage_url}/{container}', token)]
+
+    def _list(self, url, token):
+        names, marker = [], ''
+        while page := json.loads(self.request(
+                'GET', f'{url}?format=json&marker={marker}', token).body or '[]'):
+            names += [entry['name'] for entry in page]
+            marker = names[-1]
+        return names
+
+
+class Reply:
+    """Status, headers and body of an answer."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+
+@contextlib.contextmanager
+def server(venv, memcached, keystone=None):
+    """Run a Swift while the block runs.
+
+    :param venv: what ``install`` returned.
+    :param memcached: path of the program.
+    :param keystone: a running Keystone that knows people instead of Swift itself; its
+        catalogue then names this Swift.
+    """
+    ports = dict(zip(('proxy', 'account', 'container', 'object', 'memcached'),
+                     _free_ports(5), strict=True))
+    url = f'http://127.0.0.1:{ports["proxy"]}'
+    with process.directory('swift') as home, contextlib.ExitStack() as running:
+        _configure(home, ports, keystone)
+        process.run([venv / 'bin/python', '-c', RINGS, home, ports['account'],
+                     ports['container'], ports['object']], log=home / 'rings.log', cwd=home)
+
+        def run(name, *command):
+            port = ports[name]
+            running.enter_context(process.running(
+                command, answers=lambda: process.listens(port), log=home / f'{name}.log',
+                cwd=home))
+
+        run('memcached', memcached, '-l', '127.0.0.1', '-p', ports['memcached'], '-U', '0',
+            '-m', '16', '-u', getpass.getuser())
+        for kind in 'account', 'container', 'object', 'proxy':
+            run(kind, venv / f'bin/swift-{kind}-server', home / f'{kind}.conf', '--verbose')
+        if keystone:
+            keystone.add_service('object-store', f'{url}/v1/AUTH_%(project_id)s')
+        yield Swift(url, ports['memcached'], None if keystone else f'{url}/auth/v1.0')
+
+
+def install():
+    """Path of a virtual environment with Swift, built the first time."""
+    return virtualenv.install('swift', VERSION, f'swift=={VERSION}',
+                              f'keystonemiddleware=={MIDDLEWARE}')
+
+
+def _configure(home, ports, keystone):
+    (home / 'devices/sda').mkdir(parents=True)
+    common = {'home': home, 'user': getpass.getuser()}
+    for kind in 'account', 'container', 'object':
+        (home / f'{kind}.conf').write_text(BACKEND.format(
+            kind=kind, port=ports[kind], **common))
+    auth, filters = 's3api tempauth', TEMPAUTH
+    if keystone:
+        auth = 'authtoken keystoneauth'
+        filters = KEYSTONE + '\n'.join(f'{name} = {value}' for name, value
+                                       in keystone.authtoken().items())
+    (home / 'proxy.conf').write_text(PROXY.format(
+        port=ports['proxy'], memcached=ports['memcached'], auth=auth,
+        segments=10 if keystone else 1000, **common) + filters)
+    (home / 'swift.conf').write_text(SWIFT.format(listing=5 if keystone else 10000))
+
+
+def _free_ports(count):
+    with contextlib.ExitStack() as probes:
+        taken = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in taken:
+            probe.bind(('127.0.0.1', 0))
+        return [probe.getsockname()[1] for probe in taken]
+
+
+def _ask(url, method, headers, body=None):
+    host, _, path = url.partition('://')[2].partition('/')
+    connection = http.client.HTTPConnection(host, timeout=30)
+    try:
+        connection.request(method, f'/{path}', body=body, headers=headers)
+        return Reply(connection.getresponse())
+    finally:
+        connection.close()

@@ -1,0 +1,30 @@
+"""Services from PyPI, each in a virtual environment of its own."""
+
+import fcntl
+import os
+import pathlib
+import sys
+
+from tests.servers import process
+
+
+def install(name, version, *requirements):
+    """Path of a virtual environment with the requirements, built the first time.
+
+    It is kept in the user's cache, because its libraries must not meet ours.
+
+    :param name: with ``version``, names the directory: change one of them with the requirements.
+    """
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
+    python = f'{sys.version_info.major}.{sys.version_info.minor}'
+    folder = cache / 'glancelite-tests' / f'{name}-{version}-python{python}'
+    venv, complete, log = folder / 'venv', folder / 'complete', folder / 'log'
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build it once
+        if not complete.exists():
+            process.run([sys.executable, '-m', 'venv', '--clear', venv], log=log, cwd=folder)
+            process.run([venv / 'bin/pip', 'install', '--quiet', *requirements], log=log,
+                        cwd=folder)
+            complete.touch()
+    return venv
