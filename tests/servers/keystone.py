@@ -79,6 +79,11 @@ class Keystone:
             'scope': scope}})
         return headers['X-Subject-Token']
 
+    def told(self, token):
+        """What the service answers to whoever asks about a token."""
+        found, _ = self._call('GET', '/auth/tokens', token=self.token('glance'), subject=token)
+        return found['token']
+
     def environment(self, user, *, project=None):
         """What ``openrc`` files set for OpenStack's clients: name -> value."""
         return {
@@ -184,8 +189,10 @@ class Keystone:
             self._admin = self.token('admin', system=True)
         return self._call(method, path, body, self._admin)
 
-    def _call(self, method, path, body=None, token=None):
+    def _call(self, method, path, body=None, token=None, subject=None):
         headers = {'Content-Type': 'application/json'} | ({'X-Auth-Token': token} if token else {})
+        if subject:
+            headers['X-Subject-Token'] = subject
         request = urllib.request.Request(self.url + path, method=method, headers=headers,
                                          data=json.dumps(body).encode() if body else None)
         try:

@@ -134,7 +134,7 @@ def test_what_cannot_be_proved_is_said_in_one_sentence(conformance, arguments, s
 
 
 @pytest.mark.parametrize(('layer', 'driver'), [
-    ('auth', 'noauth'), ('inspector', 'format'), ('location', 'as_listed'),
+    ('auth', 'noauth'), ('credential', 'none'), ('inspector', 'format'), ('location', 'as_listed'),
     ('middleware', 'cors'), ('notifier', 'log'), ('policy', 'ownership'), ('quota', 'limits'),
     ('database', 'memory')])
 def test_every_layer_can_be_proved(conformance, layer, driver):

@@ -1,6 +1,7 @@
 """One suite per layer: subclass it, override one fixture, and your plugin is proved."""
 
 from glancelite.testing.contracts.auth import AuthContract, IdentityContract
+from glancelite.testing.contracts.credential import CredentialContract
 from glancelite.testing.contracts.database import DatabaseContract
 from glancelite.testing.contracts.inspector import InspectorContract
 from glancelite.testing.contracts.location import LocationContract
@@ -13,14 +14,15 @@ from glancelite.testing.contracts.store_reading import ReadingContract
 
 #: layer -> its suite; the fixture to override is named as the layer
 SUITES = {
-    'auth': AuthContract, 'database': DatabaseContract, 'inspector': InspectorContract,
-    'location': LocationContract, 'middleware': MiddlewareContract,
+    'auth': AuthContract, 'credential': CredentialContract, 'database': DatabaseContract,
+    'inspector': InspectorContract, 'location': LocationContract,
+    'middleware': MiddlewareContract,
     'notifier': NotifierContract, 'policy': PolicyContract, 'quota': QuotaContract,
     'store': StoreContract,
 }
 
 __all__ = [
-    'SUITES', 'AuthContract', 'DatabaseContract', 'IdentityContract', 'InspectorContract',
-    'LargeImageContract', 'LocationContract', 'MiddlewareContract', 'NotifierContract',
-    'PolicyContract', 'QuotaContract', 'ReadingContract', 'StoreContract',
+    'SUITES', 'AuthContract', 'CredentialContract', 'DatabaseContract', 'IdentityContract',
+    'InspectorContract', 'LargeImageContract', 'LocationContract', 'MiddlewareContract',
+    'NotifierContract', 'PolicyContract', 'QuotaContract', 'ReadingContract', 'StoreContract',
 ]
