@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -212,12 +213,26 @@ def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, 
         place = conf[section] if group else conf
         found = value(place, section, opt.dest)
         if fallback:
-            conf.register_opt(opt, group=BACKEND_DEFAULTS)
-            where = conf.get_location(opt.dest, group)
-            if where is None or not where.location.is_user_controlled:
-                found = value(conf[BACKEND_DEFAULTS], BACKEND_DEFAULTS, opt.dest)
+            found = _shared(conf, opt, section, found)
         values[opt.dest] = given.get(opt.dest, found)
         if opt.required and values[opt.dest] is None:
             raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
     return Options(values)
 
+
+def _shared(conf: cfg.ConfigOpts, opt: cfg.Opt, section: str, found: Any) -> Any:
+    """``found``, or what ``[backend_defaults]`` says if the section says nothing.
+
+    Drivers may have different options of one name: what is said there is said to all.
+    """
+    with contextlib.suppress(cfg.DuplicateOptError):
+        conf.register_opt(opt, group=BACKEND_DEFAULTS)
+    if _said(conf, opt, section) or not _said(conf, opt, BACKEND_DEFAULTS):
+        return found
+    return value(conf[BACKEND_DEFAULTS], BACKEND_DEFAULTS, opt.dest)
+
+
+def _said(conf: cfg.ConfigOpts, opt: cfg.Opt, group: str) -> bool:
+    """Has the operator set it?"""
+    where = conf.get_location(opt.dest, group)
+    return where is not None and bool(where.location.is_user_controlled)
