@@ -107,6 +107,9 @@ def ceph_s3(ceph):
     """An S3 gateway: ``url``, ``access_key``, ``secret_key``, ``region``."""
     with ceph_starter.gateway(ceph) as service:
         yield service
+
+
+@pytest.fixture(scope='session')
 def swift():
     """Swift with its built-in authentication and S3; see tests/servers/swift.py."""
     with swift_starter.server(swift_starter.install(), programs.require('memcached')) as server:

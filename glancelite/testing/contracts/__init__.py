@@ -11,6 +11,7 @@ from glancelite.testing.contracts.policy import PolicyContract
 from glancelite.testing.contracts.quota import QuotaContract
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
 from glancelite.testing.contracts.store_reading import ReadingContract
+from glancelite.testing.contracts.store_trouble import BrokenBackendContract, TwoStoresContract
 
 #: layer -> its suite; the fixture to override is named as the layer
 SUITES = {
@@ -22,7 +23,8 @@ SUITES = {
 }
 
 __all__ = [
-    'SUITES', 'AuthContract', 'CredentialContract', 'DatabaseContract', 'IdentityContract',
-    'InspectorContract', 'LargeImageContract', 'LocationContract', 'MiddlewareContract',
-    'NotifierContract', 'PolicyContract', 'QuotaContract', 'ReadingContract', 'StoreContract',
+    'SUITES', 'AuthContract', 'BrokenBackendContract', 'CredentialContract', 'DatabaseContract',
+    'IdentityContract', 'InspectorContract', 'LargeImageContract', 'LocationContract',
+    'MiddlewareContract', 'NotifierContract', 'PolicyContract', 'QuotaContract',
+    'ReadingContract', 'StoreContract', 'TwoStoresContract',
 ]

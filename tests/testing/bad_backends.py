@@ -1,0 +1,100 @@
+"""A store whose backend is down, and stores that take that badly."""
+
+import threading
+import time
+
+from oslo_config import cfg
+
+from glancelite import contract
+
+
+class Dead(contract.Store):
+    """A good one: whatever needs the backend says that it is not there."""
+
+    SCHEMES = ('dead',)
+    OPTS = (cfg.StrOpt('key', default='s3cr3t', secret=True, help='A secret.'),)
+
+    def _ask(self, *asked, **named):
+        raise contract.Unavailable('the backend does not answer')
+
+    write = read = size = delete = discard = share = health = _ask
+
+    def owns(self, url):
+        return url.startswith('dead://')
+
+    def adopt(self, url, *, ctx=None):
+        return url
+
+    def claims(self):
+        return ['dead']
+
+
+class DeadAndReadOnly(Dead):
+    """A good one, too."""
+
+    CAPABILITIES = frozenset({'range'})
+
+    write, delete, discard, share = (
+        contract.Store.write, contract.Store.delete, contract.Store.discard, contract.Store.share)
+
+
+class IsAlwaysWell(Dead):
+    def health(self):
+        return 'ok'
+
+
+class NeverAnswers(Dead):
+    def health(self):
+        time.sleep(60)
+        raise contract.Unavailable('the backend does not answer')
+
+
+class ShowsItsSecret(Dead):
+    def health(self):
+        raise contract.Unavailable('http://user:s3cr3t@dead does not answer')
+
+
+class FindsNothing(Dead):
+    def size(self, url, *, ctx=None):
+        raise contract.NotFound('nothing there')
+
+
+class OpensLate(Dead):
+    def read(self, url, *, offset=0, length=None, ctx=None):
+        yield self._ask()
+
+
+class RaisesItsLibrarysErrors(Dead):
+    def write(self, key, chunks, *, size=None, ctx=None):
+        raise ConnectionRefusedError('dead')
+
+
+class DiscardsNothing(Dead):
+    def discard(self, key, *, ctx=None):
+        return
+
+
+class SharesNothing(Dead):
+    def share(self, url, *, public, projects, ctx=None):
+        return
+
+
+class WaitsInLine(Dead):
+    """One who asks waits a quarter of a second, sixteen wait for four."""
+
+    line = threading.Lock()
+
+    def size(self, url, *, ctx=None):
+        with self.line:
+            time.sleep(0.25)
+        self._ask()
+
+
+class AsksToKnowItsOwn(Dead):
+    def owns(self, url):
+        self._ask()
+
+
+class AsksToDescribeItself(Dead):
+    def properties(self):
+        self._ask()

@@ -1,0 +1,114 @@
+"""Stores that cannot wait, let others wait, or do not clean up after the dead."""
+
+import pathlib
+import threading
+import time
+
+from glancelite import contract
+from glancelite.plugins.store.memory import MemoryStore
+
+HURRY = 0.2  # seconds that a store without patience waits
+
+
+class HoldsItsLock(MemoryStore):
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        self._writing = threading.Lock()
+
+    def write(self, key, chunks, *, size=None, ctx=None):
+        with self._writing:
+            return super().write(key, chunks)
+
+
+class GivesUpOnSlowSources(MemoryStore):
+    def write(self, key, chunks, *, size=None, ctx=None):
+        return super().write(key, hurried(chunks))
+
+
+class LocksWhileReading(MemoryStore):
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        self._reading = threading.Lock()
+
+    def read(self, url, *, offset=0, length=None, ctx=None):
+        data = self._find(url)
+
+        def chunks():
+            with self._reading:
+                for chunk in data:
+                    for start in range(0, len(chunk), 1 << 20):
+                        yield chunk[start:start + (1 << 20)]
+        return chunks()
+
+
+class GivesUpOnSlowReaders(MemoryStore):
+    def read(self, url, *, offset=0, length=None, ctx=None):
+        data = b''.join(self._find(url))
+
+        def chunks():
+            for start in range(0, len(data), 1 << 20):
+                now = time.monotonic()
+                yield data[start:start + (1 << 20)]
+                if time.monotonic() - now > HURRY:
+                    raise contract.Unavailable('too late')
+        return chunks()
+
+
+class LeavesWhatDied(MemoryStore):
+    """Has a file beside each write, which nobody removes when the writer was killed."""
+
+    def write(self, key, chunks, *, size=None, ctx=None):
+        mark = pathlib.Path(f'writing-{key}')
+        try:
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            raise contract.Conflict('somebody writes this key') from None
+        try:
+            return super().write(key, chunks)
+        finally:
+            mark.unlink()
+
+
+class ShowsWhatDied(MemoryStore):
+    """Keeps all in files, which have their names from the first byte on."""
+
+    def write(self, key, chunks, *, size=None, ctx=None):
+        path = self._path(self._prefix + key)
+        size = 0
+        with path.open('wb', buffering=0) as file:
+            for chunk in chunks:
+                size += file.write(chunk)
+        return contract.Written(self._prefix + key, size)
+
+    def read(self, url, *, offset=0, length=None, ctx=None):
+        try:
+            return iter([self._path(url).read_bytes()])
+        except FileNotFoundError:
+            raise contract.NotFound('nothing there') from None
+
+    def delete(self, url, *, ctx=None):
+        self._path(url).unlink()
+
+    def discard(self, key, *, ctx=None):
+        self._path(self._prefix + key).unlink(missing_ok=True)
+
+    def _path(self, url):
+        return pathlib.Path(f'data-{self._key(url)}')
+
+
+class IsNeverWell(MemoryStore):
+    def health(self):
+        time.sleep(60)
+        return 'well, after all'
+
+
+def hurried(chunks):
+    """``chunks``, unless one lets us wait."""
+    while True:
+        now = time.monotonic()
+        chunk = next(chunks, None)
+        if time.monotonic() - now > HURRY:
+            raise contract.Unavailable('the source is too slow')
+        if chunk is None:
+            return
+        yield chunk
