@@ -5,113 +5,48 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
+import datetime
 import json
 import pathlib
-import tempfile
+import platform
+import time
 import types
+from collections.abc import Mapping
+from importlib import metadata
 
 import pytest
-from oslo_config import cfg
 
-from glancelite import contract, loader
-from glancelite.testing.contracts import SUITES, LargeImageContract
-from glancelite.testing.contracts.database_values import clear, is_empty
-from glancelite.testing.fakes import FakeHost
+from glancelite import contract
+from glancelite.testing.subject import Subject, Wishes
 
-CONFORMANCE_DIR = cfg.StrOpt('conformance_dir', help='A directory of the present test.')
-ENABLED_BACKENDS = cfg.DictOpt('enabled_backends', default={}, help='As in the service.')
-
-
-class Subject:
-    """The plugin to be proved, as its operator has configured it.
-
-    :raises Misconfigured: it is not installed, or cannot be built.
-    """
-
-    def __init__(self, layer: str, driver: str, config: str | None):
-        if layer not in SUITES:
-            raise contract.Misconfigured(f'there is no suite for a layer {layer!r}; '
-                                         f'there are: {", ".join(sorted(SUITES))}')
-        if not driver:
-            raise contract.Misconfigured('say with --driver which plugin is to be proved')
-        if config and not pathlib.Path(config).is_file():
-            raise contract.Misconfigured(f'there is no configuration file {config}')
-        self.layer = layer
-        self._config = config
-        self.installed = loader.find(layer, driver)
-        with (tempfile.TemporaryDirectory(prefix='conformance-') as folder,
-              contextlib.closing(FakeHost()) as host):
-            plugin = self.build(host, folder)
-            empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
-            plugin.close()
-        if not empty:
-            raise contract.Misconfigured('there are images in this database; the suite removes '
-                                         'all that it finds, so give it a database of its own')
-        if layer == 'store' and 'write' not in plugin.CAPABILITIES:
-            raise contract.Misconfigured(
-                f'the store {driver!r} is read-only, so the suite has no data to read; subclass '
-                'ReadingContract of glancelite.testing.contracts and give it some')
-
-    def build(self, host: FakeHost, folder: str) -> contract.Plugin:
-        """A new instance, on a new reading of the file."""
-        conf = cfg.ConfigOpts()
-        conf.register_opts([CONFORMANCE_DIR, ENABLED_BACKENDS])
-        try:
-            conf([], project='glancelite',
-                 default_config_files=[self._config] if self._config else [],
-                 default_config_dirs=[])
-        except cfg.Error as error:
-            raise contract.Misconfigured(f'{self._config}: {error}') from error
-        conf.set_override('conformance_dir', folder)
-        host.conf = conf
-        plugin = loader.load(conf, host, self.layer, self.installed.name, self._instance(conf))
-        if isinstance(plugin, contract.Database):
-            plugin.sync()
-        return plugin
-
-    def _instance(self, conf: cfg.ConfigOpts) -> str | None:
-        """The first store that the file gives to this driver."""
-        if self.layer != 'store':
-            return None
-        return next((name for name, driver in conf.enabled_backends.items()
-                     if driver == self.installed.name), None)
-
-    def suite(self, *, large: bool = False) -> type:
-        """A test class for exactly this plugin."""
-        def plugin(_, host, tmp_path):
-            living = self.build(host, str(tmp_path))
-            yield living
-            if isinstance(living, contract.Database):
-                clear(living.images)    # the next test may get the same one
-            living.close()
-
-        name = f'Test{self.layer.capitalize()}'
-        suites = (SUITES[self.layer], *([LargeImageContract] if large else []))
-        return type(name, suites, {
-            '__doc__': f'The {self.layer} {self.installed.name}.', '__module__': __name__,
-            self.layer: pytest.fixture(name=self.layer)(plugin)})
+#: of the report; it grows by words, anything else makes a new number
+FORM = 1
 
 
 class Conformance:
     """The hooks of one run: what is collected, and what is said at the end."""
 
     def __init__(self, config: pytest.Config):
-        option = config.option
         try:
-            self.subject = Subject(option.glancelite_layer, option.glancelite_driver,
-                                   option.glancelite_config)
+            self.subject = Subject(Wishes(**{
+                name.removeprefix('glancelite_'): value
+                for name, value in vars(config.option).items()
+                if name.startswith('glancelite_')}))
         except contract.Misconfigured as error:
             raise pytest.UsageError(str(error)) from error
-        self.large = option.glancelite_large and self.subject.layer == 'store'
-        self._file = option.glancelite_report
+        self.suite = self.subject.suite()
+        self._began = time.monotonic()
         self._outcomes: dict[str, str] = {}
+        self._deselected = 0
+        self._report: dict[str, object] = {}
 
     def pytest_pycollect_makemodule(self, module_path, parent):
         if module_path == pathlib.Path(__file__):
             return SuiteModule.from_parent(parent, path=module_path)
         return None
+
+    def pytest_deselected(self, items):
+        self._deselected += len(items)
 
     def pytest_runtest_logreport(self, report):
         name = report.nodeid.rpartition('::')[2]
@@ -122,35 +57,62 @@ class Conformance:
             self._outcomes.setdefault(name, 'passed')
 
     def pytest_sessionfinish(self, session, exitstatus):
-        report = self.report(exitstatus == pytest.ExitCode.OK)
-        if self._file:
-            pathlib.Path(self._file).write_text(report + '\n', encoding='utf-8')
-        self._report = report
+        self._report = self.report(exitstatus == pytest.ExitCode.OK)
+        if file := self.subject.wishes.report:
+            pathlib.Path(file).write_text(json.dumps(self._report, indent=1) + '\n',
+                                          encoding='utf-8')
 
     def pytest_terminal_summary(self, terminalreporter):
         terminalreporter.section('conformance')
-        terminalreporter.line(self._report)
+        for line in self._sentences():
+            terminalreporter.line(line)
+        terminalreporter.line(json.dumps(self._report))
 
-    def report(self, conforms: bool) -> str:
-        """What was found, as one line of JSON."""
+    def _sentences(self):
+        """The report for those who are no machine."""
+        plugin, claims = self.subject.installed, list(self._report['claims'].values())
+        yield (f'{plugin.layer} {plugin.name} of {plugin.package} {plugin.version} '
+               f'{"conforms" if self._report["conforms"] else "does not conform"}: '
+               f'{claims.count("passed")} of {len(claims)} claims are true')
+        for what, how in self._report['not_shown'].items():
+            yield f'{what}: not shown; give {how}'
+
+    def report(self, passed: bool) -> Mapping[str, object]:
+        """What was found; ``doc/plugins.md`` says what the words mean."""
         plugin = self.subject.installed
-        return json.dumps({
-            'layer': plugin.layer, 'driver': plugin.name, 'package': plugin.package,
-            'version': plugin.version, 'contract': contract.CONTRACT,
-            'capabilities': sorted(plugin.kind.CAPABILITIES),
-            'conforms': conforms,
-            'results': dict(collections.Counter(self._outcomes.values())),
+        claims = self._claims()
+        return {
+            'report': FORM, 'layer': plugin.layer, 'driver': plugin.name,
+            'package': plugin.package, 'version': plugin.version,
+            'glancelite': metadata.version('glancelite'), 'contract': contract.CONTRACT,
+            'python': platform.python_version(), 'backend': self.subject.backend,
+            'date': datetime.datetime.now(datetime.UTC).date().isoformat(),
+            'seconds': round(time.monotonic() - self._began, 1),
+            'capabilities': sorted(self.subject.capabilities),
+            'conforms': (passed and not self._deselected
+                         and set(claims.values()) == {'passed'}),
+            'tests': len(self._outcomes), 'claims': claims,
             'failed': sorted(name for name, outcome in self._outcomes.items()
                              if outcome != 'passed'),
-        })
+            'not_shown': self.subject.not_shown,
+        }
+
+    def _claims(self) -> dict[str, str]:
+        """Each claim of the suite -> passed, failed, or not asked."""
+        found = {name.removeprefix('test_'): 'not asked' for name in dir(self.suite)
+                 if name.startswith('test_')}
+        for name, outcome in self._outcomes.items():
+            claim = name.partition('[')[0].removeprefix('test_')
+            if outcome != 'passed' or found[claim] == 'not asked':
+                found[claim] = outcome
+        return found
 
 
 class SuiteModule(pytest.Module):
     """Stands for this file, but holds the one class that is made to measure."""
 
     def collect(self):
-        run = self.config.pluginmanager.get_plugin('glancelite-conformance')
-        suite = run.subject.suite(large=run.large)
+        suite = self.config.pluginmanager.get_plugin('glancelite-conformance').suite
         self.obj = types.ModuleType(__name__, suite.__doc__)
         setattr(self.obj, suite.__name__, suite)
         return super().collect()

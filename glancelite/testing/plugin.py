@@ -12,6 +12,47 @@ import pytest
 
 SUITE = 'glancelite.testing.conformance'
 
+#: options of the conformance command, for pytest's parser
+OPTIONS = {
+    'layer': {'metavar': 'LAYER', 'help': 'layer of the plugin, such as store'},
+    'driver': {'metavar': 'NAME', 'help': 'name of the plugin, as its entry point says'},
+    'config': {
+        'metavar': 'FILE',
+        'help': 'configuration file with the options of the plugin; $conformance_dir in it is a '
+                'directory that is new for each test'},
+    'conformance-report': {
+        'metavar': 'FILE', 'help': 'also write the report, which is JSON, to this file'},
+    'backend': {
+        'metavar': 'TEXT', 'help': 'what the report says of the backend, instead of health()'},
+    'large': {
+        'action': 'store_true', 'help': 'also write an image of more than 4 GiB into a store'},
+    'leftovers': {
+        'metavar': 'COMMAND',
+        'help': 'shell command that lists what the backend of a store holds, a name in each line; '
+                'after each test it must print nothing that it has not printed before; '
+                '$CONFORMANCE_DIR is as in the configuration'},
+    'config-broken': {
+        'metavar': 'FILE',
+        'help': 'as --config, but with an endpoint where nobody answers: also show that the store '
+                'says so, and in time'},
+    'broken-url': {
+        'metavar': 'URL',
+        'help': 'an address that the store of --config-broken would read, if it takes those of '
+                'the living one not for its own'},
+    'sample-url': {
+        'metavar': 'URL', 'help': 'for a read-only store: an address with data behind it'},
+    'sample-file': {
+        'metavar': 'FILE', 'help': 'for a read-only store: the same data, more than 192 KiB'},
+    'missing-url': {
+        'metavar': 'URL', 'help': 'for a read-only store: an address with nothing behind it'},
+    'pause': {
+        'metavar': 'SECONDS', 'type': float, 'default': 3.0,
+        'help': 'how long sources and readers of a store stand still; 3 by default'},
+    'patience': {
+        'metavar': 'SECONDS', 'type': float, 'default': 30.0,
+        'help': 'within which a store does something small, or gives a backend up; 30 by default'},
+}
+
 pytest.register_assert_rewrite('glancelite.testing.contracts', SUITE)
 
 
@@ -19,17 +60,9 @@ def pytest_load_initial_conftests(parser, args):
     if not any(argument.startswith(SUITE) for argument in args):
         return
     group = parser.getgroup('glancelite', 'proving a plugin of glancelite')
-    group.addoption('--layer', dest='glancelite_layer', metavar='LAYER',
-                    help='layer of the plugin, such as store')
-    group.addoption('--driver', dest='glancelite_driver', metavar='NAME',
-                    help='name of the plugin, as its entry point says')
-    group.addoption('--config', dest='glancelite_config', metavar='FILE',
-                    help='configuration file with the options of the plugin; $conformance_dir '
-                         'in it is a directory that is new for each test')
-    group.addoption('--conformance-report', dest='glancelite_report', metavar='FILE',
-                    help='also write the report, which is JSON, to this file')
-    group.addoption('--large', dest='glancelite_large', action='store_true',
-                    help='also write an image of more than 4 GiB into a store')
+    for name, words in OPTIONS.items():
+        dest = f'glancelite_{name.removeprefix("conformance-").replace("-", "_")}'
+        group.addoption(f'--{name}', dest=dest, **words)
 
 
 def pytest_configure(config):

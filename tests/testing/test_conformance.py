@@ -1,29 +1,56 @@
 """One command proves an installed plugin, and says in one sentence why it cannot."""
 
+import datetime
+import functools
+import http.server
 import json
+import pathlib
+import platform
 import subprocess
 import sys
+import threading
+from importlib import metadata
 
 import pytest
 
 from glancelite import contract
+from glancelite.testing import contracts
 
 pytest_plugins = ['pytester']
 
-#: a package with two plugins, installed by being on the path
+#: a package with plugins, installed by being on the path
 PACKAGE = '''
+import http.client
+import pathlib
+import urllib.error
+import urllib.request
+
 from glancelite import contract
 from glancelite.plugins.store.memory import MemoryStore
 from oslo_config import cfg
 
 
 class Good(MemoryStore):
-    OPTS = (cfg.StrOpt('folder', required=True, help='Where it is.'),)
+    OPTS = (cfg.StrOpt('folder', required=True, help='Where it is.'),
+            cfg.BoolOpt('down', help='Nobody answers.'))
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)
-        with open(f'{options.folder}/built-by-{self.name}', 'w'):
-            pass
+        pathlib.Path(options.folder, f'built-by-{self.name}').touch()
+        if options.down:
+            self.write = self.discard = self.health = self._find = self._down
+
+    def _down(self, *asked, **named):
+        raise contract.Unavailable('nobody answers')
+
+    def claims(self):
+        return [self.options.folder + self.name]
+
+
+class Litters(Good):
+    def write(self, key, chunks, **named):
+        pathlib.Path(self.options.folder, f'temporary-{key}').touch()
+        return super().write(key, chunks, **named)
 
 
 class Overwrites(MemoryStore):
@@ -40,16 +67,60 @@ class Unfinished(contract.Store):
     pass
 
 
-class ReadOnly(MemoryStore):
-    CAPABILITIES = frozenset()
+class Web(contract.Store):
+    CAPABILITIES = frozenset({'adopt'})
+    SCHEMES = ('http',)
+    OPTS = (cfg.StrOpt('proxy', help='Where the way leads through.'),)
+
+    def read(self, url, *, offset=0, length=None, ctx=None):
+        if offset or length is not None:
+            raise contract.Unsupported('only as a whole')
+        reply = self._open(url)
+
+        def chunks():
+            with reply:
+                yield from iter(lambda: reply.read(65536), b'')
+        return chunks()
+
+    def size(self, url, *, ctx=None):
+        with self._open(url) as reply:
+            return int(reply.headers['Content-Length'])
+
+    def _open(self, url):
+        self.adopt(url)
+        try:
+            proxies = {'http': self.options.proxy} if self.options.proxy else {}
+            return urllib.request.build_opener(urllib.request.ProxyHandler(proxies)).open(url)
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise contract.NotFound('nothing there') from None
+            raise contract.Unavailable(f'the server says {error.code}') from None
+        except http.client.InvalidURL:
+            raise contract.Invalid('no address of the web') from None
+        except OSError:
+            raise contract.Unavailable('the server does not answer') from None
+
+    def owns(self, url):
+        return url.startswith('http://') and url.isprintable() and ' ' not in url
+
+    def adopt(self, url, *, ctx=None):
+        if not self.owns(url) or '@' in url:
+            raise contract.Invalid('not in the web')
+        return url
+
+    def health(self):
+        if self.options.proxy:
+            self._open('http://127.0.0.1')
+        return 'there is no backend'
 '''
 ENTRY_POINTS = '''
 [glancelite.store]
 good = acme_stores:Good
+litters = acme_stores:Litters
 overwrites = acme_stores:Overwrites
 old = acme_stores:Old
 unfinished = acme_stores:Unfinished
-read_only = acme_stores:ReadOnly
+web = acme_stores:Web
 broken = acme_nowhere:Store
 '''
 
@@ -72,42 +143,148 @@ def conformance(pytester, monkeypatch):
 
 @pytest.fixture
 def configured(pytester):
-    """A file that gives the driver ``good`` the name ``fast`` and a directory."""
+    """A file that gives two stores of the driver ``good`` a directory."""
     path = pytester.path / 'acme.conf'
-    path.write_text('[DEFAULT]\nenabled_backends = other:memory, fast:good\n'
-                    '[fast]\nfolder = $conformance_dir\n')
+    path.write_text('[DEFAULT]\nenabled_backends = other:memory, fast:good, cold:good\n'
+                    '[backend_defaults]\nfolder = $conformance_dir\n')
     return str(path)
+
+
+@pytest.fixture
+def down(pytester):
+    """The same for one store whose backend is down."""
+    path = pytester.path / 'down.conf'
+    path.write_text('[DEFAULT]\nenabled_backends = fast:good\n'
+                    '[fast]\nfolder = $conformance_dir\ndown = true\n')
+    return str(path)
+
+
+@pytest.fixture
+def web(tmp_path):
+    """Arguments that tell the suite what it may read from a web server on loopback."""
+    folder = tmp_path / 'web'
+    folder.mkdir()
+    (folder / 'sample').write_bytes(bytes(range(256)) * 800)
+    (tmp_path / 'tiny').write_bytes(b'12345')
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f'http://127.0.0.1:{server.server_port}'
+        yield ('--sample-url', f'{base}/sample', '--sample-file', str(folder / 'sample'),
+               '--missing-url', f'{base}/missing')
+        server.shutdown()
 
 
 def report(text):
     """The JSON line among the lines of ``text``."""
-    return next(json.loads(line) for line in text.splitlines() if line.startswith('{"layer"'))
+    return next(json.loads(line) for line in text.splitlines() if line.startswith('{"report"'))
 
 
-def test_a_good_plugin_conforms(conformance, configured, pytester):
+def test_a_good_plugin_conforms(conformance, configured, down, pytester):
     run = conformance('--layer', 'store', '--driver', 'good', '--config', configured, '--large',
+                      '--config-broken', down, '--leftovers', 'ls $CONFORMANCE_DIR',
+                      '--backend', 'acme 7', '--pause', '0.1',
                       '--conformance-report', 'report.json')
 
     said = report(run.stdout)
-    results = said.pop('results')
-    assert run.returncode == 0
+    assert run.returncode == 0, run.stdout
+    assert json.loads((pytester.path / 'report.json').read_text()) == said
+    claims = said.pop('claims')
+    assert set(claims.values()) == {'passed'}
+    assert claims.keys() == {
+        name.removeprefix('test_') for suite in (
+            contracts.StoreContract, contracts.LargeImageContract, contracts.TwoStoresContract,
+            contracts.BrokenBackendContract)
+        for name in dir(suite) if name.startswith('test_')}
+    assert said.pop('tests') > 150
+    assert said.pop('seconds') > 0
+    assert datetime.date.fromisoformat(said.pop('date'))
     assert said == {
-        'layer': 'store', 'driver': 'good', 'package': 'acme-stores', 'version': '1.2',
-        'contract': contract.CONTRACT, 'capabilities': ['range', 'write'], 'conforms': True,
-        'failed': []}
-    assert results.keys() == {'passed'}
-    assert results['passed'] > 100
-    assert report((pytester.path / 'report.json').read_text())['conforms']
+        'report': 1, 'layer': 'store', 'driver': 'good', 'package': 'acme-stores',
+        'version': '1.2', 'glancelite': metadata.version('glancelite'),
+        'contract': contract.CONTRACT, 'python': platform.python_version(), 'backend': 'acme 7',
+        'capabilities': ['range', 'write'], 'conforms': True, 'failed': [], 'not_shown': {}}
+    assert f'conforms: {len(claims)} of {len(claims)} claims are true' in run.stdout
 
 
 def test_a_bad_plugin_does_not_conform_and_the_report_says_where(conformance):
-    run = conformance('--layer', 'store', '--driver', 'overwrites')
+    run = conformance('--layer', 'store', '--driver', 'overwrites', '--pause', '0')
 
     said = report(run.stdout)
     assert run.returncode == 1
     assert not said['conforms']
-    assert said['results']['failed'] == len(said['failed'])
     assert 'test_never_overwrites' in said['failed']
+    assert said['claims']['never_overwrites'] == 'failed'
+    assert said['claims']['zeros_are_data'] == 'passed'
+    assert said['backend'] == '0 objects, 0 bytes'
+    assert 'does not conform' in run.stdout
+
+
+def test_what_the_backend_holds_longer_than_it_should_is_seen(conformance, configured, pytester):
+    pathlib.Path(configured).write_text(
+        '[litters]\nfolder = $conformance_dir\n')
+    run = conformance('--layer', 'store', '--driver', 'litters', '--config', configured,
+                      '--leftovers', 'ls $CONFORMANCE_DIR', '-k', 'zeros')
+
+    assert run.returncode == 1
+    assert report(run.stdout)['failed'] == ['test_zeros_are_data']
+    assert 'temporary-' in run.stdout
+
+
+def test_whoever_leaves_claims_out_does_not_conform(conformance):
+    run = conformance('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
+
+    said = report(run.stdout)
+    assert run.returncode == 0
+    assert not said['conforms']
+    assert said['claims']['zeros_are_data'] == 'passed'
+    assert said['claims']['never_overwrites'] == 'not asked'
+
+
+def test_what_is_not_shown_is_said(conformance):
+    run = conformance('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
+
+    assert report(run.stdout)['not_shown'].keys() == {
+        'breaking backends', 'leftovers', 'more than 4 GiB', 'two stores'}
+    assert 'breaking backends: not shown; give --config-broken FILE' in run.stdout.splitlines()
+
+
+def test_a_read_only_store_conforms_with_a_sample(conformance, web, pytester):
+    (pytester.path / 'down.conf').write_text('[web]\nproxy = http://127.0.0.1:9\n')
+
+    run = conformance('--layer', 'store', '--driver', 'web', *web,
+                      '--config-broken', 'down.conf')
+
+    said = report(run.stdout)
+    assert run.returncode == 0, run.stdout
+    assert said['conforms']
+    assert said['capabilities'] == ['adopt']
+    assert said['not_shown'] == {}
+    assert {'knows_the_size', 'adopts_nothing_hostile', 'takes_data_only_if_it_says_so',
+            'without_a_backend_nothing_is_read'} < said['claims'].keys()
+    assert 'never_overwrites' not in said['claims']
+
+
+def test_a_read_only_store_that_reads_something_else_does_not_conform(conformance, web, tmp_path):
+    other = tmp_path / 'other'
+    other.write_bytes(b'x' * 256 * 800)
+
+    run = conformance('--layer', 'store', '--driver', 'web', *web, '--sample-file', str(other))
+
+    said = report(run.stdout)
+    assert run.returncode == 1
+    assert said['claims']['reads_the_whole_in_chunks'] == 'failed'
+    assert said['claims']['knows_the_size'] == 'passed'
+
+
+def test_an_address_that_the_broken_store_does_not_read_is_asked_for(conformance, web, pytester):
+    (pytester.path / 'down.conf').write_text('')
+
+    run = conformance('--layer', 'store', '--driver', 'web', *web,
+                      '--config-broken', 'down.conf', '--broken-url', 'x://y')
+
+    assert run.returncode == 1
+    assert 'say with --broken-url what it would read' in run.stdout
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
@@ -116,7 +293,15 @@ def test_a_bad_plugin_does_not_conform_and_the_report_says_where(conformance):
     ('--layer store --driver old', 'was written for version 0 of the contract'),
     ('--layer store --driver unfinished',
      'lacks adopt, delete, discard, owns, read, share, size, write'),
-    ('--layer store --driver read_only', 'is read-only'),
+    ('--layer store --driver web', 'is read-only; say with --sample-url, --sample-file and'),
+    ('--layer store --driver web --sample-url http://x/y --sample-file nowhere --missing-url '
+     'http://x/z', '--sample-file must be a file'),
+    ('--layer store --driver web --sample-url http://x/y --sample-file nowhere --missing-url '
+     'http://x/z --large', 'nothing to see with --large'),
+    ('--layer store --driver memory --missing-url memory://x', 'makes its samples itself'),
+    ('--layer store --driver memory --config-broken nowhere.conf',
+     'no configuration file nowhere.conf'),
+    ('--layer quota --driver limits --large', 'are for the layer store'),
     ('--layer store --driver good', '[good] folder must be set'),
     ('--layer store --driver good --config nowhere.conf', 'no configuration file nowhere.conf'),
     ('--layer nothing --driver good', "no suite for a layer 'nothing'"),
