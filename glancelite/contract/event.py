@@ -23,6 +23,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     'data.upload': ('image.update', 'image.prepare', 'image.upload', 'image.activate',
                     'image.update'),
     'data.download': ('image.send',),
+    'locations.add': ('image.update',),
+    'locations.remove_copy': ('image.update',),
 }
 
 

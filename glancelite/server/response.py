@@ -94,20 +94,27 @@ class Response(wsgi.Response):
         if self.response_length is None:
             self.headers.append(('Content-Length', str(size)))
             self.response_length, self.chunked = size, False
-        end = at + self.response_length
+        begin, end = at, at + self.response_length
         self._conn.send(self._head())
         try:
             while at < end:
                 if self._conn.can_sendfile:
                     sent = self._send_file(handle, at, end - at)
                 else:
-                    block = source.read(min(end - at, respiter.blksize))
+                    block = os.pread(handle, min(end - at, respiter.blksize), at)
                     self._conn.send(block)
                     sent = len(block)
                 if not sent:
-                    break
+                    raise OSError('the file is shorter than it was')
                 at += sent
                 self.sent += sent
+        except ClientGone:
+            raise
+        except OSError as failure:
+            if not hasattr(source, 'rest'):
+                raise
+            for piece in source.rest(at - begin, failure):      # from another copy of it
+                self.write(piece)
         finally:
             source.seek(at)
 

@@ -30,6 +30,8 @@ class ReadOnlyDatabase:
 
 
 class UntouchedStores:
+    multi = True
+    names = ('fast', 'cold')
 
     def choose(self, name):
         return 'fast'

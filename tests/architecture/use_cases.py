@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 
 from glancelite.domain import patch
+from glancelite.services.locations import Locations
 
 QCOW2 = {'disk_format': 'raw', 'container_format': 'bare'}
 
@@ -28,6 +30,29 @@ def _download(core, ctx, image):
     found = core.data.download(ctx, image.id)
     sent = b''.join(found.chunks)
     found.done(len(sent))
+
+
+def twice(core, ctx, **body):
+    """An image with a copy in each of two stores."""
+    image = active(core, ctx, **body)
+    location, _ = core.layers.stores.write('cold', image.id, iter([b'data']), size=4, ctx=ctx)
+    return core.layers.database.images.update(
+        image, {'locations': (*image.locations, location)})
+
+
+def _beside_data(core, ctx):
+    """An image whose name is the URL of data that somebody has put into a store."""
+    store = core.layers.stores['fast'].driver
+    store.CAPABILITIES |= {'adopt'}
+    store.adopt = lambda url, *, ctx=None: url
+    return queued(core, ctx, name=store.write('theirs', iter([b'data'])).url)
+
+
+def _point(core, ctx, image):
+    """Without looking at the data in the background."""
+    service = dataclasses.replace(ctx, service_roles=frozenset({'service'}))
+    Locations(core.layers, core.images, hashing=None, secure_hash=False).add(
+        service, image.id, image.name)
 
 
 def _deactivated(core, ctx, **body):
@@ -67,12 +92,20 @@ USE_CASES = {
     'tags.add': (queued, lambda core, ctx, image: core.tags.add(ctx, image.id, 'new')),
     'tags.remove': (lambda core, ctx: queued(core, ctx, tags=['old']),
                     lambda core, ctx, image: core.tags.remove(ctx, image.id, 'old')),
+    'locations.list': (active, lambda core, ctx, image: core.locations.list(ctx, image.id)),
+    'locations.add': (_beside_data, _point),
+    'locations.remove_copy': (twice, lambda core, ctx, image: core.locations.remove_copy(
+        ctx, 'fast', image.id)),
+    'discovery.detail': (None, lambda core, ctx, image: core.discovery.detail(ctx)),
 }
 #: public for other parts of the service, but no use cases
-HELPERS = {'images.change', 'images.may_see_locations_of'}
+HELPERS = {'images.change', 'images.may_see_locations_of', 'locations.close', 'discovery.multi'}
+#: use cases that are open to everybody
+OPEN = {'discovery.stores'}
 #: use cases that make something grow which has a quota
 GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
-           'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image'}
+           'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image',
+           'locations.add': 'add_image_location'}
 #: the policy rule that each use case asks first
 RULES = {
     'images.create': 'add_image', 'images.get': 'get_image', 'images.list': 'get_images',
@@ -82,12 +115,14 @@ RULES = {
     'members.add': 'add_member', 'members.list': 'get_members', 'members.get': 'get_member',
     'members.set_status': 'modify_member', 'members.remove': 'delete_member',
     'tags.add': 'modify_image', 'tags.remove': 'modify_image',
+    'locations.list': 'fetch_image_location', 'locations.add': 'add_image_location',
+    'locations.remove_copy': 'get_image_location', 'discovery.detail': 'stores_info_detail',
 }
 
 
 def public_methods(core):
     """Names of all use cases of the service, found by looking."""
     return {f'{service}.{name}'
-            for service in ('images', 'data', 'members', 'tags')
+            for service in ('images', 'data', 'members', 'tags', 'locations', 'discovery')
             for name in dir(getattr(core, service))
-            if not name.startswith('_') and f'{service}.{name}' not in HELPERS}
+            if not name.startswith('_') and f'{service}.{name}' not in HELPERS | OPEN}

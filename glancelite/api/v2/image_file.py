@@ -146,15 +146,37 @@ class SentFile:
         self._done = done
         self._left = extent.length
         self._moves = moves
+        self._others: Iterator[bytes] | None = None
+        self._more = 0
         self.fileno = extent.file.fileno
         self.seek = extent.file.seek
         self.tell = extent.file.tell
 
     def read(self, size: int = -1) -> bytes:
-        """Never beyond the end of the part."""
-        chunk = self._file.read(self._left if size < 0 else min(size, self._left))
+        """Never beyond the end of the part; a little more than ``size`` from another copy."""
+        if self._others is not None:
+            return next(self._others, b'')
+        try:
+            chunk = self._file.read(self._left if size < 0 else min(size, self._left))
+            if not chunk and self._left and size:
+                raise OSError('the file is shorter than it was')
+        except OSError as failure:
+            self._others = self.rest(self._extent.length - self._left, failure)
+            return next(self._others, b'')
         self._left -= len(chunk)
         return chunk
+
+    def rest(self, sent: int, failure: OSError) -> Iterator[bytes]:
+        """What comes after ``sent`` bytes, for a server that found the file broken there.
+
+        :raises OSError: ``failure``, if there is no other copy.
+        """
+        fallback = self._extent.fallback
+        if fallback is None:
+            raise failure
+        for chunk in fallback(sent, failure):
+            self._more += len(chunk)
+            yield chunk
 
     def close(self) -> None:
         """Called by the server at the end, whatever kind of end that is."""
@@ -162,7 +184,7 @@ class SentFile:
         if done is None:
             return
         extent = self._extent
-        sent = self._file.tell() - extent.offset
+        sent = self._file.tell() - extent.offset + self._more
         try:
             extent.close()
         finally:

@@ -1,0 +1,412 @@
+"""Where the bytes of an image are: listed, added, removed one by one."""
+
+import hashlib
+import time
+
+import pytest
+
+from glancelite import contract
+from glancelite.contract import Location
+from glancelite.domain import patch
+from glancelite.services.stores import Stores
+from glancelite.testing import service
+from glancelite.testing.fakes import Recorder
+
+DATA = b'data of an image ' * 1000
+SHA512 = hashlib.sha512(DATA).hexdigest()
+
+
+@pytest.fixture
+def adopting(core, monkeypatch):
+    """The store ``fast`` takes users' word for its own URLs."""
+    driver = core.layers.stores['fast'].driver
+
+    def adopt(url, *, ctx=None):
+        if not driver.owns(url):
+            raise contract.Invalid('This location belongs to another store.')
+        return url
+    for backend in core.layers.stores:
+        monkeypatch.setattr(backend.driver, 'CAPABILITIES',
+                            backend.driver.CAPABILITIES | {'adopt'}, raising=False)
+        monkeypatch.setattr(backend.driver, 'adopt', adopt)
+    return core
+
+
+@pytest.fixture
+def there(adopting):
+    """The URL of data that is in the store ``fast`` already."""
+    return adopting.layers.stores['fast'].driver.write('theirs', iter([DATA])).url
+
+
+@pytest.fixture
+def nova(context):
+    return context('owner', roles=['service', 'member', 'reader'])
+
+
+@pytest.fixture
+def settled(kept):
+    """The image when nothing goes on in the background any more."""
+    def wait(image, until=lambda found: found.os_hash_value or found.status == 'queued'):
+        deadline = time.monotonic() + 10
+        while not until(found := kept(image)):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.01)
+        return found
+    return wait
+
+
+def test_a_service_sees_where_the_copies_are(core, active, nova, ctx):
+    image = active()
+
+    found, = core.locations.list(nova, image.id)
+
+    assert found == image.locations[0]
+    with pytest.raises(contract.Forbidden):
+        core.locations.list(ctx, image.id)
+
+
+# --- adding
+
+def test_data_that_is_there_makes_an_image_active_and_its_hash_comes_later(
+        core, there, nova, queued, settled):
+    image = queued()
+
+    core.locations.add(nova, image.id, there)
+
+    found = settled(image)
+    assert (found.status, found.size) == ('active', len(DATA))
+    assert found.locations == (Location(there, {'store': 'fast'}),)
+    assert (found.os_hash_algo, found.os_hash_value) == ('sha512', SHA512)
+    assert found.checksum == hashlib.md5(DATA).hexdigest()
+
+
+@pytest.mark.parametrize('algorithm', ['md5', 'sha1', 'sha256', 'sha512'])
+def test_what_is_expected_is_verified_before_the_image_is_active(
+        core, there, nova, queued, settled, algorithm):
+    image = queued()
+    value = hashlib.new(algorithm, DATA).hexdigest()
+
+    core.locations.add(nova, image.id, there,
+                       {'os_hash_algo': algorithm, 'os_hash_value': value.upper()})
+
+    found = settled(image, lambda found: found.status != 'importing')
+    assert (found.status, found.os_hash_algo, found.os_hash_value) == ('active', algorithm, value)
+    assert found.lease_until is None
+
+
+def test_other_data_than_expected_leaves_the_image_queued(core, there, nova, queued, settled):
+    image = queued()
+
+    core.locations.add(nova, image.id, there,
+                       {'os_hash_algo': 'sha256', 'os_hash_value': 'ab' * 32})
+
+    found = settled(image)
+    assert (found.status, found.locations, found.os_hash_value, found.size) == (
+        'queued', (), None, None)
+    assert core.layers.stores['fast'].driver.size(there) == len(DATA)
+
+
+def test_without_secure_hash_the_word_of_the_service_counts(core, there, nova, queued, kept):
+    quick = type(core.locations)(core.layers, core.images, hashing=None, secure_hash=False)
+    told, untold = queued(), queued()
+
+    quick.add(nova, told.id, there, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
+    quick.add(nova, untold.id, there)
+
+    assert (kept(told).status, kept(told).os_hash_value) == ('active', SHA512)
+    assert (kept(untold).status, kept(untold).os_hash_value) == ('active', None)
+
+
+def test_data_that_cannot_be_had_leaves_the_image_queued(core, there, nova, queued, kept):
+    nothing, empty, unformatted = queued(), queued(), core.images.create(
+        nova, core.schema.create({'name': 'unformatted'}))
+    nowhere = there + '-not'
+    hollow = core.layers.stores['fast'].driver.write('hollow', iter([])).url
+
+    core.locations.add(nova, nothing.id, nowhere)
+    core.locations.add(nova, empty.id, hollow)
+    core.locations.add(nova, unformatted.id, there)
+
+    for image in (nothing, empty, unformatted):
+        assert (kept(image).status, kept(image).locations) == ('queued', ())
+
+
+def test_an_image_that_has_data_takes_no_other(core, there, nova, active):
+    with pytest.raises(contract.Conflict):
+        core.locations.add(nova, active().id, there)
+
+
+@pytest.mark.parametrize(('expected', 'sentence'), [
+    ({'os_hash_algo': 'sha256', 'os_hash_value': 'xy' * 32}, 'not a valid hexadecimal'),
+    ({'os_hash_algo': 'sha256', 'os_hash_value': 'ab' * 31}, 'not the correct size'),
+    ({'os_hash_algo': 'sha512', 'os_hash_value': ''}, 'not the correct size')])
+def test_what_is_no_hash_is_refused_at_once(core, there, nova, queued, expected, sentence):
+    with pytest.raises(contract.Invalid, match=sentence):
+        core.locations.add(nova, queued().id, there, expected)
+
+
+@pytest.mark.parametrize('url', ['file:///etc/passwd', 'memory://cold/x', 'swift+config://a/b/c',
+                                 'nonsense', 'http://web.example/x'])
+def test_what_no_store_reads_is_refused_at_once(core, there, nova, queued, url):
+    with pytest.raises(contract.Invalid):
+        core.locations.add(nova, queued().id, url)
+
+
+def test_only_services_point_to_what_is_not_on_the_web(core, there, ctx, queued):
+    with pytest.raises(contract.Forbidden, match='Only a service'):
+        core.locations.add(ctx, queued().id, there)
+
+
+def test_an_image_deleted_while_it_is_hashed_stays_deleted(core, there, nova, queued, kept,
+                                                          monkeypatch):
+    image = queued()
+    read = Stores.read
+
+    def slow(self, found, **named):
+        core.images.delete(nova, image.id)
+        return read(self, found, **named)
+    monkeypatch.setattr(Stores, 'read', slow)
+
+    core.locations.add(nova, image.id, there,
+                       {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
+    core.locations.close()
+
+    with pytest.raises(contract.NotFound):
+        kept(image)
+
+
+def test_a_server_that_died_while_it_hashed_leaves_a_queued_image(core, there, nova, queued,
+                                                                 kept, monkeypatch):
+    image = queued()
+    monkeypatch.setattr(core.locations._hashing, 'submit', lambda work: None)
+    core.locations.add(nova, image.id, there,
+                       {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
+    assert kept(image).status == 'importing'
+    core.layers.database.images.update(kept(image), {'lease_until': core.layers.host.now()})
+
+    assert core.layers.leases.sweep() == 1
+
+    assert (kept(image).status, kept(image).locations, kept(image).lease_until) == (
+        'queued', (), None)
+    assert core.layers.stores['fast'].driver.size(there) == len(DATA)
+
+
+# --- removing one copy
+
+@pytest.fixture
+def twice(core, ctx, active, kept):
+    image = active()
+    location, _ = core.layers.stores.write('cold', image.id, iter([b'data']), size=4, ctx=ctx)
+    return core.layers.database.images.update(
+        kept(image), {'locations': (*image.locations, location)})
+
+
+def test_one_copy_goes_and_the_other_stays(core, admin, twice, kept):
+    core.locations.remove_copy(admin, 'fast', twice.id)
+
+    assert kept(twice).locations == twice.locations[1:]
+    assert kept(twice).lease_until is None
+    with pytest.raises(contract.NotFound):
+        core.layers.stores.size(twice.locations[0])
+    assert core.layers.stores.size(twice.locations[1]) == 4
+
+
+def test_the_last_copy_stays(core, admin, active, kept):
+    image = active()
+
+    with pytest.raises(contract.Forbidden, match='the only store'):
+        core.locations.remove_copy(admin, 'fast', image.id)
+
+    assert kept(image).locations == image.locations
+
+
+def test_what_is_not_there_cannot_be_removed(core, ctx, admin, twice, queued):
+    core.layers.stores.delete(twice.locations[1])
+    for store, image, error in (('nowhere', twice, contract.Conflict),
+                                ('fast', queued(), contract.Conflict)):
+        with pytest.raises(error):
+            core.locations.remove_copy(admin, store, image.id)
+    with pytest.raises(contract.NotFound):
+        core.locations.remove_copy(admin, 'fast', 'nothing')
+    with pytest.raises(contract.Forbidden):
+        core.locations.remove_copy(ctx, 'fast', twice.id)
+
+
+@pytest.mark.parametrize('failure', [contract.InUse('a clone'), contract.Unavailable('away'),
+                                     contract.Forbidden('kept')], ids=lambda f: type(f).__name__)
+def test_a_copy_that_a_store_keeps_is_as_it_was(core, admin, twice, kept, monkeypatch, failure):
+    def refuse(url, *, ctx=None):
+        raise failure
+    monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete', refuse)
+
+    with pytest.raises(type(failure)):
+        core.locations.remove_copy(admin, 'fast', twice.id)
+
+    assert sorted(kept(twice).locations, key=str) == sorted(twice.locations, key=str)
+    assert kept(twice).lease_until is None
+
+
+def test_a_copy_whose_removal_died_half_way_is_not_read_and_then_swept(
+        core, admin, ctx, twice, kept, monkeypatch):
+    monkeypatch.setattr('glancelite.services.removal.finish', lambda *args: None)
+    core.locations.remove_copy(admin, 'fast', twice.id)
+
+    assert [one.store for one in kept(twice).copies] == ['cold']
+    assert [one.store for one in core.layers.stores.shown(kept(twice))] == ['cold']
+    core.layers.database.images.update(kept(twice), {'lease_until': core.layers.host.now()})
+    assert core.layers.leases.sweep() == 1
+
+    assert kept(twice).locations == twice.locations[1:]
+    with pytest.raises(contract.NotFound):
+        core.layers.stores.size(twice.locations[0])
+    assert b''.join(core.data.download(ctx, twice.id).chunks) == b'data'
+
+
+def test_the_bytes_of_a_copy_that_is_leaving_go_with_a_deleted_image(core, admin, twice,
+                                                                    monkeypatch):
+    monkeypatch.setattr('glancelite.services.removal.finish', lambda *args: None)
+    core.locations.remove_copy(admin, 'fast', twice.id)
+
+    core.images.delete(admin, twice.id)
+
+    for location in twice.locations:
+        with pytest.raises(contract.NotFound):
+            core.layers.stores.size(location)
+
+
+# --- PATCH
+
+@pytest.fixture
+def change(adopting):
+    images = type(adopting.images)(adopting.layers, patches_locations=True)
+
+    def apply(who, image, *operations):
+        return images.update(who, image.id, patch.parse(
+            list(operations), patch.DRAFT_10, adopting.schema.validate_attribute))
+    return apply
+
+
+def add(url, place='-', **more):
+    return {'op': 'add', 'path': f'/locations/{place}', 'value': {'url': url, 'metadata': {},
+                                                                  **more}}
+
+
+def replace(*values):
+    return {'op': 'replace', 'path': '/locations', 'value': [
+        value if isinstance(value, dict) else {'url': value, 'metadata': {}} for value in values]}
+
+
+REMOVE = {'op': 'remove', 'path': '/locations/0'}
+
+
+@pytest.mark.parametrize('how', [add, replace])
+def test_a_location_makes_a_queued_image_active(change, ctx, there, queued, how):
+    image = change(ctx, queued(), how(there))
+
+    assert (image.status, image.size) == ('active', len(DATA))
+    assert image.locations == (Location(there, {'store': 'fast'}),)
+
+
+def test_what_is_said_of_the_data_is_kept(change, ctx, there, queued):
+    facts = {'checksum': hashlib.md5(DATA).hexdigest(), 'os_hash_algo': 'sha512',
+             'os_hash_value': SHA512}
+
+    image = change(ctx, queued(), add(there, validation_data=facts))
+
+    assert {name: getattr(image, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize('facts', [
+    {'os_hash_algo': 'sha256', 'os_hash_value': 'ab' * 32},
+    {'os_hash_algo': 'sha512', 'os_hash_value': 'ab' * 32},
+    {'os_hash_algo': 'sha512', 'os_hash_value': 'x' * 128},
+    {'checksum': 'ab' * 16}])
+def test_hashes_must_be_of_the_kind_of_this_service(change, ctx, there, queued, kept, facts):
+    image = queued()
+
+    with pytest.raises((contract.Conflict, contract.Invalid)):
+        change(ctx, image, add(there, validation_data={'os_hash_algo': 'md5',
+                                                       'os_hash_value': 'ab' * 16, **facts}))
+
+    assert kept(image) == image
+
+
+def test_what_the_image_knows_of_its_data_cannot_be_changed(change, core, ctx, active):
+    image = active()
+    url = core.layers.stores['fast'].driver.write('more', iter([b'data'])).url
+    other = {'os_hash_algo': 'sha512', 'os_hash_value': 'ab' * 64}
+    same = {'os_hash_algo': 'sha512', 'os_hash_value': image.os_hash_value}
+
+    with pytest.raises(contract.Conflict):
+        change(ctx, image, add(url, validation_data=other))
+    assert len(change(ctx, image, add(url, validation_data=same)).locations) == 2
+
+
+def test_data_of_another_size_is_another_image(change, ctx, there, active):
+    with pytest.raises(contract.Conflict, match='bytes at this location'):
+        change(ctx, active(), add(there))
+
+
+def test_a_location_is_there_once_and_is_real(change, core, ctx, there, active, queued):
+    image = active()
+    empty = core.layers.stores['fast'].driver.write('empty', iter([])).url
+
+    for wrong in (image.locations[0].url, there + '-not', empty, 'file:///etc/passwd'):
+        with pytest.raises(contract.Invalid):
+            change(ctx, image, add(wrong))
+    with pytest.raises(contract.Invalid, match='position'):
+        change(ctx, queued(), add(there, 'x'))
+
+
+def test_locations_can_be_put_into_another_order(change, ctx, twice):
+    urls = [one.url for one in twice.locations]
+
+    image = change(ctx, twice, replace(*reversed(urls)))
+
+    assert [one.url for one in image.locations] == urls[::-1]
+    assert [one.store for one in image.locations] == ['cold', 'fast']
+    for wrong in (urls[:1], [*urls, urls[0]], [urls[0], urls[0]]):
+        with pytest.raises(contract.Invalid):
+            change(ctx, twice, replace(*wrong))
+    with pytest.raises(contract.Forbidden):
+        change(ctx, twice, replace())
+
+
+def test_a_location_that_is_removed_takes_its_bytes_along(change, core, admin, ctx, twice, kept):
+    with pytest.raises(contract.Forbidden):
+        change(ctx, twice, REMOVE)
+
+    image = change(admin, twice, REMOVE)
+
+    assert image.locations == twice.locations[1:] == kept(twice).locations
+    with pytest.raises(contract.NotFound):
+        core.layers.stores.size(twice.locations[0])
+    with pytest.raises(contract.Forbidden, match='last location'):
+        change(admin, twice, REMOVE)
+
+
+def test_a_refused_patch_removes_nothing(change, core, admin, twice):
+    with pytest.raises(contract.Conflict):
+        change(admin, twice, REMOVE, {'op': 'remove', 'path': '/not-there'})
+
+    assert core.layers.stores.size(twice.locations[0]) == 4
+
+
+def test_there_are_only_so_many_locations(change, core, ctx, there, active):
+    image = active()
+    driver = core.layers.stores['fast'].driver
+    urls = [driver.write(f'more-{number}', iter([b'data'])).url for number in range(10)]
+    for url in urls[:9]:
+        change(ctx, image, add(url))
+
+    with pytest.raises(contract.QuotaExceeded):
+        change(ctx, image, add(urls[9]))
+
+
+def test_every_change_of_locations_is_told_once(adopting, admin, ctx, twice):
+    recorder = Recorder()
+    told = service.exchange(adopting, notifiers=[recorder])
+
+    told.locations.remove_copy(admin, 'fast', twice.id)
+
+    assert recorder.types == ['image.update']

@@ -1,0 +1,407 @@
+"""Several stores: which one is asked, what happens when one fails, who may know what."""
+
+import dataclasses
+
+import pytest
+
+from glancelite import contract
+from glancelite.contract import FileExtent, Location
+from glancelite.services.backend import RETRY, SUSPECT, Backend
+from glancelite.services.discovery import Discovery
+from glancelite.testing import service
+
+DATA = bytes(range(256)) * 4096
+
+
+class Breaking:
+    """Passes some bytes on, and then breaks as told."""
+
+    def __init__(self, chunks, after, failure):
+        self._chunks = chunks
+        self._left = after
+        self._failure = failure
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self._left:
+            if self._failure is None:
+                raise StopIteration
+            raise self._failure
+        self._left -= 1
+        return next(self._chunks)
+
+
+@pytest.fixture
+def twice(core, ctx, queued, kept):
+    """An image with a copy in ``fast`` and one in ``cold``, in pieces of 64 KiB."""
+    def pieces():
+        return (DATA[at:at + 65536] for at in range(0, len(DATA), 65536))
+
+    image = core.data.upload(ctx, queued().id, pieces(), size=len(DATA))
+    location, _ = core.layers.stores.write('cold', image.id, pieces(), size=None, ctx=ctx)
+    return core.layers.database.images.update(
+        kept(image), {'locations': (*image.locations, location)})
+
+
+@pytest.fixture
+def download(core, ctx):
+    def take(image, **asked):
+        found = core.data.download(ctx, image.id, **asked)
+        return b''.join(found.chunks)
+    return take
+
+
+def fail(monkeypatch, backend, failure):
+    def refuse(*args, **named):
+        raise failure
+    for name in ('read', 'size', 'delete'):
+        monkeypatch.setattr(backend.driver, name, refuse)
+
+
+# --- reading
+
+@pytest.mark.parametrize('failure', [
+    contract.Unavailable('gone fishing'), contract.NotFound('lost'),
+    contract.Unsupported('not like this')], ids=lambda failure: type(failure).__name__)
+def test_a_copy_that_does_not_open_is_followed_by_the_next(core, twice, download, monkeypatch,
+                                                           failure):
+    fail(monkeypatch, core.layers.stores['fast'], failure)
+
+    assert download(twice) == DATA
+    assert download(twice, range_header='bytes=70000-') == DATA[70000:]
+
+
+@pytest.mark.parametrize('failure', [
+    OSError(5, 'broken'), contract.Unavailable('gone'), RuntimeError('of a library'), None],
+    ids=['os', 'contract', 'library', 'short'])
+@pytest.mark.parametrize('after', [0, 1, 9])
+@pytest.mark.parametrize('asked', [None, 'bytes=10-', 'bytes=100000-1000000'])
+def test_a_copy_that_breaks_is_continued_by_the_next(core, twice, download, monkeypatch,
+                                                     failure, after, asked):
+    driver = core.layers.stores['fast'].driver
+    read = driver.read
+    monkeypatch.setattr(driver, 'read', lambda *args, **named: Breaking(
+        iter(read(*args, **named)), after, failure))
+
+    wanted = DATA if asked is None else DATA[10:] if asked.endswith('0-') else DATA[
+        100_000:1_000_001]
+    assert download(twice, range_header=asked) == wanted
+
+
+def test_a_file_that_is_shorter_than_it_was_is_continued_by_the_next(core, twice, download,
+                                                                    monkeypatch, tmp_path):
+    short = tmp_path / 'short'
+    short.write_bytes(DATA[:300_000])
+    monkeypatch.setattr(
+        core.layers.stores['fast'].driver, 'read',
+        lambda *args, **named: FileExtent(short.open('rb'), 0, len(DATA), 65536))
+
+    assert download(twice) == DATA
+
+
+def test_without_a_hash_nobody_knows_that_another_copy_is_the_same(core, twice, download,
+                                                                  monkeypatch):
+    core.layers.database.images.update(twice, {'os_hash_value': None, 'checksum': None})
+    driver = core.layers.stores['fast'].driver
+    read = driver.read
+    monkeypatch.setattr(driver, 'read', lambda *args, **named: Breaking(
+        iter(read(*args, **named)), 1, OSError(5, 'broken')))
+
+    with pytest.raises(OSError, match='broken'):
+        download(twice)
+
+
+def test_the_failure_of_the_last_copy_is_the_answer(core, twice, download, monkeypatch):
+    fail(monkeypatch, core.layers.stores['fast'], contract.NotFound('lost'))
+    fail(monkeypatch, core.layers.stores['cold'], contract.Unavailable('away'))
+
+    with pytest.raises(contract.Unavailable):
+        download(twice)
+
+
+def test_a_store_that_did_not_answer_is_asked_last_for_a_while(core, twice, monkeypatch):
+    stores, asked = core.layers.stores, []
+    for name in ('fast', 'cold'):
+        driver = stores[name].driver
+        monkeypatch.setattr(driver, 'read', lambda *args, name=name, read=driver.read, **named:
+                            asked.append(name) or read(*args, **named))
+
+    stores['fast'].note(contract.Unavailable('away'))
+    list(stores.read(twice, offset=0, length=len(DATA), ctx=None))
+    stores['fast'].note(None)
+    list(stores.read(twice, offset=0, length=len(DATA), ctx=None))
+
+    assert asked == ['cold', 'fast']
+
+
+@pytest.mark.parametrize(('prefer', 'first'), [
+    (None, 'fast'), ('cold', 'cold'), ('cold,fast', 'cold'), ('fast, cold', 'fast')])
+def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first):
+    asked = []
+    for backend in core.layers.stores:
+        monkeypatch.setattr(backend.driver, 'read', lambda *args, backend=backend,
+                            read=backend.driver.read, **named:
+                            asked.append(backend.name) or read(*args, **named))
+
+    core.data.download(ctx, twice.id, prefer=prefer)
+
+    assert asked == [first]
+
+
+@pytest.mark.parametrize('prefer', ['nowhere', 'cold,nowhere', '', ','])
+def test_stores_that_do_not_exist_cannot_be_preferred(core, ctx, twice, prefer):
+    with pytest.raises(contract.Invalid, match='there is no store'):
+        core.data.download(ctx, twice.id, prefer=prefer)
+
+
+def test_what_is_recorded_of_the_store_may_be_wrong(core, ctx, twice, download):
+    stores = core.layers.stores
+    changed = core.layers.database.images.update(twice, {'locations': tuple(
+        dataclasses.replace(one, metadata={'store': 'renamed'}) for one in twice.locations)})
+
+    assert download(changed) == DATA
+    assert [one.store for one in stores.shown(changed)] == ['fast', 'cold']
+
+
+def test_no_secret_of_an_old_location_is_shown(core, twice):
+    secret = Location('swift+https://tenant:user:key@auth.example/v3/images/object')
+
+    assert core.layers.stores.placed(secret).url == 'swift+https://auth.example/v3/images/object'
+
+
+# --- one store that fails is alone
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_driver_that_cannot_be_built_is_tried_again_with_growing_pauses():
+    clock, tried, failing = Clock(), [], [True]
+
+    def make():
+        tried.append(clock.now)
+        if failing[0]:
+            raise contract.Misconfigured('a word is missing')
+        return object()
+
+    backend = Backend('cold', contract.Store, make, clock=clock)
+    for _ in range(60):
+        with pytest.raises(contract.Misconfigured, match='a word is missing'):
+            _ = backend.driver
+        clock.now += 1
+    failing[0] = False
+    clock.now += RETRY[1]
+
+    assert [at - 100 for at in tried] == [0, 5, 15, 35]
+    assert backend.driver is not None
+    assert backend.built
+
+
+@pytest.mark.parametrize(('failure', 'writing'), [
+    (contract.Misconfigured('a word is missing'), contract.ReadOnly),
+    (contract.Unavailable('does not answer'), contract.Unavailable)])
+def test_without_a_driver_there_is_an_answer_for_everybody(failure, writing):
+    def make():
+        raise failure
+
+    class Kind(contract.Store):
+        CAPABILITIES = frozenset({'write'})
+
+    backend = Backend('cold', Kind, make)
+
+    with pytest.raises(writing):
+        backend.writer()
+    with pytest.raises(contract.Unavailable):
+        backend.reader()
+    assert not backend.owns('cold://x')
+    assert dict(backend.properties()) == {}
+    assert not backend.well
+
+
+def test_suspicion_ends_by_itself():
+    clock = Clock()
+    backend = Backend('cold', contract.Store, object, clock=clock)
+    assert backend.driver is not None
+
+    backend.note(contract.NotFound('no failure of the store'))
+    assert backend.well
+    backend.note(contract.Unavailable('away'))
+    assert not backend.well
+    clock.now += SUSPECT
+    assert backend.well
+
+
+TWO = """
+[DEFAULT]
+enabled_backends = fast:memory, cold:file
+[glance_store]
+default_backend = fast
+[cold]
+{cold}
+[layers]
+auth = noauth
+database = memory
+"""
+
+
+@pytest.fixture
+def build(tmp_path):
+    living = []
+
+    def make(cold='', text=TWO):
+        living.append(service.build(tmp_path, text.format(cold=cold, home=tmp_path)))
+        return living[-1]
+    yield make
+    for core in living:
+        core.close()
+
+
+def test_a_store_with_wrong_options_leaves_the_others_alone(build, ctx, caplog):
+    core = build('filesystem_store_datadir = not/absolute')
+    image = core.images.create(ctx, core.schema.create(
+        {'disk_format': 'raw', 'container_format': 'bare'}))
+
+    with pytest.raises(contract.ReadOnly):
+        core.data.upload(ctx, image.id, iter([b'data']), store='cold')
+
+    assert core.data.upload(ctx, image.id, iter([b'data'])).status == 'active'
+    assert 'a data directory is an absolute path' in caplog.text
+    assert [backend.name for backend in core.layers.stores.absent] == ['cold']
+
+
+def test_the_default_store_must_be_right(build):
+    with pytest.raises(contract.Misconfigured, match='an absolute path'):
+        build('filesystem_store_datadir = not/absolute', TWO.replace(
+            'default_backend = fast', 'default_backend = cold'))
+
+
+def test_an_operator_can_close_a_store(build, ctx, tmp_path):
+    core = build(f'filesystem_store_datadir = {tmp_path}/cold\nread_only = true')
+    image = core.images.create(ctx, core.schema.create(
+        {'disk_format': 'raw', 'container_format': 'bare'}))
+    (tmp_path / 'cold' / 'kept').write_bytes(b'kept')
+    location = Location(f'file://{tmp_path}/cold/kept', {'store': 'cold'})
+
+    with pytest.raises(contract.ReadOnly, match="images to the store 'cold' is disabled"):
+        core.data.upload(ctx, image.id, iter([b'data']), store='cold')
+    core.layers.stores.delete(location)
+
+    assert core.layers.stores.size(location) == 4
+    assert [found['id'] for found in Discovery(core.layers).stores()
+            if 'read-only' in found] == ['cold']
+
+
+def test_a_default_store_that_is_closed_stops_the_start(build, tmp_path):
+    with pytest.raises(contract.Misconfigured, match='cold is read-only'):
+        build(f'filesystem_store_datadir = {tmp_path}/cold\nread_only = true', TWO.replace(
+            'default_backend = fast', 'default_backend = cold'))
+
+
+# --- the service's own stores
+
+RESERVED = """
+[DEFAULT]
+enabled_backends = fast:memory
+[glance_store]
+default_backend = fast
+[os_glance_staging_store]
+filesystem_store_datadir = {home}/staging
+[os_glance_tasks_store]
+driver = memory
+[layers]
+auth = noauth
+database = memory
+"""
+
+
+def test_reserved_stores_are_nobodys_business(build, tmp_path):
+    core = build(text=RESERVED)
+    stores = core.layers.stores
+
+    assert set(stores.reserved) == {'os_glance_staging_store', 'os_glance_tasks_store'}
+    assert stores.names == ('fast',)
+    with pytest.raises(contract.Invalid):
+        stores.choose('os_glance_staging_store')
+    assert [found['id'] for found in Discovery(core.layers).stores()] == ['fast']
+    staging = stores.reserved['os_glance_staging_store'].driver
+    assert staging.write('key', iter([b'data'])).url == f'file://{tmp_path}/staging/key'
+    assert stores.reserved['os_glance_tasks_store'].driver.SCHEMES == ('memory',)
+
+
+# --- what is told of them
+
+def test_everybody_may_know_the_names(core):
+    assert Discovery(core.layers).stores() == [
+        {'id': 'fast', 'default': 'true'}, {'id': 'cold'}]
+
+
+def test_operators_know_more(core, ctx, admin, monkeypatch):
+    fail(monkeypatch, core.layers.stores['cold'], contract.Unavailable('away'))
+
+    def ill():
+        raise contract.Unavailable('away')
+    monkeypatch.setattr(core.layers.stores['cold'].driver, 'health', ill)
+    fast, cold = Discovery(core.layers).detail(admin)
+
+    assert fast == {'id': 'fast', 'default': 'true', 'type': 'memory', 'weight': 0,
+                    'properties': {}, 'status': 'available'}
+    assert cold['status'] == 'unavailable'
+    with pytest.raises(contract.Forbidden):
+        Discovery(core.layers).detail(ctx)
+
+
+def test_a_store_is_not_asked_for_its_health_by_every_caller(core, admin, monkeypatch):
+    asked = []
+    monkeypatch.setattr(core.layers.stores['fast'].driver, 'health',
+                        lambda: asked.append(1) or 'ok')
+    discovery = Discovery(core.layers)
+
+    for _ in range(3):
+        discovery.detail(admin)
+
+    assert asked == [1]
+
+
+# --- who may read is told to the stores that care
+
+def test_stores_that_share_are_told_who_may_read(core, ctx, active, monkeypatch):
+    told = []
+    driver = core.layers.stores['fast'].driver
+    monkeypatch.setattr(type(driver), 'CAPABILITIES', driver.CAPABILITIES | {'share'})
+    monkeypatch.setattr(driver, 'share', lambda url, *, public, projects, ctx:
+                        told.append((public, projects)), raising=False)
+    from glancelite.domain import patch
+
+    image = active()
+    core.members.add(ctx, image.id, 'friend')
+    core.members.remove(ctx, image.id, 'friend')
+    core.images.update(ctx, image.id, patch.parse(
+        [{'op': 'replace', 'path': '/visibility', 'value': 'community'}], patch.DRAFT_10,
+        core.schema.validate_attribute))
+
+    assert told == [(False, []), (False, ['friend']), (False, []), (True, [])]
+
+
+def test_a_store_that_cannot_share_is_only_complained_of(core, ctx, active, monkeypatch, caplog):
+    driver = core.layers.stores['fast'].driver
+    monkeypatch.setattr(type(driver), 'CAPABILITIES', driver.CAPABILITIES | {'share'})
+
+    def refuse(url, **named):
+        raise contract.Unavailable('away')
+    monkeypatch.setattr(driver, 'share', refuse)
+
+    assert active().status == 'active'
+    assert 'does not know who may read' in caplog.text
+
+
+def test_nobody_is_asked_for_members_where_no_store_shares(core, ctx, active, monkeypatch):
+    def refuse(image_id):
+        raise AssertionError('asked for nothing')
+    monkeypatch.setattr(core.layers.database.members, 'list', refuse)
+
+    assert active().status == 'active'
