@@ -10,6 +10,7 @@ from oslo_log import log
 
 from glancelite import assembly, config, contract, loader
 from glancelite.contract import Database, Misconfigured
+from glancelite.services.repair import repair
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +36,10 @@ def _arguments(subparsers) -> None:
         steps.add_parser(name, help=text).set_defaults(run=run)
     subparsers.add_parser('layers', help='Show each layer: what is chosen, where it comes '
                           'from, how it is.').set_defaults(run=show_layers)
+    locations = subparsers.add_parser(
+        'locations', help='Find locations that name no store, a wrong one, or a password.')
+    locations.add_argument('--write', action='store_true', help='Correct them.')
+    locations.set_defaults(run=locations_)
     subparsers.add_parser('check', help='Load everything and try every backend; exit with 1 if '
                           'anything is wrong.').set_defaults(run=check)
 
@@ -127,6 +132,19 @@ def _health(ask: Callable[[], str]) -> tuple[bool, str]:
         return False, str(error)
     except Exception as error:  # whatever a foreign plugin raises is a finding here
         return False, f'{type(error).__name__}: {error}'
+
+
+def locations_(conf: cfg.ConfigOpts) -> int:
+    """``locations``: one line for each finding; exits with 3 if something is left to be done."""
+    core = assembly.build(conf)
+    left = 0
+    try:
+        for finding in repair(core.layers, write=conf.verb.write):
+            left += not finding.done
+            print(f'{"done" if finding.done else "    "}  {finding.image_id}: {finding.text}')
+    finally:
+        core.close()
+    return 3 if left else 0
 
 
 def check(conf: cfg.ConfigOpts) -> int:

@@ -144,3 +144,11 @@ def test_the_check_finds_a_database_that_does_not_answer(manage):
     assert 'FAIL  database tables: the database does not answer' in ended.out
     assert 'ok    store fast: ' in ended.out
     assert 'secret' not in ended.out + ended.err
+
+
+def test_locations_are_fine_where_there_are_none(manage):
+    manage('db', 'sync')
+
+    found = manage('locations', '--write')
+
+    assert (found.code, found.out) == (0, '')
