@@ -192,9 +192,10 @@ class Subject:
         def plugin(_, host, tmp_path):
             with self.living(str(tmp_path), host) as living:
                 if wishes.leftovers:
-                    for which in range(1, 1 + self.two):    # what it makes at its start is no rest
-                        with self.living(str(tmp_path), which=which):
-                            pass
+                    _health(living)     # what a store makes when it is first asked may stay
+                    for which in range(1, 1 + self.two):
+                        with self.living(str(tmp_path), which=which) as second:
+                            _health(second)
                     self._before = tmp_path, self._held(tmp_path)
                 yield living
                 if isinstance(living, contract.Database):

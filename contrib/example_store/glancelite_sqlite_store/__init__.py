@@ -1,0 +1,1 @@
+"""A store for glancelite that keeps images in one SQLite file."""

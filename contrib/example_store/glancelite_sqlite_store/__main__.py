@@ -1,0 +1,15 @@
+"""Lists what SQLite files of this store hold: ``python -m glancelite_sqlite_store FILE ...``"""
+
+import contextlib
+import sqlite3
+import sys
+
+REST = """
+SELECT key, size FROM image UNION ALL
+SELECT 'a block of', image FROM block WHERE image NOT IN (SELECT number FROM image)
+"""
+
+for path in sys.argv[1:]:
+    with contextlib.closing(sqlite3.connect(f'file:{path}?mode=ro', uri=True)) as file:
+        for row in file.execute(REST):
+            print(path, *row)
