@@ -69,8 +69,8 @@ class Subject:
         self.wishes = wishes
         self.layer = wishes.layer
         self.installed = loader.find(self.layer, wishes.driver)
-        self.capabilities = self.installed.kind.CAPABILITIES
         with self.living() as plugin:
+            self.capabilities = plugin.CAPABILITIES     # its options may leave it fewer
             empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
             self.backend = wishes.backend or _health(plugin)
         if not empty:
