@@ -1,6 +1,7 @@
 """What doc/plugins.md shows is true: its example conforms, its snippets can be used."""
 
 import configparser
+import inspect
 import pathlib
 import re
 import sys
@@ -9,8 +10,10 @@ import tomllib
 import pytest
 
 from glancelite import contract
-from glancelite.testing import contracts
+from glancelite.testing import conformance, contracts, plugin
 from glancelite.testing.contracts import StoreContract
+
+pytest_plugins = ['pytester']
 
 TEXT = (pathlib.Path(__file__).parents[2] / 'doc' / 'plugins.md').read_text(encoding='utf-8')
 
@@ -45,33 +48,90 @@ def acme_folder(tmp_path_factory):
         sys.modules.pop('acme_folder', None)
 
 
+@pytest.fixture
+def make_folder(acme_folder, make_plugin, tmp_path):
+    """Builds the store of the example in a directory called like itself."""
+    return lambda name: make_plugin(acme_folder.FolderStore, name=name,
+                                    folder_path=str(tmp_path / name))
+
+
 class TestTheExample(StoreContract):
 
     @pytest.fixture
-    def store(self, acme_folder, make_plugin, tmp_path):
-        return make_plugin(acme_folder.FolderStore, folder_path=str(tmp_path / 'images'))
+    def store(self, make_folder):
+        return make_folder('fast')
 
     def leftovers(self, store):
         root = pathlib.Path(store.options.folder_path)
         return sorted(str(path.relative_to(root)) for path in root.glob('*/*'))
 
 
-def test_two_stores_of_the_example_tell_their_addresses_apart(acme_folder, make_plugin, tmp_path):
-    fast, cold = (make_plugin(acme_folder.FolderStore, name=name, folder_path=str(tmp_path / name))
-                  for name in ('fast', 'cold'))
+class TestTwoOfTheExample(contracts.TwoStoresContract):
 
-    url = fast.write('key', iter([b'x'])).url
+    @pytest.fixture
+    def store(self, make_folder):
+        return make_folder('fast')
 
-    assert (fast.owns(url), cold.owns(url)) == (True, False)
+    @pytest.fixture
+    def other(self, make_folder):
+        return make_folder('cold')
 
 
-def test_the_suite_of_the_page_is_one(acme_folder):
+@pytest.fixture
+def suites(acme_folder):
+    """The test classes of the page."""
+    text = next(text for text in snippets('python') if 'class Test' in text)
     space = {}
-    exec(compile(snippets('python')[1], 'doc/plugins.md', 'exec'), space)
+    exec(compile(text, 'doc/plugins.md', 'exec'), space)
+    return space
 
-    suite = space['TestFolderStore']
-    assert issubclass(suite, StoreContract)
-    assert suite.store is not StoreContract.store
+
+def test_the_suites_of_the_page_pass(suites, pytester, acme_folder):
+    pytester.makepyfile(next(text for text in snippets('python') if 'class Test' in text))
+
+    passed, skipped, failed = pytester.inline_run('-k', 'backend or deleted').countoutcomes()
+
+    assert suites['TestFolderStore'].store is not StoreContract.store
+    assert suites['TestDeadFolder'].broken is not contracts.BrokenBackendContract.broken
+    assert (passed > 8, skipped, failed) == (True, 0, 0)
+
+
+def test_what_the_page_does_with_a_token_can_be_done():
+    text = next(text for text in snippets('python') if 'host.credential' in text)
+
+    compile(text, 'doc/plugins.md', 'exec')
+    for kind, name in ((contract.Host, 'host'), (contract.CredentialSource, 'self._rights'),
+                       (contract.Credential, 'rights')):
+        used = set(re.findall(rf'(?<![\w.]){name}\.(\w+)\(', text))
+        assert used
+        assert [method for method in used if not hasattr(kind, method)] == []
+
+
+def test_the_words_of_the_report_are_explained():
+    told = re.findall(r'^\| (`\w+`(?:, `\w+`)*) \|', TEXT.partition('### The report')[2],
+                      re.MULTILINE)
+    words = [word for words in told for word in re.findall(r'\w+', words)]
+    source = inspect.getsource(conformance.Conformance.report)
+
+    assert words == re.findall(r"'(\w+)':", source)
+
+
+def test_the_options_of_the_command_are_explained():
+    known = {f'--{name}' for name in plugin.OPTIONS}
+    told = set(re.findall(r'--[a-z-]+[a-z]', TEXT.partition('## Prove it')[2]))
+
+    assert known - told == set()
+    assert told - known == {'--pyargs', '--collect-only'}
+
+
+def test_the_abilities_and_errors_of_a_store_are_explained():
+    tables = TEXT.partition('| Ability of a store')[2].partition('| Layer |')[0]
+    words = re.findall(r'^\| `(\w+)` \|', tables, re.MULTILINE)
+
+    assert set(words[:4]) == contract.Store.CAPABILITIES
+    assert [word for word in words[4:] if not hasattr(contract, word)] == []
+    said = set(re.findall(r':raises (\w+):', inspect.getsource(contract.Store)))
+    assert said - set(words) == {'Unsupported'}     # the base class says that itself
 
 
 def test_both_forms_of_the_entry_point_name_the_example(acme_folder):
@@ -89,9 +149,9 @@ def test_both_forms_of_the_entry_point_name_the_example(acme_folder):
 def test_the_options_of_the_page_are_those_of_the_example(acme_folder):
     stores = [each for each in inis() if 'enabled_backends' in each['DEFAULT']]
 
-    assert len(stores) == 2
+    assert [each['DEFAULT']['enabled_backends'] for each in stores] == [
+        'fast:folder', 'fast:folder, cold:folder']
     for each in stores:
-        assert each['DEFAULT']['enabled_backends'] == 'fast:folder'
         own = set(each['fast']) - set(each.defaults())
         assert own == {opt.name for opt in acme_folder.FolderStore.OPTS}
 
