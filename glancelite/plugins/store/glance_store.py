@@ -210,27 +210,12 @@ class GlanceStore(contract.Store):
     def size(self, url, *, ctx=None):
         with self._acting(ctx) as context:
             self._refuse_half(url)
-            driver = self._driver()
-            place = self._place(driver, url)
-            with self._meanings():
-                size = int(driver.get_size(place, context=context) or 0)
-            return size or self._size_of_little(url, context)
-
-    def _size_of_little(self, url, context):
-        """Nothing; or drivers exist that say 0 when they have failed."""
-        with self._open(url, context) as chunks:
-            if chunks.promised is None and next(chunks, b''):
-                raise contract.Unavailable('The store does not know the size.')
-            return chunks.promised or 0
+            return self._size(url, context)
 
     def delete(self, url, *, ctx=None):
         with self._acting(ctx) as context:
             self._refuse_half(url)
-            try:
-                self._delete(url, context)
-            except contract.Forbidden:
-                self.size(url, ctx=ctx)     # drivers exist that forbid what is not there
-                raise
+            self._delete(url, context)
 
     def discard(self, key, *, ctx=None):
         with self._acting(ctx) as context:
@@ -335,8 +320,25 @@ class GlanceStore(contract.Store):
     def _delete(self, url, context):
         driver = self._driver()
         place = self._place(driver, url)
+        try:
+            with self._meanings():
+                driver.delete(place, context=context)
+        except contract.Forbidden:
+            self._size(url, context)    # drivers exist that forbid what is not there
+            raise
+
+    def _size(self, url, context):
+        driver = self._driver()
+        place = self._place(driver, url)
         with self._meanings():
-            driver.delete(place, context=context)
+            size = int(driver.get_size(place, context=context) or 0)
+        if size:
+            return size
+        # it has none; or drivers exist that say 0 when they have failed
+        with self._open(url, context) as chunks:
+            if chunks.promised is None and next(chunks, b''):
+                raise contract.Unavailable('The store does not know the size.')
+            return chunks.promised or 0
 
     def _place(self, driver, url):
         """``url`` as the driver wants it; hostile ones end here.
@@ -429,6 +431,8 @@ class GlanceStore(contract.Store):
         """Where data under ``key`` would be, as far as that can be known."""
         if 'cinder' in self.SCHEMES:    # where only the backend decides
             return ()
+        if self._prefixes is None:
+            self._driver()
         if self._pattern:
             return (self._pattern.replace('{key}', key),)
         return tuple(f'{scheme}://{start}{key}' for scheme, start in self._prefixes or ())

@@ -1,7 +1,9 @@
-"""File stores for tests."""
+"""Stores for tests."""
 
 import pytest
+from oslo_config import cfg
 
+from glancelite import loader
 from glancelite.plugins.store.file import FileStore
 
 
@@ -16,3 +18,21 @@ def make_store(make_plugin, tmp_path):
         return make_plugin(FileStore, filesystem_thin_provisioning=options.get('thin', False),
                            **named)
     return make
+
+
+@pytest.fixture
+def make_bridge(host, tmp_path):
+    """Builds the store ``glance_store`` called ``old`` from the text of a configuration."""
+    living = []
+
+    def make(text):
+        path = tmp_path / 'glancelite-api.conf'
+        path.write_text(text)
+        host.conf = cfg.ConfigOpts()
+        host.conf(['--config-file', str(path)], project='glancelite')
+        living.append(loader.load(host.conf, host, 'store', 'glance_store', instance='old'))
+        return living[-1]
+
+    yield make
+    for store in living:
+        store.close()

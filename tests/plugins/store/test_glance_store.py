@@ -6,36 +6,16 @@ import os
 import threading
 
 import pytest
-from oslo_config import cfg
 
-from glancelite import contract, loader
+from glancelite import contract
 from glancelite.testing.contracts.store import StoreContract
 from glancelite.testing.contracts.store_reading import HOSTILE, ReadingContract, pattern
-from tests.plugins.store.reference import reference
 
 FILE = """
 [old]
 glance_store_driver = file
 filesystem_store_datadir = {folder}
 """
-
-
-@pytest.fixture
-def make_bridge(host, tmp_path):
-    """Builds the store ``old`` from the text of a configuration file."""
-    living = []
-
-    def make(text, name='old'):
-        path = tmp_path / 'glancelite-api.conf'
-        path.write_text(text)
-        conf = cfg.ConfigOpts()
-        conf(['--config-file', str(path)], project='glancelite')
-        living.append(loader.load(conf, host, 'store', 'glance_store', instance=name))
-        return living[-1]
-
-    yield make
-    for store in living:
-        store.close()
 
 
 @pytest.fixture
@@ -107,6 +87,6 @@ class TestHTTPDriver(ReadingContract):
         super().test_a_hostile_address_leads_nowhere(store, sample, address)
 
     def test_nobody_chooses_an_address_for_it(self, store, sample):
-        assert store.CAPABILITIES == frozenset()
+        assert frozenset() == store.CAPABILITIES
         with pytest.raises(contract.Invalid):
             store.adopt(sample[0])

@@ -41,7 +41,7 @@ class Caller(context.RequestContext):
         return self.user_id
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), 'tenant': self.project_id, 'user': self.user_id,
+        return {**super().to_dict(), 'tenant': self.project_id, 'user_id': self.user_id,
                 'service_catalog': self.service_catalog}
 
 

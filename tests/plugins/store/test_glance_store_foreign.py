@@ -1,0 +1,411 @@
+"""The store ``glance_store`` makes up for what a vendor's driver does not do."""
+
+import importlib
+import json
+import logging
+import os
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from stevedore import ExtensionManager
+
+from glancelite import contract
+from glancelite.testing.contracts.store import StoreContract
+from glancelite.testing.fakes import ClientWentAway, broken_source
+from tests.plugins.store import tape
+
+KEY = 'skeleton-key'
+OLD = """
+[old]
+glance_store_driver = acme_tape
+tape_shelf = {shelf}
+tape_key = skeleton-key
+"""
+
+
+@pytest.fixture(scope='module')
+def package(tmp_path_factory):
+    """A directory with the vendor's package, on the path of this process."""
+    home = tmp_path_factory.mktemp('acme')
+    tape.install(home)
+    known = dict(ExtensionManager.ENTRY_POINT_CACHE)
+    ExtensionManager.ENTRY_POINT_CACHE.clear()
+    sys.path.insert(0, str(home))
+    yield home
+    sys.path.remove(str(home))
+    ExtensionManager.ENTRY_POINT_CACHE = known
+    for name in 'acme_tape', 'acme_tape.store':
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return tmp_path / 'shelf'
+
+
+@pytest.fixture
+def make(make_bridge, package, shelf):
+    """Builds the store with what is wrong with its driver, and other options."""
+    def make(*faults, more='', text=OLD):
+        return make_bridge(text.format(shelf=shelf) + f'tape_faults = {",".join(faults)}\n' + more)
+    return make
+
+
+@pytest.fixture
+def store(make):
+    return make()
+
+
+@pytest.fixture
+def calls(store):
+    """What the driver was asked from now on: verb, instance, context, arguments."""
+    calls = importlib.import_module('acme_tape.store').CALLS
+    calls.clear()
+    return calls
+
+
+class TestCarelessDriver(StoreContract):
+    """It overwrites, leaves halves, opens late, says 0 for what is missing, reads no parts."""
+
+    @pytest.fixture
+    def store(self, make):
+        return make()
+
+    def leftovers(self, store):
+        return os.listdir(store.conf['old'].tape_shelf)
+
+
+# --- what goes wrong
+
+def test_a_failure_that_the_driver_takes_for_the_end_is_one(make, shelf):
+    store = make('takes a failure for the end')
+
+    with pytest.raises(ClientWentAway):
+        store.write('key', broken_source(b'12345'))
+
+    assert os.listdir(shelf) == []
+
+
+@pytest.mark.parametrize('chunks', [[b'12345'], [b'123', b'45'], [b'123', b'4', b'5']])
+def test_data_beyond_the_announced_size_is_seen(make, shelf, chunks):
+    store = make('believes the size')
+
+    with pytest.raises(contract.Invalid):
+        store.write('key', iter(chunks), size=3)
+
+    assert os.listdir(shelf) == []
+
+
+def test_the_end_is_looked_for_where_the_driver_does_not(make):
+    store = make('believes the size')
+    ended = []
+
+    def source():
+        yield b'12345'
+        ended.append(True)
+
+    store.write('key', source(), size=5)
+
+    assert ended == [True]
+
+
+def test_data_that_ends_early_is_not_taken_for_the_whole(make):
+    url = make().write('key', iter([b'x' * 250_000])).url
+
+    with pytest.raises(contract.Unavailable):
+        list(make('cuts').read(url))
+
+
+def test_a_size_of_nothing_is_looked_at_again(make):
+    url = make().write('key', iter([b'12345'])).url
+    empty = make().write('empty', iter([])).url
+    store = make('says zero')
+
+    assert (store.size(url), store.size(empty)) == (5, 0)
+
+
+def test_what_exists_is_not_removed_because_it_cannot_be_written_again(store, shelf):
+    url = store.write('key', iter([b'12345'])).url
+
+    for chunks in iter([b'x']), broken_source(b'x'):
+        with pytest.raises(contract.Conflict):
+            store.write('key', chunks)
+
+    assert b''.join(store.read(url)) == b'12345'
+
+
+@pytest.mark.parametrize(('fault', 'meaning'), [
+    ('full', contract.TooLarge), ('strange metadata', contract.Unavailable),
+    ('secret address', contract.Unavailable)])
+def test_a_write_that_fails_leaves_nothing(make, shelf, fault, meaning):
+    store = make(fault)
+
+    with pytest.raises(meaning) as failure:
+        store.write('key', iter([b'12345']))
+
+    assert os.listdir(shelf) == (['key'] if fault == 'secret address' else [])
+    assert KEY not in str(failure.value)
+
+
+def test_data_in_use_stays(make):
+    url = make().write('key', iter([b'12345'])).url
+
+    with pytest.raises(contract.InUse):
+        make('in use').delete(url)
+
+
+def test_a_reader_gets_no_part_from_a_driver_that_has_none(store):
+    url = store.write('key', iter([b'12345'])).url
+
+    assert {'write', 'adopt', 'share'} == store.CAPABILITIES
+    with pytest.raises(contract.Unsupported):
+        store.read(url, offset=1)
+
+
+def test_metadata_is_not_the_object_that_the_driver_keeps(store):
+    one, other = (store.write(key, iter([b'1'])).metadata for key in ('one', 'other'))
+
+    one['mine'] = 'x'
+
+    assert other == {'robot': 'r1'}
+
+
+# --- configuration
+
+def test_options_come_from_its_section_then_from_the_defaults_then_from_the_driver(make):
+    texts = OLD, OLD + '[backend_defaults]\ntape_speed = 8\n', OLD + 'tape_speed = 9\n'
+
+    assert [make(text=text)._driver().speed for text in texts] == [7, 8, 9]
+
+
+def test_an_option_of_the_defaults_may_be_anothers_too(make_bridge, package, shelf, host):
+    from glancelite import loader
+    from glancelite.plugins.store.file import FileStore
+    make_bridge(f'[old]\nglance_store_driver = file\n[backend_defaults]\n'
+                f'filesystem_store_datadir = {shelf}\nfilesystem_store_file_perm = 640\n')
+
+    options = loader.read_options(host.conf, FileStore.OPTS, 'fast', fallback=True)
+
+    assert options.filesystem_store_datadir == str(shelf)
+    assert options.filesystem_store_file_perm == 640
+    assert options.filesystem_store_chunk_size == 65536
+
+
+@pytest.mark.parametrize(('text', 'sentence'), [
+    ('[old]\n', r'\[old\] glance_store_driver must be set'),
+    ('[old]\nglance_store_driver = acme_disk\n',
+     r"\[old\] glance_store_driver: no driver is called 'acme_disk'; installed: "
+     r'acme_tape, cinder, file, http, rbd, s3, swift, vmware$'),
+    ('[old]\nglance_store_driver = acme_tape\n', r'\[old\] tape_shelf must be set: A directory'),
+    (OLD + 'tape_speed = fast\n', 'tape_speed'),
+    (OLD + 'tape_faults = mistake\n', r'\[old\] the driver acme_tape says: Store tape could not '
+                                      r'be configured correctly. Reason: no robot opens with \*'),
+    (OLD + 'tape_faults = secret prefix\n', 'the driver acme_tape would write secrets into '
+                                            'addresses'),
+])
+def test_a_mistake_is_told_at_the_start(make_bridge, package, text, sentence, shelf):
+    with pytest.raises(contract.Misconfigured, match=sentence) as failure:
+        make_bridge(text.format(shelf=shelf))
+
+    assert KEY not in str(failure.value)
+
+
+def test_a_driver_that_cannot_write_is_read_only(make):
+    assert {'adopt', 'share'} == make('read-only').CAPABILITIES
+
+
+def test_a_backend_that_is_down_does_not_stop_the_start(make, shelf, caplog):
+    url = make().write('key', iter([b'12345'])).url
+    (shelf / 'power cut').touch()
+
+    with caplog.at_level(logging.DEBUG, 'glancelite'):
+        store = make()
+        for ask in (store.read, store.size, store.delete, store.discard):
+            with pytest.raises(contract.Unavailable):
+                ask(url)
+        with pytest.raises(contract.Unavailable):
+            store.health()
+    (shelf / 'power cut').unlink()
+
+    assert 'the robot does not answer to ***' in caplog.text
+    assert KEY not in caplog.text
+    assert {'write', 'adopt', 'share'} == store.CAPABILITIES
+    assert b''.join(store.read(url)) == b'12345'
+    assert store.health() == 'acme_tape of glance_store'
+    assert store.claims() == ['tape://robot']
+
+
+# --- who is acting
+
+CATALOG = ({'type': 'tape', 'name': 'robots', 'endpoints': [
+    {'interface': 'public', 'region_id': 'r1', 'url': 'http://r1/'},
+    {'interface': 'internal', 'region_id': 'r1', 'url': 'http://r1:1/'},
+    {'interface': 'public', 'region_id': 'r2', 'url': 'http://r2/'}]},)
+
+
+class Rights(contract.CredentialSource, contract.Credential):
+    """Both in one; remembers what was done with it."""
+
+    project = 'of-the-service'
+
+    def __init__(self):
+        super().__init__(None, None)
+        self.done = []
+
+    def open(self, ctx, *, long=False):
+        self.done.append(('open', ctx and ctx.project, long))
+        return self
+
+    def token(self):
+        return 'token-of-the-service'
+
+    def endpoint(self, service_type, **named):
+        raise contract.Unavailable('there is none')
+
+    def refused(self):
+        self.done.append('refused')
+
+    def close(self):
+        self.done.append('closed')
+
+
+@pytest.fixture
+def rights(host, monkeypatch):
+    rights = Rights()
+    asked = []
+    monkeypatch.setattr(host, 'credential', lambda name, section: (
+        asked.append((name, section)), rights)[1])
+    rights.asked = asked
+    return rights
+
+
+def test_the_driver_knows_the_caller_as_in_glance(store, calls, context):
+    ctx = context('mine', roles=['member'], token='token', catalog=CATALOG,
+                  request_id='req-1', is_admin=True)
+
+    store.write('key', iter([b'1']), ctx=ctx)
+
+    seen = next(context for verb, _, context, _ in calls if verb == 'add')
+    assert {name: seen[name] for name in (
+        'user_id', 'project_id', 'tenant', 'auth_token', 'roles', 'request_id', 'is_admin')} == {
+        'user_id': 'user', 'project_id': 'mine', 'tenant': 'mine', 'auth_token': 'token',
+        'roles': ['member'], 'request_id': 'req-1', 'is_admin': True}
+    assert seen['service_catalog'] == [{'type': 'tape', 'name': 'robots', 'endpoints': [
+        {'region': 'r1', 'publicURL': 'http://r1/', 'internalURL': 'http://r1:1/'},
+        {'region': 'r2', 'publicURL': 'http://r2/'}]}]
+
+
+def test_without_a_caller_there_is_none(store, calls):
+    store.write('key', iter([b'1']))
+
+    assert {context for _, _, context, _ in calls} == {None}
+
+
+@pytest.mark.parametrize('project', [None, 'mine'])
+def test_the_driver_acts_with_the_rights_that_were_chosen(make, rights, project, context):
+    store = make(more='credential = service\n')
+    calls = importlib.import_module('acme_tape.store').CALLS
+    calls.clear()
+
+    store.write('key', iter([b'1']), ctx=project and context(project, token='own'))
+
+    seen = next(context for verb, _, context, _ in calls if verb == 'add')
+    assert rights.asked == [('service', 'old')]
+    assert rights.done == [('open', project, True), 'closed']
+    assert (seen['auth_token'], seen['project_id']) == ('token-of-the-service', 'of-the-service')
+
+
+def test_rights_are_held_until_the_reader_is_done(make, rights):
+    store = make(more='credential = service\n')
+    url = store.write('key', iter([b'1'])).url
+    rights.done.clear()
+
+    chunks = store.read(url)
+    held = list(rights.done)
+    chunks.close()
+
+    assert held == [('open', None, True)]
+    assert rights.done == [*held, 'closed']
+
+
+def test_a_token_that_is_refused_is_not_used_again(make, rights):
+    url = make().write('key', iter([b'1'])).url
+    store = make('takes no token', more='credential = service\n')
+
+    with pytest.raises(contract.Unavailable):
+        store.read(url)
+
+    assert rights.done == [('open', None, True), 'refused', 'closed']
+
+
+def test_what_is_not_there_is_told_to_be_not_installed(make):
+    with pytest.raises(contract.Misconfigured, match="no credential plugin is called 'magic'"):
+        make(more='credential = magic\n')
+
+
+# --- others
+
+def test_each_operation_has_a_driver_of_its_own_if_it_cannot_be_shared(store, calls):
+    url = store.write('key', iter([b'1'])).url
+    list(store.read(url))
+
+    used = [number for _, number, _, _ in calls]
+    assert [verb for verb, _, _, _ in calls] == ['get', 'add', 'get']
+    assert len(set(used)) == 3
+
+
+def test_lets_others_read(store, calls):
+    url = store.write('key', iter([b'1'])).url
+
+    store.share(url, public=False, projects=('a', 'b'))
+
+    assert calls[-1][0] == 'set_acls'
+    assert calls[-1][3] == {'public': False, 'read': ['a', 'b'], 'write': []}
+
+
+@pytest.mark.parametrize('url', ['tape://robot/mine', 'tape://robot/a.b-c'])
+def test_adopts_what_is_its_own(store, url):
+    assert store.adopt(url) == url
+
+
+@pytest.mark.parametrize('url', [
+    'tape://other/mine', 'tape://robot', 'tape://robot/', 'tape://robot/../x', 'tape://robotx/y',
+    'tape://me:secret@robot/mine', 'disk://robot/mine', 'tape://robot/a/../../b',
+    'tape://robot/a b', 'tape://robot/a\n', f'tape://robot/{KEY}', ''])
+def test_adopts_nothing_else(store, url):
+    with pytest.raises(contract.Invalid):
+        store.adopt(url)
+
+
+def test_the_whole_service_works_with_it(live_server, package, tmp_path):
+    shelf = tmp_path / 'shelf'
+    server = live_server({
+        'DEFAULT': {'enabled_backends': 'old:glance_store', 'workers': 1},
+        'glance_store': {'default_backend': 'old'},
+        'old': {'glance_store_driver': 'acme_tape', 'tape_shelf': shelf,
+                'store_description': 'The robot', 'weight': 3},
+        'database': {'connection': f'sqlite:///{tmp_path}/records.sqlite'},
+        'layers': {'auth': 'noauth', 'sync_database': 'true', 'inspector': ''},
+    }, {'PYTHONPATH': str(package), 'XDG_CACHE_HOME': str(tmp_path / 'cache')})
+
+    def ask(method, path, data=None, kind='application/json'):
+        request = urllib.request.Request(server.url + path, data, {'Content-Type': kind},
+                                         method=method)
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.read()
+
+    image = json.loads(ask('POST', '/v2/images', json.dumps({
+        'name': 'x', 'disk_format': 'raw', 'container_format': 'bare'}).encode()))['id']
+    ask('PUT', f'/v2/images/{image}/file', b'12345' * 100_000, 'application/octet-stream')
+    active = json.loads(ask('GET', f'/v2/images/{image}'))
+
+    assert os.listdir(shelf) == [image]
+    assert (active['status'], active['size'], active['stores']) == ('active', 500_000, 'old')
+    assert ask('GET', f'/v2/images/{image}/file') == b'12345' * 100_000
+    ask('DELETE', f'/v2/images/{image}')
+    assert os.listdir(shelf) == []
+    assert 'not used by glancelite' not in server.log.read_text()
+    with pytest.raises(urllib.error.HTTPError, match='404'):
+        ask('GET', f'/v2/images/{image}')
