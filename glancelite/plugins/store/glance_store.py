@@ -95,7 +95,7 @@ class GlanceStore(contract.Store):
         self._properties = {}
         try:
             driver = self._kind.make()
-            self.SCHEMES = tuple(driver.get_schemes())
+            self.SCHEMES = self._kind.schemes
             driver = self._configured(driver)
         except self._bad as error:
             raise contract.Misconfigured(
@@ -121,6 +121,7 @@ class GlanceStore(contract.Store):
     # what the service asks
 
     def write(self, key, chunks, *, size=None, ctx=None):
+        self._may('write', contract.ReadOnly)
         source = Source(chunks)
         with self._alone(key), self._acting(ctx, long=True) as context:
             ours = self._reserve(key, context)
@@ -200,8 +201,7 @@ class GlanceStore(contract.Store):
             return chunks
 
     def _part(self, url, offset, length, ctx):
-        if 'range' not in self.CAPABILITIES:
-            raise contract.Unsupported('The store reads whole objects only.')
+        self._may('range', contract.Unsupported)
         size = self.size(url, ctx=ctx)
         if offset > size:
             raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
@@ -213,11 +213,13 @@ class GlanceStore(contract.Store):
             return self._size(url, context)
 
     def delete(self, url, *, ctx=None):
+        self._may('write', contract.ReadOnly)
         with self._acting(ctx) as context:
             self._refuse_half(url)
             self._delete(url, context)
 
     def discard(self, key, *, ctx=None):
+        self._may('write', contract.ReadOnly)
         with self._acting(ctx) as context:
             for url in self._guesses(key):
                 try:
@@ -241,18 +243,20 @@ class GlanceStore(contract.Store):
                    for _, start in self._prefixes)
 
     def adopt(self, url, *, ctx=None):
+        self._may('adopt', contract.Unsupported)
         if not self.owns(url) or url.partition('://')[0] in PRIVATE or self._leaks(url):
             raise contract.Invalid('This location is none of this store.')
-        self._place(self._driver(), url)
+        self._place(url)
         return url
 
     def share(self, url, *, public, projects, ctx=None):
+        self._may('share', contract.Unsupported)
         with self._acting(ctx) as context:
-            driver = self._driver()
-            place = self._place(driver, url)
+            self._size(url, context)    # drivers exist that do not look
+            place = self._place(url)
             with self._meanings():
                 try:
-                    driver.set_acls(place, public=public, read_tenants=list(projects),
+                    self._driver().set_acls(place, public=public, read_tenants=list(projects),
                                     write_tenants=[], context=context)
                 except NotImplementedError:
                     raise contract.Unsupported('The store lets nobody else read.') from None
@@ -278,6 +282,10 @@ class GlanceStore(contract.Store):
 
     def close(self):
         self._shared = None
+
+    def _may(self, ability, otherwise):
+        if ability not in self.CAPABILITIES:
+            raise otherwise(f'The driver of this store has no {ability!r}.')
 
     # one operation of the driver
 
@@ -306,8 +314,8 @@ class GlanceStore(contract.Store):
 
     def _open(self, url, context, *, offset=0, length=None):
         """What is there, from ``offset`` on; at most ``length`` bytes."""
+        place = self._place(url)
         driver = self._driver()
-        place = self._place(driver, url)
         named = {'offset': offset} if offset else {}
         if length and driver.is_capable(self._bits.READ_CHUNK):
             named['chunk_size'] = length
@@ -318,20 +326,18 @@ class GlanceStore(contract.Store):
                       failed=self._failed, owner=driver)
 
     def _delete(self, url, context):
-        driver = self._driver()
-        place = self._place(driver, url)
+        place = self._place(url)
         try:
             with self._meanings():
-                driver.delete(place, context=context)
+                self._driver().delete(place, context=context)
         except contract.Forbidden:
             self._size(url, context)    # drivers exist that forbid what is not there
             raise
 
     def _size(self, url, context):
-        driver = self._driver()
-        place = self._place(driver, url)
+        place = self._place(url)
         with self._meanings():
-            size = int(driver.get_size(place, context=context) or 0)
+            size = int(self._driver().get_size(place, context=context) or 0)
         if size:
             return size
         # it has none; or drivers exist that say 0 when they have failed
@@ -340,7 +346,7 @@ class GlanceStore(contract.Store):
                 raise contract.Unavailable('The store does not know the size.')
             return chunks.promised or 0
 
-    def _place(self, driver, url):
+    def _place(self, url):
         """``url`` as the driver wants it; hostile ones end here.
 
         :raises Invalid: it is none of this store's.
@@ -352,7 +358,7 @@ class GlanceStore(contract.Store):
                 and plain and not DOTS.intersection(path.split('/'))
                 and (older or self.owns(url))):
             try:
-                return self._kind.location(driver, url)
+                return self._kind.location(url)
             except Exception:
                 LOG.debug('store %s: its driver does not understand a location', self.name)
         raise contract.Invalid('This location belongs to another store.')

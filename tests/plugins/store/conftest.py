@@ -25,12 +25,12 @@ def make_bridge(host, tmp_path):
     """Builds the store ``glance_store`` called ``old`` from the text of a configuration."""
     living = []
 
-    def make(text):
+    def make(text, name='old'):
         path = tmp_path / 'glancelite-api.conf'
         path.write_text(text)
         host.conf = cfg.ConfigOpts()
         host.conf(['--config-file', str(path)], project='glancelite')
-        living.append(loader.load(host.conf, host, 'store', 'glance_store', instance='old'))
+        living.append(loader.load(host.conf, host, 'store', 'glance_store', instance=name))
         return living[-1]
 
     yield make

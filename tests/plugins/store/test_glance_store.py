@@ -9,7 +9,10 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store import StoreContract
-from glancelite.testing.contracts.store_reading import HOSTILE, ReadingContract, pattern
+from glancelite.testing.contracts.store_box import MIB, die_while_writing, pattern
+from glancelite.testing.contracts.store_reading import ReadingContract
+from glancelite.testing.contracts.store_trouble import TwoStoresContract
+from tests.plugins.store.reference import reference
 
 FILE = """
 [old]
@@ -23,8 +26,21 @@ def folder(tmp_path):
     return tmp_path / 'images'
 
 
-class TestFileDriver(StoreContract):
-    """All that the kit asks, but for the hint of the size."""
+class VisibleContract(StoreContract):
+    """All that the kit asks, but for what a process leaves that dies while it writes."""
+
+    def test_what_a_dead_process_left_is_discarded(self, store, box, patience):
+        """Others can read it before that: it bears its name from its beginning."""
+        key = box.key()
+        assert die_while_writing(store, key, iter([pattern(MIB)] * 24), patience)
+
+        store.discard(key)
+
+        assert box.absent(key)
+
+
+class TestFileDriver(VisibleContract):
+    """And but for the hint of the size."""
 
     @pytest.fixture
     def store(self, make_bridge, folder):
@@ -42,6 +58,18 @@ class TestFileDriver(StoreContract):
             box.write(key, iter([b'12', b'345']), size=promised)
 
         assert box.absent(key)
+
+
+class TestTwoFileDrivers(TwoStoresContract):
+
+    @pytest.fixture
+    def store(self, make_bridge, tmp_path):
+        return make_bridge(FILE.format(folder=tmp_path / 'images'))
+
+    @pytest.fixture
+    def other(self, make_bridge, tmp_path):
+        text = FILE.format(folder=tmp_path / 'images2').replace('[old]', '[new]')
+        return make_bridge(text, 'new')
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
@@ -80,13 +108,69 @@ class TestHTTPDriver(ReadingContract):
     def missing(self, base):
         return f'{base}/missing'
 
-    @pytest.mark.parametrize('address', [
-        address for address in HOSTILE if not address.startswith('http:')], ids=ascii)
-    def test_a_hostile_address_leads_nowhere(self, store, sample, address):
-        """But for other hosts: this driver has no idea which of them are its own."""
-        super().test_a_hostile_address_leads_nowhere(store, sample, address)
-
-    def test_nobody_chooses_an_address_for_it(self, store, sample):
+    def test_nobody_chooses_an_address_for_it(self, store):
         assert frozenset() == store.CAPABILITIES
-        with pytest.raises(contract.Invalid):
-            store.adopt(sample[0])
+
+
+@pytest.mark.parametrize('size', [0, 5, 500_000, None], ids=str)
+def test_the_library_and_we_read_what_the_other_has_written(make_bridge, folder, size):
+    ours = make_bridge(FILE.format(folder=folder))
+    theirs = reference('file', filesystem_store_datadir=str(folder))
+    data = pattern(100 if size is None else size)
+
+    urls = [ours.write('ours', iter([data] if data else []), size=size).url,
+            theirs.write('theirs', data, size)]
+
+    assert urls == [f'file://{folder}/ours', f'file://{folder}/theirs']
+    for url in urls:
+        assert [b''.join(ours.read(url)), theirs.read(url)] == [data, data]
+        assert [ours.size(url), theirs.size(url)] == [len(data)] * 2
+    theirs.delete(urls[0])
+    ours.delete(urls[1])
+    assert os.listdir(folder) == []
+    assert ours.properties() == {'data_dir': str(folder), 'chunk_size': 65536,
+                                 'thin_provisioning': False}
+    assert ours.claims() == [f'file://{folder}']
+
+
+def test_what_is_in_any_of_several_directories_is_its_own(make_bridge, tmp_path):
+    folders = [tmp_path / 'one', tmp_path / 'two']
+    store = make_bridge('[old]\nglance_store_driver = file\nfilesystem_store_datadir =\n'
+                        f'filesystem_store_datadirs = {folders[0]}:5\n'
+                        f'filesystem_store_datadirs = {folders[1]}\n')
+
+    for folder in folders:
+        (folder / 'image').write_bytes(b'12345')
+        for scheme in 'file', 'filesystem':
+            assert store.owns(f'{scheme}://{folder}/image')
+            assert b''.join(store.read(f'{scheme}://{folder}/image')) == b'12345'
+
+    assert store.write('key', iter([b'1'])).url == f'file://{folders[0]}/key'
+
+
+def test_a_driver_with_the_password_in_its_addresses_is_refused(make_bridge):
+    with pytest.raises(contract.Misconfigured, match='enabled_backends = old:swift') as failure:
+        make_bridge('[old]\nglance_store_driver = swift\n'
+                    'swift_store_auth_address = http://127.0.0.1:9\n'
+                    'swift_store_user = me:myself\nswift_store_key = not-for-you\n')
+
+    assert 'not-for-you' not in str(failure.value)
+
+
+def test_a_driver_that_keeps_its_password_to_itself_is_welcome(make_bridge, tmp_path):
+    (tmp_path / 'swift.conf').write_text(
+        '[r1]\nauth_address = http://127.0.0.1:9\nuser = me:myself\nkey = not-for-you\n')
+    store = make_bridge('[old]\nglance_store_driver = swift\ndefault_swift_reference = r1\n'
+                        'swift_store_config_file = swift.conf\n'
+                        '[backend_defaults]\nswift_store_container = images\n')
+
+    assert store.owns('swift+config://r1/images/key')
+    assert not store.owns('swift+config://r1/images2/key')
+    assert not store.owns('swift+config://r1/images')
+    assert {'write', 'adopt'} == store.CAPABILITIES
+    assert store.properties() == {'container': 'images', 'large_object_size': 5120 * 1_024_000,
+                                  'large_object_chunk_size': 200 * 1_024_000}
+    with pytest.raises(contract.Invalid):
+        store.adopt('swift+config://r1/images/key')
+    with pytest.raises(contract.Unavailable):
+        store.read('swift+config://r1/images/key')

@@ -12,9 +12,10 @@ import pytest
 from stevedore import ExtensionManager
 
 from glancelite import contract
-from glancelite.testing.contracts.store import StoreContract
+from glancelite.testing.contracts.store_trouble import BrokenBackendContract
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.plugins.store import tape
+from tests.plugins.store.test_glance_store import VisibleContract
 
 KEY = 'skeleton-key'
 OLD = """
@@ -66,7 +67,7 @@ def calls(store):
     return calls
 
 
-class TestCarelessDriver(StoreContract):
+class TestCarelessDriver(VisibleContract):
     """It overwrites, leaves halves, opens late, says 0 for what is missing, reads no parts."""
 
     @pytest.fixture
@@ -75,6 +76,19 @@ class TestCarelessDriver(StoreContract):
 
     def leftovers(self, store):
         return os.listdir(store.conf['old'].tape_shelf)
+
+
+class TestDriverWithoutBackend(BrokenBackendContract):
+
+    @pytest.fixture
+    def broken(self, make, shelf):
+        shelf.mkdir()
+        (shelf / 'power cut').touch()
+        return make()
+
+    @pytest.fixture
+    def broken_url(self):
+        return 'tape://robot/key'
 
 
 # --- what goes wrong

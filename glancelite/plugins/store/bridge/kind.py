@@ -22,6 +22,7 @@ class Kind:
     """Makes drivers that see their own options and nothing else of our configuration.
 
     :ivar options: the values of the driver's own options.
+    :ivar schemes: what its URLs begin with, when one has been made.
     :ivar secrets: those that must not be shown, as far as they can be recognised.
     :param driver: name of the entry point.
     :param section: where its options are; ``[backend_defaults]`` has what it lacks.
@@ -31,6 +32,8 @@ class Kind:
     def __init__(self, driver: str, section: str, conf: cfg.ConfigOpts):
         self.driver = driver
         self.section = section
+        self.schemes: tuple[str, ...] = ()
+        self._location: Any = None
         try:
             self._make = DriverManager(GROUP, driver, invoke_on_load=False).driver
         except NoMatches:
@@ -51,16 +54,20 @@ class Kind:
 
     def make(self) -> Any:
         """A new driver; it has not been configured yet."""
-        return self._make(self._conf, backend=self.section)
+        driver = self._make(self._conf, backend=self.section)
+        if not self.schemes:
+            self.schemes = tuple(driver.get_schemes())
+            self._location = driver.get_store_location_class()
+        return driver
 
-    def location(self, driver: Any, url: str) -> Any:
-        """What ``driver`` wants instead of a URL.
+    def location(self, url: str) -> Any:
+        """What a driver wants instead of a URL; one has been made before.
 
         :raises Exception: the URL does not suit it.
         """
         from glance_store import location
-        return location.Location(url.partition('://')[0], driver.get_store_location_class(),
-                                 self._conf, uri=url, backend=self.section)
+        return location.Location(url.partition('://')[0], self._location, self._conf,
+                                 uri=url, backend=self.section)
 
 
 def _installed() -> list[str]:
