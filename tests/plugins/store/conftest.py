@@ -5,6 +5,7 @@ from oslo_config import cfg
 
 from glancelite import loader
 from glancelite.plugins.store.file import FileStore
+from glancelite.plugins.store.rbd import RBDStore
 
 
 @pytest.fixture
@@ -36,3 +37,13 @@ def make_bridge(host, tmp_path):
     yield make
     for store in living:
         store.close()
+
+
+@pytest.fixture
+def make_rbd(make_plugin, ceph):
+    """Builds a store in a pool of the cluster; the most used options without their prefix."""
+    def make(user='images', pool='images', conf=None, chunk_size=8, **options):
+        return make_plugin(RBDStore, rbd_store_user=user, rbd_store_pool=pool,
+                           rbd_store_ceph_conf=conf or ceph.conf,
+                           rbd_store_chunk_size=chunk_size, **options)
+    return make

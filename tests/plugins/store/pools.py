@@ -1,0 +1,38 @@
+"""Pools of Ceph, as Nova, Cinder and administrators use them."""
+
+import contextlib
+
+from glancelite.plugins.store.rbd_cluster import bindings
+
+
+@contextlib.contextmanager
+def opened(ceph, pool, user='admin'):
+    """The module ``rbd`` and an open pool."""
+    rados, rbd = bindings()
+    with rados.Rados(conffile=ceph.conf, rados_id=user) as cluster, \
+            cluster.open_ioctx(pool) as ioctx:
+        ioctx.set_osdmap_full_try()
+        yield rbd, ioctx
+
+
+def names(ceph, pool='images'):
+    """Names of all images in a pool, with those in its trash."""
+    with opened(ceph, pool) as (rbd, ioctx):
+        return rbd.RBD().list(ioctx) + [entry['name'] for entry in rbd.RBD().trash_list(ioctx)]
+
+
+@contextlib.contextmanager
+def clone(ceph, url, name, version, user='volumes'):
+    """A clone of an image, as a volume of Cinder; it goes when the block ends.
+
+    :param version: 1 or 2, the format of the clone.
+    """
+    _, _, _, pool, image, snapshot = url.split('/')
+    with opened(ceph, pool, user) as (rbd, images), \
+            opened(ceph, 'volumes', user) as (_, volumes):
+        rbd.RBD().clone(images, image, snapshot, volumes, name,
+                        features=rbd.RBD_FEATURE_LAYERING, clone_format=version)
+        try:
+            yield
+        finally:
+            rbd.RBD().remove(volumes, name)
