@@ -147,8 +147,10 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     For ``oslo-config-generator``; a plugin of another package appears
     here without any registration of its own.
     """
+    from glancelite import outbound
     sections: dict[str, dict[str, cfg.Opt]] = {}
-    for section, opts in (*GROUPS, ('DEFAULT', server_opts()), *_plugin_opts()):
+    for section, opts in (*GROUPS, ('DEFAULT', server_opts()),
+                          (outbound.SECTION, outbound.OPTS), *_plugin_opts()):
         sections.setdefault(section, {}).update((opt.dest, opt) for opt in opts)
     return [(section, list(opts.values())) for section, opts in sections.items()]
 

@@ -8,6 +8,7 @@ from tests.servers import ceph as ceph_starter
 from tests.servers import keystone as keystone_starter
 from tests.servers import live, postgresql, process, programs
 from tests.servers import mariadb as mariadb_starter
+from tests.servers import nginx as nginx_starter
 from tests.servers import swift as swift_starter
 
 LIVE = pytest.StashKey[list]()
@@ -147,3 +148,10 @@ def live_server(run_server):
     """Call it to get a running ``glancelite-api``; it ends with the test."""
     with contextlib.ExitStack() as running:
         yield lambda *args, **kwargs: running.enter_context(run_server(*args, **kwargs))
+
+
+@pytest.fixture(scope='session')
+def nginx():
+    """nginx with files, started when the first test asks; see tests/servers/nginx.py."""
+    with nginx_starter.server(programs.require('nginx'), programs.require('openssl')) as server:
+        yield server

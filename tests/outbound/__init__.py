@@ -1,0 +1,1 @@
+"""Tests of where users may send us."""
