@@ -56,6 +56,8 @@ mgr_tick_period = 1
 osd_data = {home}/osd
 osd_objectstore = memstore
 memstore_device_bytes = 12884901888
+# how long a client that died counts as one that has an image open; 30 s otherwise
+osd_client_watch_timeout = 3
 osd_class_update_on_start = false
 osd_crush_update_on_start = false
 [client.gateway]

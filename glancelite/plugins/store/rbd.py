@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import urllib.parse
 from typing import NamedTuple
 
@@ -32,6 +33,12 @@ class RBDStore(contract.Store):
                         'taken.'),
         cfg.StrOpt('rbd_store_pool', default='images',
                    help='Pool that holds the images.'),
+        cfg.ListOpt('rbd_store_former_pools', default=[],
+                    help='Further pools of the cluster in which images of this store are, '
+                         'though new ones do not go there: for a store whose pool was changed.'),
+        cfg.ListOpt('rbd_store_former_fsids', default=[],
+                    help='Further ids of the cluster that are in the locations of images: for '
+                         'a cluster that was made anew, or mirrored, with the images in it.'),
         cfg.StrOpt('rbd_store_user',
                    help='Name of the cephx user, without "client."; unset for that of librados, '
                         'which is admin.'),
@@ -74,6 +81,8 @@ class RBDStore(contract.Store):
             operation=options.rbd_operation_timeout)
         self._rbd = self._cluster.rbd
         self._pool = options.rbd_store_pool
+        self._pools = {self._pool, *options.rbd_store_former_pools}
+        self._former_fsids = frozenset(options.rbd_store_former_fsids)
         self._chunk = options.rbd_store_chunk_size * MIB
         self._order = self._chunk.bit_length() - 1
         self._parallel = options.rbd_store_parallel
@@ -84,13 +93,22 @@ class RBDStore(contract.Store):
     # what the service asks
 
     def write(self, key, chunks, *, size=None, ctx=None):
-        with self._open_pool() as ioctx:
-            self._create(ioctx, key, size or 0)
-            try:
-                written = self._fill(ioctx, key, size or 0, chunks)
-            except BaseException:
-                self._undo(ioctx, key)
-                raise
+        session = self._open_pool()
+        image = None
+        try:
+            self._create(session.ioctx, key, size or 0)
+        except BaseException:
+            session.close()
+            raise
+        try:
+            image = self._open(session.ioctx, _Address(None, self._pool, key, None))
+            written = self._fill(image, size or 0, chunks)
+            with self._cluster.meanings():
+                image.close()
+        except BaseException as failure:
+            self._undo(session, image, key, failure)
+            raise
+        session.close()
         return contract.Written(_url(self._cluster.fsid(), self._pool, key, SNAPSHOT), written)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
@@ -126,6 +144,7 @@ class RBDStore(contract.Store):
         with self._cluster.session(address.pool) as ioctx:
             self._removal.remove(ioctx, address.image, address.snapshot)
             self._removal.sweep(ioctx, address.pool)
+            self._removal.pay(ioctx)
 
     def discard(self, key, *, ctx=None):
         with self._open_pool() as ioctx:
@@ -138,16 +157,18 @@ class RBDStore(contract.Store):
     def owns(self, url):
         try:
             address = _parse(url)
-            if address.pool is None:    # nothing in it says of which pool it is
+            if address.pool is None:    # nothing in it says whose it is
                 return self.size(url) >= 0
-            return address.pool == self._pool and address.fsid == self._fsid()
         except contract.Error:
             return False
+        # without an answer it may be ours; that it cannot be read now is said where it is read
+        return address.pool in self._pools and (
+            address.fsid in self._former_fsids or self._fsid() in (address.fsid, None))
 
     def adopt(self, url, *, ctx=None):
-        address = _parse(url)
-        if address.pool != self._pool or address.fsid != self._cluster.fsid():
-            raise contract.Invalid('This location belongs to another store.')
+        address = self._address(url)
+        if address.fsid is None:
+            raise contract.Invalid('This location does not say in which cluster it is.')
         return _url(*address)
 
     def properties(self):
@@ -157,7 +178,9 @@ class RBDStore(contract.Store):
     def health(self):
         with self._open_pool() as ioctx:
             rbd_cluster.answers(ioctx)
-        return f'{self._cluster.free() / (1 << 30):.1f} GiB free'
+            self._removal.pay(ioctx)
+        free = self._cluster.free()
+        return f'{free / (1 << 30):.1f} GiB free' if free else 'ok'    # a new one has not counted
 
     def close(self):
         self._cluster.forget()
@@ -172,6 +195,8 @@ class RBDStore(contract.Store):
             raise contract.Unavailable('The store has no pool.') from None
 
     def _create(self, ioctx, key, size):
+        self._removal.prepare(ioctx)
+        self._removal.pay(ioctx)
         with self._cluster.meanings():
             self._rbd.RBD().create(ioctx, key, size, self._order, old_format=False,
                                    features=self._features())
@@ -183,25 +208,40 @@ class RBDStore(contract.Store):
             said = self._rbd.RBD().features_from_string(said)
         return int(said) | self._rbd.RBD_FEATURE_LAYERING
 
-    def _fill(self, ioctx, key, size, chunks):
-        with self._open(ioctx, _Address(None, self._pool, key, None)) as image:
-            writer = rbd_streams.Writer(
-                self._cluster, image, size, chunk=self._chunk, parallel=self._parallel,
-                thin=self.options.rbd_thin_provisioning)
-            put = writer.put
-            for chunk in chunks:
-                put(chunk)
-            writer.finish()
-            with self._cluster.meanings():
-                publish(image)
+    def _fill(self, image, size, chunks):
+        writer = rbd_streams.Writer(
+            self._cluster, image, size, chunk=self._chunk, parallel=self._parallel,
+            thin=self.options.rbd_thin_provisioning)
+        put = writer.put
+        for chunk in chunks:
+            put(chunk)
+        writer.finish()
+        with self._cluster.meanings():
+            publish(image)
         return writer.size
 
-    def _undo(self, ioctx, key):
-        try:
-            self._removal.discard(ioctx, key)
-        except contract.Error as error:
-            LOG.error('store %s: what was written of %s stays in the pool: %s',
-                      self.name, key, error)
+    def _undo(self, session, image, key, failure):
+        """Remove an image that did not become whole."""
+        if isinstance(failure, rbd_cluster.NoAnswer):
+            # each step would wait for its own answer, and the caller for all of them
+            threading.Thread(target=self._clean, args=(session, image, key), daemon=True).start()
+        else:
+            self._clean(session, image, key)
+
+    def _clean(self, session, image, key):
+        number = None
+        with session as ioctx:
+            try:
+                with self._cluster.meanings():
+                    if image is not None:
+                        number = image.id()
+                        image.close()
+                self._removal.discard(ioctx, key)
+            except contract.Error as error:
+                LOG.error('store %s: what was written of %s stays in the pool for now: %s',
+                          self.name, key, error)
+                if number:
+                    self._removal.owe(key, number)
 
     # locations
 
@@ -215,11 +255,16 @@ class RBDStore(contract.Store):
     def _address(self, url):
         """Where to look for the data.
 
-        It was written, or adopted, by a store like this; so the pool counts, even if new images
-        go to another one, and the cluster may have got a new id.
+        :raises Invalid: in no pool of ours.
         """
         address = _parse(url)
-        return address if address.pool else address._replace(pool=self._pool)
+        if address.pool is None:
+            return address._replace(pool=self._pool)
+        if address.pool not in self._pools or (
+                address.fsid not in self._former_fsids
+                and address.fsid != self._cluster.fsid()):
+            raise contract.Invalid('This location belongs to another store.')
+        return address
 
     def _open(self, ioctx, address):
         """The image, read-only at its snapshot; one without can be written, and is watched."""

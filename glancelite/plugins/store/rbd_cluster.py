@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import pathlib
+import queue
 import sys
 import sysconfig
 import threading
@@ -69,12 +70,16 @@ def _module(name):
         f'Debian package python3-{name}, or another one that has {file}')
 
 
+class NoAnswer(contract.Unavailable):
+    """The cluster was asked, and was silent for too long."""
+
+
 class Session:
     """One operation's use of a pool; closed by whoever opened it."""
 
     def __init__(self, connection, ioctx):
         self.ioctx = ioctx
-        self._connection = connection   # lives as long as somebody uses it
+        self._connection = connection
 
     def __enter__(self):
         return self.ioctx
@@ -84,7 +89,32 @@ class Session:
 
     def close(self):
         self.ioctx.close()
-        self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release()
+
+
+class Connection:
+    """A client of the cluster; it ends when the last of those who took it releases it."""
+
+    def __init__(self, client):
+        self.client = client
+        self._lock = threading.Lock()
+        self._users = 1
+
+    def take(self):
+        """Count one user more; False if it is over."""
+        with self._lock:
+            if self._users:
+                self._users += 1
+            return self._users > 0
+
+    def release(self):
+        with self._lock:
+            self._users -= 1
+            last = not self._users
+        if last:
+            self.client.shutdown()  # librados does not do it by itself
 
 
 class Cluster:
@@ -124,23 +154,25 @@ class Cluster:
         :raises NotFound: there is no such pool.
         :raises Unavailable: the cluster cannot be reached.
         """
-        connection = self._connected()
-        with self.meanings():
-            ioctx = connection.open_ioctx(pool)
-            # What does not fit shall fail, and not wait until there is room; and what gives
-            # room may be done.
-            ioctx.set_osdmap_full_try()
-            return Session(connection, ioctx)
+        connection = self._taken()
+        try:
+            with self.meanings():
+                ioctx = connection.client.open_ioctx(pool)
+                # What does not fit shall fail, and not wait until there is room; and what
+                # gives room may be done.
+                ioctx.set_osdmap_full_try()
+                return Session(connection, ioctx)
+        except BaseException:
+            connection.release()
+            raise
 
     def setting(self, name):
         """What an option of Ceph is, with all that the cluster says about it."""
-        with self.meanings():
-            return self._connected().conf_get(name)
+        return self._ask(lambda client: client.conf_get(name))
 
     def free(self):
         """Bytes that are free in the cluster, as it counts them."""
-        with self.meanings():
-            return self._connected().get_cluster_stats()['kb_avail'] << 10
+        return self._ask(lambda client: client.get_cluster_stats()['kb_avail']) << 10
 
     def fsid(self):
         """The id of the cluster: asked for once, from the file if that has it.
@@ -149,44 +181,63 @@ class Cluster:
         """
         if self._fsid is None:
             try:
-                said = self._prepared().conf_get('fsid') or ''
+                client = self._prepared()
+                said = client.conf_get('fsid') or ''
+                client.shutdown()
             except self.rados.Error as error:
                 raise contract.Unavailable(_why_not(error.errno)) from error
             if said.strip('0-'):
                 self._fsid = said
             else:
-                self._connected()
+                self._taken().release()
         return self._fsid
 
     def forget(self):
         """Let go of the connection; it ends when nobody uses it any more."""
         with self._lock:
-            self._connection = None
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release()
 
-    def _connected(self):
-        if (connection := self._connection) is not None:
-            return connection
-        with self._lock:
-            if self._connection is None:
-                # all who wait here learn what one has found out
-                if self._failure and time.monotonic() < self._failed_at + PAUSE:
-                    raise contract.Unavailable(self._failure)
-                self._connection = self._connect()
-            return self._connection
+    def _ask(self, question):
+        connection = self._taken()
+        try:
+            with self.meanings():
+                return question(connection.client)
+        finally:
+            connection.release()
+
+    def _taken(self):
+        """The connection, made if there is none; to be released."""
+        while True:
+            connection = self._connection
+            if connection is None:
+                with self._lock:
+                    if self._connection is None:
+                        self._connection = self._connect()
+                    connection = self._connection
+            if connection.take():
+                return connection
 
     def _connect(self):
+        # all who have waited for the lock learn what one has found out
+        if self._failure and time.monotonic() < self._failed_at + PAUSE:
+            raise contract.Unavailable(self._failure)
+        client = None
         try:
-            connection = self._prepared()
-            connection.connect()
-            self._fsid = connection.get_fsid()
+            client = self._prepared()
+            client.connect()
+            self._fsid = client.get_fsid()
         except self.rados.Error as error:
-            LOG.error('store %s: no connection to Ceph as %s: %s', self._name,
-                      f'client.{self._user or "admin"}', error)
+            LOG.error('store %s: no connection to Ceph as client.%s: %s', self._name,
+                      self._user or 'admin', error)
+            if client is not None:
+                client.shutdown()
             self._failure = _why_not(error.errno)
             self._failed_at = time.monotonic()
             raise contract.Unavailable(self._failure) from error
         self._failure = None
-        return connection
+        return Connection(client)
 
     def _prepared(self):
         """A client that is configured and not connected."""
@@ -209,19 +260,18 @@ class Cluster:
     # failures
 
     @contextlib.contextmanager
-    def meanings(self):
-        """Failures of Ceph, by what they mean to our callers."""
+    def meanings(self, refused=contract.Unavailable):
+        """Failures of Ceph, by what they mean to our callers.
+
+        :param refused: what it means that we may not do it.
+        """
         try:
             yield
         except (self.rados.Error, self.rbd.Error) as error:
-            raise self.meaning(error) from error
+            raise self.meaning(getattr(error, 'errno', None) or 0, error, refused) from error
 
-    def meaning(self, error):
-        """What a failure of Ceph means to our callers; its details are for the log."""
-        return self.meaning_of(getattr(error, 'errno', None) or 0, error)
-
-    def meaning_of(self, code, error):
-        """The same, for the ``errno`` of an asynchronous operation."""
+    def meaning(self, code, error, refused=contract.Unavailable):
+        """What the ``errno`` of a failure means to our callers; the rest is for the log."""
         code = abs(code)
         if code in (errno.ENOENT, errno.ENAMETOOLONG):
             return contract.NotFound('There is no data at this location.')
@@ -233,11 +283,11 @@ class Cluster:
         if code == errno.EBUSY:
             return contract.InUse('Somebody else uses the data.')
         if code in _REFUSED:
-            return contract.Unavailable('The store does not let the Image service do that.')
+            return refused('The store does not let the Image service do that.')
         if code in _LOST:
             self.forget()
         if code == errno.ETIMEDOUT:
-            return contract.Unavailable('The store does not answer.')
+            return NoAnswer('The store does not answer.')
         return contract.Unavailable('The store cannot be used now.')
 
 
@@ -246,10 +296,15 @@ def answers(ioctx):
 
     :raises Unavailable: no answer in PATIENCE seconds.
     """
-    answered = threading.Event()
-    ioctx.aio_stat('rbd_directory', lambda *result: answered.set())
-    if not answered.wait(PATIENCE):
-        raise contract.Unavailable('The pool does not answer.')
+    codes = queue.SimpleQueue()
+    ioctx.aio_stat('rbd_directory', lambda completion, *found: codes.put(
+        completion.get_return_value()))
+    try:
+        code = codes.get(timeout=PATIENCE)
+    except queue.Empty:
+        code = -errno.ETIMEDOUT
+    if code not in (0, -errno.ENOENT):
+        raise NoAnswer(f'The pool does not answer: {os.strerror(-code)}.')
 
 
 def _why_not(code):

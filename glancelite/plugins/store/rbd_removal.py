@@ -31,7 +31,22 @@ class Removal:
         self._cluster = cluster
         self._rbd = cluster.rbd
         self._trash = trash
+        self._prepared = False
         self._swept_at = {}
+        self._owed = {}
+
+    def prepare(self, ioctx):
+        """See that images can be removed from a pool that is full.
+
+        Each goes through the trash on its way; the object that lists it is made for the first
+        one, and that is something new, for which there is no room then.
+        """
+        if not self._prepared:
+            rados = self._cluster.rados
+            with self._cluster.meanings(), rados.WriteOpCtx() as operation:
+                operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
+                ioctx.operate_write_op(operation, 'rbd_trash')
+            self._prepared = True
 
     def remove(self, ioctx, name, snapshot):
         """Remove an image.
@@ -40,7 +55,7 @@ class Removal:
         :raises NotFound: there is no such image, or it does not have this snapshot.
         :raises InUse: there are clones, or somebody has it open.
         """
-        with self._cluster.meanings():
+        with self._cluster.meanings(refused=contract.Forbidden):
             with self._rbd.Image(ioctx, name) as image:
                 # Asked before anything is done: without its snapshot nobody could read it.
                 if len(list(image.watchers_list())) > 1:    # one is ours
@@ -67,6 +82,29 @@ class Removal:
             with self._cluster.meanings(), contextlib.suppress(self._rbd.ImageNotFound):
                 self._rbd.RBD().remove(ioctx, name)
 
+    def owe(self, name, number):
+        """Remember an image that could not be removed.
+
+        :param number: its id: somebody else may have taken the name when it is removed.
+        """
+        self._owed[name] = number
+
+    def pay(self, ioctx):
+        """Remove what could not be removed before."""
+        for name, number in list(self._owed.items()):
+            try:
+                with self._cluster.meanings(), \
+                        self._rbd.Image(ioctx, image_id=number, read_only=True) as image:
+                    same = image.get_name() == name
+                if same:
+                    self.discard(ioctx, name)
+            except contract.NotFound:
+                pass
+            except contract.Error as error:
+                LOG.warning('%s can still not be removed: %s', name, error)
+                return
+            self._owed.pop(name, None)
+
     def sweep(self, ioctx, pool):
         """Remove what we have put into the trash and nobody builds on any more.
 
@@ -79,9 +117,12 @@ class Removal:
         rbd, removed = self._rbd.RBD(), 0
         try:
             for entry in rbd.trash_list(ioctx):
-                if removed < SWEEP_AT_ONCE and self._is_left(ioctx, entry['id']):
-                    rbd.trash_remove(ioctx, entry['id'])
-                    removed += 1
+                if removed == SWEEP_AT_ONCE:
+                    break
+                with contextlib.suppress(self._rbd.ImageNotFound, self._rbd.PermissionError):
+                    if self._is_left(ioctx, entry['id']):
+                        rbd.trash_remove(ioctx, entry['id'])
+                        removed += 1
         except self._rbd.Error as error:
             LOG.warning('the trash of the pool %s could not be emptied: %s', pool, error)
 

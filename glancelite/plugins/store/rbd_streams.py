@@ -116,7 +116,7 @@ class Writer:
 
     def _check(self):
         if self._failed is not None:
-            raise self._cluster.meaning_of(self._failed, f'a write failed with {self._failed}')
+            raise self._cluster.meaning(self._failed, f'a write failed with {self._failed}')
 
 
 class Reader:
@@ -189,7 +189,7 @@ class Reader:
         part = self._coming[0]
         part.ready.acquire()
         if part.code < 0:
-            raise self._cluster.meaning_of(part.code, f'a read failed with {part.code}')
+            raise self._cluster.meaning(part.code, f'a read failed with {part.code}')
         if len(part.data) != part.length:
             raise contract.Unavailable('The data is shorter than it was.')
         if not self._sure:
