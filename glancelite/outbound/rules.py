@@ -20,27 +20,39 @@ from glancelite.contract import Invalid, Unavailable
 LOG = logging.getLogger(__name__)
 
 SECTION = 'import_filtering_opts'
-_PORT = types.Integer(min=1, max=65535)
+
+
+class _List(types.List):
+    """A list without brackets, or in those that Glance wants around these."""
+
+    def __call__(self, value):
+        if isinstance(value, str) and (text := value.strip())[:1] + text[-1:] == '[]':
+            value = text[1:-1]
+        return super().__call__(value)
+
+
+_PORTS = _List(types.Integer(min=1, max=65535))
+_SCHEMES = _List(types.String(ignore_case=True))
 OPTS = (
-    cfg.ListOpt('allowed_schemes', item_type=types.String(ignore_case=True),
-                default=['http', 'https'],
-                help='Schemes of the web addresses that users may name; others are refused. '
-                     'There is no way to others than http and https.'),
-    cfg.ListOpt('disallowed_schemes', item_type=types.String(ignore_case=True), default=[],
-                help='Schemes that are refused; has no effect if allowed_schemes is not empty.'),
-    cfg.ListOpt('allowed_hosts', default=[],
-                help='Hosts that users may send us to: names, addresses, or networks such as '
-                     '10.1.0.0/16 for addresses. If not empty, all others are refused, and only '
-                     'hosts named here may be loopback or link-local addresses.'),
-    cfg.ListOpt('disallowed_hosts', default=[],
-                help='Hosts that users may not send us to: names, addresses or networks; also '
-                     'refused are names that lead to these addresses. Has no effect if '
-                     'allowed_hosts is not empty.'),
-    cfg.ListOpt('allowed_ports', item_type=_PORT, default=[80, 443],
-                help='Ports that users may name; an address without a port is not concerned.'),
-    cfg.ListOpt('disallowed_ports', item_type=_PORT, default=[],
-                help='Ports that users may not name; has no effect if allowed_ports is not '
-                     'empty.'),
+    cfg.Opt('allowed_schemes', _SCHEMES,
+            default=['http', 'https'],
+            help='Schemes of the web addresses that users may name; others are refused. '
+                 'There is no way to others than http and https.'),
+    cfg.Opt('disallowed_schemes', _SCHEMES, default=[],
+            help='Schemes that are refused; has no effect if allowed_schemes is not empty.'),
+    cfg.Opt('allowed_hosts', _List(), default=[],
+            help='Hosts that users may send us to: names, addresses, or networks such as '
+                 '10.1.0.0/16 for addresses. If not empty, all others are refused, and only '
+                 'hosts named here may be loopback or link-local addresses.'),
+    cfg.Opt('disallowed_hosts', _List(), default=[],
+            help='Hosts that users may not send us to: names, addresses or networks; also '
+                 'refused are names that lead to these addresses. Has no effect if '
+                 'allowed_hosts is not empty.'),
+    cfg.Opt('allowed_ports', _PORTS, default=[80, 443],
+            help='Ports that users may name; an address without a port is not concerned.'),
+    cfg.Opt('disallowed_ports', _PORTS, default=[],
+            help='Ports that users may not name; has no effect if allowed_ports is not '
+                 'empty.'),
 )
 
 DEFAULT_PORTS = {'http': 80, 'https': 443}

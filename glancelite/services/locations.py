@@ -58,7 +58,7 @@ class Locations:
         :raises NotFound: no such image for this caller.
         :raises Forbidden: not to this caller, or not this kind of URL.
         :raises Conflict: the image is not queued.
-        :raises Invalid: no store reads this URL, or these are no hashes.
+        :raises Invalid: this URL on the web is not allowed, or these are no hashes.
         :raises QuotaExceeded: too many locations.
         """
         layers = self._layers
@@ -68,13 +68,19 @@ class Locations:
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'add_image_location', image)
         status.require('add_location', image)
-        if not url.startswith(('http://', 'https://')) and _SERVICES.isdisjoint(
-                ctx.roles | ctx.service_roles):
+        web = url.startswith(('http://', 'https://'))
+        if not web and _SERVICES.isdisjoint(ctx.roles | ctx.service_roles):
             raise contract.Forbidden('Only a service may point an image to data that is not '
                                      'on the web.')
-        location = layers.stores.adopt(url, ctx=ctx)
         layers.quota.check(ctx, Ask('add_image_location', image.owner,
                                     locations=len(image.locations) + 1))
+        try:
+            location = layers.stores.adopt(url, ctx=ctx)
+        except contract.Invalid as error:
+            if web:
+                raise
+            LOG.warning('image %s cannot be where it is said to be: %s', image.id, error)
+            return
         try:
             size = layers.stores.size(location, ctx=ctx)
             if not size:

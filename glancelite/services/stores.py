@@ -116,7 +116,8 @@ class Stores:
         """
         if not self._multi:
             raise contract.Invalid('This service has no stores to choose from.')
-        return tuple(dict.fromkeys(self._known(name.strip()).name for name in text.split(',')))
+        names = filter(None, map(str.strip, text.split(',')))
+        return tuple(dict.fromkeys(self._known(name).name for name in names))
 
     def _candidates(self, image: Image,
                     prefer: Sequence[str]) -> Iterable[tuple[Backend, Location]]:

@@ -76,7 +76,7 @@ def test_the_stores_of_an_image_are_shown(app, twice):
 
 @pytest.mark.parametrize(('query', 'status'), [
     ('?prefer=cold', 200), ('?prefer=cold,fast', 200), ('?prefer=nowhere', 400),
-    ('?prefer=', 400), ('?other=1', 200)])
+    ('?prefer=', 200), ('?prefer=cold,', 200), ('?other=1', 200)])
 def test_a_download_may_prefer_stores(app, twice, query, status):
     answer = app.get(f'/v2/images/{twice}/file{query}', status=status)
 
@@ -115,8 +115,8 @@ def test_a_service_gives_an_image_its_data_and_reads_where_it_is(nova, app, new,
 
 
 @pytest.mark.parametrize('body', [
-    {}, {'url': ''}, {'url': 1}, {'url': 'file:///etc/passwd'}, {'url': 'x'},
-    {'url': '{there}', 'more': 1}, {'url': '{there}', 'validation_data': []},
+    {}, {'url': 1}, {'url': 'http://169.254.169.254/x'},
+    {'url': '{there}', 'validation_data': []}, {'url': '{there}', 'validation_data': None},
     {'url': '{there}', 'validation_data': {'os_hash_algo': 'sha512'}},
     {'url': '{there}', 'validation_data': {'os_hash_value': 'ab'}},
     {'url': '{there}', 'validation_data': {'os_hash_algo': 'crc', 'os_hash_value': 'ab'}},

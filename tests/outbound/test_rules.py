@@ -211,3 +211,20 @@ def test_the_defaults_are_those_of_glance():
         'allowed_schemes': ['http', 'https'], 'disallowed_schemes': [],
         'allowed_hosts': [], 'disallowed_hosts': [],
         'allowed_ports': [80, 443], 'disallowed_ports': []}
+
+
+def test_lists_may_stand_in_the_brackets_of_glance(tmp_path):
+    file = tmp_path / 'glance-api.conf'
+    file.write_text('[import_filtering_opts]\nallowed_ports = [80, 8080]\n'
+                    'allowed_hosts = web.example, [::1]\nallowed_schemes = [HTTPS]\n'
+                    'disallowed_hosts = [bad.example]\n')
+    conf = cfg.ConfigOpts()
+    conf(['--config-file', str(file)], project='glancelite')
+    outbound.rules.register(conf)
+
+    found = conf.import_filtering_opts
+
+    assert found.allowed_ports == [80, 8080]
+    assert found.allowed_hosts == ['web.example', '[::1]']
+    assert found.disallowed_hosts == ['bad.example']
+    assert [each.lower() for each in found.allowed_schemes] == ['https']

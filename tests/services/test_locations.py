@@ -146,10 +146,18 @@ def test_what_is_no_hash_is_refused_at_once(core, there, nova, queued, expected,
 
 
 @pytest.mark.parametrize('url', ['file:///etc/passwd', 'memory://cold/x', 'swift+config://a/b/c',
-                                 'nonsense', 'http://web.example/x'])
-def test_what_no_store_reads_is_refused_at_once(core, there, nova, queued, url):
+                                 'nonsense'])
+def test_what_no_store_reads_leaves_the_image_queued(core, there, nova, queued, kept, url):
+    image = queued()
+
+    core.locations.add(nova, image.id, url)
+
+    assert kept(image) == image
+
+
+def test_what_may_not_be_read_on_the_web_is_refused_at_once(core, there, nova, queued):
     with pytest.raises(contract.Invalid):
-        core.locations.add(nova, queued().id, url)
+        core.locations.add(nova, queued().id, 'http://web.example/x')
 
 
 def test_only_services_point_to_what_is_not_on_the_web(core, there, ctx, queued):

@@ -137,7 +137,7 @@ def test_a_store_that_did_not_answer_is_asked_last_for_a_while(core, twice, monk
 
 
 @pytest.mark.parametrize(('prefer', 'first'), [
-    (None, 'fast'), ('cold', 'cold'), ('cold,fast', 'cold'), ('fast, cold', 'fast')])
+    (None, 'fast'), ('', 'fast'), (',', 'fast'), ('cold', 'cold'), ('cold,fast', 'cold'), ('fast, cold', 'fast')])
 def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first):
     asked = []
     for backend in core.layers.stores:
@@ -150,7 +150,7 @@ def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first
     assert asked == [first]
 
 
-@pytest.mark.parametrize('prefer', ['nowhere', 'cold,nowhere', '', ','])
+@pytest.mark.parametrize('prefer', ['nowhere', 'cold,nowhere', 'cold nowhere'])
 def test_stores_that_do_not_exist_cannot_be_preferred(core, ctx, twice, prefer):
     with pytest.raises(contract.Invalid, match='there is no store'):
         core.data.download(ctx, twice.id, prefer=prefer)
