@@ -119,7 +119,9 @@ class Removal:
             for entry in rbd.trash_list(ioctx):
                 if removed == SWEEP_AT_ONCE:
                     break
-                with contextlib.suppress(self._rbd.ImageNotFound, self._rbd.PermissionError):
+                # others are at it, or it was put there to stay for a while
+                with contextlib.suppress(self._rbd.ImageNotFound, self._rbd.ImageBusy,
+                                         self._rbd.PermissionError):
                     if self._is_left(ioctx, entry['id']):
                         rbd.trash_remove(ioctx, entry['id'])
                         removed += 1
@@ -164,13 +166,25 @@ class Removal:
             raise contract.InUse('Somebody has the image open.') from None
 
     def _is_left(self, ioctx, number):
-        """Is this image in the trash because of us, and without snapshots?"""
+        """Is this image in the trash because of us, and does nobody build on it any more?"""
         with self._rbd.Image(ioctx, image_id=number, read_only=True) as image:
             try:
                 image.metadata_get(MARK)
             except KeyError:
                 return False
-            return not any(image.list_snaps())
+            snapshots = list(image.list_snaps())
+            for snapshot in snapshots:
+                if snapshot.get('namespace') != self._rbd.RBD_SNAP_NAMESPACE_TYPE_TRASH:
+                    return False
+                image.set_snap_by_id(snapshot['id'])
+                if any(image.list_children2()):
+                    return False
+        if snapshots:
+            # whoever removed the last clone removes the snapshot too, if he may write here
+            with self._rbd.Image(ioctx, image_id=number) as image:
+                for snapshot in snapshots:
+                    image.remove_snap_by_id(snapshot['id'])
+        return True
 
 
 def publish(image, snapshot=SNAPSHOT):

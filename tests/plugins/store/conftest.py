@@ -42,8 +42,8 @@ def make_bridge(host, tmp_path):
 @pytest.fixture
 def make_rbd(make_plugin, ceph):
     """Builds a store in a pool of the cluster; the most used options without their prefix."""
-    def make(user='images', pool='images', conf=None, chunk_size=8, **options):
-        return make_plugin(RBDStore, rbd_store_user=user, rbd_store_pool=pool,
+    def make(name='test', user='images', pool='images', conf=None, chunk_size=8, **options):
+        return make_plugin(RBDStore, name=name, rbd_store_user=user, rbd_store_pool=pool,
                            rbd_store_ceph_conf=conf or ceph.conf,
                            rbd_store_chunk_size=chunk_size, **options)
     return make

@@ -6,10 +6,13 @@ from glancelite.plugins.store.rbd_cluster import bindings
 
 
 @contextlib.contextmanager
-def opened(ceph, pool, user='admin'):
-    """The module ``rbd`` and an open pool."""
+def opened(ceph, pool, user='admin', **settings):
+    """The module ``rbd`` and an open pool.
+
+    :param settings: options of Ceph.
+    """
     rados, rbd = bindings()
-    with rados.Rados(conffile=ceph.conf, rados_id=user) as cluster, \
+    with rados.Rados(conffile=ceph.conf, rados_id=user, conf=settings) as cluster, \
             cluster.open_ioctx(pool) as ioctx:
         ioctx.set_osdmap_full_try()
         yield rbd, ioctx
@@ -28,10 +31,11 @@ def clone(ceph, url, name, version, user='volumes'):
     :param version: 1 or 2, the format of the clone.
     """
     _, _, _, pool, image, snapshot = url.split('/')
-    with opened(ceph, pool, user) as (rbd, images), \
-            opened(ceph, 'volumes', user) as (_, volumes):
+    which = {'rbd_default_clone_format': str(version)}
+    with opened(ceph, pool, user, **which) as (rbd, images), \
+            opened(ceph, 'volumes', user, **which) as (_, volumes):
         rbd.RBD().clone(images, image, snapshot, volumes, name,
-                        features=rbd.RBD_FEATURE_LAYERING, clone_format=version)
+                        features=rbd.RBD_FEATURE_LAYERING)
         try:
             yield
         finally:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from glancelite.testing.contracts.store import StoreContract
+from glancelite.testing.contracts.store import LargeImageContract, StoreContract
+from glancelite.testing.contracts.store_trouble import BrokenBackendContract, TwoStoresContract
 from tests.plugins.store import pools
-
-MIB = 1 << 20
+from tests.servers import process
 
 
 class RBDContract(StoreContract):
@@ -24,3 +24,67 @@ class RBDContract(StoreContract):
 
 class TestRBDStore(RBDContract):
     """With the default options."""
+
+
+class TestThinRBDStore(RBDContract):
+    """With small objects, of which one is read or written after the other."""
+
+    @pytest.fixture
+    def store(self, make_rbd):
+        return make_rbd(chunk_size=1, rbd_store_parallel=1, rbd_thin_provisioning=True,
+                        rbd_in_use_delete='refuse')
+
+
+class TestLargeImages(LargeImageContract):
+
+    @pytest.fixture
+    def store(self, make_rbd):
+        return make_rbd(chunk_size=32, rbd_thin_provisioning=True)
+
+
+class TestTwoPools(TwoStoresContract):
+
+    @pytest.fixture
+    def store(self, make_rbd):
+        return make_rbd(name='one')
+
+    @pytest.fixture
+    def other(self, make_rbd):
+        return make_rbd(name='other', user='volumes', pool='volumes')
+
+
+class TestWithoutMonitor(BrokenBackendContract):
+
+    @pytest.fixture
+    def broken(self, make_rbd, ceph):
+        dead = ceph.configure('dead.conf', mon_host=f'v2:127.0.0.1:{process.free_port()}/0')
+        return make_rbd(conf=dead, rbd_connect_timeout=2)
+
+    @pytest.fixture
+    def broken_url(self, ceph):
+        return f'rbd://{ceph.fsid}/images/key/snap'
+
+    @pytest.fixture
+    def patience(self):
+        return 10
+
+
+class TestWithWrongKey(BrokenBackendContract):
+
+    @pytest.fixture
+    def broken(self, make_rbd, ceph):
+        keyring = ceph.home / 'wrong.keyring'
+        keyring.write_text('[client.images]\nkey = AQBUGwlnAAAAABAAKbr3ZXZQ9M2kJcTjgFhVbA==\n')
+        return make_rbd(conf=ceph.configure('wrong.conf', keyring=keyring))
+
+    @pytest.fixture
+    def broken_url(self, ceph):
+        return f'rbd://{ceph.fsid}/images/key/snap'
+
+    @pytest.fixture
+    def patience(self):
+        return 10
+
+    def test_says_that_it_is_the_key(self, broken, refused):
+        with pytest.raises(Exception, match='does not accept the key'):
+            broken.health()
