@@ -20,6 +20,8 @@ START, END = '<!-- drivers: python contrib/driver_table.py -->\n', '<!-- end of 
 
 #: ability -> the head of its column
 ABILITIES = {'write': 'takes images', 'range': 'reads parts', 'adopt': 'adopts', 'share': 'shares'}
+#: what is not to be had with pip
+PACKAGES = {'rbd': "Debian's `python3-rbd`"}
 
 
 def drivers() -> Iterator[loader.Installed]:
@@ -32,12 +34,14 @@ def drivers() -> Iterator[loader.Installed]:
             yield loader.find('store', name)
 
 
-def extra(name: str) -> str:
-    """What to install for a driver that wants a library of its own; '' if it does not."""
+def library(name: str) -> str:
+    """What to install for a driver that wants a library of its own; - if it does not."""
     setup = configparser.ConfigParser(interpolation=None)
     setup.read(ROOT / 'setup.cfg')
     wanted = name.replace('_', '-')
-    return f'glancelite[{wanted}]' if wanted in setup['options.extras_require'] else ''
+    if wanted in setup['options.extras_require']:
+        return f'`glancelite[{wanted}]`'
+    return PACKAGES.get(name, '-')
 
 
 def table() -> str:
@@ -47,7 +51,7 @@ def table() -> str:
              ' '.join(f'`{scheme}`' for scheme in plugin.kind.SCHEMES) or 'by its options',
              *('yes' if ability in plugin.kind.CAPABILITIES else '-' for ability in ABILITIES),
              'one' if plugin.kind.VOLATILE else 'many',
-             f'`{extra(plugin.name)}`' if extra(plugin.name) else '-'] for plugin in drivers()]
+             library(plugin.name)] for plugin in drivers()]
     return ''.join(f'| {" | ".join(row)} |\n' for row in (head, ['---'] * len(head), *rows))
 
 

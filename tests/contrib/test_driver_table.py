@@ -29,6 +29,7 @@ def test_every_ability_and_every_column_is_explained():
     assert [each for each in columns if each not in explained] == []
 
 
-def test_a_driver_without_a_library_of_its_own_needs_nothing():
-    assert driver_table.extra('file') == ''
-    assert driver_table.extra('glance_store') == 'glancelite[glance-store]'
+def test_what_a_driver_needs_is_said():
+    assert driver_table.library('file') == '-'
+    assert driver_table.library('glance_store') == '`glancelite[glance-store]`'
+    assert driver_table.library('rbd') == "Debian's `python3-rbd`"

@@ -38,6 +38,13 @@ class DeadAndReadOnly(Dead):
         contract.Store.write, contract.Store.delete, contract.Store.discard, contract.Store.share)
 
 
+class NeverDown(DeadAndReadOnly):
+    """A good one, as its backends are many."""
+
+    def health(self):
+        return 'reads only'
+
+
 class IsAlwaysWell(Dead):
     def health(self):
         return 'ok'

@@ -11,6 +11,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.plugins.database.memory import MemoryDatabase, MemoryImages
+from glancelite.testing.subject import Subject, Wishes
 
 
 class ForgetsUndeclared(MemoryDatabase):
@@ -98,17 +99,9 @@ def test_a_database_that_all_tests_share_is_proved_and_left_empty_or_refused(tmp
     some = [*command, '-k', 'order or dead_server or empty or exactly']
     assert [run(tmp_path, *some).returncode for _ in range(2)] == [0, 0]
 
-    (tmp_path / 'test_fill.py').write_text(f'''
-from glancelite.contract import Image
-from glancelite.testing.conformance import Subject
-from glancelite.testing.fakes import FakeHost
-
-
-def test_fill(tmp_path):
-    Subject('database', 'sql', {str(config)!r}).build(FakeHost(), str(tmp_path)).images.add(
-        Image('of-somebody'))
-''')
-    assert run(tmp_path, 'test_fill.py').returncode == 0
+    wishes = Wishes(layer='database', driver='sql', config=str(config))
+    with Subject(wishes).living() as database:
+        database.images.add(contract.Image('of-somebody'))
     refused = run(tmp_path, *some)
     assert refused.returncode == pytest.ExitCode.USAGE_ERROR
     assert 'there are images in this database' in refused.stderr

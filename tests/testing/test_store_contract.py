@@ -100,8 +100,9 @@ PAIRS = {
 SUITES = {
     'StoreContract': (['bad_stores.MemoryStore', 'bad_abilities.Able'], STORES, SELF_EVIDENT,
                       ('store',), (bad_stores, bad_abilities, bad_patience)),
-    'BrokenBackendContract': (['bad_backends.Dead', 'bad_backends.DeadAndReadOnly'], BACKENDS,
-                              set(), ('broken',), (bad_backends,)),
+    'BrokenBackendContract': (
+        [f'bad_backends.{name}' for name in ('Dead', 'DeadAndReadOnly', 'NeverDown')],
+        BACKENDS, set(), ('broken',), (bad_backends,)),
     'TwoStoresContract': (['bad_pairs.MemoryStore', 'bad_abilities.Able'], PAIRS, set(),
                           ('store', 'other'), (bad_pairs,)),
 }

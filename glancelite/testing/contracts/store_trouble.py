@@ -47,8 +47,13 @@ class BrokenBackendContract:
             assert not [word for word in secrets(broken) if word in said]
         return ask
 
-    def test_without_a_backend_health_says_so(self, broken, refused):
-        refused(broken.health)
+    def test_without_a_backend_health_says_so(self, broken, refused, patience):
+        if 'write' in broken.CAPABILITIES:
+            refused(broken.health)
+            return
+
+        with contextlib.suppress(contract.Unavailable):     # the web has many, and is never down
+            assert within(patience, broken.health)
 
     def test_without_a_backend_nothing_is_read(self, broken, broken_url, refused):
         refused(broken.read, broken_url)
