@@ -9,6 +9,8 @@ import uuid
 from tests.servers import process, programs
 
 IMAGES, CLONES = 'images', 'volumes'
+#: requests to hosts below it name the bucket there; no resolver knows it
+DOMAIN = 's3.localhost'
 
 CONFIGURATION = """
 [global]
@@ -127,7 +129,7 @@ class Ceph:
 class S3:
     """A running S3 service.
 
-    :ivar url: the endpoint; buckets are in the path.
+    :ivar url: the endpoint; buckets are in the path, or in the host: see DOMAIN.
     """
 
     region = 'default'
@@ -192,7 +194,8 @@ def gateway(cluster):
     port, log = process.free_port(), cluster.home / 'log'
     found = S3(f'http://127.0.0.1:{port}')
     command = [radosgw, '-n', 'client.gateway', '-c', cluster.conf, '-f',
-               f'--rgw-frontends=beast endpoint=127.0.0.1:{port}']
+               f'--rgw-frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1',
+               f'--rgw-dns-name={DOMAIN}']
     with process.running(command, answers=lambda: process.listens(port), log=log,
                          cwd=cluster.home, stop=signal.SIGKILL):
         process.run([admin, '-c', cluster.conf, '-n', 'client.gateway', 'user', 'create',

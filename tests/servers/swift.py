@@ -84,6 +84,7 @@ TEMPAUTH = """
 [filter:s3api]
 use = egg:swift#s3api
 location = us-east-1
+storage_domain = s3.localhost
 min_segment_size = 5242880
 [filter:tempauth]
 use = egg:swift#tempauth

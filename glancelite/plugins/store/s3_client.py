@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -58,8 +59,8 @@ class Refused(Exception):
 class Client:
     """Talks to the endpoint of one store.
 
-    Sessions of boto3 are not to be shared by threads, clients are: each is built once, when it
-    is needed first, because to find ambient credentials can take a while.
+    Clients of boto3 are to be shared by threads: each is built once, when it is needed first,
+    because to find ambient credentials can take a while.
 
     :param options: those of the store.
     :raises Misconfigured: the options contradict each other.
@@ -69,6 +70,7 @@ class Client:
         import boto3.session
         import botocore.config
         import botocore.exceptions
+        import botocore.session
         import botocore.utils
 
         self._boto3, self._botocore = boto3, botocore
@@ -181,12 +183,21 @@ class Client:
             s3={**self._style, **({'payload_signing_enabled': False} if unsigned else {})},
             retries={'mode': 'standard', 'total_max_attempts': 1 if once else self.retries + 1},
             **named)
-        session = self._boto3.session.Session(aws_access_key_id=access,
+        bare = self._botocore.session.get_session()
+        bare.register_component('data_loader', _loader())
+        session = self._boto3.session.Session(aws_access_key_id=access, botocore_session=bare,
                                               aws_secret_access_key=secret)
         # without a region, the environment of this process would be asked for one
         return session.client('s3', endpoint_url=self.place.endpoint,
                               region_name=self.place.region or 'us-east-1',
                               use_ssl=self.place.secure, verify=self._authorities, config=config)
+
+
+@functools.cache
+def _loader() -> Any:
+    """boto3's description of S3, which it would read again for every session."""
+    import botocore.loaders
+    return botocore.loaders.create_loader()
 
 
 def meaning(store: str, refused: Refused) -> contract.Error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from glancelite import contract
@@ -130,14 +130,18 @@ class Stream:
 
     The last piece is held back until the source has said that it is the last: it may have
     an objection, and what is complete cannot be taken back.
+
+    :param check: called before the last piece; may object, too.
     """
 
-    def __init__(self, first: Part, rest: Iterator[bytes | memoryview], size: int):
+    def __init__(self, first: Part, rest: Iterator[bytes | memoryview], size: int,
+                 check: Callable[[], None]):
         self._first = first
         self._rest = rest
         self._held: bytes | bytearray | memoryview = b''
         self._left = size
         self._size = size
+        self._check = check
         self.started = False
         self.failure: BaseException | None = None
 
@@ -153,6 +157,8 @@ class Stream:
             if self._left < 0 or (self._left and not self._held):
                 raise contract.Invalid(f'{"More" if self._left < 0 else "Less"} data came than '
                                        f'the {self._size} bytes announced.')
+            if piece and not self._left:
+                self._check()
         except BaseException as failure:
             self.failure = failure
             raise
@@ -210,7 +216,8 @@ class Upload:
             return length
         if (not cutter.ended and size and length < size < self._threshold
                 and not self._client.checksums):
-            self._stream(Stream(cutter.take(), cutter.pieces(), size), size)
+            self._stream(Stream(cutter.take(), cutter.pieces(), size, self._refuse_if_taken),
+                         size)
             return size
         return self._in_parts(cutter, length, sizes)
 
@@ -247,9 +254,7 @@ class Upload:
                                    Metadata=self._marked())['UploadId']
         try:
             etags, size = self._send(upload, cutter, gathered, sizes)
-            # the last request of some endpoints does not know conditions, so ask again
-            if self._client.exists(self._key) is not None:
-                raise taken()
+            self._refuse_if_taken()
             try:
                 self._create('complete_multipart_upload', UploadId=upload, MultipartUpload={
                     'Parts': [{'PartNumber': number, 'ETag': etags[number]}
@@ -324,8 +329,17 @@ class Upload:
                 body = named.get('Body')
                 if refused.status != 501 or (isinstance(body, Stream) and body.started):
                     raise
+                if isinstance(body, Part):
+                    body.seek(0)
                 self._client.conditional = False
         self._client.call(operation, Key=self._key, **named)
+
+    def _refuse_if_taken(self) -> None:
+        """Ask again before the end: Ceph knows no condition for the last request of an upload
+        in parts, and Swift looks at the one of a single request only as that begins.
+        """
+        if self._client.exists(self._key) is not None:
+            raise taken()
 
     def _settle(self, refused: Refused, size: int) -> None:
         """Return if the object is there in spite of the failure.

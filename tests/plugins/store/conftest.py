@@ -1,4 +1,9 @@
 """Stores for tests."""
+"""Stores for tests, and what they keep their images in."""
+
+import dataclasses
+import subprocess
+import uuid
 
 import pytest
 from oslo_config import cfg
@@ -6,6 +11,8 @@ from oslo_config import cfg
 from glancelite import loader
 from glancelite.plugins.store.file import FileStore
 from glancelite.plugins.store.rbd import RBDStore
+from glancelite.plugins.store.s3 import S3Store
+from tests.servers import meddler, programs
 
 
 @pytest.fixture
@@ -47,3 +54,85 @@ def make_rbd(make_plugin, ceph):
                            rbd_store_ceph_conf=conf or ceph.conf,
                            rbd_store_chunk_size=chunk_size, **options)
     return make
+@dataclasses.dataclass(frozen=True)
+class S3Server:
+    """A real endpoint: ``kind`` is ``ceph`` or ``swift``; ``admin`` is a client of boto3."""
+
+    kind: str
+    url: str
+    region: str
+    access_key: str
+    secret_key: str
+    admin: object
+
+    def keys(self, bucket):
+        """All objects of a bucket."""
+        return [each['Key'] for page in self.admin.get_paginator('list_objects_v2').paginate(
+            Bucket=bucket) for each in page.get('Contents', ())]
+
+    def uploads(self, bucket):
+        """Keys of all uploads in parts that are neither complete nor aborted."""
+        return [each['Key'] for each in
+                self.admin.list_multipart_uploads(Bucket=bucket).get('Uploads', ())]
+
+
+@pytest.fixture(scope='session', params=['ceph', 'swift'])
+def s3_server(request):
+    """Each of two S3 endpoints with different habits."""
+    import boto3.session
+    if request.param == 'ceph':
+        found = request.getfixturevalue('ceph_s3')
+        facts = found.url, found.region, found.access_key, found.secret_key
+    else:
+        facts = request.getfixturevalue('swift').url, 'us-east-1', 'test:tester', 'testing'
+    url, region, access, secret = facts
+    admin = boto3.session.Session(access, secret).client('s3', endpoint_url=url,
+                                                         region_name=region)
+    return S3Server(request.param, *facts, admin)
+
+
+@pytest.fixture
+def s3_bucket(s3_server):
+    """The name of an empty bucket of this test's own."""
+    name = f'bucket-{uuid.uuid4()}'
+    s3_server.admin.create_bucket(Bucket=name)
+    yield name
+    # some endpoints make no difference between an empty bucket and one with open uploads
+    for upload in s3_server.admin.list_multipart_uploads(Bucket=name).get('Uploads', ()):
+        s3_server.admin.abort_multipart_upload(Bucket=name, Key=upload['Key'],
+                                               UploadId=upload['UploadId'])
+    for key in s3_server.keys(name):
+        s3_server.admin.delete_object(Bucket=name, Key=key)
+    s3_server.admin.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def make_s3(make_plugin, s3_server, request):
+    """Builds an S3 store in ``s3_bucket``; options without their prefix."""
+    def make(**options):
+        given = {'host': s3_server.url, 'access_key': s3_server.access_key,
+                 'secret_key': s3_server.secret_key, **options}
+        if 'bucket' not in given:
+            given['bucket'] = request.getfixturevalue('s3_bucket')
+        return make_plugin(S3Store, name='s3', **{
+            f's3_store_{key}': value for key, value in given.items()})
+    return make
+
+
+@pytest.fixture
+def s3_proxy(s3_server):
+    """A proxy in front of the endpoint that does what the test tells it."""
+    with meddler.proxy(s3_server.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope='session')
+def certificates(tmp_path_factory):
+    """``(certificate, key)`` of 127.0.0.1, which is its own authority."""
+    folder = tmp_path_factory.mktemp('tls')
+    subprocess.run(
+        [programs.require('openssl'), 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+         'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=lab', '-addext',
+         'subjectAltName=IP:127.0.0.1', '-keyout', folder / 'key.pem', '-out',
+         folder / 'cert.pem'], check=True, capture_output=True)
+    return folder / 'cert.pem', folder / 'key.pem'

@@ -1,0 +1,458 @@
+"""The store ``s3`` keeps the contract on real endpoints, and Glance's layout and options."""
+
+import concurrent.futures
+import contextlib
+import itertools
+import logging
+import socket
+import subprocess
+import threading
+import time
+import uuid
+
+import pytest
+
+from glancelite import contract
+from glancelite.plugins.store import s3_upload
+from glancelite.testing.contracts.store import StoreContract, cut, pattern, same
+from glancelite.testing.fakes import ClientWentAway
+from tests.plugins.store.reference import reference
+from tests.servers import meddler, programs
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+class S3Contract(StoreContract):
+
+    @pytest.fixture
+    def store(self, make_s3):
+        return make_s3()
+
+    @pytest.fixture(autouse=True)
+    def endpoint(self, s3_server, s3_bucket, request):
+        self.server, self.bucket = s3_server, s3_bucket
+        self.segments = None
+        if s3_server.kind == 'swift':
+            swift = request.getfixturevalue('swift')
+            self.segments = lambda: [name for name in swift.objects(*swift.token())
+                                     if name.startswith(s3_bucket)]
+
+    def leftovers(self, store):
+        return (self.server.keys(self.bucket) + self.server.uploads(self.bucket)
+                + (self.segments() if self.segments else []))
+
+
+class TestS3Store(S3Contract):
+    """With the default options."""
+
+
+@pytest.mark.parametrize('s3_server', ['ceph'], indirect=True)
+class TestS3StoreInParts(S3Contract):
+    """Which never sends an image in one request."""
+
+    @pytest.fixture
+    def store(self, make_s3):
+        return make_s3(large_object_size=0, large_object_chunk_size=5, thread_pools=2)
+
+
+@pytest.fixture
+def store(make_s3):
+    return make_s3()
+
+
+def key():
+    return str(uuid.uuid4())
+
+
+def read(store, url, **part):
+    return b''.join(store.read(url, **part))
+
+
+def kept(s3_server, bucket):
+    """All that is in the bucket, complete or not."""
+    return s3_server.keys(bucket) + s3_server.uploads(bucket)
+
+
+# --- layout
+
+def test_the_layout_is_the_one_of_glance(store, s3_server, s3_bucket):
+    name = key()
+
+    written = store.write(name, iter([b'12345']))
+
+    host = s3_server.url.removeprefix('http://')
+    assert written == contract.Written(f's3://{host}/{s3_bucket}/{name}', 5)
+    assert s3_server.admin.get_object(Bucket=s3_bucket, Key=name)['Body'].read() == b'12345'
+
+
+@pytest.fixture
+def glance(s3_server, s3_bucket):
+    """glance_store's own driver, with parts as short as they may be."""
+    return reference('s3', s3_store_host=s3_server.url, s3_store_bucket=s3_bucket,
+                     s3_store_access_key=s3_server.access_key,
+                     s3_store_secret_key=s3_server.secret_key, s3_store_large_object_size=5,
+                     s3_store_large_object_chunk_size=5)
+
+
+@pytest.mark.parametrize(('size', 'known'), [
+    (0, False), (1, True), (11 * MIB + 7, True), (6 * MIB, False)])
+def test_what_glance_store_wrote_is_read_and_removed(store, glance, s3_server, s3_bucket, size,
+                                                     known):
+    data = pattern(size)
+    url = glance.write(key(), data, size if known else None)
+
+    assert store.owns(url)
+    assert store.size(url) == size
+    assert same(read(store, url), data)
+    assert same(read(store, url, offset=size // 2, length=9), data[size // 2:][:9])
+    store.delete(url)
+    assert kept(s3_server, s3_bucket) == []
+
+
+@pytest.mark.parametrize(('size', 'known'), [(0, False), (1, True), (11 * MIB + 7, False)])
+def test_what_we_wrote_is_read_and_removed_by_glance_store(make_s3, glance, s3_server, s3_bucket,
+                                                           size, known):
+    store = make_s3(large_object_size=5, large_object_chunk_size=5)
+    data = pattern(size)
+    url = store.write(key(), cut(data, MIB), size=size if known else None).url
+
+    assert url.startswith(glance.url_prefix + '/')
+    assert same(glance.read(url), data)
+    assert glance.size(url) == size
+    glance.delete(url)
+    assert kept(s3_server, s3_bucket) == []
+
+
+# --- how it is sent
+
+@pytest.mark.parametrize(('size', 'known', 'parts'), [
+    (4 * MIB, True, None), (5 * MIB, False, None), (11 * MIB, True, None),
+    (15 * MIB, True, 3), (15 * MIB + 1, True, 4), (11 * MIB, False, 3),
+    (5 * MIB + 1, False, 2)])
+def test_the_size_tells_how_many_requests_it_takes(make_s3, s3_proxy, size, known, parts):
+    store = make_s3(host=s3_proxy.url, large_object_size=15, large_object_chunk_size=5)
+    data = pattern(size)
+
+    url = store.write(key(), cut(data, 300_000), size=size if known else None).url
+
+    assert same(read(store, url), data)
+    assert s3_proxy.count('PUT', 'partNumber=') == (parts or 0)
+    assert s3_proxy.count('PUT') == (parts or 1)
+
+
+def test_parts_are_sent_side_by_side(make_s3, s3_proxy):
+    store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, upload_memory=20)
+    four = threading.Barrier(4)
+
+    def rule(request):
+        if 'partNumber=' in request.path:
+            four.wait(30)   # fewer at once would break it
+        return meddler.PASS
+    s3_proxy.rule = rule
+
+    written = store.write(key(), cut(pattern(40 * MIB), MIB))
+
+    assert written.size == 40 * MIB
+    assert not four.broken
+
+
+@pytest.mark.parametrize('size', [None, 200 * MIB], ids=['unknown', 'known'])
+def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, size):
+    store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, upload_memory=20)
+    go_on, pulled = threading.Event(), []
+
+    def source():
+        for number in range(200):
+            pulled.append(number)
+            yield b'x' * MIB
+            if number == 60:
+                raise ClientWentAway
+
+    def rule(request):
+        if 'partNumber=' in request.path:
+            go_on.wait(30)
+        return meddler.PASS
+    s3_proxy.rule = rule
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        task = pool.submit(store.write, key(), source(), size=size)
+        while len(s3_proxy.requests) < 5:   # a question, the start, and three parts
+            time.sleep(0.01)
+        time.sleep(0.3)
+        held = len(pulled)
+        go_on.set()
+
+        with pytest.raises(ClientWentAway):
+            task.result()
+
+    assert 15 <= held <= 21
+
+
+def test_5_tib_fit_into_10000_parts_even_if_nobody_announced_them():
+    sizes = list(itertools.islice(s3_upload.part_sizes(5 * MIB, None), 10_000))
+
+    assert sizes[:900] == [5 * MIB] * 900
+    assert sum(sizes) >= 5 << 40
+    assert max(sizes) <= 5 << 30
+
+
+@pytest.mark.parametrize('size', [1, 5 * MIB, (5 << 40) - 1, 5 << 40, 6 << 40])
+def test_parts_of_a_known_size_are_alike(size):
+    part, *others = itertools.islice(s3_upload.part_sizes(5 * MIB, size), 9000)
+
+    assert 5 * MIB <= part <= 525 * MIB
+    assert min(size, 5 << 40) <= 10_000 * part
+    assert set(others[:-(-size // part) - 1]) <= {part}
+
+
+def test_small_chunks_are_gathered_and_large_ones_are_not_copied():
+    large = b'x' * MIB
+    cutter = s3_upload.Cutter(iter([b'1' * 1000] * 100 + [large]))
+
+    assert cutter.gather(2 * MIB) == 100_000 + MIB
+    part = cutter.take()
+    pieces = list(iter(part.read, b''))
+
+    assert b''.join(pieces) == b'1' * 100_000 + large
+    assert len(pieces) == 3
+    assert pieces[-1] is large
+
+
+# --- names
+
+def test_of_two_services_that_write_a_key_the_first_to_end_wins(make_s3, s3_server, s3_bucket):
+    one, other = make_s3(large_object_chunk_size=5), make_s3(large_object_chunk_size=5)
+    for mib in 1, 6:
+        name = key()
+
+        def source(name=name, mib=mib):
+            yield b'1' * MIB * mib
+            other.write(name, iter([b'2' * MIB * mib]))
+            yield b'1'
+
+        with pytest.raises(contract.Conflict):
+            one.write(name, source())
+
+        assert s3_server.admin.head_object(Bucket=s3_bucket, Key=name)['ContentLength'] == (
+            MIB * mib)
+        assert read(one, one._place.url(name), length=1) == b'2'
+        assert s3_server.uploads(s3_bucket) == []
+
+
+def test_of_two_services_that_send_a_stream_the_first_to_end_wins(make_s3):
+    one, other = make_s3(), make_s3()
+    name = key()
+
+    def source():
+        for number in range(13):
+            yield b'1' * MIB
+            if number == 11:
+                other.write(name, iter([b'2']))
+
+    with pytest.raises(contract.Conflict):
+        one.write(name, source(), size=13 * MIB)
+
+    assert read(one, one._place.url(name)) == b'2'
+
+
+def test_an_endpoint_without_conditions_is_asked_without_them(make_s3, s3_proxy):
+    store = make_s3(host=s3_proxy.url, large_object_chunk_size=5)
+    s3_proxy.rule = lambda request: (
+        meddler.Answer(501) if 'If-None-Match' in request.headers else meddler.PASS)
+
+    for data, size in ((b'1', 1), (pattern(6 * MIB), None), (pattern(6 * MIB), 6 * MIB)):
+        url = store.write(key(), iter([data]), size=size).url
+        assert same(read(store, url), data)
+
+    assert sum('If-None-Match' in each.headers for each in s3_proxy.requests) == 1
+
+
+def test_discards_what_a_dead_process_left_open(store, s3_server, s3_bucket):
+    name, other = key(), key()
+    for each in name, name, other, f'{name}.2':
+        upload = s3_server.admin.create_multipart_upload(Bucket=s3_bucket, Key=each)['UploadId']
+        s3_server.admin.upload_part(Bucket=s3_bucket, Key=each, UploadId=upload, PartNumber=1,
+                                    Body=b'1' * 5 * MIB)
+
+    store.discard(name)
+
+    assert sorted(s3_server.uploads(s3_bucket)) == sorted([other, f'{name}.2'])
+
+
+@pytest.mark.parametrize('name', ['', '.', '..', '.x', 'a/b', 'a\0', '../x', 'x\n', 'x' * 256, 'ä'])
+def test_what_is_no_key_is_refused(store, s3_server, s3_bucket, name):
+    for act in (lambda: store.write(name, iter([b'1'])), lambda: store.discard(name)):
+        with pytest.raises(contract.Invalid):
+            act()
+
+    assert kept(s3_server, s3_bucket) == []
+
+
+# --- buckets, hosts, regions
+
+def test_makes_the_bucket_if_it_may(make_s3, s3_server):
+    name = f'new-{uuid.uuid4()}'
+    other = make_s3(bucket=name)
+    with pytest.raises(contract.Unavailable, match='bucket'):
+        other.write(key(), iter([b'1']))
+    with pytest.raises(contract.Unavailable, match='bucket'):
+        other.health()
+    store = make_s3(bucket=name, create_bucket_on_put=True, region_name=s3_server.region)
+    assert 'first image' in store.health()
+
+    urls = [store.write(key(), iter([b'12345'])).url, other.write(key(), iter([b'12345'])).url]
+
+    assert [read(store, url) for url in urls] == [b'12345'] * 2
+    assert store.health() == other.health()
+    for url in urls:
+        store.delete(url)
+    s3_server.admin.delete_bucket(Bucket=name)
+    with pytest.raises(contract.Unavailable):
+        store.write(key(), iter([b'1']))
+    again = store.write(key(), iter([b'1'])).url    # it has found out that the bucket is gone
+    store.delete(again)
+    s3_server.admin.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize('style', ['auto', 'path', 'virtual'])
+def test_the_bucket_is_in_the_path_or_in_the_host(make_s3, s3_server, s3_bucket, monkeypatch,
+                                                  style):
+    port = s3_server.url.rpartition(':')[2]
+    asked, resolve = set(), socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **named):
+        asked.add(host)
+        return resolve('127.0.0.1' if host.endswith('s3.localhost') else host, *args, **named)
+    monkeypatch.setattr(socket, 'getaddrinfo', getaddrinfo)
+    store = make_s3(host=f'http://s3.localhost:{port}', bucket_url_format=style,
+                    large_object_chunk_size=5, region_name=s3_server.region)
+
+    written = store.write('name', cut(pattern(11 * MIB), MIB))
+
+    assert written.url == f's3://s3.localhost:{port}/{s3_bucket}/name'
+    assert same(read(store, written.url), pattern(11 * MIB))
+    assert read(store, written.url, offset=1, length=2) == pattern(3)[1:]
+    assert asked == {f'{s3_bucket}.s3.localhost' if style == 'virtual' else 's3.localhost'}
+    store.delete(written.url)
+    store.discard('name')
+
+
+def test_tls_is_verified(make_s3, s3_server, certificates, tmp_path):
+    certificate, _ = certificates
+    data = pattern(12 * MIB)
+    with meddler.proxy(s3_server.url, certificates) as tls:
+        store = make_s3(host=tls.url, cacert=str(certificate))
+        one, other = (store.write(key(), cut(data, MIB), size=size) for size in (None, 12 * MIB))
+        stranger = make_s3(host=tls.url, retries=0)
+
+        assert one.url.startswith(f's3+https://{tls.url.removeprefix("https://")}/')
+        assert same([read(store, one.url), read(store, other.url)], [data, data])
+        with pytest.raises(contract.Unavailable):
+            stranger.size(one.url)
+        with pytest.raises(contract.Unavailable):
+            stranger.health()
+
+
+@pytest.mark.parametrize('s3_server', ['swift'], indirect=True)    # the other does not care
+def test_a_wrong_region_is_said(make_s3, s3_server, caplog):
+    store = make_s3(region_name='nowhere')
+
+    with pytest.raises(contract.Unavailable):
+        store.write(key(), iter([b'1']))
+
+    assert 's3_store_region_name' in caplog.text
+
+
+# --- credentials
+
+def test_old_locations_with_keys_are_read_and_removed(make_s3, s3_server, s3_bucket):
+    mine = f'{s3_server.access_key}:{s3_server.secret_key}'
+    store, rotated = make_s3(), make_s3(access_key='new', secret_key='unknown')
+    bare = store.write(key(), iter([b'12345'])).url
+    old = bare.replace('://', f'://{mine}@')
+    stale = bare.replace('://', '://GONE:so+me/secret@')
+
+    assert (read(store, stale), store.size(stale), store.owns(stale)) == (b'12345', 5, True)
+    assert (read(rotated, old), rotated.size(old)) == (b'12345', 5)
+    assert (store.adopt(old), store.adopt(stale), store.adopt(bare)) == (bare, bare, bare)
+    for url in bare, stale:
+        for ask in rotated.read, rotated.size, rotated.delete:
+            with pytest.raises(contract.Unavailable):
+                ask(url)
+    rotated.delete(old)
+    assert s3_server.keys(s3_bucket) == []
+
+
+@pytest.mark.parametrize('s3_server', ['ceph'], indirect=True)     # the other has one per user
+def test_new_keys_read_what_was_written_with_the_old_ones(make_s3, ceph, s3_server):
+    with new_keys(ceph, 'first') as first:
+        before = make_s3(access_key='first', secret_key=first)
+        url = before.write(key(), iter([b'12345'])).url
+    with new_keys(ceph, 'second') as second:
+        after = make_s3(access_key='second', secret_key=second)
+
+        assert read(after, url) == b'12345'
+        with pytest.raises(contract.Unavailable):
+            before.size(url)
+
+
+@contextlib.contextmanager
+def new_keys(ceph, access):
+    """A further secret key of the user, revoked afterwards."""
+    def admin(*arguments):
+        subprocess.run([programs.require('radosgw-admin'), '-c', ceph.conf, '-n',
+                        'client.gateway', *arguments], check=True, capture_output=True)
+    secret = uuid.uuid4().hex
+    admin('key', 'create', '--uid=glance', f'--access-key={access}', f'--secret-key={secret}')
+    try:
+        yield secret
+    finally:
+        admin('key', 'rm', '--uid=glance', f'--access-key={access}')
+
+
+def test_without_keys_those_of_the_environment_are_used(make_s3, s3_server, monkeypatch,
+                                                        tmp_path):
+    monkeypatch.setenv('AWS_SHARED_CREDENTIALS_FILE', str(tmp_path / 'none'))
+    monkeypatch.setenv('AWS_EC2_METADATA_DISABLED', 'true')
+    poor = make_s3(access_key=None, secret_key=None)
+    with pytest.raises(contract.Unavailable):
+        poor.write(key(), iter([b'1']))
+    monkeypatch.setenv('AWS_ACCESS_KEY_ID', s3_server.access_key)
+    monkeypatch.setenv('AWS_SECRET_ACCESS_KEY', s3_server.secret_key)
+    store = make_s3(access_key='', secret_key='')
+
+    assert read(store, store.write(key(), iter([b'12345'])).url) == b'12345'
+
+
+@pytest.mark.parametrize('wrong', [{'secret_key': 'not-the-secret'}, {
+    'access_key': 'not-the-user', 'secret_key': 'not-the-secret'}], ids=['secret', 'both'])
+def test_wrong_keys_are_said_and_not_told(make_s3, store, wrong, caplog):
+    url = store.write(key(), iter([b'1'])).url
+    stranger = make_s3(**wrong)
+    caplog.set_level(logging.INFO)
+    said = []
+
+    for ask in (lambda: stranger.write(key(), iter([b'1'])), lambda: stranger.read(url),
+                lambda: stranger.size(url), lambda: stranger.delete(url), stranger.health,
+                lambda: stranger.discard('x')):
+        with pytest.raises(contract.Unavailable, match='refuses') as refused:
+            ask()
+        said.append(str(refused.value))
+
+    assert 's3_store_secret_key' in caplog.text
+    for secret in wrong.values():
+        assert secret not in caplog.text + ''.join(said)
+    assert read(store, url) == b'1'
+
+
+def test_secrets_are_not_in_logs_and_representations(make_s3, s3_server, caplog):
+    caplog.set_level(logging.INFO)
+    store = make_s3(secret_key='hidden-secret', access_key='hidden-user')
+    with pytest.raises(contract.Unavailable):
+        store.write(key(), iter([b'1']))
+
+    said = ' '.join([caplog.text, repr(store), repr(vars(store)), repr(store.options),
+                     str(store.claims()), repr(store._place.find(
+                         store._place.url('k').replace('://', '://hidden-user:hidden-secret@')))])
+
+    assert 'hidden' not in said
