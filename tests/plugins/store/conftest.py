@@ -1,4 +1,3 @@
-"""Stores for tests."""
 """Stores for tests, and what they keep their images in."""
 
 import dataclasses
@@ -54,6 +53,8 @@ def make_rbd(make_plugin, ceph):
                            rbd_store_ceph_conf=conf or ceph.conf,
                            rbd_store_chunk_size=chunk_size, **options)
     return make
+
+
 @dataclasses.dataclass(frozen=True)
 class S3Server:
     """A real endpoint: ``kind`` is ``ceph`` or ``swift``; ``admin`` is a client of boto3."""
