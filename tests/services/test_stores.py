@@ -137,7 +137,8 @@ def test_a_store_that_did_not_answer_is_asked_last_for_a_while(core, twice, monk
 
 
 @pytest.mark.parametrize(('prefer', 'first'), [
-    (None, 'fast'), ('', 'fast'), (',', 'fast'), ('cold', 'cold'), ('cold,fast', 'cold'), ('fast, cold', 'fast')])
+    (None, 'fast'), ('', 'fast'), (',', 'fast'), ('cold', 'cold'), ('cold,fast', 'cold'),
+    ('fast, cold', 'fast')])
 def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first):
     asked = []
     for backend in core.layers.stores:

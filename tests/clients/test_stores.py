@@ -1,0 +1,112 @@
+"""A cloud with two stores on real backends, S3 and Ceph: copies come, go, and stand in."""
+
+import contextlib
+import json
+import subprocess
+
+import boto3.session
+import pytest
+
+from tests.clients import case
+from tests.clients.conftest import Service
+from tests.servers import live, programs
+from tests.servers import swift as swift_starter
+
+BUCKET = 'images'
+
+
+@pytest.fixture(scope='module')
+def two_stores(ceph):
+    """A service whose store ``fast`` is in the S3 of a Swift that ``stop`` ends."""
+    with contextlib.ExitStack() as running, contextlib.ExitStack() as first, \
+            live.process.directory('two-stores') as home:
+        swift = first.enter_context(swift_starter.server(swift_starter.install(),
+                                                         programs.require('memcached')))
+        _client(swift).create_bucket(Bucket=BUCKET)
+        server = running.enter_context(live.server({
+            'DEFAULT': {'enabled_backends': 'fast:s3, cold:rbd', 'workers': 1,
+                        'show_multiple_locations': 'true'},
+            'glance_store': {'default_backend': 'fast'},
+            'fast': {'s3_store_host': swift.url, 's3_store_bucket': BUCKET, 'weight': 10,
+                     's3_store_access_key': 'test:tester', 's3_store_secret_key': 'testing',
+                     'store_description': 'Objects'},
+            'cold': {'rbd_store_ceph_conf': ceph.conf, 'rbd_store_user': 'images'},
+            'database': {'connection': f'sqlite:///{home}/glancelite.sqlite'},
+            'layers': {'auth': 'noauth', 'sync_database': 'true'},
+        }, timeout=90))
+        service = Service(server, None, 'noauth', 'noauth', 'other', home, running)
+        service.stop, service.swift, service.ceph = first.close, swift, ceph
+        yield service
+
+
+def _client(swift):
+    return boto3.session.Session('test:tester', swift_starter.USERS['test:tester']).client(
+        's3', endpoint_url=swift.url, region_name='us-east-1')
+
+
+class TestTwoStores(case.Case):
+
+    MODE = 'two_stores'
+
+    def test_copies_come_and_go_and_stand_in_for_each_other(self):
+        openstack = self.service.openstack(self.home)
+        glance = self.service.glance_command(self.home)
+        data, copy = case.random_data(5_000_000), self.home / 'copy'
+        file, image_id, elsewhere = self.file(data), case.new_id(), case.new_id()
+
+        stores = glance('stores-info')
+        assert 'Objects' in stores
+        assert 'cold' in stores
+        openstack('image', 'create', '--id', image_id, '--file', file, '--disk-format', 'raw',
+                  '--container-format', 'bare', 'one')
+        assert self.stores(openstack, image_id) == 'fast'
+        assert self.objects() == [image_id]
+        glance('image-create', '--id', elsewhere, '--file', file, '--disk-format', 'raw',
+               '--container-format', 'bare', '--name', 'elsewhere', '--store', 'cold')
+        assert self.stores(openstack, elsewhere) == 'cold'
+        assert self.rbd('ls') == [elsewhere]
+
+        glance('location-add', '--url', self.imported(file, 'copy-1'), image_id)
+        assert self.stores(openstack, image_id) == 'fast,cold'
+        glance('stores-delete', '--store', 'cold', image_id)
+        assert self.stores(openstack, image_id) == 'fast'
+        assert self.rbd('ls') == [elsewhere]
+        said = glance('stores-delete', '--store', 'fast', image_id, fails=True)
+        assert 'Cannot delete image data from the only store' in said
+
+        glance('location-add', '--url', self.imported(file, 'copy-2'), image_id)
+        openstack('image', 'save', '--file', copy, image_id)
+        assert copy.read_bytes() == data
+        copy.unlink()
+        self.service.stop()
+        openstack('image', 'save', '--file', copy, image_id)
+        assert copy.read_bytes() == data
+        openstack('image', 'delete', elsewhere)
+        assert self.rbd('ls') == ['copy-2']
+        detail = glance('stores-info', '--detail')
+        assert 's3' in detail
+        assert 'unavailable' in json.dumps(self.detail())
+
+    def stores(self, openstack, image_id):
+        return openstack.json('image', 'show', image_id)['properties']['stores']
+
+    def detail(self):
+        return json.loads(self.request('GET', '/v2/info/stores/detail').body)
+
+    def objects(self):
+        found = _client(self.service.swift).list_objects_v2(Bucket=BUCKET)
+        return [each['Key'] for each in found.get('Contents', ())]
+
+    def rbd(self, *arguments):
+        """What the ``rbd`` command prints, a list of its lines."""
+        return subprocess.run(
+            [programs.require('rbd'), '-c', self.service.ceph.conf, '-p', 'images', *arguments],
+            text=True, capture_output=True, check=True).stdout.split()
+
+    def imported(self, file, name):
+        """The URL of an RBD image that somebody has made by hand from a file."""
+        self.rbd('import', '--no-progress', file, name)
+        self.rbd('snap', 'create', f'{name}@snap')
+        self.rbd('snap', 'protect', f'{name}@snap')
+        fsid = self.service.ceph.command('fsid')
+        return f'rbd://{fsid["fsid"] if isinstance(fsid, dict) else fsid}/images/{name}/snap'
