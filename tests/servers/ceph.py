@@ -25,7 +25,6 @@ run_dir = {home}
 admin_socket =
 log_file = {home}/$name.log
 log_to_stderr = false
-err_to_stderr = true
 crash_dir = {home}
 public_addr = 127.0.0.1
 cluster_addr = 127.0.0.1

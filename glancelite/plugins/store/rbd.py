@@ -21,10 +21,19 @@ LARGEST_CHUNK = 32
 
 
 class RBDStore(contract.Store):
-    """One RBD image per image, named by its key.
+    """One RBD image per image, named by its key; Nova and Cinder make clones of it.
 
-    An image is whole when it has its snapshot: that is made after the data has arrived, and is
-    the part of the URL that readers open and others make clones of.
+    An image is whole when it has its protected snapshot: that is made after the data has
+    arrived, and is what readers open.
+
+    The cephx user needs `profile rbd` for mon and for the pool, and `profile rbd-read-only` for
+    the pools in which the clones are.
+
+    Nothing is waited for without end: a full pool is reported at once, and a silent cluster
+    after the timeouts. What it kept of an image is removed when it answers again.
+
+    Deleted images that have clones (of the second format) go to the trash of RBD; there they
+    are removed after the last of these, at the latest with a later deletion.
     """
 
     OPTS = (
@@ -170,6 +179,9 @@ class RBDStore(contract.Store):
         if address.fsid is None:
             raise contract.Invalid('This location does not say in which cluster it is.')
         return _url(*address)
+
+    def claims(self):
+        return [f'rbd {self.options.rbd_store_ceph_conf} {self._pool}']
 
     def properties(self):
         return {'chunk_size': self._chunk, 'pool': self._pool,

@@ -8,7 +8,7 @@ from tests.plugins.store import pools
 from tests.servers import process
 
 
-class RBDContract(StoreContract):
+class TestRBDStore(StoreContract):
 
     @pytest.fixture(autouse=True)
     def _cluster(self, ceph):
@@ -20,19 +20,6 @@ class RBDContract(StoreContract):
 
     def leftovers(self, store):
         return pools.names(self.ceph)
-
-
-class TestRBDStore(RBDContract):
-    """With the default options."""
-
-
-class TestThinRBDStore(RBDContract):
-    """With small objects, of which one is read or written after the other."""
-
-    @pytest.fixture
-    def store(self, make_rbd):
-        return make_rbd(chunk_size=1, rbd_store_parallel=1, rbd_thin_provisioning=True,
-                        rbd_in_use_delete='refuse')
 
 
 class TestLargeImages(LargeImageContract):
