@@ -57,12 +57,16 @@ class Conformance:
             self._outcomes.setdefault(name, 'passed')
 
     def pytest_sessionfinish(self, session, exitstatus):
+        if session.config.option.collectonly:   # nobody has asked the plugin anything
+            return
         self._report = self.report(exitstatus == pytest.ExitCode.OK)
         if file := self.subject.wishes.report:
             pathlib.Path(file).write_text(json.dumps(self._report, indent=1) + '\n',
                                           encoding='utf-8')
 
     def pytest_terminal_summary(self, terminalreporter):
+        if not self._report:
+            return
         terminalreporter.section('conformance')
         for line in self._sentences():
             terminalreporter.line(line)

@@ -241,6 +241,16 @@ def test_whoever_leaves_claims_out_does_not_conform(conformance):
     assert said['claims']['never_overwrites'] == 'not asked'
 
 
+def test_claims_can_be_listed_without_a_report(conformance, pytester):
+    run = conformance('--layer', 'store', '--driver', 'memory', '--collect-only',
+                      '--conformance-report', 'report.json')
+
+    assert run.returncode == 0
+    assert '::TestStore::test_never_overwrites' in run.stdout
+    assert 'conform:' not in run.stdout
+    assert not (pytester.path / 'report.json').exists()
+
+
 def test_what_is_not_shown_is_said(conformance):
     run = conformance('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
 
