@@ -12,13 +12,16 @@ import time
 from oslo_config import cfg
 
 from glancelite import contract
-from glancelite.plugins.store import partial
+from glancelite.plugins.store import guarded, partial
+from glancelite.plugins.store.guard import Guard, NoAnswer
 
 LOG = logging.getLogger(__name__)
 
 DEFAULT_DATADIR = '/var/lib/glance/images'
 #: seconds between two looks for what died processes have left
 SWEEP_EVERY = 900
+#: seconds that a directory may take before the start, or who asks about health, goes on
+PATIENCE = 5
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
@@ -57,6 +60,18 @@ class FileStore(contract.Store):
                     help='Write what is large past the page cache where the file system can: '
                          'for less work, and so that uploads push no other images out of '
                          'memory. Their first readers then read from the disk.'),
+        cfg.IntOpt('filesystem_store_timeout', min=0,
+                   sample_default='30 for all but local file systems',
+                   help='Seconds that a call into a data directory may take before the request '
+                        'is answered with 503. A directory that answers nothing at all is left '
+                        'alone, at once and by everybody, until it answers again. If this is '
+                        'not set, local file systems are trusted with the bytes of images. 0 '
+                        'lets requests wait, as Glance does by default.'),
+        cfg.IntOpt('filesystem_store_thread_pool_size', default=10, min=1,
+                   help='Calls with such a limit that may be under way at once, for each data '
+                        'directory; as many threads at most can get stuck in a dead one.'),
+        cfg.IntOpt('filesystem_store_threadpool_threshold', default=75, min=1, max=100,
+                   help='A warning is logged when this percentage of them is under way.'),
     )
     CAPABILITIES = frozenset({'write', 'range'})
     SCHEMES = ('file', 'filesystem')
@@ -68,13 +83,26 @@ class FileStore(contract.Store):
         self._mountpoints = _mountpoints(options.filesystem_store_metadata_file)
         self._chunk = options.filesystem_store_chunk_size
         self._thin = options.filesystem_thin_provisioning
+        self._guards = {root: self._guard(root) for root in self._roots}
+        self._real = {root: root for root in self._roots}
         self._unready = dict.fromkeys(self._roots)
-        for root in self._roots:
+        for root, guard in self._guards.items():
             try:
-                self._make_ready(root)
+                guard.ask(self._make_ready, root, deadline=min(PATIENCE, guard.deadline))
             except OSError as error:
                 LOG.warning('store %s: %s is not usable yet: %s', name, root, error.strerror)
-        self._sweep()
+        self._sweep(lambda guard, *call: guard.ask(*call, deadline=min(PATIENCE, guard.deadline)))
+
+    def _guard(self, root):
+        options = self.options
+        return Guard(root, timeout=options.filesystem_store_timeout,
+                     threads=options.filesystem_store_thread_pool_size,
+                     busy=options.filesystem_store_threadpool_threshold,
+                     returned=lambda: self._welcome(root))
+
+    def close(self):
+        for guard in self._guards.values():
+            guard.close()
 
     # what the service asks
 
@@ -84,10 +112,10 @@ class FileStore(contract.Store):
         try:
             if time.monotonic() > self._sweep_at:
                 self._sweep()
-            self._refuse_if_taken(key)
-            root = self._choose(size or 0)
-            file = partial.Partial(root, self._chunk, self._mode, thin=self._thin,
-                                   past_cache=self.options.filesystem_store_direct_io)
+            root = self._choose(key, size or 0)
+            file = guarded.Upload(self._guards[root], lambda: partial.Partial(
+                root, self._chunk, self._mode, thin=self._thin,
+                past_cache=self.options.filesystem_store_direct_io))
         except OSError as error:
             raise self._meaning(error) from error
         with file:
@@ -108,35 +136,35 @@ class FileStore(contract.Store):
         return contract.Written(f'file://{path}', file.size, self._metadata(path))
 
     def read(self, url, *, offset=0, length=None, ctx=None):
-        path = self._path(url)
+        guard, path = self._find(url)
+        ahead = 0
+        if guard.strict:
+            ahead = guarded.PIECE if length is None else min(length, guarded.PIECE)
         try:
-            # a pipe or a symbolic link that somebody put there must neither hang nor lead us
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            file, size, first = guard.call(_open, path, offset, ahead, late=_close)
         except OSError as error:
             raise self._reading(error) from error
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            os.close(fd)
-            raise contract.NotFound('There is no data at this location.')
-        file = os.fdopen(fd, 'rb', buffering=0)
-        size = found.st_size
-        if offset > size:
-            file.close()
-            raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
         rest = size - offset
-        return contract.FileExtent(file, offset, rest if length is None else min(length, rest),
-                                   self._chunk)
+        length = rest if length is None else min(length, rest)
+        if ahead and rest >= 0:
+            return guarded.Extent(guard, file, offset, length, first)
+        if rest < 0:
+            guard.background(file.close) if ahead else file.close()
+            raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+        return contract.FileExtent(file, offset, length, self._chunk)
 
     def size(self, url, *, ctx=None):
-        return self._stat(self._path(url)).st_size
+        return self._stat(*self._find(url)).st_size
 
     def delete(self, url, *, ctx=None):
-        path = self._path(url)
-        self._stat(path)
+        guard, path = self._find(url)
+        self._stat(guard, path)
         try:
-            os.unlink(path)
+            guard.move(os.unlink, path)
         except FileNotFoundError:
             raise contract.NotFound('There is no data at this location.') from None
+        except NoAnswer as error:
+            raise self._meaning(error) from error
         except OSError as error:
             LOG.error('store %s cannot remove %s: %s', self.name, path, error.strerror)
             if error.errno in _REFUSED:
@@ -146,12 +174,15 @@ class FileStore(contract.Store):
     def discard(self, key, *, ctx=None):
         if not partial.KEY.fullmatch(key):
             raise contract.Invalid('This cannot be the name of an image file.')
-        try:
-            for root in self._roots:
-                partial.remove(os.path.join(root, key))
-        except OSError as error:
-            raise self._meaning(error) from error
+        failure = None
+        for root, guard in self._guards.items():
+            try:
+                guard.move(partial.remove, os.path.join(root, key))
+            except OSError as error:
+                failure = failure or error
         self._sweep()
+        if failure is not None:
+            raise self._meaning(failure) from failure
 
     def owns(self, url):
         return self._locate(url) is not None
@@ -162,25 +193,36 @@ class FileStore(contract.Store):
                 'chunk_size': self._chunk,
                 'thin_provisioning': self._thin}
 
+    def claims(self):
+        return set(self._real.values())
+
     def health(self):
-        room = 0
-        for root in self._roots:
+        room, problems = 0, []
+        for root, guard in self._guards.items():
             try:
-                self._make_ready(root)
-                room += _room(root)
+                guard.ping(min(PATIENCE, guard.deadline))
+                room += guard.ask(self._usable, root, deadline=min(PATIENCE, guard.deadline))
             except OSError as error:
-                raise contract.Unavailable(f'{root}: {error.strerror}') from error
-            if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-                raise contract.Unavailable(f'{root} is not writable')
+                problems.append(f'{root}: {error.strerror}')
+        if problems:
+            raise contract.Unavailable('; '.join(problems))
         return f'{room / (1 << 30):.1f} GiB free'
 
-    # directories
+    # directories; what gets a ``root`` is called by its guard
+
+    def _usable(self, root):
+        self._make_ready(root)
+        if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, 'the directory is not writable', root)
+        return _room(root)
 
     def _make_ready(self, root):
         """Make the directory; again and again until it works once."""
         if root not in self._unready:
             return
         os.makedirs(root, exist_ok=True)
+        self._real[root] = os.path.realpath(root)
+        self._guards[root].found(self._real[root])
         if self._mode and self._mode & 0o077:
             have = stat.S_IMODE(os.stat(root).st_mode)
             want = have | (0o010 if self._mode & 0o070 else 0) | (0o001 if self._mode & 7 else 0)
@@ -191,15 +233,21 @@ class FileStore(contract.Store):
                 LOG.warning('others cannot enter %s: %s', root, error.strerror)
         self._unready.pop(root, None)
 
-    def _choose(self, size):
+    def _survey(self, root, key):
+        """Room for an image; raises if there is one of this name already."""
+        if os.path.lexists(os.path.join(root, key)):
+            raise self._taken()
+        self._make_ready(root)
+        return _room(root)
+
+    def _choose(self, key, size):
         """The directory for a new image of ``size`` bytes."""
         best = None
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         failure = None
         for root, priority in self._roots.items():
             try:
-                self._make_ready(root)
-                room = _room(root)
+                room = self._guards[root].call(self._survey, root, key)
             except OSError as error:  # the others may do
                 failure = failure or error
                 continue
@@ -210,34 +258,40 @@ class FileStore(contract.Store):
             raise failure
         return best[2]
 
-    def _sweep(self):
+    def _sweep(self, call=lambda guard, *call: guard.move(*call, patience=guarded.PATIENCE)):
         self._sweep_at = time.monotonic() + SWEEP_EVERY
-        for root in self._roots:
+        for root, guard in self._guards.items():
             try:
-                partial.sweep(root)
+                call(guard, partial.sweep, root)
+            except NoAnswer:
+                pass    # it is swept when it answers
             except OSError as error:
                 LOG.warning('cannot look for left-overs in %s: %s', root, error.strerror)
 
-    def _refuse_if_taken(self, key):
-        for root in self._roots:
-            if os.path.lexists(os.path.join(root, key)):
-                raise self._taken()
+    def _welcome(self, root):
+        """The directory is here again."""
+        self._make_ready(root)
+        partial.sweep(root)
 
     def _settle(self, key, path):
         """Take ``path`` back if another writer has used another directory meanwhile."""
-        for root in self._roots:
+        for root, guard in self._guards.items():
             other = os.path.join(root, key)
-            if other != path and os.path.lexists(other):
-                try:
-                    partial.remove(path)
-                except OSError as error:
-                    raise self._meaning(error) from error
-                raise self._taken()
+            try:
+                if other == path or not guard.call(os.path.lexists, other):
+                    continue
+            except NoAnswer:    # the core uses no key twice, and uploads must go on
+                continue
+            try:
+                self._guards[os.path.dirname(path)].move(partial.remove, path)
+            except OSError as error:
+                raise self._meaning(error) from error
+            raise self._taken()
 
     def _metadata(self, path):
         for entry in self._mountpoints:
             if path.startswith(entry['mountpoint'].rstrip('/') + '/'):
-                return dict(entry)
+                return dict(entry)      # the caller adds to it
         if self._mountpoints:
             LOG.warning('no mountpoint of filesystem_store_metadata_file holds %s', path)
         return {}
@@ -255,15 +309,16 @@ class FileStore(contract.Store):
             return path
         return None
 
-    def _path(self, url):
+    def _find(self, url):
+        """The guard of its directory, and the path."""
         path = self._locate(url)
         if path is None:
             raise contract.Invalid('This location belongs to another store.')
-        return path
+        return self._guards[path.rpartition('/')[0]], path
 
-    def _stat(self, path):
+    def _stat(self, guard, path):
         try:
-            found = os.lstat(path)
+            found = guard.call(os.lstat, path)
         except OSError as error:
             raise self._reading(error) from error
         if not stat.S_ISREG(found.st_mode):
@@ -282,10 +337,31 @@ class FileStore(contract.Store):
 
     def _meaning(self, error):
         """What a failure of the operating system means; its details are for the log."""
-        LOG.error('store %s: %s', self.name, error)
+        if not isinstance(error, NoAnswer):     # that was told once
+            LOG.error('store %s: %s', self.name, error)
         if error.errno in _FULL:
             return contract.TooLarge('The store is full.')
         return contract.Unavailable('The store cannot be used now.')
+
+
+def _open(path, offset, ahead):
+    """An image file, its size, and up to ``ahead`` bytes from ``offset`` on."""
+    # a pipe or a symbolic link that somebody put there must neither hang nor lead us
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError(errno.ENOENT, 'no regular file', path)
+        first = os.pread(fd, ahead, offset) if ahead else b''
+        return os.fdopen(fd, 'rb', buffering=0), found.st_size, first
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _close(opened):
+    if opened is not None:
+        opened[0].close()
 
 
 def _room(root):
@@ -312,6 +388,8 @@ def _roots(single, several):
                                          'filesystem_store_datadirs perhaps with :priority, '
                                          f'but not {given!r}')
         path = os.path.normpath(path)
+        if path in roots:
+            LOG.warning('filesystem_store_datadirs names %s twice', path)
         if roots.setdefault(path, int(priority)) != int(priority):
             raise contract.Misconfigured(f'filesystem_store_datadirs gives {path} '
                                          'two priorities')
@@ -347,4 +425,5 @@ def _mountpoints(path):
                 and isinstance(entry.get('mountpoint'), str)):
             raise contract.Misconfigured(f'filesystem_store_metadata_file {path} must hold '
                                          'objects with the texts "id" and "mountpoint"')
-    return tuple(entries)
+    # the nearest one first, where one lies within another
+    return tuple(sorted(entries, key=lambda entry: -len(entry['mountpoint'].rstrip('/'))))

@@ -4,6 +4,9 @@ import dataclasses
 import subprocess
 import uuid
 
+import os
+import threading
+
 import pytest
 from oslo_config import cfg
 
@@ -137,3 +140,50 @@ def certificates(tmp_path_factory):
          'subjectAltName=IP:127.0.0.1', '-keyout', folder / 'key.pem', '-out',
          folder / 'cert.pem'], check=True, capture_output=True)
     return folder / 'cert.pem', folder / 'key.pem'
+class Silence:
+    """A directory into which no call comes back, as if its file server were gone.
+
+    It stands in the ``os`` module of this process, which is where all calls of a file store
+    pass; tests/crash/test_hung_mount.py has a file system that hangs in the kernel.
+    """
+
+    CALLS = ('access', 'fsync', 'link', 'lstat', 'mkdir', 'open', 'pread', 'scandir', 'stat',
+             'statvfs', 'unlink', 'write')
+
+    def __init__(self, monkeypatch):
+        self._root = None
+        self._calls = ()
+        self._over = threading.Event()
+        self.waiting = []
+        for name in self.CALLS:
+            monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
+
+    def _watched(self, name, real):
+        def call(place, *arguments, **named):
+            if self._root is not None and name in self._calls and self._is_there(place):
+                self.waiting.append(name)
+                assert self._over.wait(30)
+            return real(place, *arguments, **named)
+        return call
+
+    def _is_there(self, place):
+        path = os.readlink(f'/proc/self/fd/{place}') if isinstance(place, int) else str(place)
+        return f'{path}/'.startswith(f'{self._root}/')
+
+    def begin(self, root, *calls):
+        """From now on; only ``calls``, if any are named."""
+        self._over.clear()
+        self._calls = calls or self.CALLS
+        self._root = str(root)
+
+    def end(self):
+        self._root = None
+        self._over.set()
+
+
+@pytest.fixture
+def silence(monkeypatch):
+    """Call ``begin`` and ``end``; it ends with the test."""
+    silence = Silence(monkeypatch)
+    yield silence
+    silence.end()

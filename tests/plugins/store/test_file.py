@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import pathlib
+import shutil
 import stat
+import tempfile
 
 import pytest
 
@@ -64,6 +67,14 @@ class TestFileStoreWithoutLinks(FileContract):
             raise OSError(errno.EPERM, 'no links')
         monkeypatch.setattr(os, 'link', link)
         return make_store()
+
+
+class TestFileStoreWithDeadline(FileContract):
+    """Every call is made in another thread."""
+
+    @pytest.fixture
+    def store(self, make_store):
+        return make_store(timeout=30)
 
 
 class TestLargeImages(LargeImageContract):
@@ -223,6 +234,38 @@ class TestSeveralDirectories(FileContract):
         return make_store(datadirs=[f'{tmp_path}/a', f'{tmp_path}/b:0', f'{tmp_path}/c:5'])
 
 
+@pytest.fixture
+def another(tmp_path):
+    """A directory on another file system than ``tmp_path``, as a mounted one would be."""
+    path = pathlib.Path(tempfile.mkdtemp(dir='/dev/shm'))
+    assert path.stat().st_dev != tmp_path.stat().st_dev
+    yield path
+    shutil.rmtree(path)
+
+
+class TestSeveralFileSystems(FileContract):
+    """The preferred one is another one; it may have no O_DIRECT."""
+
+    @pytest.fixture
+    def store(self, make_store, tmp_path, another):
+        return make_store(datadirs=[f'{tmp_path}/a:1', f'{another}/b:2'])
+
+
+def test_each_file_system_keeps_what_it_has(make_store, tmp_path, another):
+    store = make_store(datadirs=[f'{tmp_path}/a:1', f'{another}/b:2'])
+    urls = [store.write('there', iter([b'there' * MIB])).url]
+    store = make_store(datadirs=[f'{tmp_path}/a:2', f'{another}/b:1'])
+    urls.append(store.write('here', iter([b'here'])).url)
+
+    assert urls == [f'file://{another}/b/there', f'file://{tmp_path}/a/here']
+    assert [sum(map(len, store.read(url))) for url in urls] == [5 * MIB, 4]
+    with pytest.raises(contract.Conflict):
+        store.write('there', iter([b'1']))
+    store.discard('there')
+    store.delete(urls[1])
+    assert (names(tmp_path / 'a'), names(another / 'b')) == ([], [])
+
+
 def test_the_priority_and_then_the_room_decide(make_store, tmp_path, room):
     a, b, c = (str(tmp_path / name) for name in 'abc')
     store = make_store(datadirs=[f'{a}:1', f'{b}:1', c])
@@ -325,3 +368,34 @@ def test_what_may_not_be_removed_is_said(store, tmp_path, monkeypatch):
             store.delete(url)
 
         assert str(tmp_path) not in str(failure.value)
+
+
+# --- beside other stores
+
+def test_a_directory_is_claimed_under_its_true_name(make_store, tmp_path):
+    (tmp_path / 'link').symlink_to('real')
+
+    one = make_store(datadir=str(tmp_path / 'real'))
+    other = make_store(datadirs=[f'{tmp_path}/link', f'{tmp_path}/own'])
+
+    assert set(one.claims()) == {f'{tmp_path}/real'}
+    assert set(other.claims()) == {f'{tmp_path}/real', f'{tmp_path}/own'}
+
+
+def test_a_directory_that_is_named_twice_is_worth_a_warning(make_store, tmp_path, caplog):
+    store = make_store(datadirs=[f'{tmp_path}/a:1', f'{tmp_path}/b:1', f'{tmp_path}/a/:1'])
+
+    assert store.properties()['data_dir'] == [f'{tmp_path}/a', f'{tmp_path}/b']
+    assert f'{tmp_path}/a twice' in caplog.text
+
+
+def test_the_mountpoint_nearest_to_an_image_describes_it(make_store, tmp_path):
+    described = tmp_path / 'metadata.json'
+    described.write_text(json.dumps([
+        {'id': 'all', 'mountpoint': '/'}, {'id': 'outer', 'mountpoint': str(tmp_path)},
+        {'id': 'inner', 'mountpoint': f'{tmp_path}/inner/'}]))
+
+    ids = [make_store(datadir=f'{tmp_path}/{name}', metadata_file=str(described)).write(
+        'key', iter([b'1'])).metadata['id'] for name in ('inner', 'beside')]
+
+    assert ids == ['inner', 'outer']
