@@ -16,6 +16,7 @@ DEBIAN = {
     'ceph-mgr': 'ceph-mgr',
     'ceph-mon': 'ceph-mon',
     'ceph-osd': 'ceph-osd',
+    'bindfs': 'bindfs',
     'git': 'git',
     'mariadb-install-db': 'mariadb-server',
     'mariadbd': 'mariadb-server',

@@ -1,0 +1,1 @@
+"""Stand-in for a mount that hangs, where nobody may mount anything."""
