@@ -70,7 +70,7 @@ class FileStore(contract.Store):
         cfg.IntOpt('filesystem_store_thread_pool_size', default=10, min=1,
                    help='Calls with such a limit that may be under way at once, for each data '
                         'directory; as many threads at most can get stuck in a dead one.'),
-        cfg.IntOpt('filesystem_store_threadpool_threshold', default=75, min=1, max=100,
+        cfg.IntOpt('filesystem_store_threadpool_threshold', default=75, min=0, max=100,
                    help='A warning is logged when this percentage of them is under way.'),
     )
     CAPABILITIES = frozenset({'write', 'range'})

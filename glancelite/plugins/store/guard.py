@@ -293,11 +293,12 @@ class Guard:
 
     def _warn(self) -> None:
         now = monotonic()
-        if now >= self._warned:
+        with self._lock:
+            if now < self._warned:
+                return
             self._warned = now + WARN_EVERY
-            LOG.warning('%s: %d calls are under way, of which %d were given up; '
-                        '%d threads may serve them', self.path, self._load, self._stuck,
-                        self._size)
+        LOG.warning('%s: %d calls are under way, of which %d were given up; %d threads may serve '
+                    'them', self.path, self._load, self._stuck, self._size)
 
     # does it answer?
 

@@ -177,6 +177,7 @@ def test_a_download_that_gets_stuck_ends_in_time(store, silence, tmp_path):
     assert waited < SOON + 0.6
     silence.end()
     until(lambda: not opened(tmp_path))
+    until(lambda: store._guards[str(tmp_path)]._hung is None)
     assert len(b''.join(store.read(url))) == 3 * MIB
 
 
