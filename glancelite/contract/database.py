@@ -118,14 +118,16 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def unfinished(self, *, now: datetime.datetime, removed_before: datetime.datetime,
-                   limit: int = 100) -> Sequence[Image]:
+                   limit: int = 100, after: Image | None = None) -> Sequence[Image]:
         """What a server that died has left behind.
 
         Images whose ``lease_until`` is not after ``now``, whatever their status (never those
         without one), and images ``pending_delete`` since before ``removed_before``,
         with their locations.
 
-        :returns: at most ``limit`` of them, in any order.
+        :param after: one of them, as it was found: goes on behind it.
+        :returns: at most ``limit`` of them: first those with a lease, the one that ran out
+            first in front, then the others, the first removed in front.
         """
 
     @abc.abstractmethod

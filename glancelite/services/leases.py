@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from glancelite import contract
@@ -19,6 +20,9 @@ from glancelite.contract import Image
 from glancelite.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
+
+#: images that a sweep looks up at once
+PAGE = 100
 
 
 class Leases:
@@ -41,6 +45,7 @@ class Leases:
         self._removal = 2.5 * self._lease
         self._interval = seconds / 4
         self._held: collections.Counter[str] = collections.Counter()
+        self._seen: Image | None = None     # the last one that the sweep has come to
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -94,20 +99,35 @@ class Leases:
             self._images.renew(held, until=self.until())
 
     def sweep(self) -> int:
-        """Finish what processes that died have begun.
+        """Finish what processes that died have begun, for about as long as a round may take.
+
+        Images that cannot be finished now, because their store is away, do not stand in the
+        way of others: the next round goes on where this one has come to.
 
         :returns: how many images were put in order.
         """
-        now = self._host.now()
-        done = 0
-        for image in self._images.unfinished(now=now, removed_before=now - self._removal):
-            try:
-                done += self._finish(image)
-            except contract.Error as error:
-                LOG.warning('image %s could not be put in order yet: %s', image.id, error)
-            except Exception:
-                LOG.exception('image %s could not be put in order', image.id)
-        return done
+        end, done = time.monotonic() + self._interval, 0
+        while True:
+            now = self._host.now()
+            images = self._images.unfinished(now=now, removed_before=now - self._removal,
+                                             limit=PAGE, after=self._seen)
+            for image in images:
+                self._seen = image
+                done += self._try(image)
+                if self._stop.is_set() or time.monotonic() > end:
+                    return done
+            if len(images) < PAGE:
+                self._seen = None
+                return done
+
+    def _try(self, image: Image) -> bool:
+        try:
+            return self._finish(image)
+        except contract.Error as error:
+            LOG.warning('image %s could not be put in order yet: %s', image.id, error)
+        except Exception:
+            LOG.exception('image %s could not be put in order', image.id)
+        return False
 
     def _finish(self, image: Image) -> bool:
         if image.status == 'saving':

@@ -1,11 +1,13 @@
 """After a crash: what a dead process has begun is found and put in order."""
 
 import datetime
+import itertools
 import threading
 
 import pytest
 
 from glancelite import contract
+from glancelite.services import leases as leases_module
 from glancelite.services.leases import Leases
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -172,3 +174,53 @@ def test_a_driver_that_fails_does_not_keep_other_images_waiting(core, dead, kept
     core.layers.leases.sweep()
 
     assert kept(second).status == 'queued'
+
+
+@pytest.fixture
+def pending(core, active, monkeypatch):
+    """Ids of images whose deletion stopped half way, long ago."""
+    images = [active() for _ in range(5)]
+    for image in images:
+        core.layers.database.images.remove(image, pending=True)
+    now = core.layers.host.now() + datetime.timedelta(hours=1)
+    monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+    return [image.id for image in images]
+
+
+def test_images_that_cannot_be_finished_do_not_hide_others(core, pending, monkeypatch):
+    monkeypatch.setattr(leases_module, 'PAGE', 2)
+    store = core.layers.stores['fast'].driver
+    delete = store.delete
+
+    def away(url, *, ctx=None):
+        if url.rpartition('/')[2] in pending[:4]:
+            raise contract.Unavailable('no answer')
+        delete(url)
+
+    monkeypatch.setattr(store, 'delete', away)
+
+    assert [core.layers.leases.sweep() for _ in range(2)] == [1, 0]
+
+    monkeypatch.setattr(store, 'delete', delete)
+    assert core.layers.leases.sweep() == 4
+
+
+def test_a_round_ends_in_time_and_the_next_one_goes_on(core, pending, monkeypatch):
+    monkeypatch.setattr(leases_module, 'PAGE', 2)
+    store = core.layers.stores['fast'].driver
+    clock, asked = itertools.count(0, 20), []   # each look at it is 20 s later
+    monkeypatch.setattr(leases_module.time, 'monotonic', lambda: next(clock))
+
+    def away(url, *, ctx=None):
+        asked.append(url.rpartition('/')[2])
+        raise contract.Unavailable('no answer')
+
+    monkeypatch.setattr(store, 'delete', away)
+
+    rounds = []
+    for _ in range(4):
+        core.layers.leases.sweep()
+        rounds.append(list(asked))
+        asked.clear()
+
+    assert rounds == [pending[:2], pending[2:4], pending[4:], pending[:2]]

@@ -169,17 +169,18 @@ class MemoryImages(contract.ImageRecords):
                 if image is not None and image.lease_until is not None:
                     images[image_id] = dataclasses.replace(image, lease_until=until)
 
-    def unfinished(self, *, now, removed_before, limit=100):
+    def unfinished(self, *, now, removed_before, limit=100, after=None):
         with self._records.lock:
             images = list(self._records.images.values())
             removed = list(self._records.removed.values())
         late = [i for i in images
                 if i.lease_until is not None and i.lease_until <= now]
-        late.sort(key=lambda image: image.lease_until)
         waiting = [i for i in removed
                    if i.status == 'pending_delete' and i.deleted_at < removed_before]
-        waiting.sort(key=lambda image: image.deleted_at)
-        return tuple((late + waiting)[:limit])
+        found = sorted(late + waiting, key=_unfinished_order)
+        if after is not None:
+            found = [i for i in found if _unfinished_order(i) > _unfinished_order(after)]
+        return tuple(found[:limit])
 
     def usage(self, project):
         with self._records.lock:
@@ -244,6 +245,11 @@ def _canonical(tags: Iterable[str], properties: Any, locations: Iterable[Any]) -
     return {'tags': tuple(sorted(set(tags))),
             'properties': MappingProxyType(dict(properties)),
             'locations': tuple(locations)}
+
+
+def _unfinished_order(image):
+    removed = image.deleted_at is not None
+    return removed, image.deleted_at if removed else image.lease_until, image.id
 
 
 def _with_status(image: Image, status: str) -> Image:

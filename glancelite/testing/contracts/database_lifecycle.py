@@ -136,6 +136,32 @@ class LifecycleContract:
             late.id, copied.id, pending.id}
         assert len(images.unfinished(now=now, removed_before=now + SECOND, limit=1)) == 1
 
+    def test_what_is_found_can_be_looked_through_in_pieces(self, images, host):
+        now = host.now()
+        for ago in (3, 2, 2, 2):    # some at the same moment
+            images.add(rich(status='saving', lease_until=now - ago * SECOND))
+        for _ in range(4):
+            images.remove(images.add(rich()), pending=True)
+        host.advance(seconds=5)
+        for _ in range(2):
+            images.remove(images.add(rich()), pending=True)
+        host.advance(seconds=5)
+
+        whole = images.unfinished(now=now, removed_before=host.now())
+        for size in range(1, 5):
+            pieces, last = [], None
+            while found := images.unfinished(now=now, removed_before=host.now(), limit=size,
+                                             after=last):
+                assert len(found) <= size
+                pieces += found
+                last = found[-1]
+            assert pieces == list(whole)
+
+        assert len({image.id for image in whole}) == 10
+        assert [image.status for image in whole] == ['saving'] * 4 + ['pending_delete'] * 6
+        assert [image.lease_until for image in whole[:4]] == [
+            now - ago * SECOND for ago in (3, 2, 2, 2)]
+
     def test_what_is_found_pending_can_be_restored_or_finished(self, images, host):
         one, two = images.add(rich()), images.add(rich())
         images.remove(one, pending=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -219,13 +219,23 @@ class SQLImages(contract.ImageRecords):
                 self._engine.statement(('renew', len(batch)), lambda _: _renew(len(batch))),  # noqa: B023
                 {'until': until, **{f'id_{n}': each for n, each in enumerate(batch)}})
 
-    def unfinished(self, *, now, removed_before, limit=100):
-        dialect = self._dialect
-        late = self._engine.rows(self._engine.statement('late', _late), {
-            'now': dialect.time_in(now), 'limit': limit})
-        pending = self._engine.rows(self._engine.statement('pending', _pending), {
-            'before': dialect.time_in(removed_before), 'limit': limit})
-        return tuple(image_of(row, dialect) for row in [*late, *pending][:limit])
+    def unfinished(self, *, now, removed_before, limit=100, after=None):
+        removed = after is not None and after.deleted_at is not None
+        found = [] if removed else self._left(_late, now, limit, after)
+        if len(found) < limit:
+            found += self._left(_pending, removed_before, limit - len(found),
+                                after if removed else None)
+        return tuple(image_of(row, self._dialect) for row in found)
+
+    def _left(self, build: Callable[..., Any], end: datetime.datetime, limit: int,
+              after: Image | None) -> list[Any]:
+        values: dict[str, Any] = {'end': self._dialect.time_in(end), 'limit': limit}
+        if after is not None:
+            values |= {'since': self._dialect.time_in(after.deleted_at or after.lease_until),
+                       'since_id': after.id}
+        return list(self._engine.rows(self._engine.statement(
+            (build.__name__, after is None),
+            lambda dialect: build(dialect, goes_on=after is not None)), values))
 
     def _now(self) -> datetime.datetime:
         return self._engine.known().cut(self._host.now())
@@ -310,17 +320,27 @@ def _renew(amount: int) -> Any:
     ).values(lease_until=sa.bindparam('until', type_=_i.lease_until.type))
 
 
-def _late(dialect: Any) -> Any:
+def _late(dialect: Any, *, goes_on: bool) -> Any:
     return sa.select(*image_columns(dialect)).where(
-        _LIVE, _i.lease_until <= sa.bindparam('now', type_=_i.lease_until.type),
-    ).order_by(_i.lease_until).limit(sa.bindparam('limit', type_=sa.Integer))
+        _LIVE, _i.lease_until <= sa.bindparam('end', type_=_i.lease_until.type),
+        *_behind(_i.lease_until, goes_on),
+    ).order_by(_i.lease_until, _i.id).limit(sa.bindparam('limit', type_=sa.Integer))
 
 
-def _pending(dialect: Any) -> Any:
+def _pending(dialect: Any, *, goes_on: bool) -> Any:
     return sa.select(*image_columns(dialect, removed=True)).where(
         _i.status == 'pending_delete', _i.deleted == sa.true(),
-        _i.deleted_at < sa.bindparam('before', type_=_i.deleted_at.type),
-    ).order_by(_i.deleted_at).limit(sa.bindparam('limit', type_=sa.Integer))
+        _i.deleted_at < sa.bindparam('end', type_=_i.deleted_at.type),
+        *_behind(_i.deleted_at, goes_on),
+    ).order_by(_i.deleted_at, _i.id).limit(sa.bindparam('limit', type_=sa.Integer))
+
+
+def _behind(time: Any, goes_on: bool) -> list[Any]:
+    if not goes_on:
+        return []
+    since = sa.bindparam('since', type_=time.type)
+    return [time >= since, sa.or_(
+        time > since, _i.id > sa.bindparam('since_id', type_=_i.id.type))]
 
 
 def _usage(dialect: Any) -> Any:
