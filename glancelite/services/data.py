@@ -69,7 +69,7 @@ class ImageData:
         stored = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': [],
                   **({'backend': store} if layers.stores.multi else {})}
         with contextlib.ExitStack() as undo:
-            undo.callback(self._write, image, REQUEUED)
+            undo.callback(self._requeue, ctx, image)
             layers.events.image(ctx, 'image.update', image)
             try:
                 limit = layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=size))
@@ -121,14 +121,14 @@ class ImageData:
             # what nobody announced counts from here on, so uploads that race see each other
             image = self._write(image, {'size': written}) or image
             layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=written))
-        active = self._activate(image, {
+        active = self._activate(ctx, image, {
             'virtual_size': None, **facts, 'status': 'active', 'locations': (location,),
             'lease_until': None}, undo)
         if active is None:
             raise contract.Gone(f'Image {image.id} was deleted while its data arrived.')
         return active
 
-    def _activate(self, image: Image, changes: Mapping[str, object],
+    def _activate(self, ctx: Context, image: Image, changes: Mapping[str, object],
                   undo: contextlib.ExitStack) -> Image | None:
         """The write that makes the bytes the image's.
 
@@ -142,7 +142,7 @@ class ImageData:
         except Exception as error:
             later = undo.pop_all()
             # under another key from now on, so that no successor's bytes are removed
-            if self._write(image, {**REQUEUED, 'attempt': image.attempt + 1}) is None:
+            if self._requeue(ctx, image, attempt=image.attempt + 1) is None:
                 present = self._again(image)
                 if present is not None and present.locations == changes['locations']:
                     LOG.warning('image %s is active, though the database did not say so: %s',
@@ -159,7 +159,17 @@ class ImageData:
             LOG.warning('the bytes of a failed upload of image %s are still there: %s',
                         image.id, error)
             # under another name; who deletes the image has all its names swept
-            self._write(image, {**REQUEUED, 'attempt': image.attempt + 1})
+            self._requeue(ctx, image, attempt=image.attempt + 1)
+
+    def _requeue(self, ctx: Context, image: Image, **more: object) -> Image | None:
+        """Step back, and tell of it if that was not somebody else's doing.
+
+        :returns: the image as written; None if it is not ours any more.
+        """
+        queued = self._write(image, {**REQUEUED, **more})
+        if queued is not None:
+            self._layers.events.image(ctx, 'image.update', queued)
+        return queued
 
     def _taps(self, image: Image, size: int | None, limit: int | None) -> list[contract.Tap]:
         taps: list[contract.Tap] = []

@@ -3,6 +3,7 @@
 import pytest
 
 from glancelite.testing import service
+from glancelite.testing.fakes import Recorder
 
 RAW = {'disk_format': 'raw', 'container_format': 'bare'}
 
@@ -41,3 +42,11 @@ def active(core, ctx, queued):
 def kept(core):
     """The image as the database has it, whoever may see it."""
     return lambda image: core.layers.database.images.get(image.id, viewer=None)
+
+
+@pytest.fixture
+def watched(core):
+    """The core, and the statuses that are told."""
+    recorder = Recorder()
+    return service.exchange(core, notifiers=[recorder]), lambda: [
+        event.payload['status'] for event in recorder.events if event.type == 'image.update']

@@ -12,7 +12,7 @@ from glancelite import contract
 from glancelite.domain import patch
 from glancelite.services.chains import QuotaChain
 from glancelite.testing import service
-from glancelite.testing.fakes import ClientWentAway, Recorder, broken_source
+from glancelite.testing.fakes import ClientWentAway, broken_source
 
 
 def stored(core, image, name='fast'):
@@ -234,30 +234,35 @@ def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued, kept):
     assert kept(image).status == 'queued'
 
 
-def test_an_upload_is_told_with_the_stores_that_it_concerns(core, ctx, queued):
-    recorder = Recorder()
-    watched = service.exchange(core, notifiers=[recorder])
+@pytest.mark.parametrize('stays', [False, True])
+def test_the_step_back_of_a_failed_upload_is_told_once(watched, ctx, queued, kept, monkeypatch,
+                                                       stays):
+    """``stays``: so do the bytes, since their store does not answer."""
+    core, told = watched
+    image = queued()
+    if stays:
+        monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete', _does_not_answer)
+    monkeypatch.setattr(core.layers.quota, 'check', _refuse_the_second_time(iter([None])))
 
-    watched.data.upload(ctx, queued().id, iter([b'data']), store='cold')
+    with pytest.raises(contract.QuotaExceeded):
+        core.data.upload(ctx, image.id, iter([b'data']))
 
-    told = {event.type: event.payload for event in recorder.events}
-    for event_type in ('image.prepare', 'image.upload'):
-        assert told[event_type]['os_glance_importing_to_stores'] == []
-        assert told[event_type]['os_glance_failed_import'] == []
-        assert told[event_type]['backend'] == 'cold'
-    assert 'backend' not in told['image.activate']
+    assert (kept(image).status, kept(image).attempt) == ('queued', int(stays))
+    assert told() == ['saving', 'queued']
 
 
-def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
-    recorder = Recorder()
-    watched = service.exchange(core, notifiers=[recorder])
+@pytest.mark.parametrize(('away', 'statuses'), [
+    (False, ['saving', 'queued']), (True, ['saving'])])
+def test_the_step_back_from_an_activation_is_told_if_it_was_made(watched, ctx, queued,
+                                                                 interrupted, away, statuses):
+    core, told = watched
+    image = queued()
+    interrupted(done=False, away=away)
 
-    with pytest.raises(contract.Invalid):
-        watched.data.upload(ctx, queued().id, iter([b'four']), size=3)
+    with pytest.raises(contract.Unavailable):
+        core.data.upload(ctx, image.id, iter([b'data']))
 
-    assert recorder.events[-1].type == 'image.upload'
-    assert recorder.events[-1].priority == 'ERROR'
-    assert isinstance(recorder.events[-1].payload, str)
+    assert told() == statuses
 
 
 def test_bytes_that_cannot_be_taken_back_do_not_block_the_next_upload(
@@ -418,21 +423,6 @@ def test_a_deactivated_image_is_for_administrators_only(core, ctx, context, queu
 
     admin = context('other', roles=['admin'], is_admin=True)
     assert body(core, admin, image) == b'data'
-
-
-@pytest.mark.parametrize(('sent', 'priority'), [(4, 'INFO'), (3, 'ERROR')])
-def test_a_download_is_told_with_what_was_sent(core, ctx, queued, sent, priority):
-    recorder = Recorder()
-    watched = service.exchange(core, notifiers=[recorder])
-    image = core.data.upload(ctx, queued().id, iter([b'data']))
-
-    watched.data.download(ctx, image.id).done(sent)
-
-    event = recorder.events[-1]
-    assert (event.type, event.priority) == ('image.send', priority)
-    assert event.payload == {
-        'bytes_sent': sent, 'image_id': image.id, 'owner_id': 'owner',
-        'receiver_tenant_id': 'owner', 'receiver_user_id': 'user'}
 
 
 def test_a_lease_is_renewed_while_the_upload_lasts(core, ctx, queued, kept):

@@ -1,0 +1,63 @@
+"""What is told of uploads and downloads."""
+
+import pytest
+
+from glancelite import contract
+from glancelite.testing import service
+from glancelite.testing.fakes import Recorder
+
+
+def test_an_upload_is_told_with_the_stores_that_it_concerns(core, ctx, queued):
+    recorder = Recorder()
+    watched = service.exchange(core, notifiers=[recorder])
+
+    watched.data.upload(ctx, queued().id, iter([b'data']), store='cold')
+
+    told = {event.type: event.payload for event in recorder.events}
+    for event_type in ('image.prepare', 'image.upload'):
+        assert told[event_type]['os_glance_importing_to_stores'] == []
+        assert told[event_type]['os_glance_failed_import'] == []
+        assert told[event_type]['backend'] == 'cold'
+    assert 'backend' not in told['image.activate']
+
+
+def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
+    recorder = Recorder()
+    watched = service.exchange(core, notifiers=[recorder])
+
+    with pytest.raises(contract.Invalid):
+        watched.data.upload(ctx, queued().id, iter([b'four']), size=3)
+
+    assert recorder.types == ['image.update', 'image.prepare', 'image.upload', 'image.update']
+    assert recorder.events[2].priority == 'ERROR'
+    assert isinstance(recorder.events[2].payload, str)
+
+
+def test_no_step_back_is_told_that_was_not_made(watched, ctx, queued):
+    core, told = watched
+    image = queued()
+
+    def source():
+        yield b'some'
+        core.images.delete(ctx, image.id)
+        yield b'more'
+
+    with pytest.raises(contract.Gone):
+        core.data.upload(ctx, image.id, source())
+
+    assert told() == ['saving']
+
+
+@pytest.mark.parametrize(('sent', 'priority'), [(4, 'INFO'), (3, 'ERROR')])
+def test_a_download_is_told_with_what_was_sent(core, ctx, queued, sent, priority):
+    recorder = Recorder()
+    watched = service.exchange(core, notifiers=[recorder])
+    image = core.data.upload(ctx, queued().id, iter([b'data']))
+
+    watched.data.download(ctx, image.id).done(sent)
+
+    event = recorder.events[-1]
+    assert (event.type, event.priority) == ('image.send', priority)
+    assert event.payload == {
+        'bytes_sent': sent, 'image_id': image.id, 'owner_id': 'owner',
+        'receiver_tenant_id': 'owner', 'receiver_user_id': 'user'}
