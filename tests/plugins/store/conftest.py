@@ -1,11 +1,10 @@
 """Stores for tests, and what they keep their images in."""
 
 import dataclasses
-import subprocess
-import uuid
-
 import os
+import subprocess
 import threading
+import uuid
 
 import pytest
 from oslo_config import cfg

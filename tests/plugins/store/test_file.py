@@ -15,6 +15,7 @@ from glancelite.plugins.store import file as file_module
 from glancelite.plugins.store import partial
 from glancelite.plugins.store.file import FileStore
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
+from glancelite.testing.contracts.store_trouble import TwoStoresContract
 
 MIB = 1 << 20
 
@@ -75,6 +76,18 @@ class TestFileStoreWithDeadline(FileContract):
     @pytest.fixture
     def store(self, make_store):
         return make_store(timeout=30)
+
+
+class TestTwoFileStores(TwoStoresContract):
+
+    @pytest.fixture
+    def store(self, make_plugin, tmp_path):
+        return make_plugin(FileStore, name='one', filesystem_store_datadir=f'{tmp_path}/one')
+
+    @pytest.fixture
+    def other(self, make_plugin, tmp_path):
+        return make_plugin(FileStore, name='other', filesystem_store_timeout=30,
+                           filesystem_store_datadirs=[f'{tmp_path}/one/within', f'{tmp_path}/x'])
 
 
 class TestLargeImages(LargeImageContract):

@@ -16,6 +16,7 @@ from glancelite.plugins.store import file as file_module
 from glancelite.plugins.store import guard as guard_module
 from glancelite.plugins.store import guarded, partial
 from glancelite.plugins.store.mounts import Mount
+from glancelite.testing.contracts.store_trouble import BrokenBackendContract
 
 MIB = 1 << 20
 SOON = 0.4      # seconds, the timeout of these tests
@@ -192,6 +193,23 @@ def test_a_reader_who_leaves_during_the_silence_keeps_no_file_open(store, silenc
     assert opened(tmp_path)
     silence.end()
     until(lambda: not opened(tmp_path))
+
+
+class TestSilentDirectory(BrokenBackendContract):
+    """The kit's own claims about a backend that does not answer."""
+
+    @pytest.fixture
+    def broken(self, store, silence, tmp_path):
+        silence.begin(tmp_path)
+        return store
+
+    @pytest.fixture
+    def broken_url(self, tmp_path):
+        return f'file://{tmp_path}/key'
+
+    @pytest.fixture
+    def patience(self):
+        return 2
 
 
 # --- one of several directories
