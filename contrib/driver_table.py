@@ -21,7 +21,7 @@ START, END = '<!-- drivers: python contrib/driver_table.py -->\n', '<!-- end of 
 #: ability -> the head of its column
 ABILITIES = {'write': 'takes images', 'range': 'reads parts', 'adopt': 'adopts', 'share': 'shares'}
 #: what is not to be had with pip
-PACKAGES = {'rbd': "Debian's `python3-rbd`"}
+PACKAGES = {'rbd': "Debian's `python3-rbd`", 'sheepdog': '`dog`, of Sheepdog itself'}
 
 
 def drivers() -> Iterator[loader.Installed]:

@@ -9,13 +9,16 @@ from tests.servers import keystone as keystone_starter
 from tests.servers import live, postgresql, process, programs
 from tests.servers import mariadb as mariadb_starter
 from tests.servers import nginx as nginx_starter
+from tests.servers import sheepdog as sheepdog_starter
 from tests.servers import swift as swift_starter
 
 LIVE = pytest.StashKey[list]()
+BACKENDS = pytest.StashKey[dict]()
 
 
 def pytest_configure(config):
     config.stash[LIVE] = []
+    config.stash[BACKENDS] = {}
     config.addinivalue_line(
         'markers', 'requires(program, ...): programs without which the test makes no sense')
 
@@ -35,7 +38,9 @@ def pytest_runtest_makereport(item):
     return report
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    for backend, used in sorted(config.stash[BACKENDS].items()):
+        terminalreporter.line(f'{backend}: {used}')
     reports = [report for outcome in ('skipped', 'failed', 'error')
                for report in terminalreporter.stats.get(outcome, ())]
     missing = programs.missing(reports)
@@ -155,3 +160,11 @@ def nginx():
     """nginx with files, started when the first test asks; see tests/servers/nginx.py."""
     with nginx_starter.server(programs.require('nginx'), programs.require('openssl')) as server:
         yield server
+
+
+@pytest.fixture(scope='session')
+def sheepdog(pytestconfig):
+    """Starts Sheepdog clusters, or what stands in for them; see tests/servers/sheepdog.py."""
+    with sheepdog_starter.farm() as farm:
+        pytestconfig.stash[BACKENDS]['sheepdog'] = farm.description
+        yield farm

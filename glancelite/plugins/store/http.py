@@ -17,7 +17,13 @@ _CONTENT_RANGE = re.compile(r'bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\Z', re.ASCII)
 
 
 class HTTPStore(contract.Store):
-    """Follows URLs of users, as far as ``[import_filtering_opts]`` lets them send us."""
+    """Follows URLs of users, as far as ``[import_filtering_opts]`` lets them send us.
+
+    Those are loopback and link-local addresses only if ``allowed_hosts`` names them, and ports
+    other than 80 and 443 only if ``allowed_ports`` does; the same holds for redirects.
+    Certificates are not checked, as in Glance, until ``https_insecure`` is false or
+    ``https_ca_certificates_file`` is set. A service has one such store at most.
+    """
 
     OPTS = (
         cfg.StrOpt('https_ca_certificates_file',

@@ -1,0 +1,147 @@
+"""Private Sheepdog clusters; where Sheepdog is not installed, a program that stands in for it."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+from tests.servers import process, programs
+
+STAND_IN = pathlib.Path(__file__).parent / 'stand_ins/dog'
+NODES = 3
+
+
+class Cluster:
+    """A running cluster, reached at ``127.0.0.1`` on each of ``ports``."""
+
+    address = '127.0.0.1'
+
+    def __init__(self, ports, dog, env):
+        self.ports = ports
+        self._dog = dog
+        self._env = env
+
+    @property
+    def port(self):
+        return self.ports[0]
+
+    def run(self, verb, *rest, options=(), data=b''):
+        """``dog vdi VERB``: exit code, output and what it says."""
+        done = subprocess.run(
+            [self._dog, 'vdi', verb, '-a', self.address, '-p', str(self.port), *options, *rest],
+            input=data, capture_output=True, env={**os.environ, **self._env}, check=False)
+        return done.returncode, done.stdout, done.stderr.decode()
+
+    def put(self, name, data):
+        """Make an image as others do."""
+        self.run('create', name, str(len(data)))
+        self.run('write', name, '0', str(len(data)), data=data)
+
+    def names(self):
+        """All images there are."""
+        _, listed, _ = self.run('list', options=('-r',))
+        return [line.split(' ')[1] for line in listed.decode().splitlines()]
+
+
+class RealCluster(Cluster):
+
+    def __init__(self, ports, dog, daemons):
+        super().__init__(ports, dog, {})
+        self._daemons = daemons
+
+    @contextlib.contextmanager
+    def stopped(self):
+        for daemon in self._daemons:
+            daemon.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for daemon in self._daemons:
+                daemon.send_signal(signal.SIGCONT)
+
+
+class StandIn(Cluster):
+    """``folder`` is what the program calls a cluster."""
+
+    def __init__(self, ports, dog, folder, env):
+        super().__init__(ports, dog, env)
+        self.folder = folder
+
+    def names(self):
+        return os.listdir(self.folder / 'vdi')
+
+    @contextlib.contextmanager
+    def state(self, name, text=''):
+        """``stopped``, ``full`` or ``dies`` while the block runs."""
+        (self.folder / name).write_text(text)
+        try:
+            yield
+        finally:
+            (self.folder / name).unlink()
+
+    def stopped(self):
+        return self.state('stopped')
+
+
+class Farm:
+    """Starts clusters.
+
+    ``path`` is the folder with ``dog``; ``env`` is what it needs to find them, and
+    ``description`` says what they are.
+    """
+
+    def __init__(self, home, running, real=None):
+        self._home = home
+        self._running = running
+        self._real = real
+        self._dog = real[0] if real else _install(home)
+        self.path = os.path.dirname(self._dog)
+        self.env = {} if real else {'DOG_STAND_IN': str(home)}
+        self.description = (f'{" and ".join(real)}' if real else
+                            'stand-in for dog, as dog and sheep are not installed')
+
+    def cluster(self):
+        ports = [process.free_port() for _ in range(NODES)]
+        if not self._real:
+            folder = self._home / f'127.0.0.1:{ports[0]}'
+            for part in 'vdi', 'attribute':
+                (folder / part).mkdir(parents=True)
+            for port in ports[1:]:
+                (self._home / f'127.0.0.1:{port}').symlink_to(folder)
+            return StandIn(ports, self._dog, folder, self.env)
+        dog, sheep = self._real
+        home, daemons = self._home / str(ports[0]), []
+        home.mkdir()
+        for zone, port in enumerate(ports):
+            folder = home / str(port)
+            folder.mkdir()
+            daemons.append(self._running.enter_context(process.running(
+                [sheep, '-f', '-n', '-b', '127.0.0.1', '-p', port, '-z', zone,
+                 '-c', f'local:{home}/cluster', '-l', f'level=err,dir={folder}', folder],
+                answers=lambda port=port: process.listens(port), log=home / 'log', cwd=home)))
+        process.run([dog, 'cluster', 'format', '-c', '2', '-a', '127.0.0.1', '-p', ports[0]],
+                    log=home / 'log', cwd=home)
+        return RealCluster(ports, dog, daemons)
+
+
+def _install(home):
+    """Path of what stands in for ``dog``, made ready to start quickly."""
+    target = home / 'dog'
+    _, _, code = STAND_IN.read_text().partition('\n')
+    target.write_text(f'#!{os.path.realpath(sys.executable)} -IS\n{code}')
+    target.chmod(0o755)
+    return str(target)
+
+
+@contextlib.contextmanager
+def farm(*, stand_in=False):
+    """What starts clusters, which run as long as the block.
+
+    :param stand_in: do not look for the real one.
+    """
+    found = [programs.find(program) for program in ('dog', 'sheep')]
+    real = found if all(found) and not stand_in else None
+    with process.directory('sheepdog') as home, contextlib.ExitStack() as running:
+        yield Farm(home, running, real)
