@@ -1,0 +1,253 @@
+"""Store drivers beside the tools of their backends, and beside glance_store's drivers.
+
+``python contrib/bench/stores.py [--size MiB] [--rounds N] [case ...]``, from a checkout in
+which ``make test`` has run once: the backends are those of the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import logging
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import boto3.session
+from botocore.config import Config
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+from glancelite import loader
+from glancelite.services.stream import Digests, tapped
+from glancelite.testing.fakes import FakeHost
+from tests.plugins.store.reference import reference
+from tests.servers import ceph, process, programs, swift
+
+MIB = 1 << 20
+BIN = pathlib.Path(sys.executable).parent
+BUCKET = 'bench'
+USER = 'test:tester'
+
+
+@dataclasses.dataclass
+class Case:
+    """One backend: what to compare.
+
+    :ivar driver: the name of the driver, here and in glance_store.
+    :ivar options: for both drivers.
+    :ivar put: the tool's upload of a file under a name.
+    :ivar get: the tool's download of that name into nothing.
+    :ivar drop: removes it.
+    """
+
+    driver: str
+    options: dict[str, object]
+    put: Callable[[pathlib.Path, str], None]
+    get: Callable[[str], None]
+    drop: Callable[[str], None]
+    ours: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+def run(*command: object, **environment: str) -> None:
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.PIPE, env={**os.environ, **environment})
+
+
+@contextlib.contextmanager
+def file_case() -> Iterator[Case]:
+    """``cp``; what it has written must be on the disk as well, as the driver's is."""
+    with process.directory('bench') as home:
+        def put(path: pathlib.Path, name: str) -> None:
+            run('cp', path, home / name)
+            run('sync', home / name)
+
+        yield Case('file', {'filesystem_store_datadir': str(home / 'images')}, put,
+                   lambda name: run('cp', home / name, '/dev/null'),
+                   lambda name: (home / name).unlink())
+
+
+@contextlib.contextmanager
+def rbd_case() -> Iterator[Case]:
+    """``rbd import`` and ``rbd export``."""
+    with ceph.server() as cluster:
+        rbd = [programs.require('rbd'), '-c', cluster.conf, '-p', 'images', '--no-progress']
+        yield Case('rbd', {'rbd_store_ceph_conf': cluster.conf, 'rbd_store_user': 'images',
+                           'rbd_store_pool': 'images'},
+                   lambda path, name: run(*rbd, 'import', path, name),
+                   lambda name: run(*rbd, 'export', name, '-'),
+                   lambda name: run(*rbd, 'rm', name))
+
+
+class Nowhere(io.RawIOBase):
+    """Takes everything, at any place."""
+
+    def writable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def seek(self, *where):
+        return 0
+
+    def write(self, data):
+        return len(data)
+
+
+def _s3(url: str, access: str, secret: str, region: str) -> Case:
+    """boto3's transfer manager."""
+    client = boto3.session.Session(access, secret).client(
+        's3', endpoint_url=url, region_name=region, config=Config(
+            request_checksum_calculation='when_required',
+            response_checksum_validation='when_required'))
+    client.create_bucket(Bucket=BUCKET)
+    return Case('s3', {'s3_store_host': url, 's3_store_access_key': access,
+                       's3_store_secret_key': secret, 's3_store_bucket': BUCKET},
+                lambda path, name: client.upload_file(str(path), BUCKET, name),
+                lambda name: client.download_fileobj(BUCKET, name, Nowhere()),
+                lambda name: client.delete_object(Bucket=BUCKET, Key=name))
+
+
+@contextlib.contextmanager
+def ceph_s3_case() -> Iterator[Case]:
+    with ceph.server() as cluster, ceph.gateway(cluster) as found:
+        yield _s3(found.url, found.access_key, found.secret_key, found.region)
+
+
+@contextlib.contextmanager
+def swift_s3_case() -> Iterator[Case]:
+    with swift.server(swift.install(), programs.require('memcached')) as found:
+        yield _s3(found.url, USER, swift.USERS[USER], 'us-east-1')
+
+
+@contextlib.contextmanager
+def swift_case() -> Iterator[Case]:
+    """``swift upload`` and ``swift download``, in segments as large as the drivers'."""
+    with swift.server(swift.install(), programs.require('memcached')) as found, \
+            process.directory('bench-swift') as home:
+        who = {'ST_AUTH': found.auth_url, 'ST_USER': USER, 'ST_KEY': swift.USERS[USER]}
+        references = home / 'references.conf'
+        references.write_text(f'[ref1]\nauth_address = {found.auth_url}\nuser = {USER}\n'
+                              f'key = {swift.USERS[USER]}\nauth_version = 1\n')
+        yield Case('swift', {'swift_store_config_file': str(references),
+                             'default_swift_reference': 'ref1', 'swift_store_auth_version': '1',
+                             'swift_store_container': BUCKET,
+                             'swift_store_create_container_on_put': True,
+                             'swift_store_large_object_size': 200},
+                   lambda path, name: run(BIN / 'swift', 'upload', BUCKET, path, '--object-name',
+                                          name, '-S', 204_800_000, '--use-slo', **who),
+                   lambda name: run(BIN / 'swift', 'download', BUCKET, name, '-o', '/dev/null',
+                                    **who),
+                   lambda name: run(BIN / 'swift', 'delete', BUCKET, name, **who))
+
+
+CASES = {'file': file_case, 'rbd': rbd_case, 's3-ceph': ceph_s3_case, 's3-swift': swift_s3_case,
+         'swift': swift_case}
+
+
+def pieces(path: pathlib.Path) -> Iterator[bytes]:
+    with path.open('rb', buffering=0) as file:
+        while chunk := file.read(MIB):
+            yield chunk
+
+
+def hashed(path: pathlib.Path) -> Iterator[bytes]:
+    with tapped(pieces(path), [Digests()]) as stream:
+        yield from stream
+
+
+def measure(case: Case, path: pathlib.Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each thing that is compared, round by round."""
+    size = path.stat().st_size
+    host = FakeHost()
+    kind = loader.find('store', case.driver).kind
+    assert kind is not None
+    store = kind(loader.Options.of(kind, **{**case.options, **case.ours}), host, name='bench')
+    theirs = reference(case.driver, **case.options)
+    found: dict[str, list[float]] = {}
+
+    def timed(what: str, work: Callable[..., object], *arguments: object) -> object:
+        start = time.perf_counter()
+        result = work(*arguments)
+        found.setdefault(what, []).append(time.perf_counter() - start)
+        return result
+
+    def drain(chunks: Iterator[bytes]) -> None:
+        for _ in chunks:
+            pass
+
+    def write(what: str, source: Callable[[pathlib.Path], Iterator[bytes]],
+              known: int | None) -> str:
+        written = timed(what, lambda: store.write(str(uuid.uuid4()), source(path), size=known))
+        return written.url  # type: ignore[attr-defined]
+
+    def read_theirs(url: str) -> None:
+        driver = theirs._driver()
+        drain(driver.get(theirs._location(driver, url), context=None)[0])
+
+    def add_theirs(known: int) -> str:
+        with path.open('rb') as file:
+            return theirs._driver().add(str(uuid.uuid4()), file, known, 'sha512')[0]
+
+    drain(hashed(path))     # into the page cache
+    for _ in range(rounds):
+        name = str(uuid.uuid4())
+        timed('tool write', case.put, path, name)
+        timed('tool read', case.get, name)
+        case.drop(name)
+        url = write('ours write', pieces, size)
+        timed('ours read', lambda url: drain(store.read(url)), url)
+        store.delete(url)
+        store.delete(write('ours write, unknown size', pieces, None))
+        store.delete(write('ours write + hashes', hashed, size))
+        url = str(timed('glance_store write', add_theirs, size))
+        timed('glance_store read', read_theirs, url)
+        theirs.delete(url)
+    store.close()
+    host.close()
+    return found
+
+
+def show(name: str, found: dict[str, list[float]], size: int) -> None:
+    """A row of the table: MiB/s by medians, and the ratios that count."""
+    rate = {what: size / MIB / statistics.median(times) for what, times in found.items()}
+    print(f'\n{name}')
+    for what, value in rate.items():
+        print(f'  {what:28} {value:8.0f} MiB/s   {[round(t, 2) for t in found[what]]}')
+    for label, one, other in (
+            ('write / tool', 'ours write', 'tool write'),
+            ('write unknown / tool', 'ours write, unknown size', 'tool write'),
+            ('read / tool', 'ours read', 'tool read'),
+            ('write + hashes / glance_store', 'ours write + hashes', 'glance_store write'),
+            ('read / glance_store', 'ours read', 'glance_store read')):
+        print(f'  {label:32} {rate[one] / rate[other]:5.2f}')
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('cases', nargs='*', default=list(CASES), choices=[*CASES, []])
+    parser.add_argument('--size', type=int, default=1024, help='MiB')
+    parser.add_argument('--rounds', type=int, default=3)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    with process.directory('bench-data') as home:
+        path = home / 'image'
+        with path.open('wb') as file:
+            for _ in range(arguments.size):
+                file.write(os.urandom(MIB))
+        for name in arguments.cases:
+            with CASES[name]() as case:
+                show(name, measure(case, path, arguments.rounds), path.stat().st_size)
+
+
+if __name__ == '__main__':
+    main()
