@@ -92,7 +92,11 @@ def proxy(server, certificate=None):
         disable_nagle_algorithm = True
 
         def handle_request(self):
-            body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
+            length = int(self.headers.get('Content-Length', 0))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                self.close_connection = True
+                return
             request = Request(self.command, self.path, dict(self.headers), body)
             meddler.requests.append(dataclasses.replace(request, body=b''))
             _carry_out(self, host, meddler.rule(request), request)

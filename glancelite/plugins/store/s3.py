@@ -35,6 +35,13 @@ class S3Store(contract.Store):
 
     Objects appear whole and are not overwritten: by nobody in this process, and by nobody at
     all where the endpoint honours ``If-None-Match``.
+
+    The keys need the rights to list the bucket and its uploads in parts, to read, write and
+    delete objects, and to abort uploads; locations of images have no keys. Those that old ones
+    carry are used only where the configured keys are refused.
+
+    With ``s3_store_enable_data_integrity_protection`` and requests ``when_supported``, all that
+    is longer than a part is sent in parts, each with its checksum.
     """
 
     OPTS = (
@@ -53,6 +60,12 @@ class S3Store(contract.Store):
                         'images, so both may be changed at any time.'),
         cfg.StrOpt('s3_store_bucket', sample_default='glance',
                    help='Bucket that holds the images. Must be set.'),
+        cfg.ListOpt('s3_store_former_hosts', default=[],
+                    help='What s3_store_host was when images were written that are to be read. '
+                         'They are read from s3_store_host.'),
+        cfg.ListOpt('s3_store_former_buckets', default=[],
+                    help='What s3_store_bucket was when images were written that are to be '
+                         'read. They are read from their bucket, at s3_store_host.'),
         cfg.BoolOpt('s3_store_create_bucket_on_put', default=False,
                     help='Make the bucket with the first image if there is none.'),
         cfg.StrOpt('s3_store_bucket_url_format', default='auto',
@@ -61,15 +74,17 @@ class S3Store(contract.Store):
                         'path elsewhere.'),
         cfg.IntOpt('s3_store_large_object_size', default=100, min=0,
                    help='MiB from which on an image is sent in parts; 0 for all but empty '
-                        'ones. An image of unknown size is sent in parts if it is longer than '
-                        'one part.'),
+                        'ones. Shorter ones go in one request, which is sent while the image '
+                        'comes if that is longer than a part: then it cannot be repeated, and '
+                        'the signature does not cover it. An image of unknown size is sent in '
+                        'parts if it is longer than one.'),
         cfg.IntOpt('s3_store_large_object_chunk_size', default=10,
                    help='MiB of a part, at least 5. Parts are larger where 10000 of them would '
                         'not be enough.'),
         cfg.IntOpt('s3_store_thread_pools', default=10,
                    help='Parts that this store sends at the same time, in all its uploads '
                         'together.'),
-        cfg.IntOpt('s3_store_upload_memory', default=20, min=1,
+        cfg.IntOpt('s3_store_upload_memory', default=40, min=1,
                    help='MiB of parts that one upload holds at the same time, and so how many '
                         'of its parts are sent at the same time. Two parts are held if not even '
                         'they fit. More makes uploads to distant endpoints faster.'),
@@ -104,7 +119,9 @@ class S3Store(contract.Store):
         if options.s3_store_thread_pools < 1:
             raise contract.Misconfigured('s3_store_thread_pools must be at least 1')
         self._place = s3_url.Place(options.s3_store_host, options.s3_store_bucket,
-                                   options.s3_store_region_name)
+                                   options.s3_store_region_name,
+                                   former_hosts=options.s3_store_former_hosts,
+                                   former_buckets=options.s3_store_former_buckets)
         self._client = Client(options, self._place)
         self._part = options.s3_store_large_object_chunk_size * MIB
         self._threshold = options.s3_store_large_object_size * MIB
@@ -135,8 +152,8 @@ class S3Store(contract.Store):
 
     @_told
     def read(self, url, *, offset=0, length=None, ctx=None):
-        return self._with_keys(url, lambda key, keys: Download(
-            self.name, self._client, key, keys, offset, length))
+        return self._with_keys(url, lambda key, where: Download(
+            self.name, self._client, key, where, offset, length))
 
     @_told
     def size(self, url, *, ctx=None):
@@ -144,17 +161,15 @@ class S3Store(contract.Store):
 
     @_told
     def delete(self, url, *, ctx=None):
-        def delete(key, keys):
-            self._known(key, keys)  # nobody tells us if there is nothing to delete
+        def delete(key, where):
+            self._known(key, where)     # nobody tells us if there is nothing to delete
             try:
-                self._client.call('delete_object', Key=key, keys=keys)
+                self._client.call('delete_object', Key=key, **where)
             except Refused as refused:
-                if refused.status == 403 and keys is not None:
+                if refused.status != 403:
                     raise
-                if refused.status == 403:
-                    LOG.error('store %s: %s', self.name, refused)
-                    raise contract.Forbidden('The data may not be removed.') from refused
-                raise
+                LOG.error('store %s: %s', self.name, refused)
+                raise contract.Forbidden('The data may not be removed.') from refused
         self._with_keys(url, delete)
 
     @_told
@@ -174,7 +189,10 @@ class S3Store(contract.Store):
         return self._place.find(url) is not None
 
     def adopt(self, url, *, ctx=None):
-        return self._place.url(self._find(url).key)
+        found = self._find(url)
+        if found.bucket != self._place.bucket:
+            raise contract.Invalid('New images are not in former buckets.')
+        return self._place.url(found.key)
 
     def claims(self):
         return (f's3://{self._place}',)
@@ -223,15 +241,16 @@ class S3Store(contract.Store):
     def _with_keys(self, url, ask):
         """Ask with our own keys; if they are refused, with those that an old URL carries."""
         found = self._find(url)
+        where = {'bucket': found.bucket}
         try:
-            return ask(found.key, None)
+            return ask(found.key, where)
         except Refused as refused:
             if refused.status not in (401, 403) or found.keys in (None, self._client.keys):
                 raise
-        return ask(found.key, found.keys)
+        return ask(found.key, {**where, 'keys': found.keys})
 
-    def _known(self, key, keys=None):
-        known = self._client.exists(key, keys=keys)
+    def _known(self, key, where):
+        known = self._client.exists(key, **where)
         if known is None:
             raise contract.NotFound('There is no data at this location.')
         return known

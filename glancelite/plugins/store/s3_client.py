@@ -105,22 +105,23 @@ class Client:
             'max_pool_connections': CONNECTIONS, 'user_agent_extra': 'glancelite'}
         self._style = {'addressing_style': style}
 
-    def call(self, operation: str, *, keys: tuple[str, str] | None = None, once: bool = False,
-             unsigned: bool = False, probe: bool = False, **named: object) -> dict[str, Any]:
-        """Ask the endpoint, for things in the bucket.
+    def call(self, operation: str, *, bucket: str | None = None,
+             keys: tuple[str, str] | None = None, unsigned: bool = False, probe: bool = False,
+             **named: object) -> dict[str, Any]:
+        """Ask the endpoint.
 
         :param operation: a method of boto3's client.
+        :param bucket: if it is not the store's own.
         :param keys: access key and secret key, if not the store's own.
-        :param once: no second try.
         :param unsigned: the signature does not cover the body, so that it can be sent while
-            it comes into being; also no second try.
-        :param probe: whoever waits does not want to wait long.
+            it comes into being; no second try.
+        :param probe: whoever waits does not want to wait long; no second try.
         :raises Refused: it did not answer, or said no.
         """
         exceptions = self._botocore.exceptions
         try:
-            client = self._client(once or unsigned or probe, unsigned, probe, keys)
-            return getattr(client, operation)(Bucket=self.place.bucket, **named)
+            client = self._client(unsigned, probe, keys)
+            return getattr(client, operation)(Bucket=bucket or self.place.bucket, **named)
         except exceptions.ClientError as error:
             said = error.response.get('Error', {})
             status = error.response.get('ResponseMetadata', {}).get('HTTPStatusCode', 0)
@@ -155,16 +156,15 @@ class Client:
         for client in clients:
             client.close()
 
-    def _client(self, once: bool, unsigned: bool, probe: bool,
-                keys: tuple[str, str] | None) -> Any:
-        purpose = (once, unsigned, probe, keys)
+    def _client(self, unsigned: bool, probe: bool, keys: tuple[str, str] | None) -> Any:
+        purpose = (unsigned, probe, keys)
         client = self._clients.get(purpose)
         if client is None:
             with self._lock:
                 client = self._clients.get(purpose)
                 if client is None:
                     self._forget_foreign()
-                    client = self._clients[purpose] = self._build(once, unsigned, probe, keys)
+                    client = self._clients[purpose] = self._build(*purpose)
         return client
 
     def _forget_foreign(self) -> None:
@@ -172,8 +172,7 @@ class Client:
         if len(foreign) >= FOREIGN_KEYS:
             del self._clients[foreign[0]]
 
-    def _build(self, once: bool, unsigned: bool, probe: bool,
-               keys: tuple[str, str] | None) -> Any:
+    def _build(self, unsigned: bool, probe: bool, keys: tuple[str, str] | None) -> Any:
         access, secret = keys or self.keys or (None, None)
         named = dict(self._common)
         if probe:
@@ -181,16 +180,20 @@ class Client:
             named['read_timeout'] = min(PROBE, named['read_timeout'])
         config = self._botocore.config.Config(
             s3={**self._style, **({'payload_signing_enabled': False} if unsigned else {})},
-            retries={'mode': 'standard', 'total_max_attempts': 1 if once else self.retries + 1},
+            retries={'mode': 'standard',
+                     'total_max_attempts': 1 if unsigned or probe else self.retries + 1},
             **named)
         bare = self._botocore.session.get_session()
         bare.register_component('data_loader', _loader())
         session = self._boto3.session.Session(aws_access_key_id=access, botocore_session=bare,
                                               aws_secret_access_key=secret)
         # without a region, the environment of this process would be asked for one
-        return session.client('s3', endpoint_url=self.place.endpoint,
-                              region_name=self.place.region or 'us-east-1',
-                              use_ssl=self.place.secure, verify=self._authorities, config=config)
+        client = session.client('s3', endpoint_url=self.place.endpoint,
+                                region_name=self.place.region or 'us-east-1',
+                                use_ssl=self.place.secure, verify=self._authorities,
+                                config=config)
+        client.meta.events.register_last('before-call.s3.UploadPart', _do_not_wait)
+        return client
 
 
 @functools.cache
@@ -198,6 +201,11 @@ def _loader() -> Any:
     """boto3's description of S3, which it would read again for every session."""
     import botocore.loaders
     return botocore.loaders.create_loader()
+
+
+def _do_not_wait(params: dict[str, Any], **others: object) -> None:
+    """Send parts at once: they can be sent again, and some endpoints say nothing for a second."""
+    params['headers'].pop('Expect', None)
 
 
 def meaning(store: str, refused: Refused) -> contract.Error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from glancelite import contract
@@ -19,23 +19,24 @@ _RANGE = re.compile(r'bytes (\d+)-(\d+)/(\d+)')
 class Download(Iterator[bytes]):
     """The bytes of an object from ``offset`` on; opened before this returns.
 
-    :param keys: see ``Client.call``.
+    :param where: bucket and keys, for ``Client.call``.
     :param length: None for all.
     :raises RangeNotSatisfiable: ``offset`` is beyond the end.
     :raises Refused: the endpoint does not give it away.
     """
 
-    def __init__(self, store: str, client: Client, key: str, keys: tuple[str, str] | None,
+    def __init__(self, store: str, client: Client, key: str, where: Mapping[str, Any],
                  offset: int, length: int | None):
         self._store = store
         self._client = client
         self._key = key
-        self._keys = keys
+        self._where = where
         self._body: Any = None
         self._etag = ''
         self._at = offset
         self._skip = 0
         self._failures = 0
+        self._failed_at = offset
         self._broken = client.broken()
         self._damaged = client.damaged()
         if length == 0:
@@ -55,7 +56,6 @@ class Download(Iterator[bytes]):
                     continue
                 self._left -= len(data)
                 self._at += len(data)
-                self._failures = 0
                 if not self._left:
                     self._finish()
                 return data
@@ -80,7 +80,7 @@ class Download(Iterator[bytes]):
         if start or stop is not None:
             wanted['Range'] = f'bytes={start}-{"" if stop is None else stop - 1}'
         try:
-            answer = self._client.call('get_object', Key=self._key, keys=self._keys, **wanted,
+            answer = self._client.call('get_object', Key=self._key, **self._where, **wanted,
                                        **conditions)
         except Refused as refused:
             if refused.status != 416:
@@ -106,7 +106,7 @@ class Download(Iterator[bytes]):
 
     def _check_end(self, offset: int) -> None:
         """A range without bytes is fine only if it does not begin after the end."""
-        found = self._client.exists(self._key, keys=self._keys)
+        found = self._client.exists(self._key, **self._where)
         if found is None:
             raise contract.NotFound('There is no data at this location.')
         if offset > found['ContentLength']:
@@ -122,10 +122,11 @@ class Download(Iterator[bytes]):
             body.close()
 
     def _go_on(self, error: BaseException) -> None:
-        """Ask for what is missing, unless that was tried often enough without any success."""
+        """Ask for what is missing, unless that was tried often enough to no avail."""
         left = self._left
         self.close()
-        self._failures += 1
+        self._failures = 1 if self._at - self._failed_at >= CHUNK else self._failures + 1
+        self._failed_at = self._at
         LOG.warning('store %s: reading %s broke at byte %d: %s', self._store, self._key,
                     self._at, error)
         if self._failures > self._client.retries:

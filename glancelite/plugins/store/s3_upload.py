@@ -154,10 +154,11 @@ class Stream:
             piece = self._held
             self._left -= len(piece)
             self._held = self._next() if piece else b''
-            if self._left < 0 or (self._left and not self._held):
-                raise contract.Invalid(f'{"More" if self._left < 0 else "Less"} data came than '
-                                       f'the {self._size} bytes announced.')
-            if piece and not self._left:
+            more = self._left < 0 or (self._held and not self._left)
+            if more or (self._left and not self._held):
+                raise contract.Invalid(f'{"More" if more else "Less"} data came than the '
+                                       f'{self._size} bytes announced.')
+            if piece and not self._held:
                 self._check()
         except BaseException as failure:
             self.failure = failure

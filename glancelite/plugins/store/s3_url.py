@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 from glancelite import contract
 
@@ -25,6 +26,7 @@ class Found:
     is known.
     """
 
+    bucket: str
     key: str
     keys: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
 
@@ -35,14 +37,14 @@ class Place:
     :param host: name or address of the endpoint, perhaps with ``http://`` or ``https://`` in
         front; without it, ``http`` is meant.
     :param region: '' if the operator did not say.
+    :param former_hosts: what else the endpoint is called in URLs.
+    :param former_buckets: other buckets of the endpoint that have images of ours.
     :raises Misconfigured: this is no host or no bucket.
     """
 
-    def __init__(self, host: str | None, bucket: str | None, region: str | None = None):
-        protocol, found, rest = (host or '').strip().partition('://')
-        if not found:
-            protocol, rest = 'http', protocol
-        rest = rest.strip('/')
+    def __init__(self, host: str | None, bucket: str | None, region: str | None = None, *,
+                 former_hosts: Iterable[str] = (), former_buckets: Iterable[str] = ()):
+        protocol, rest = _cut(host or '')
         if protocol not in _PORTS or not _HOST.fullmatch(rest):
             raise contract.Misconfigured(
                 's3_store_host must be the host of the S3 endpoint, perhaps with a port and '
@@ -54,6 +56,8 @@ class Place:
         self.secure = protocol == 'https'
         self._protocol = protocol
         self._known_as = self._plain(rest)
+        self._hosts = {self._known_as, *(self._plain(_cut(former)[1]) for former in former_hosts)}
+        self._buckets = {bucket, *former_buckets}
         self.prefix = f'{"s3+https" if self.secure else "s3"}://{rest}/{bucket}'
         amazon = _AMAZON.fullmatch(self._known_as.partition(':')[0])
         #: None where Amazon's own table knows better
@@ -84,14 +88,20 @@ class Place:
             return None
         keys, _, rest = rest.rpartition('@')    # a secret may have any characters
         host, *names = rest.rsplit('/', 2)
-        if (len(names) == 2 and names[0] == self.bucket and self._plain(host) == self._known_as
+        if (len(names) == 2 and names[0] in self._buckets and self._plain(host) in self._hosts
                 and KEY.fullmatch(names[1])):
-            return Found(names[1], _split(keys))
+            return Found(*names, _split(keys))
         return None
 
     def _plain(self, host: str) -> str:
         name, slash, path = host.partition('/')
         return name.lower().removesuffix(_PORTS[self._protocol]) + slash + path
+
+
+def _cut(host: str) -> tuple[str, str]:
+    """Protocol and the rest of what operators write for a host."""
+    protocol, found, rest = host.strip().partition('://')
+    return (protocol, rest.strip('/')) if found else ('http', protocol.strip('/'))
 
 
 def _split(keys: str) -> tuple[str, str] | None:

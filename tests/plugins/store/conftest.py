@@ -59,7 +59,10 @@ def make_rbd(make_plugin, ceph):
 
 @dataclasses.dataclass(frozen=True)
 class S3Server:
-    """A real endpoint: ``kind`` is ``ceph`` or ``swift``; ``admin`` is a client of boto3."""
+    """A real endpoint: ``kind`` is ``ceph`` or ``swift``; ``admin`` is a client of boto3.
+
+    ``hidden`` lists what only the operator of the endpoint sees of a bucket.
+    """
 
     kind: str
     url: str
@@ -67,6 +70,11 @@ class S3Server:
     access_key: str
     secret_key: str
     admin: object
+    hidden: object
+
+    def everything(self, bucket):
+        """Keys of all that a bucket holds, complete or not, and as often as it is there."""
+        return self.keys(bucket) + self.uploads(bucket) + self.hidden(bucket)
 
     def keys(self, bucket):
         """All objects of a bucket."""
@@ -86,12 +94,21 @@ def s3_server(request):
     if request.param == 'ceph':
         found = request.getfixturevalue('ceph_s3')
         facts = found.url, found.region, found.access_key, found.secret_key
+
+        def hidden(bucket):
+            return []
     else:
-        facts = request.getfixturevalue('swift').url, 'us-east-1', 'test:tester', 'testing'
+        swift = request.getfixturevalue('swift')
+        facts = swift.url, 'us-east-1', 'test:tester', 'testing'
+
+        def hidden(bucket):     # Swift keeps parts in a container of their own
+            storage, token = swift.token()
+            reply = swift.request('GET', f'{storage}/{bucket}+segments', token)
+            return reply.body.decode().splitlines() if reply.status == 200 else []
     url, region, access, secret = facts
     admin = boto3.session.Session(access, secret).client('s3', endpoint_url=url,
                                                          region_name=region)
-    return S3Server(request.param, *facts, admin)
+    return S3Server(request.param, *facts, admin, hidden)
 
 
 @pytest.fixture

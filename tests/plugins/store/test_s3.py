@@ -14,7 +14,9 @@ import pytest
 
 from glancelite import contract
 from glancelite.plugins.store import s3_upload
+from glancelite.plugins.store.s3 import S3Store
 from glancelite.testing.contracts.store import StoreContract, cut, pattern, same
+from glancelite.testing.contracts.store_trouble import TwoStoresContract
 from glancelite.testing.fakes import ClientWentAway
 from tests.plugins.store.reference import reference
 from tests.servers import meddler, programs
@@ -29,17 +31,8 @@ class S3Contract(StoreContract):
         return make_s3()
 
     @pytest.fixture(autouse=True)
-    def endpoint(self, s3_server, s3_bucket, request):
-        self.server, self.bucket = s3_server, s3_bucket
-        self.segments = None
-        if s3_server.kind == 'swift':
-            swift = request.getfixturevalue('swift')
-            self.segments = lambda: [name for name in swift.objects(*swift.token())
-                                     if name.startswith(s3_bucket)]
-
-    def leftovers(self, store):
-        return (self.server.keys(self.bucket) + self.server.uploads(self.bucket)
-                + (self.segments() if self.segments else []))
+    def bucket(self, s3_server, s3_bucket):
+        self.leftovers = lambda store: s3_server.everything(s3_bucket)
 
 
 class TestS3Store(S3Contract):
@@ -55,6 +48,21 @@ class TestS3StoreInParts(S3Contract):
         return make_s3(large_object_size=0, large_object_chunk_size=5, thread_pools=2)
 
 
+class TestTwoBuckets(TwoStoresContract):
+
+    @pytest.fixture
+    def store(self, make_s3):
+        return make_s3()
+
+    @pytest.fixture
+    def other(self, make_plugin, s3_server, store):
+        bucket = f'other-{uuid.uuid4()}'
+        s3_server.admin.create_bucket(Bucket=bucket)
+        yield make_plugin(S3Store, name='other', **{**vars(store.options),
+                                                    's3_store_bucket': bucket})
+        s3_server.admin.delete_bucket(Bucket=bucket)
+
+
 @pytest.fixture
 def store(make_s3):
     return make_s3()
@@ -66,11 +74,6 @@ def key():
 
 def read(store, url, **part):
     return b''.join(store.read(url, **part))
-
-
-def kept(s3_server, bucket):
-    """All that is in the bucket, complete or not."""
-    return s3_server.keys(bucket) + s3_server.uploads(bucket)
 
 
 # --- layout
@@ -106,7 +109,7 @@ def test_what_glance_store_wrote_is_read_and_removed(store, glance, s3_server, s
     assert same(read(store, url), data)
     assert same(read(store, url, offset=size // 2, length=9), data[size // 2:][:9])
     store.delete(url)
-    assert kept(s3_server, s3_bucket) == []
+    assert s3_server.everything(s3_bucket) == []
 
 
 @pytest.mark.parametrize(('size', 'known'), [(0, False), (1, True), (11 * MIB + 7, False)])
@@ -120,7 +123,7 @@ def test_what_we_wrote_is_read_and_removed_by_glance_store(make_s3, glance, s3_s
     assert same(glance.read(url), data)
     assert glance.size(url) == size
     glance.delete(url)
-    assert kept(s3_server, s3_bucket) == []
+    assert s3_server.everything(s3_bucket) == []
 
 
 # --- how it is sent
@@ -279,13 +282,14 @@ def test_discards_what_a_dead_process_left_open(store, s3_server, s3_bucket):
     assert sorted(s3_server.uploads(s3_bucket)) == sorted([other, f'{name}.2'])
 
 
-@pytest.mark.parametrize('name', ['', '.', '..', '.x', 'a/b', 'a\0', '../x', 'x\n', 'x' * 256, 'ä'])
+@pytest.mark.parametrize('name', ['', '.', '..', '.x', 'a/b', 'a\0', '../x', 'x\n', 'ä',
+                                  'x' * 256])
 def test_what_is_no_key_is_refused(store, s3_server, s3_bucket, name):
     for act in (lambda: store.write(name, iter([b'1'])), lambda: store.discard(name)):
         with pytest.raises(contract.Invalid):
             act()
 
-    assert kept(s3_server, s3_bucket) == []
+    assert s3_server.everything(s3_bucket) == []
 
 
 # --- buckets, hosts, regions
@@ -361,6 +365,20 @@ def test_a_wrong_region_is_said(make_s3, s3_server, caplog):
         store.write(key(), iter([b'1']))
 
     assert 's3_store_region_name' in caplog.text
+
+
+def test_images_are_read_and_removed_where_they_were_written(make_s3, s3_server, s3_bucket,
+                                                              store):
+    before = store.write(key(), cut(pattern(11 * MIB), MIB)).url
+    host = s3_server.url.removeprefix('http://')
+    moved = make_s3(bucket='elsewhere', former_buckets=[s3_bucket],
+                    former_hosts=['https://old.example.com'])
+    url = before.replace(f's3://{host}', 's3+https://old.example.com')
+
+    assert same(read(moved, url), pattern(11 * MIB))
+    assert moved.size(url) == 11 * MIB
+    moved.delete(url)
+    assert s3_server.everything(s3_bucket) == []
 
 
 # --- credentials
