@@ -40,6 +40,11 @@ class Source:
         self._spare = []
         self._due = 0
 
+    def memory(self):
+        """The bytes, more of them than a cache holds."""
+        return memoryview(mmap.mmap(self._fd, BLOCK, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE,
+                                    prot=mmap.PROT_READ))
+
     def prepare(self, size):
         """Have memory at hand for the receiver of ``size`` bytes."""
         self._spare = [touched(BLOCK) for _ in range(size // BLOCK + 2)]

@@ -42,27 +42,36 @@ def _measure(name, size, work, meanwhile=None):
     return Floor(name, size / bulk.MIB / seconds, cpu / (size / bulk.GIB))
 
 
-def _hash_in_line(size):
-    chunk = os.urandom(CHUNK)
-    digests = [hashlib.md5(usedforsecurity=False), hashlib.sha512()]
-    for _ in range(size // CHUNK):
-        for digest in digests:
-            digest.update(chunk)
+def _hash(digest, data, size):
+    for at in range(0, size, CHUNK):
+        at %= len(data)
+        digest.update(data[at:at + CHUNK])
 
 
-def _hash_in_threads(size):
-    chunk = os.urandom(CHUNK)
+def _digests():
+    return hashlib.md5(usedforsecurity=False), hashlib.sha512(usedforsecurity=False)
 
-    def run(digest):
-        for _ in range(size // CHUNK):
-            digest.update(chunk)
 
-    threads = [threading.Thread(target=run, args=(digest,))
-               for digest in (hashlib.md5(usedforsecurity=False), hashlib.sha512())]
+def _hash_in_line(data, size):
+    for digest in _digests():
+        _hash(digest, data, size)
+
+
+def _hash_in_threads(data, size):
+    threads = [threading.Thread(target=_hash, args=(digest, data, size))
+               for digest in _digests()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def hashing(size, data):
+    """md5 and sha512 in a thread each, of ``data`` again and again.
+
+    :param data: ``source.memory()`` is as cold as what has just arrived.
+    """
+    return _measure('md5 + sha512, two threads', size, lambda: _hash_in_threads(data, size))
 
 
 def _write(path, size, sync=False):
@@ -104,9 +113,10 @@ def measure(size, source, rounds, base=None):
         path = pathlib.Path(directory) / 'file'
         floors = {
             'md5 + sha512, in line': lambda name: _measure(
-                name, size, lambda: _hash_in_line(size)),
-            'md5 + sha512, two threads': lambda name: _measure(
-                name, size, lambda: _hash_in_threads(size)),
+                name, size, lambda: _hash_in_line(source.memory(), size)),
+            'md5 + sha512, one MiB again and again': lambda name: _measure(
+                name, size, lambda: _hash_in_line(source.memory()[:CHUNK], size)),
+            'md5 + sha512, two threads': lambda name: hashing(size, source.memory()),
             'write a file': lambda name: _measure(
                 name, size, lambda: _write(path, size)),
             'write a file and fsync': lambda name: _measure(

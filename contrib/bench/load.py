@@ -27,13 +27,14 @@ class Target:
         parts = urllib.parse.urlsplit(url)
         self.url = url.rstrip('/')
         self.address = (parts.hostname, parts.port or 80)
-        self._base = parts.path.rstrip('/')
+        self.base = parts.path.rstrip('/')
+        self.headers = dict(line.split(': ', 1) for line in headers)
         self._common = ''.join(f'{line}\r\n' for line in (
             f'Host: {parts.netloc}', 'Accept: application/json', *headers))
 
     def head(self, method, path, *extra):
         lines = ''.join(f'{line}\r\n' for line in extra)
-        return f'{method} {self._base}{path} HTTP/1.1\r\n{self._common}{lines}\r\n'.encode()
+        return f'{method} {self.base}{path} HTTP/1.1\r\n{self._common}{lines}\r\n'.encode()
 
     def request(self, method, path, body=None, content_type='application/json'):
         """One whole request as bytes; ``body`` is anything that JSON can say."""
