@@ -6,7 +6,7 @@ import sys
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 PIECE = 1 << 20         # bytes per step when everything is asked for
 LOOK_AHEAD = 1 << 16    # bytes fetched at once to look for a line's end
-RAW = 1 << 18           # bytes of chunked encoding fetched at once
+RAW = 1 << 20           # bytes of chunked encoding in one buffer
 DROPPED = 1 << 16       # bytes that nobody reads which a connection is worth
 MAX_SIZE_LINE = 1 << 12
 MAX_TRAILERS = 1 << 15
@@ -109,14 +109,15 @@ class _Arriving(Body):
         self._connection = connection
         self._failure = None
 
-    def _fetch(self, receive, size):
+    def _fetch(self, receive, where):
+        """:param where: what ``receive`` takes; it returns nothing, or 0, at the end."""
         if self._failure is not None:
             raise self._failure
         try:
             if self.awaited:
                 self.awaited = False
                 self._connection.send(CONTINUE)
-            data = receive(size)
+            data = receive(where)
         except OSError as exc:
             raise self._fail(BodyCutShort(f'the request body was cut short: {exc}')) from exc
         if not data:
@@ -150,46 +151,87 @@ class SizedBody(_Arriving):
 
 
 class ChunkedBody(_Arriving):
-    """A body in chunks; it ends with the chunk of size 0."""
+    """A body in chunks; it ends with the chunk of size 0.
+
+    What arrives goes into buffers that are used again once their content has
+    been handed out: the pages of new ones would cost more than the decoding.
+    """
 
     pending = None
 
     def __init__(self, connection, early, *, awaited=False):
         super().__init__(connection, awaited=awaited and not early)
-        self._raw = memoryview(early)   # fetched, not yet decoded
-        self._left = 0                  # of the current chunk
+        self._raw = bytearray(early)    # of the encoding, decoded up to
+        self._at = 0
+        self._end = len(early)
+        self._left = 0          # of the current chunk
         self._first = True
+        self._between = None    # what stood before the last chunk: nearly always the same
+        self._usual = 0         # the size it announces
+        self._full = []         # buffers whose content may still be in use
+        self._spare = []
+
+    def _take(self, size):
+        self._reuse()
+        return super()._take(size)
+
+    def _reuse(self):
+        self._spare += self._full
+        self._full.clear()
 
     def _some(self, size, whole=False):
+        """What it returns is good until the next call, or with ``whole`` until `_take` ends."""
         if self._failure is not None:
             raise self._failure
+        if not whole:
+            self._reuse()
         if self.finished or (not self._left and not self._begin_chunk()):
             return b''
-        if not self._raw:
+        if self._at == self._end:
             if self._left >= LOOK_AHEAD <= size:    # a large chunk needs no decoding
                 data = self._fetch(self._connection.receive_all, min(size, self._left))
                 self._left -= len(data)
                 return data
-            self._raw = memoryview(self._fetch(self._connection.receive, RAW))
-        data = self._raw[:min(size, self._left)]
-        self._raw = self._raw[len(data):]
-        self._left -= len(data)
-        return data
+            self._more()
+        at = self._at
+        self._at = min(self._end, at + min(size, self._left))
+        self._left -= self._at - at
+        return memoryview(self._raw)[at:self._at]
+
+    def _more(self):
+        """Fetch more of the encoding; what is not decoded yet stays before it."""
+        if len(self._raw) - self._end < LOOK_AHEAD:
+            rest = self._raw[self._at:self._end]
+            if len(self._raw) == RAW:
+                self._full.append(self._raw)
+            self._raw = self._spare.pop() if self._spare else bytearray(RAW)
+            self._raw[:len(rest)] = rest
+            self._at, self._end = 0, len(rest)
+        self._end += self._fetch(self._connection.receive_into,
+                                 memoryview(self._raw)[self._end:])
 
     def _begin_chunk(self):
         """False when the body is over."""
+        if (self._between is not None
+                and self._raw.startswith(self._between, self._at, self._end)):
+            self._at += len(self._between)
+            self._left = self._usual
+            return True
         if not self._first and self._line(MAX_SIZE_LINE):
             raise self._fail(BodyMalformed('a chunk does not end where its size says'))
         self._first = False
-        size = _SIZE_LINE.fullmatch(self._line(MAX_SIZE_LINE))
+        line = self._line(MAX_SIZE_LINE)
+        size = _SIZE_LINE.fullmatch(line)
         if size is None:
             raise self._fail(BodyMalformed('a chunk has no proper size'))
         self._left = int(size[1], 16)
-        if not self._left:
-            self._skip_trailers()
-            self.surplus, self._raw = bytes(self._raw), memoryview(b'')
-            self.finished, self.pending = True, 0
-        return not self.finished
+        if self._left:
+            self._between, self._usual = b'\r\n%b\r\n' % line, self._left
+            return True
+        self._skip_trailers()
+        self.surplus = bytes(self._raw[self._at:self._end])
+        self.finished, self.pending = True, 0
+        return False
 
     def _skip_trailers(self):
         room = MAX_TRAILERS
@@ -200,14 +242,12 @@ class ChunkedBody(_Arriving):
 
     def _line(self, limit):
         """The next line of the encoding, without its end."""
-        raw = bytes(self._raw[:64])     # nearly always enough, and cheap
-        end = raw.find(b'\r\n')
-        if end < 0:
-            raw = bytes(self._raw)
-            while (end := raw.find(b'\r\n')) < 0 and len(raw) <= limit:
-                raw += self._fetch(self._connection.receive, RAW)
-            if not 0 <= end <= limit:
+        while True:
+            at, limited = self._at, self._at + limit + 2
+            end = self._raw.find(b'\r\n', at, min(limited, self._end))
+            if end >= 0:
+                self._at = end + 2
+                return bytes(self._raw[at:end])
+            if self._end >= limited:
                 raise self._fail(BodyMalformed('a line of the chunked encoding is too long'))
-            self._raw = memoryview(raw)
-        self._raw = self._raw[end + 2:]
-        return raw[:end]
+            self._more()

@@ -202,6 +202,13 @@ class Connection(gthread.TConn):
         except BlockingIOError:
             raise TimeoutError('the client sent nothing for too long') from None
 
+    def receive_into(self, room):
+        """As `receive`, into a buffer; how many bytes."""
+        try:
+            return self.sock.recv_into(room)
+        except BlockingIOError:
+            raise TimeoutError('the client sent nothing for too long') from None
+
     def receive_all(self, size):
         """As `receive`, but it waits for all of ``size`` if it can."""
         return self.receive(size, socket.MSG_WAITALL)

@@ -62,13 +62,14 @@ def test_chunks_may_arrive_byte_by_byte(server):
     with server.connect() as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         data = (head('/digest', 'Transfer-Encoding: chunked', 'Connection: close')
-                + b'3;name="value"\r\nabc\r\nA \r\n0123456789\r\n0\r\nTrailer: yes\r\n\r\n')
+                + b'3;name="value"\r\nabc\r\nA \r\n0123456789\r\nA \r\n0123456789\r\n'
+                + b'0\r\nTrailer: yes\r\n\r\n')
         for byte in data:
             sock.sendall(bytes([byte]))
         answer = read_all(sock)
 
     assert json.loads(answer.split(b'\r\n\r\n')[1])['sha256'] == hashlib.sha256(
-        b'abc0123456789').hexdigest()
+        b'abc01234567890123456789').hexdigest()
 
 
 @pytest.mark.parametrize(('how', 'expected'), [
@@ -114,6 +115,7 @@ def test_a_body_that_ends_early_is_an_error(start, framing, sent):
     b'x\r\nabc\r\n0\r\n\r\n', b'3\r\nabcd\r\n0\r\n\r\n', b'-3\r\nabc\r\n0\r\n\r\n',
     b'0x3\r\nabc\r\n0\r\n\r\n', b'\r\nabc\r\n0\r\n\r\n', b'3\nabc\n0\n\r\n\r\n',
     b'3\r\nabc\r\n0\r\nbad trailer\r\n\r\n', b'3;\x00\r\nabc\r\n0\r\n\r\n',
+    b'3\r\nabc\r\n3\r\nabcd\r\n0\r\n\r\n', b'3\r\nabc\r\n3\r\nabc\r\n3 3\r\nabc\r\n0\r\n\r\n',
     b'f' * 17 + b'\r\n', b'3' + b';' * 10_000 + b'\r\nabc\r\n0\r\n\r\n',
 ])
 def test_malformed_chunks_are_an_error_and_end_the_connection(server, sent):
