@@ -6,8 +6,10 @@ import fcntl
 import mmap
 import os
 
-#: bytes per write; the buffer is aligned to a page, which suits every disk
+#: bytes per write, the least and the most: as many as come at once; the buffer is aligned to
+#: a page, which suits every disk
 SIZE = 1 << 20
+LARGEST = 4 << 20
 #: what offsets must be a multiple of
 ALIGNMENT = 4096
 
@@ -23,26 +25,35 @@ class Direct:
         self._fd = fd
         self._flags = fcntl.fcntl(fd, fcntl.F_GETFL)
         fcntl.fcntl(fd, fcntl.F_SETFL, self._flags | os.O_DIRECT)
-        self._buffer = mmap.mmap(-1, SIZE)
+        self._buffer = _room(SIZE)
         self._filled = 0
 
     def write(self, data: bytes) -> None:
         """Take ``data``; it is written now or later, in order."""
+        if len(self._buffer) < len(data) and len(self._buffer) < LARGEST:
+            self._grow(len(data))
+        buffer, room = self._buffer, len(self._buffer)
         left = memoryview(data)
         while left:
-            some = min(len(left), SIZE - self._filled)
-            self._buffer[self._filled:self._filled + some] = left[:some]
+            some = min(len(left), room - self._filled)
+            buffer[self._filled:self._filled + some] = left[:some]
             self._filled += some
             left = left[some:]
-            if self._filled == SIZE:
+            if self._filled == room:
                 self._flush()
+
+    def _grow(self, size: int) -> None:
+        """Fewer writes for whoever brings much at once."""
+        larger = _room(min(LARGEST, size + -size % SIZE))
+        larger[:self._filled] = self._buffer[:self._filled]
+        self._buffer = larger
 
     def _flush(self) -> None:
         try:
             done = os.write(self._fd, self._buffer)
         except OSError:
             done = 0    # no room, or not like this: the usual way knows which it is
-        if done < SIZE:
+        if done < self._filled:
             self._usual(done)
         self._filled = 0
 
@@ -57,3 +68,7 @@ class Direct:
         """Write what is gathered; afterwards the file is written the usual way."""
         self._usual(0)
         self._filled = 0
+
+
+def _room(size: int) -> mmap.mmap:
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -115,7 +115,7 @@ class FileStore(contract.Store):
             root = self._choose(key, size or 0)
             file = guarded.Upload(self._guards[root], lambda: partial.Partial(
                 root, self._chunk, self._mode, thin=self._thin,
-                past_cache=self.options.filesystem_store_direct_io))
+                past_cache=self.options.filesystem_store_direct_io, size=size))
         except OSError as error:
             raise self._meaning(error) from error
         with file:

@@ -24,6 +24,8 @@ STRIDE = 8 << 20
 BEHIND = 64 << 20
 #: bytes of a file that go through the page cache, where a small image stays for its readers
 CACHED = 32 << 20
+#: the same while nobody knows whether the image is small
+CACHED_AT_FIRST = 8 << 20
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -37,11 +39,12 @@ class Partial:
     :param chunk: smaller pieces are gathered to this many bytes.
     :param mode: permissions of the published file; 0 leaves them to the umask.
     :param thin: leave holes for chunks of zeros.
-    :param past_cache: what comes after ``CACHED`` bytes may be written past the cache.
+    :param past_cache: large files may be written past the cache.
+    :param size: bytes to come, if somebody knows; they may be others.
     """
 
     def __init__(self, root: str, chunk: int, mode: int = 0, *, thin: bool = False,
-                 past_cache: bool = True):
+                 past_cache: bool = True, size: int | None = None):
         self.size = 0
         self._root = root
         self._chunk = chunk
@@ -49,6 +52,7 @@ class Partial:
         self._zeros = bytes(chunk) if thin else b''
         self._past_cache = past_cache
         self._may_be_direct = past_cache and not thin
+        self._cached = CACHED_AT_FIRST if size is None else CACHED if size <= CACHED else 0
         self._direct: direct.Direct | None = None
         self._held: list[bytes] = []
         self._holds = 0
@@ -72,7 +76,7 @@ class Partial:
             self._held.append(chunk[-rest:])
             self._holds = rest
             chunk = chunk[:-rest]
-        if self._may_be_direct and self._position + len(chunk) >= CACHED:
+        if self._may_be_direct and self._position + len(chunk) >= self._cached:
             chunk = self._go_direct(chunk)
         self._put(chunk)
         if self._position - self._told >= STRIDE:
@@ -100,6 +104,8 @@ class Partial:
     def _put(self, data: bytes) -> None:
         if self._zeros:
             self._put_thin(memoryview(data))
+            return
+        if not data:    # nothing before, or nothing after the first direct write
             return
         done = os.write(self._fd, data)
         self._position += done

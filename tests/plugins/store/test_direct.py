@@ -15,6 +15,7 @@ MIB = 1 << 20
 def early(monkeypatch):
     """Past the cache from the third MiB on, so that tests are quick."""
     monkeypatch.setattr(partial, 'CACHED', 2 * MIB)
+    monkeypatch.setattr(partial, 'CACHED_AT_FIRST', 2 * MIB)
 
 
 def stored(root, data, piece, **how):
@@ -51,6 +52,36 @@ def test_the_cache_is_used_where_that_is_wanted(tmp_path, how):
 
 def test_a_small_file_goes_through_the_cache(tmp_path):
     assert not stored(tmp_path, os.urandom(MIB), 65536)[1]
+
+
+@pytest.mark.parametrize(('size', 'announced', 'went'), [
+    (MIB, 3 * MIB, True), (MIB, MIB, False), (3 * MIB, None, True), (3 * MIB, MIB, True),
+    (100, 3 * MIB, False), (0, 3 * MIB, False)])
+def test_an_announced_size_decides_where_the_beginning_goes(tmp_path, size, announced, went):
+    data = os.urandom(size)
+
+    assert stored(tmp_path, data, 65536, size=announced) == (data, went)
+
+
+def test_large_pieces_are_written_as_they_come(tmp_path, monkeypatch):
+    real, sizes = os.write, []
+
+    def writes(fd, data):
+        sizes.append(len(data) // MIB)
+        return real(fd, data)
+
+    monkeypatch.setattr(direct.os, 'write', writes)
+    data = os.urandom(18 * MIB)
+
+    with partial.Partial(str(tmp_path), 65536, size=len(data)) as file:
+        file.write(data[:MIB // 2])
+        file.write(data[MIB // 2:5 * MIB // 2])
+        file.write(data[5 * MIB // 2:])
+        path = file.publish('key')
+
+    with open(path, 'rb') as found:
+        assert found.read() == data
+    assert sizes == [2, 4, 4, 4, 4]
 
 
 def test_a_file_system_without_such_writes_gets_the_usual_ones(tmp_path, monkeypatch):
