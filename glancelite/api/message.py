@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
@@ -19,6 +20,12 @@ from glancelite import contract
 
 #: bytes per read from the client
 CHUNK = 1 << 20
+#: the same from a client whose last ``STEADY`` pieces were all taken at more than ``FAST`` bytes
+#: a second: a piece costs something of its own, but the memory of large ones (and of what the
+#: allocator keeps afterwards) is spent only where few can be that fast for long
+LARGE = 4 << 20
+FAST = 128 << 20
+STEADY = 16
 #: bytes of JSON that are read at most; ten times what 128 long properties need
 JSON_LIMIT = 16 << 20
 
@@ -104,7 +111,7 @@ class Request:
                 and coding.strip().lower() in _CODINGS)
 
     def chunks(self) -> Iterator[bytes]:
-        """The body in pieces of at most ``CHUNK`` bytes.
+        """The body in pieces of at most ``LARGE`` bytes.
 
         Whatever goes wrong while it arrives is ``Invalid``, so that nobody
         takes the client's trouble for a store's.
@@ -114,21 +121,25 @@ class Request:
         environ = self.environ
         read = environ['wsgi.input'].read
         left = self.length
-        if left is None:
-            if not environ.get('wsgi.input_terminated'):
-                if 'HTTP_TRANSFER_ENCODING' not in environ:
-                    return  # no body: a read might wait for ever
-                if 'uwsgi.version' in environ:
-                    read = _read_by_uwsgi
-            while chunk := _received(read, CHUNK):
-                yield chunk
-            return
-        while left > 0:
-            chunk = _received(read, min(CHUNK, left))
+        if left is None and not environ.get('wsgi.input_terminated'):
+            if 'HTTP_TRANSFER_ENCODING' not in environ:
+                return  # no body: a read might wait for ever
+            if 'uwsgi.version' in environ:
+                read = _read_by_uwsgi
+        size, began, steady = CHUNK, time.monotonic(), 0
+        while left is None or left > 0:
+            chunk = _received(read, size if left is None else min(size, left))
             if not chunk:
+                if left is None:
+                    return
                 raise contract.Invalid(f'The body ended {left} bytes early.')
-            left -= len(chunk)
+            if left is not None:
+                left -= len(chunk)
             yield chunk
+            now = time.monotonic()
+            steady = steady + 1 if len(chunk) > FAST * (now - began) else 0
+            size = LARGE if steady >= STEADY else CHUNK
+            began = now
 
     def json(self) -> Any:
         """The body as JSON, whatever its ``Content-Type`` claims.

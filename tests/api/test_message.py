@@ -1,0 +1,60 @@
+"""Bodies are taken in pieces that suit the pace of the client."""
+
+import io
+
+import pytest
+
+from glancelite import contract
+from glancelite.api import message
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only when a test says so."""
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(message, 'time', clock)
+    return clock
+
+
+def request(data, **environ):
+    return message.Request({'REQUEST_METHOD': 'PUT', 'wsgi.input': io.BytesIO(data), **environ})
+
+
+@pytest.mark.parametrize('environ', [
+    {'CONTENT_LENGTH': str(20 * MIB)},
+    {'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True},
+])
+def test_pieces_are_large_while_the_client_has_been_fast_for_long(clock, environ, monkeypatch):
+    monkeypatch.setattr(message, 'STEADY', 3)
+    seconds = iter([0.001, 0.001, 0.005, 0.010, 0.050, 0.001, 0.001, 0.010, 0.001, 0.001, 0.001,
+                    0.001])
+    sizes = []
+
+    for chunk in request(bytes(20 * MIB), **environ).chunks():
+        sizes.append(len(chunk) // MIB)
+        clock.now += next(seconds)
+
+    assert sizes == [1, 1, 1, 4, 4, 1, 1, 1, 1, 1, 1, 3]
+
+
+def test_the_last_piece_is_what_is_left(clock):
+    found = list(request(bytes(MIB + 5), CONTENT_LENGTH=str(MIB + 5)).chunks())
+
+    assert list(map(len, found)) == [MIB, 5]
+
+
+def test_a_body_that_ends_early_is_invalid(clock):
+    chunks = request(bytes(MIB + 5), CONTENT_LENGTH=str(MIB + 6)).chunks()
+    next(chunks)
+    next(chunks)
+
+    with pytest.raises(contract.Invalid, match='1 bytes early'):
+        next(chunks)
