@@ -1,5 +1,6 @@
 """A mistake stops the start with one line that says what would have been right."""
 
+import importlib.metadata
 import socket
 
 import pytest
@@ -14,6 +15,9 @@ RIGHT = {
     'database': {'connection': 'sqlite:///{home}/glancelite.sqlite'},
     'layers': {'auth': 'noauth', 'sync_database': 'true'},
 }
+
+STORES = sorted({plugin.name for plugin in importlib.metadata.entry_points(
+    group='glancelite.store')})
 
 
 def start(home, *arguments, **changes):
@@ -35,7 +39,7 @@ def start(home, *arguments, **changes):
     pytest.param({'layers': {'database': 'mongo'}},
                  "no database plugin is called 'mongo'; installed: memory, sql", id='database'),
     pytest.param({'DEFAULT': {'enabled_backends': 'file:fiel'}},
-                 "no store plugin is called 'fiel'; installed: file, memory", id='store'),
+                 f"no store plugin is called 'fiel'; installed: {', '.join(STORES)}", id='store'),
     pytest.param({'DEFAULT': {'bind_host': '0.0.0.0'}},
                  '[layers] auth = noauth lets everybody in, so it listens on loopback only: set '
                  'bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true', id='open'),
