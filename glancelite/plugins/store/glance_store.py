@@ -43,6 +43,8 @@ PROPERTIES = {
     'swift': {name: name for name in ('container', 'large_object_size',
                                       'large_object_chunk_size')},
 }
+#: what that driver means by MB
+SWIFT_MB = 1000 << 10
 DOTS = frozenset({'.', '..'})
 #: what an operator should know of
 SERIOUS = (contract.Unavailable, contract.TooLarge, contract.ReadOnly, contract.Forbidden)
@@ -127,7 +129,7 @@ class GlanceStore(contract.Store):
             ours = self._reserve(key, context)
             try:
                 url, length, _, _, metadata = self._driver().add(
-                    key, source, size or 0, HASH, context=context)
+                    key, source, self._announced(size), HASH, context=context)
             except Exception as error:
                 if ours and failures.kind(error) is not contract.Conflict:
                     self._clear(key, context)
@@ -139,6 +141,14 @@ class GlanceStore(contract.Store):
             except BaseException:
                 self._remove(url, context)
                 raise
+
+    def _announced(self, size):
+        """What the driver is told of the size; 0 for unknown."""
+        options = self._kind.options
+        if (self._kind.module == 'glance_store._drivers.swift.store' and size
+                and size >= options['swift_store_large_object_size'] * SWIFT_MB):
+            return 0    # if it knew, it would announce more for the last segment than comes
+        return size or 0
 
     def _reserve(self, key, context):
         """Is what stands under this key from now on ours?  Of a careful driver we do not ask.

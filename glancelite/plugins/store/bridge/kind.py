@@ -15,7 +15,7 @@ from glancelite import contract
 GROUP = 'glance_store.drivers'
 DEFAULTS = 'backend_defaults'
 #: options that every store has, whose values are none of the driver's business
-OURS = ('store_description', 'weight', 'glance_store_driver', 'credential')
+OURS = ('store_description', 'weight', 'read_only', 'glance_store_driver', 'credential')
 
 
 class Kind:

@@ -1,0 +1,129 @@
+"""The store ``glance_store`` with drivers that talk to a real backend, and cannot be shared."""
+
+import concurrent.futures
+
+import pytest
+
+from glancelite import contract
+from glancelite.plugins.store.rbd_cluster import bindings
+from glancelite.testing.contracts.store_box import KIB, MIB, Box, cut, pattern, same
+from glancelite.testing.fakes import ClientWentAway, broken_source
+from tests.servers.keystone import PASSWORD
+
+RBD = """
+[old]
+glance_store_driver = rbd
+rbd_store_ceph_conf = {conf}
+rbd_store_user = images
+[backend_defaults]
+rbd_store_chunk_size = 1
+"""
+S3 = """
+[old]
+glance_store_driver = s3
+s3_store_host = {url}
+s3_store_region_name = {region}
+s3_store_access_key = {access_key}
+s3_store_secret_key = {secret_key}
+s3_store_bucket = bridge
+s3_store_create_bucket_on_put = true
+s3_store_bucket_url_format = path
+s3_store_large_object_size = 5
+s3_store_large_object_chunk_size = 5
+"""
+SWIFT = """
+[old]
+glance_store_driver = swift
+default_swift_reference = r1
+swift_store_config_file = swift.conf
+swift_store_create_container_on_put = true
+swift_store_large_object_size = 1
+swift_store_large_object_chunk_size = 1
+"""
+
+
+@pytest.fixture
+def rbd(make_bridge, ceph):
+    bindings()
+    return make_bridge(RBD.format(conf=ceph.conf))
+
+
+@pytest.fixture
+def s3(make_bridge, ceph_s3):
+    named = {name: getattr(ceph_s3, name) for name in (
+        'url', 'region', 'access_key', 'secret_key')}
+    return make_bridge(S3.format(**named))
+
+
+@pytest.fixture
+def swift(make_bridge, swift_keystone, keystone, tmp_path):
+    (tmp_path / 'swift.conf').write_text(
+        f'[r1]\nauth_address = {keystone.url}\nuser = alpha:alpha-member\nkey = {PASSWORD}\n')
+    return make_bridge(SWIFT)
+
+
+@pytest.fixture(params=['rbd', 's3', 'swift'])
+def store(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def box(store):
+    box = Box(store)
+    yield box
+    box.clean()
+
+
+@pytest.mark.parametrize(('size', 'known'), [
+    (0, True), (3 * 64 * KIB + 7, True), (6 * MIB + 13, True), (6 * MIB + 13, False)])
+def test_reads_back_what_was_written(store, box, size, known):
+    """At once or in parts, of which the last is short."""
+    data = pattern(size)
+
+    written = box.write(box.key(), cut(data, 256 * KIB), size=size if known else None)
+
+    assert written.size == size == store.size(written.url)
+    assert same(box.bytes(written.url), data)
+    assert store.owns(written.url)
+    assert 'secret' not in written.url
+    assert PASSWORD not in written.url
+
+
+def test_the_life_of_an_image(store, box):
+    key = box.key()
+    url = box.put(b'12345', key=key).url
+
+    assert store.health().endswith(' of glance_store')
+    with pytest.raises(contract.Conflict):
+        box.put(b'other', key=key)
+    assert box.bytes(url) == b'12345'
+    with pytest.raises(contract.Unsupported):
+        store.read(url, offset=1)
+    store.delete(url)
+    for ask in store.read, store.size, store.delete:
+        with pytest.raises(contract.NotFound):
+            ask(url)
+
+
+def test_a_broken_source_leaves_nothing_that_can_be_read(box):
+    key = box.key()
+
+    with pytest.raises(ClientWentAway):
+        box.write(key, broken_source(b'x' * 6 * MIB), size=10 * MIB)
+
+    assert box.absent(key)
+
+
+def test_many_come_and_go_at_once(box):
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda _: box.come_and_go(), range(3))) == [None] * 3
+
+
+def test_what_is_under_a_key_is_discarded(store, box):
+    key = box.key()
+    url = box.put(b'12345', key=key).url
+
+    assert [store.discard(key), store.discard(key)] == [None, None]
+
+    with pytest.raises(contract.NotFound):
+        store.read(url)
