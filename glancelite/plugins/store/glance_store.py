@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import urllib.parse
 import uuid
@@ -272,7 +273,10 @@ class GlanceStore(contract.Store):
                     raise contract.Unsupported('The store lets nobody else read.') from None
 
     def claims(self):
-        return [f'{scheme}://{start}'.rstrip('/') for scheme, start in self._prefixes or ()]
+        # as our own drivers say it, where there are such
+        return [os.path.realpath(start) if scheme == 'file'
+                else f'{scheme.partition("+")[0]}://{start}'.rstrip('/')
+                for scheme, start in self._prefixes or ()]
 
     def properties(self):
         return self._properties
