@@ -65,7 +65,7 @@ clean:  ## remove what the other targets made here
 
 # When a stamp is older than the files that it depends on, pip looks again.
 # To run embedded takes no extras; a configuration given in ARGS may want these.
-EXTRAS_run := keystone,mysql,postgresql,http-basic
+EXTRAS_run := keystone,mysql,postgresql,http-basic,s3,swift
 EXTRAS_test := test
 EXTRAS_lint := test,lint
 EXTRAS_docs := docs
