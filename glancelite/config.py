@@ -32,7 +32,10 @@ DEFAULT = (
     cfg.BoolOpt('show_image_direct_url', default=False,
                 help='Show the address of the data to callers who may get_image_location.'),
     cfg.BoolOpt('show_multiple_locations', default=False,
-                help='Show all addresses of the data to callers who may get_image_location.'),
+                help='Show all addresses of the data to callers who may get_image_location, and '
+                     'let those who may set_image_location change them: to any data in a store '
+                     'that they can name, so let others than services do it in a private '
+                     'cloud only.'),
     cfg.BoolOpt('do_secure_hash', default=True,
                 help='Read the data of locations that users add, to know its hash.'),
     cfg.IntOpt('http_retries', default=3, min=1,

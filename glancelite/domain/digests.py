@@ -15,7 +15,7 @@ HASHES = ('checksum', 'os_hash_algo', 'os_hash_value')
 _HEX = re.compile('(?:[0-9A-Fa-f]{2})*')
 
 
-def check(algorithm: str, value: str) -> str:
+def check(algorithm: str, value: str, name: str = 'os_hash_value') -> str:
     """A hash value that a user gives, as it is kept.
 
     :raises Invalid: it is none of this algorithm.
@@ -23,10 +23,10 @@ def check(algorithm: str, value: str) -> str:
     Source: Image API v2, "Add location".
     """
     if _HEX.fullmatch(value) is None:
-        raise errors.Invalid(f'os_hash_value ({value}) is not a valid hexadecimal value')
+        raise errors.Invalid(f'{name} ({value}) is not a valid hexadecimal value')
     wanted = hashlib.new(algorithm, usedforsecurity=False).digest_size
     if len(value) != 2 * wanted:
-        raise errors.Invalid(f'os_hash_value: ({value}) is not the correct size for '
+        raise errors.Invalid(f'{name}: ({value}) is not the correct size for '
                              f'({algorithm}) (should be ({wanted}) bytes)')
     return value.lower()
 
@@ -62,7 +62,7 @@ def news(image: Image, given: Sequence[Mapping[str, str]], algorithm: str) -> di
                               f'{found.get("os_hash_algo")}')
     try:
         if 'checksum' in found:
-            found['checksum'] = check('md5', found['checksum'])
+            found['checksum'] = check('md5', found['checksum'], 'checksum')
         found['os_hash_value'] = check(algorithm, found.get('os_hash_value', ''))
     except errors.Invalid as error:
         raise errors.Conflict(str(error)) from None

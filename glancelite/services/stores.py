@@ -167,13 +167,12 @@ class Stores:
               contract.NOTHING, ctx: Context | None = None) -> Location:
         """The location that a user's URL makes.
 
-        :param name: the store that the user named; None for the one whose it is.
+        :param name: the store that the user names, asked first; as in Glance, another one
+            has it if that one does not take it.
         :raises Invalid: no store here reads it, or it leads where nobody may send us.
         """
-        if name is not None and self._multi:
-            candidates: Iterable[Backend] = [self._known(name)]
-        else:
-            candidates = sorted(self._backends.values(), key=lambda one: not one.owns(url))
+        candidates = sorted(self._backends.values(),
+                            key=lambda one: (one.name != name, not one.owns(url)))
         scheme, _, rest = url.partition('://')
         reason = contract.Invalid(f'No store here reads images from {scheme + "://"!r} URLs.'
                                   if rest else 'A location is a URL.')
