@@ -34,6 +34,10 @@ disable_fallocate = true
 pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
+# A machine with much to do is slow, not broken; and what nobody has waited for, nobody does.
+conn_timeout = 30
+node_timeout = 60
+container_update_timeout = 60
 """
 
 PROXY = COMMON + """
@@ -46,6 +50,9 @@ account_autocreate = true
 allow_account_management = true
 recheck_account_existence = 1
 recheck_container_existence = 1
+conn_timeout = 30
+node_timeout = 60
+error_suppression_limit = 1000000
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:gatekeeper]
@@ -70,6 +77,8 @@ use = egg:swift#account_quotas
 [filter:slo]
 use = egg:swift#slo
 max_manifest_segments = {segments}
+# Nobody comes later to remove segments.
+allow_async_delete = false
 [filter:dlo]
 use = egg:swift#dlo
 [filter:versioned_writes]

@@ -24,7 +24,7 @@ from tests.servers import meddler, programs
 KIB, MIB = 1 << 10, 1 << 20
 
 
-class S3Contract(StoreContract):
+class TestS3Store(StoreContract):
 
     @pytest.fixture
     def store(self, make_s3):
@@ -33,19 +33,6 @@ class S3Contract(StoreContract):
     @pytest.fixture(autouse=True)
     def bucket(self, s3_server, s3_bucket):
         self.leftovers = lambda store: s3_server.everything(s3_bucket)
-
-
-class TestS3Store(S3Contract):
-    """With the default options."""
-
-
-@pytest.mark.parametrize('s3_server', ['ceph'], indirect=True)
-class TestS3StoreInParts(S3Contract):
-    """Which never sends an image in one request."""
-
-    @pytest.fixture
-    def store(self, make_s3):
-        return make_s3(large_object_size=0, large_object_chunk_size=5, thread_pools=2)
 
 
 class TestTwoBuckets(TwoStoresContract):
@@ -141,6 +128,19 @@ def test_the_size_tells_how_many_requests_it_takes(make_s3, s3_proxy, size, know
     assert same(read(store, url), data)
     assert s3_proxy.count('PUT', 'partNumber=') == (parts or 0)
     assert s3_proxy.count('PUT') == (parts or 1)
+
+
+@pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
+@pytest.mark.parametrize(('size', 'parts'), [(0, 0), (1, 1), (5 * MIB + 1, 2)])
+def test_all_but_nothing_goes_in_parts_if_the_operator_says_so(make_s3, s3_proxy, size, parts,
+                                                               known):
+    store = make_s3(host=s3_proxy.url, large_object_size=0, large_object_chunk_size=5)
+
+    url = store.write(key(), cut(pattern(size), MIB), size=size if known else None).url
+
+    assert same(read(store, url), pattern(size))
+    assert s3_proxy.count('PUT', 'partNumber=') == parts
+    assert s3_proxy.count('PUT') == max(parts, 1)
 
 
 def test_parts_are_sent_side_by_side(make_s3, s3_proxy):
