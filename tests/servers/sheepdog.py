@@ -74,7 +74,7 @@ class StandIn(Cluster):
 
     @contextlib.contextmanager
     def state(self, name, text=''):
-        """``stopped``, ``full`` or ``dies`` while the block runs."""
+        """``stopped``, ``full``, ``slow`` or ``dies`` while the block runs."""
         (self.folder / name).write_text(text)
         try:
             yield

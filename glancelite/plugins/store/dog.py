@@ -101,28 +101,24 @@ class Dog:
     def write(self, name: str, offset: int, data: BinaryIO, length: int) -> None:
         """Put ``length`` bytes of a file, from its beginning, where the image has room for them.
 
-        They come through a pipe: it ends with us if we die, and then so does the program.
+        The program reads the file itself, which shows us how far it is: a large piece may
+        take longer than ``timeout``, as long as it goes on.
         """
-        process = self._start('vdi', 'write', name, str(offset), str(length),
-                              stdin=subprocess.PIPE)
+        data.seek(0)
+        process = self._start('vdi', 'write', name, str(offset), str(length), stdin=data)
         with _ended(process):
-            assert process.stdin is not None
-            pipe = process.stdin.fileno()
-            _widen(pipe)
-            os.set_blocking(pipe, False)
-            ready, sent = select.poll(), 0
-            ready.register(pipe, select.POLLOUT)
-            with contextlib.suppress(BrokenPipeError):     # it will say why
-                while sent < length:
-                    if not ready.poll(self._timeout * 1000):
-                        raise self._silent('write')
-                    sent += os.sendfile(pipe, data.fileno(), sent, min(CHUNK, length - sent))
-            # a short input would be filled with zeros, and called a success
-            process.stdin.close()
-            process.stdin = None
-            self._finish(process, 'write')
-            if sent < length:
-                raise Failed('the input was not read to its end')
+            done = 0
+            while True:
+                try:
+                    _judged(process, 'write', *process.communicate(timeout=self._timeout))
+                    break
+                except subprocess.TimeoutExpired:
+                    before, done = done, data.tell()
+                    if done == before:
+                        raise self._silent('write') from None
+        # a short input would be filled with zeros, and called a success
+        if data.tell() != length:
+            raise Failed('vdi write: the input was not read to its end')
 
     def read(self, name: str, offset: int, length: int | None) -> Reading:
         """What is there from ``offset`` on; the first bytes have come when this returns."""
@@ -137,7 +133,7 @@ class Dog:
         with _ended(process):
             return self._finish(process, words[1])
 
-    def _start(self, noun: str, verb: str, *rest: str, stdin: int = subprocess.DEVNULL
+    def _start(self, noun: str, verb: str, *rest: str, stdin: int | BinaryIO = subprocess.DEVNULL
                ) -> subprocess.Popen[bytes]:
         assert self._program is not None
         try:
@@ -158,7 +154,7 @@ class Dog:
             output, said = process.communicate(timeout=self._timeout)
         except subprocess.TimeoutExpired:
             raise self._silent(verb) from None
-        return _judged(process.returncode, verb, output, said)
+        return _judged(process, verb, output, said)
 
     def _silent(self, verb: str) -> contract.Unavailable:
         LOG.error('%s vdi %s: no answer from %s for %s s', self._program, verb,
@@ -217,14 +213,16 @@ class Reading(Iterator[bytes]):
                     _, said = process.communicate(timeout=self._timeout)
                 except subprocess.TimeoutExpired:
                     raise self._silent('read') from None
-                _judged(process.returncode, 'read', b'', said)
+                _judged(process, 'read', b'', said)
             return data
         except BaseException:
             _end(process)
             raise
 
 
-def _judged(code: int, verb: str, output: bytes, said: bytes) -> str:
+def _judged(process: subprocess.Popen[bytes], verb: str, output: bytes, said: bytes) -> str:
+    """The output of a process that has ended well, as far as it lets us see."""
+    code = process.returncode
     words = said.decode(errors='replace').strip()
     # a delete that has failed ends with 0
     if code or (verb == 'delete' and words):
@@ -251,7 +249,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
+    for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()

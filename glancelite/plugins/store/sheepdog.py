@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import logging
@@ -20,6 +21,8 @@ LOG = logging.getLogger(__name__)
 
 #: what the core gives as a key, and so nothing that a command line takes for an option
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,254}\Z')
+#: parts of an image that are written at once: one starts and ends beside the other
+RUNS = 2
 _FULL = ('no space', 'too large', 'larger than', 'maximum VDIs')
 
 
@@ -41,8 +44,8 @@ class SheepdogStore(contract.Store):
         cfg.PortOpt('sheepdog_store_port', default=7000, min=1,
                     help='Port of the sheep daemon that is asked.'),
         cfg.IntOpt('sheepdog_store_chunk_size', default=64, min=1,
-                   help='MiB that are written at once. An upload keeps up to twice as much in '
-                        'the directory for temporary files (TMPDIR).'),
+                   help='MiB for one run of the program. An upload keeps up to three times as '
+                        'much in the directory for temporary files (TMPDIR).'),
         cfg.ListOpt('sheepdog_store_known_addresses', default=[],
                     sample_default='10.0.0.1:7000,10.0.0.2:7000',
                     help='Other daemons of the same cluster, as host:port, which locations of '
@@ -144,25 +147,26 @@ class SheepdogStore(contract.Store):
 
     def _fill(self, key: str, chunks: Iterator[bytes]) -> int:
         """Write everything, and gather the next part meanwhile; returns how much it was."""
-        end, running = 0, None
-        with (concurrent.futures.ThreadPoolExecutor(1, 'sheepdog') as pool,
+        end = 0
+        running: collections.deque[concurrent.futures.Future[None]] = collections.deque()
+        with (concurrent.futures.ThreadPoolExecutor(RUNS, 'sheepdog') as pool,
               contextlib.closing(self._parts(chunks)) as parts):
             for part, length in parts:
                 try:
-                    if running is not None:
-                        running.result()
+                    if len(running) == RUNS:
+                        running.popleft().result()
+                    self._own.resize(key, end + length)
                 except BaseException:
                     part.close()
                     raise
-                running = pool.submit(self._append, key, end, part, length)
+                running.append(pool.submit(self._write, key, end, part, length))
                 end += length
-            if running is not None:
-                running.result()
+            while running:
+                running.popleft().result()
         return end
 
-    def _append(self, key: str, offset: int, part: BinaryIO, length: int) -> None:
+    def _write(self, key: str, offset: int, part: BinaryIO, length: int) -> None:
         with part:
-            self._own.resize(key, offset + length)
             self._own.write(key, offset, part, length)
 
     def _parts(self, chunks: Iterator[bytes]) -> Iterator[tuple[BinaryIO, int]]:

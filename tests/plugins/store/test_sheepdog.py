@@ -250,6 +250,16 @@ def test_a_slow_client_is_no_slow_cluster(frail, stand_in):
     frail.discard('slow')
 
 
+def test_a_slow_cluster_is_no_silent_one(frail, stand_in):
+    data = pattern(20 * MIB)
+
+    with stand_in.state('slow'):
+        url = frail.write('slow', iter([data])).url
+
+    assert b''.join(frail.read(url)) == data
+    frail.delete(url)
+
+
 def test_a_full_cluster_is_said_to_be_full_and_left_clean(frail, stand_in):
     with stand_in.state('full'), pytest.raises(contract.TooLarge):
         frail.write('full', iter([b'x' * MIB]))
