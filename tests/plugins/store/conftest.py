@@ -1,5 +1,6 @@
 """Stores for tests, and what they keep their images in."""
 
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -74,6 +75,21 @@ class S3Server:
     admin: object
     hidden: object
 
+    @contextlib.contextmanager
+    def new_bucket(self):
+        """The name of a new bucket, removed afterwards with all that it holds."""
+        name = f'bucket-{uuid.uuid4()}'
+        self.admin.create_bucket(Bucket=name)
+        yield name
+        # some endpoints make no difference between an empty bucket and one with open uploads
+        for upload in self.admin.list_multipart_uploads(Bucket=name).get('Uploads', ()):
+            self.admin.abort_multipart_upload(Bucket=name, Key=upload['Key'],
+                                              UploadId=upload['UploadId'])
+        for key in self.keys(name):
+            self.admin.delete_object(Bucket=name, Key=key)
+        if self.kind == 'ceph':     # which has a limit of them, and the other no use for it
+            self.admin.delete_bucket(Bucket=name)
+
     def everything(self, bucket):
         """Keys of all that a bucket holds, complete or not, and as often as it is there."""
         return self.keys(bucket) + self.uploads(bucket) + self.hidden(bucket)
@@ -127,17 +143,8 @@ def s3_server(request):
 @pytest.fixture
 def s3_bucket(s3_server):
     """The name of an empty bucket of this test's own."""
-    name = f'bucket-{uuid.uuid4()}'
-    s3_server.admin.create_bucket(Bucket=name)
-    yield name
-    # some endpoints make no difference between an empty bucket and one with open uploads
-    for upload in s3_server.admin.list_multipart_uploads(Bucket=name).get('Uploads', ()):
-        s3_server.admin.abort_multipart_upload(Bucket=name, Key=upload['Key'],
-                                               UploadId=upload['UploadId'])
-    for key in s3_server.keys(name):
-        s3_server.admin.delete_object(Bucket=name, Key=key)
-    if s3_server.kind == 'ceph':    # which has a limit of them, and the other no use for it
-        s3_server.admin.delete_bucket(Bucket=name)
+    with s3_server.new_bucket() as name:
+        yield name
 
 
 @pytest.fixture

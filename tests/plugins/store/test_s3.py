@@ -24,11 +24,22 @@ from tests.servers import meddler, programs
 KIB, MIB = 1 << 10, 1 << 20
 
 
+@pytest.fixture(scope='class')
+def shared_bucket(s3_server):
+    """One for all tests, since each of them leaves it empty."""
+    with s3_server.new_bucket() as name:
+        yield name
+
+
 class TestS3Store(StoreContract):
 
     @pytest.fixture
     def store(self, make_s3):
         return make_s3()
+
+    @pytest.fixture
+    def s3_bucket(self, shared_bucket):
+        return shared_bucket
 
     @pytest.fixture(autouse=True)
     def bucket(self, s3_server, s3_bucket):
