@@ -15,7 +15,8 @@ from oslo_log import log
 from glancelite import contract, embedded, loader
 
 #: libraries that tell more than an operator wants to know
-LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN']
+LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN', 'boto3=WARN', 'botocore=WARN',
+              'swiftclient=WARN', 'urllib3=WARN']
 
 DISK_FORMATS = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
 CONTAINER_FORMATS = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
