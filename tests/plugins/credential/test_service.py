@@ -144,7 +144,7 @@ def test_what_is_asked_for_in_the_section_is_used(host, keystone, tmp_path):
     ({'auth_type': 'v1password', 'password': None}, 'v1password needs password'),
     ({'auth_type': 'v3applicationcredential'}, 'an application credential'),
     ({'auth_type': 'v3applicationcredential', 'application_credential_id': 'x'},
-     'needs application_credential_secret'),
+     'an auth secret'),
 ])
 def test_options_that_make_no_login_are_refused_with_a_sentence(host, account, wrong, sentence):
     with pytest.raises(contract.Misconfigured, match=sentence):
