@@ -1,0 +1,5 @@
+"""Images in OpenStack Swift, in one account or in those of their owners."""
+
+from glancelite.plugins.store.swift.store import SwiftStore
+
+__all__ = ['SwiftStore']

@@ -1,0 +1,62 @@
+"""A wire that can be cut: passes connections on to a server."""
+
+import contextlib
+import re
+import socket
+import socketserver
+import threading
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """Listens on a free port of loopback.
+
+    ``cut`` is called with every piece of data and its direction, ``'up'`` to the server or
+    ``'down'``; where it is true, both connections end at once. ``seen`` has the first line of
+    each request.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, target):
+        host, _, port = target.rpartition('://')[2].partition(':')
+        self.target = host, int(port)
+        self.cut = None
+        self.seen = []
+        super().__init__(('127.0.0.1', 0), _Wire)
+        self.url = f'http://127.0.0.1:{self.server_address[1]}'
+
+
+class _Wire(socketserver.BaseRequestHandler):
+
+    def handle(self):
+        with socket.create_connection(self.server.target) as server:
+            down = threading.Thread(target=self._pass, args=(server, self.request, 'down'))
+            down.start()
+            self._pass(self.request, server, 'up')
+            down.join()
+
+    def _pass(self, source, target, direction):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if direction == 'up':
+                    self.server.seen += re.findall(rb'(?:PUT|GET|HEAD|DELETE|POST) \S+(?= HTTP)',
+                                                   data)
+                cut = self.server.cut
+                if cut is not None and cut(data, direction):
+                    break
+                target.sendall(data)
+        for end in source, target:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def relay(target):
+    """A relay to the server at ``target``, a URL without path, while the block runs."""
+    with Relay(target) as found:
+        threading.Thread(target=found.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield found
+        finally:
+            found.shutdown()

@@ -1,0 +1,167 @@
+"""The swift store keeps what every store must keep, with all kinds of accounts."""
+
+import uuid
+
+import pytest
+
+from glancelite.plugins.store.swift import SwiftStore
+from glancelite.testing.contracts import ReadingContract, StoreContract
+from glancelite.testing.contracts.store_box import Box, pattern
+from glancelite.testing.contracts.store_trouble import BrokenBackendContract, TwoStoresContract
+from tests.servers import process
+
+
+@pytest.fixture
+def tempauth(swift):
+    """Options for an account of Swift's own."""
+    return {'swift_store_auth_address': swift.auth_url, 'swift_store_auth_version': '1',
+            'swift_store_user': 'test:tester', 'swift_store_key': 'testing',
+            'swift_store_create_container_on_put': True}
+
+
+@pytest.fixture(scope='session')
+def images(keystone, swift_keystone):
+    """A project with an account that may use everybody's."""
+    keystone.add_user('images', 'admin')
+    keystone.add_user('images', 'ResellerAdmin')
+    return {'swift_store_auth_address': keystone.url, 'swift_store_user': 'service:images',
+            'swift_store_key': 'password', 'swift_store_create_container_on_put': True}
+
+
+class TestSwift(StoreContract):
+    """Nearly everything is cut into segments here."""
+
+    @pytest.fixture
+    def store(self, make_plugin, tempauth):
+        return make_plugin(SwiftStore, swift_store_container='kit',
+                           swift_store_large_object_size=1,
+                           swift_store_large_object_chunk_size=2, **tempauth)
+
+    @pytest.fixture(autouse=True)
+    def _swift(self, swift):
+        self.swift = swift
+
+    def leftovers(self, store):
+        return [name for name in self.swift.objects(*self.swift.token())
+                if name.startswith('kit')]
+
+
+class TestKeystone(ReadingContract):
+
+    @pytest.fixture
+    def store(self, make_plugin, images):
+        return make_plugin(SwiftStore, swift_store_container='kit', **images)
+
+    @pytest.fixture
+    def box(self, store):
+        box = Box(store)
+        yield box
+        box.clean()
+
+    @pytest.fixture
+    def sample(self, box):
+        data = pattern(300_000)
+        return box.put(data).url, data
+
+    @pytest.fixture
+    def missing(self, store, box):
+        url = box.put(b'soon gone').url
+        store.delete(url)
+        return url
+
+
+class TestMultiTenant(TestKeystone):
+    """Nobody calls, so the account of the service does it all."""
+
+    @pytest.fixture
+    def store(self, make_plugin, images):
+        return make_plugin(SwiftStore, swift_store_container='kit', swift_store_multi_tenant=True,
+                           **images)
+
+    @pytest.fixture
+    def adoptable(self, box, context):
+        data = b'12345'
+        return box.write(box.key(), iter([data]), ctx=context()).url, data
+
+
+class TestBrokenSwift(BrokenBackendContract):
+
+    @pytest.fixture
+    def broken(self, make_plugin):
+        return make_plugin(
+            SwiftStore, swift_store_auth_address=f'http://127.0.0.1:{process.free_port()}/v3',
+            swift_store_user='project:user', swift_store_key='a-key')
+
+    @pytest.fixture
+    def broken_url(self):
+        return f'swift+config://ref1/glance/{uuid.uuid4()}'
+
+
+class TestSilentSwift(TestBrokenSwift):
+    """The identity service is well; Swift is a port that accepts and says nothing."""
+
+    @pytest.fixture
+    def broken(self, make_plugin, tempauth):
+        import socket
+        with socket.create_server(('127.0.0.1', 0)) as silent:
+            yield make_plugin(
+                SwiftStore, swift_store_timeout=1, swift_store_connect_timeout=1,
+                swift_store_endpoint=f'http://127.0.0.1:{silent.getsockname()[1]}/v1/AUTH_test',
+                **tempauth)
+
+
+class TestTwoAccounts(TwoStoresContract):
+
+    @pytest.fixture
+    def file(self, tmp_path, swift):
+        path = tmp_path / 'accounts.conf'
+        path.write_text(f'''
+[own]
+auth_address = {swift.auth_url}
+auth_version = 1
+user = test:tester
+key = testing
+[theirs]
+auth_address = "{swift.auth_url}"
+auth_version = 1
+user = "other:tester"
+key = "testing2"
+''')
+        return str(path)
+
+    @pytest.fixture
+    def make(self, make_plugin, file):
+        def make(name):
+            return make_plugin(SwiftStore, name=name, swift_store_config_file=file,
+                               swift_store_create_container_on_put=True,
+                               default_swift_reference=name)
+        return make
+
+    @pytest.fixture
+    def store(self, make):
+        return make('own')
+
+    @pytest.fixture
+    def other(self, make):
+        return make('theirs')
+
+    def test_neither_of_two_stores_follows_the_other(self, both):
+        """They have one file, so that each could; that it is theirs they leave to the other."""
+        (one, its), (other, others) = both
+
+        assert (one.owns(others), other.owns(its)) == (False, False)
+        assert b''.join(one.read(others)) == b'theirs'
+
+
+class TestTwoContainers(TwoStoresContract):
+    """One account, but two names for it."""
+
+    @pytest.fixture
+    def store(self, make_plugin, tempauth):
+        return make_plugin(SwiftStore, name='gold', default_swift_reference='gold',
+                           swift_store_container='gold', **tempauth)
+
+    @pytest.fixture
+    def other(self, make_plugin, tempauth):
+        return make_plugin(SwiftStore, name='tin', default_swift_reference='tin',
+                           swift_store_container='tin', **tempauth)
