@@ -1,0 +1,150 @@
+"""Glance's own driver and ours find each other's images in Swift."""
+
+import uuid
+
+import pytest
+
+from glancelite import contract
+from glancelite.plugins.store.swift import SwiftStore
+from glancelite.testing.contracts.store_box import cut, pattern, same
+from tests.plugins.store.reference import reference
+
+#: of the library's way with options
+pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning')
+
+MB = 1_024_000
+FILE = '''
+[ref1]
+auth_address = {url}
+user = service:images
+key = password
+'''
+SIZES = {'empty': 0, 'small': 5, 'one segment': MB, 'segments': 3 * MB + 7}
+
+
+@pytest.fixture
+def account(keystone, swift_keystone):
+    keystone.add_user('images', 'admin')
+    return {'swift_store_auth_address': keystone.url, 'swift_store_user': 'service:images',
+            'swift_store_key': 'password'}
+
+
+@pytest.fixture(params=['file', 'direct'])
+def options(request, account, tmp_path, keystone):
+    """Options that both understand, with a file of accounts or without."""
+    if request.param == 'file':
+        path = tmp_path / 'accounts.conf'
+        path.write_text(FILE.format(url=keystone.url))
+        account = {'swift_store_config_file': str(path)}
+    return {**account, 'swift_store_create_container_on_put': True,
+            'swift_store_container': 'common', 'swift_store_large_object_size': 1,
+            'swift_store_large_object_chunk_size': 1, 'swift_store_multiple_containers_seed': 2}
+
+
+@pytest.fixture
+def theirs(options):
+    return reference('swift', **options)
+
+
+@pytest.fixture
+def ours(make_plugin, options):
+    return make_plugin(SwiftStore, **options)
+
+
+@pytest.fixture
+def objects(keystone, swift_keystone):
+    """What the account holds."""
+    def objects():
+        url = f'{swift_keystone.url}/v1/AUTH_{keystone.projects["service"]}'
+        return [name for name in swift_keystone.objects(url, keystone.token('images',
+                                                                            project='service'))
+                if name.startswith('common')]
+    return objects
+
+
+@pytest.fixture
+def key():
+    return str(uuid.uuid4())
+
+
+@pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
+@pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
+def test_ours_reads_and_removes_what_theirs_wrote(ours, theirs, key, objects, size, known):
+    if known and size > MB:
+        size -= size % MB   # of a last segment that is shorter, the library sends too little
+    data = pattern(size)
+    url = theirs.write(key, data, size=size if known else None)
+
+    assert ours.owns(url)
+    assert ours.size(url) == size
+    assert same(b''.join(ours.read(url)), data)
+    if size > MB:
+        assert same(b''.join(ours.read(url, offset=MB - 9, length=20)), data[MB - 9:MB + 11])
+    ours.delete(url)
+
+    assert objects() == []
+    with pytest.raises(contract.NotFound):
+        ours.size(url)
+
+
+@pytest.mark.parametrize('kind', ['slo', 'dlo'])
+@pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
+def test_theirs_reads_and_removes_what_ours_wrote(make_plugin, options, theirs, key, objects,
+                                                  size, kind):
+    ours = make_plugin(SwiftStore, **options, swift_store_large_object_type=kind)
+    data = pattern(size)
+    url = ours.write(key, cut(data, 500_000)).url
+
+    assert theirs.size(url) == size
+    assert same(theirs.read(url), data)
+    theirs.delete(url)
+
+    assert objects() == []
+
+
+def test_both_write_the_same_address_where_no_credentials_are_in_it(ours, theirs, key, options):
+    url = ours.write(key, iter([b'12345'])).url
+    ours.delete(url)
+
+    other = theirs.write(key, b'12345')
+    ours.delete(other)
+
+    assert url == f'swift+config://ref1/common_{key[:2]}/{key}'
+    assert (url == other) == ('swift_store_config_file' in options)
+    assert ours.owns(other)
+
+
+def test_the_accounts_of_callers_are_common_ground(make_plugin, account, keystone, key,
+                                                   swift_keystone):
+    token = keystone.token('alpha-member')
+    told = keystone.told(token)
+    ctx = contract.Context(user=told['user']['id'], project=told['project']['id'], token=token,
+                           roles=frozenset({'member'}), catalog=tuple(told['catalog']))
+    common = {'swift_store_multi_tenant': True, 'swift_store_container': 'each', **account,
+              'swift_store_create_container_on_put': True}
+    ours, theirs = make_plugin(SwiftStore, **common), reference('swift', **common)
+    theirs.context = Caller(ctx)
+
+    for data in pattern(100), pattern(2 * MB):
+        url = ours.write(key, iter([data]), ctx=ctx).url
+        assert same(theirs.read(url), data)
+        theirs.delete(url)
+
+        other = theirs.write(key, data, size=len(data))
+        assert other == url
+        assert same(b''.join(ours.read(other, ctx=ctx)), data)
+        ours.delete(other, ctx=ctx)
+
+
+class Caller:
+    """A caller, as the library wants to see him."""
+
+    def __init__(self, ctx):
+        self.auth_token = ctx.token
+        self.user_id, self.project_id = ctx.user, ctx.project
+        self.roles = sorted(ctx.roles)
+        self.service_catalog = [
+            {**entry, 'endpoints': [
+                {f'{each["interface"]}URL': each['url'], 'region': each['region']}
+                for each in entry['endpoints'] if each['interface'] == 'public']}
+            for entry in ctx.catalog]
