@@ -183,24 +183,35 @@ def main(argv=None):
         found = list(subjects(chosen, files.source, stack))
         cells = {(name, one.name): Cell() for name in chosen.senders for one in found}
         hot = []
-        for number in range(chosen.rounds):
-            hot.append(floors.hashing(files.size, files.source.memory()[:floors.CHUNK]).cpu)
-            for name in chosen.senders:
-                for one in found if number % 2 == 0 else reversed(found):
-                    print(f'round {number + 1}: {name}, {one.name}', file=sys.stderr, flush=True)
-                    measured(one, SENDERS[name], files, cells[name, one.name])
+        try:
+            for number in range(chosen.rounds):
+                hot.append(floors.hashing(files.size, files.source.memory()[:floors.CHUNK]).cpu)
+                for name in chosen.senders:
+                    for one in found if number % 2 == 0 else reversed(found):
+                        print(f'round {number + 1}: {name}, {one.name}', file=sys.stderr,
+                              flush=True)
+                        measured(one, SENDERS[name], files, cells[name, one.name])
+        finally:    # also what there is when somebody has lost patience
+            show(chosen, found, cells, hot)
+
+
+def show(chosen, found, cells, hot):
+    cold = [cost for cell in cells.values() for cost in cell.hashing]
+    if not cold:
+        return
     print(f'{os.cpu_count()} CPUs, Linux {platform.release()}, Python '
           f'{platform.python_version()}, {chosen.size // bulk.MIB} MiB, {chosen.rounds} rounds')
-    cold = [cost for cell in cells.values() for cost in cell.hashing]
     print('hashing: md5 and sha512 of as many bytes, in a thread each, and nothing else; '
           f'CPU s/GiB: cold {statistics.median(cold):.2f}, least {min(cold):.2f};'
           f' one MiB again and again {statistics.median(hot):.2f}, least {min(hot):.2f}')
     print(HEAD)
     for name in chosen.senders:
-        rival = cells[name, found[1].name] if len(found) > 1 else None
-        for one in found:
-            print(line(name, one.name, cells[name, one.name],
-                       rival if one is found[0] else None))
+        row = {one.name: cells[name, one.name] for one in found}
+        first, *others = row
+        for server, cell in row.items():
+            rival = row[others[0]] if others and server == first else None
+            if cell.rates and (rival is None or rival.rates):
+                print(line(name, server, cell, rival), flush=True)
 
 
 if __name__ == '__main__':
