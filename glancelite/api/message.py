@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 #: a second: a piece costs something of its own, but the memory of large ones (and of what the
 #: allocator keeps afterwards) is spent only where few can be that fast for long
 LARGE = 4 << 20
-FAST = 128 << 20
+FAST = 64 << 20
 STEADY = 16
 #: bytes of JSON that are read at most; ten times what 128 long properties need
 JSON_LIMIT = 16 << 20
