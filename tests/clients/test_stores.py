@@ -13,6 +13,7 @@ from tests.servers import live, programs
 from tests.servers import swift as swift_starter
 
 BUCKET = 'images'
+POOL = 'story'
 
 
 @pytest.fixture(scope='module')
@@ -23,6 +24,8 @@ def two_stores(ceph):
         swift = first.enter_context(swift_starter.server(swift_starter.install(),
                                                          programs.require('memcached')))
         _client(swift).create_bucket(Bucket=BUCKET)
+        ceph.create_pool(POOL)
+        running.callback(ceph.delete_pool, POOL)
         server = running.enter_context(live.server({
             'DEFAULT': {'enabled_backends': 'fast:s3, cold:rbd', 'workers': 1,
                         'show_multiple_locations': 'true'},
@@ -30,7 +33,8 @@ def two_stores(ceph):
             'fast': {'s3_store_host': swift.url, 's3_store_bucket': BUCKET, 'weight': 10,
                      's3_store_access_key': 'test:tester', 's3_store_secret_key': 'testing',
                      'store_description': 'Objects'},
-            'cold': {'rbd_store_ceph_conf': ceph.conf, 'rbd_store_user': 'images'},
+            'cold': {'rbd_store_ceph_conf': ceph.conf, 'rbd_store_user': 'admin',
+                     'rbd_store_pool': POOL},
             'database': {'connection': f'sqlite:///{home}/glancelite.sqlite'},
             'layers': {'auth': 'noauth', 'sync_database': 'true'},
         }, timeout=90))
@@ -100,7 +104,7 @@ class TestTwoStores(case.Case):
     def rbd(self, *arguments):
         """What the ``rbd`` command prints, a list of its lines."""
         return subprocess.run(
-            [programs.require('rbd'), '-c', self.service.ceph.conf, '-p', 'images', *arguments],
+            [programs.require('rbd'), '-c', self.service.ceph.conf, '-p', POOL, *arguments],
             text=True, capture_output=True, check=True).stdout.split()
 
     def imported(self, file, name):
@@ -108,5 +112,4 @@ class TestTwoStores(case.Case):
         self.rbd('import', '--no-progress', file, name)
         self.rbd('snap', 'create', f'{name}@snap')
         self.rbd('snap', 'protect', f'{name}@snap')
-        fsid = self.service.ceph.command('fsid')
-        return f'rbd://{fsid["fsid"] if isinstance(fsid, dict) else fsid}/images/{name}/snap'
+        return f'rbd://{self.service.ceph.fsid}/{POOL}/{name}/snap'
