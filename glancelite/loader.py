@@ -8,7 +8,7 @@ import functools
 import inspect
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -156,7 +156,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
         for register in kind.FOREIGN_OPTS:
             register(conf)
         options = read_options(conf, kind.OPTS, section, given=given,
-                               fallback=layer in ('store', 'credential'))
+                               fallback=_defaults(layer, kind, instance))
         living = kind(options, host, name=instance, conf=conf if kind.FOREIGN_OPTS else None)
     except cfg.Error as error:
         raise Misconfigured(f'{layer} plugin {instance!r}: {error}') from error
@@ -172,6 +172,14 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     LOG.info('%s: %s is %s %s (%s)', layer, instance, plugin.package, plugin.version,
              kind.__qualname__)
     return living
+
+
+def _defaults(layer: str, kind: type[Plugin], instance: str) -> Sequence[str]:
+    """Where a plugin has options that many of its layer share."""
+    if layer == 'store':
+        return (BACKEND_DEFAULTS,)
+    # a credential is asked for by a store, in whose section its options are first of all
+    return (BACKEND_DEFAULTS, kind.section(instance)) if layer == 'credential' else ()
 
 
 #: what Python says of a value, and what an operator understands
@@ -195,12 +203,12 @@ def value(place: Any, section: str, name: str) -> Any:
 
 
 def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, *,
-                 fallback: bool = False,
+                 fallback: Sequence[str] = (),
                  given: Mapping[str, Any] = contract.NOTHING) -> Options:
     """Register ``opts`` and read them.
 
     :param given: values that go before those of the configuration.
-    :param fallback: look in ``[backend_defaults]`` for what the section does not say.
+    :param fallback: sections to look in, one after the other, for what ``section`` does not say.
     :raises Misconfigured: a required option is missing, or a value is not of its type.
     """
     values = {}
@@ -212,27 +220,28 @@ def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, 
         conf.register_opt(opt, group=group)
         place = conf[section] if group else conf
         found = value(place, section, opt.dest)
-        if fallback:
-            found = _shared(conf, opt, section, found)
+        if not _said(conf, opt, group):
+            found = _shared(conf, opt, fallback, found)
         values[opt.dest] = given.get(opt.dest, found)
         if opt.required and values[opt.dest] is None:
             raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
     return Options(values)
 
 
-def _shared(conf: cfg.ConfigOpts, opt: cfg.Opt, section: str, found: Any) -> Any:
-    """``found``, or what ``[backend_defaults]`` says if the section says nothing.
+def _shared(conf: cfg.ConfigOpts, opt: cfg.Opt, sections: Sequence[str], found: Any) -> Any:
+    """What the first of the sections says that says anything, else ``found``.
 
     Drivers may have different options of one name: what is said there is said to all.
     """
-    with contextlib.suppress(cfg.DuplicateOptError):
-        conf.register_opt(opt, group=BACKEND_DEFAULTS)
-    if _said(conf, opt, section) or not _said(conf, opt, BACKEND_DEFAULTS):
-        return found
-    return value(conf[BACKEND_DEFAULTS], BACKEND_DEFAULTS, opt.dest)
+    for section in sections:
+        with contextlib.suppress(cfg.DuplicateOptError):
+            conf.register_opt(opt, group=section)
+        if _said(conf, opt, section):
+            return value(conf[section], section, opt.dest)
+    return found
 
 
-def _said(conf: cfg.ConfigOpts, opt: cfg.Opt, group: str) -> bool:
+def _said(conf: cfg.ConfigOpts, opt: cfg.Opt, group: str | None) -> bool:
     """Has the operator set it?"""
     where = conf.get_location(opt.dest, group)
     return where is not None and bool(where.location.is_user_controlled)

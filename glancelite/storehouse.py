@@ -44,7 +44,8 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
                             f'enabled_backends: {", ".join(named)}')
     backends = []
     for name, driver in named.items():
-        options = loader.read_options(conf, config.STORE, name, fallback=True)
+        options = loader.read_options(conf, config.STORE, name,
+                                      fallback=[loader.BACKEND_DEFAULTS])
         backends.append(_backend(load, name, driver, instance=name, weight=options.weight,
                                  description=options.store_description,
                                  read_only=options.read_only))

@@ -44,7 +44,8 @@ class Credential(abc.ABC):
 class CredentialSource(Plugin):
     """Gives credentials to those plugins that ask their host for some.
 
-    Its options are in the section of the plugin that asks.
+    Its options are in the section of the plugin that asks; what is not there is looked up in
+    ``[backend_defaults]``, and then in the section of its own.
     """
 
     LAYER = 'credential'

@@ -36,7 +36,7 @@ class Host(Protocol):
         """The plugin ``name`` of the layer ``credential``; the service closes it in the end.
 
         :param section: where its options are, usually the name of the store that asks;
-            ``[backend_defaults]`` has what it lacks.
+            ``[backend_defaults]`` and then ``[credential:<name>]`` have what it lacks.
         :param options: go before those of the section.
         :raises Misconfigured: it is not installed, or its options do not do.
         """

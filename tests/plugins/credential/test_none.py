@@ -20,3 +20,21 @@ class TestNone(CredentialContract):
     def test_there_is_no_session_either(self, credential):
         with pytest.raises(contract.Unsupported):
             credential.session()
+
+
+def test_options_are_those_of_the_store_then_those_of_all_stores_then_the_plugins_own(
+        host, tmp_path):
+    from oslo_config import cfg
+    file = tmp_path / 'glancelite-api.conf'
+    file.write_text('[cold]\nusername = mine\n'
+                    '[backend_defaults]\nusername = all\nauth_url = http://all.example/v3\n'
+                    '[credential:service]\nusername = own\nauth_url = http://own.example/v3\n'
+                    'password = secret\nproject_name = service\nuser_domain_id = default\n'
+                    'project_domain_id = default\n')
+    host.conf = cfg.ConfigOpts()
+    host.conf(['--config-file', str(file)], project='glancelite')
+
+    options = host.credential('service', 'cold').options
+
+    assert (options.username, options.auth_url, options.project_name) == (
+        'mine', 'http://all.example/v3', 'service')

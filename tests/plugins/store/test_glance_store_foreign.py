@@ -200,7 +200,8 @@ def test_an_option_of_the_defaults_may_be_anothers_too(make_bridge, package, she
     make_bridge(f'[old]\nglance_store_driver = file\n[backend_defaults]\n'
                 f'filesystem_store_datadir = {shelf}\nfilesystem_store_file_perm = 640\n')
 
-    options = loader.read_options(host.conf, FileStore.OPTS, 'fast', fallback=True)
+    options = loader.read_options(host.conf, FileStore.OPTS, 'fast',
+                                  fallback=[loader.BACKEND_DEFAULTS])
 
     assert options.filesystem_store_datadir == str(shelf)
     assert options.filesystem_store_file_perm == 640
