@@ -117,10 +117,8 @@ def test_what_a_silent_cluster_kept_of_an_image_is_removed_later(make_rbd, ceph,
         store.write('key', source(), size=size)
     assert time.monotonic() - began < PATIENCE / 2
 
-    # until the store has given up removing it as well, which the writer does not wait for
-    assert soon(lambda: store._removal._owed)
+    # the store is removing it still, or has given that up for now: the writer does not wait
     resumed[0]()
-    assert pools.names(ceph) == ['key']
     assert soon(lambda: store.health() and pools.names(ceph) == [])
 
     store.delete(store.write('key', iter([b'12345'])).url)
