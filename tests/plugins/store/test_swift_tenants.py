@@ -59,12 +59,13 @@ def key():
 
 @pytest.fixture
 def objects(keystone, swift_keystone):
-    """What the account of a caller holds; containers end with a slash."""
+    """What the account of a caller holds of these stores; containers end with a slash."""
     def objects(ctx):
         token = keystone.token('alpha-admin')
         url = f'{swift_keystone.url}/v1/AUTH_{ctx.project}'
         found = json.loads(swift_keystone.request('GET', f'{url}?format=json', token).body or '[]')
-        return [*(f'{each["name"]}/' for each in found), *swift_keystone.objects(url, token)]
+        held = [*(f'{each["name"]}/' for each in found), *swift_keystone.objects(url, token)]
+        return [name for name in held if name.startswith('own_')]
     return objects
 
 
