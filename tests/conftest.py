@@ -5,8 +5,8 @@ import contextlib
 import pytest
 
 from tests.servers import ceph as ceph_starter
+from tests.servers import hostile_web, live, postgresql, process, programs
 from tests.servers import keystone as keystone_starter
-from tests.servers import live, postgresql, process, programs
 from tests.servers import mariadb as mariadb_starter
 from tests.servers import nginx as nginx_starter
 from tests.servers import sheepdog as sheepdog_starter
@@ -128,6 +128,21 @@ def swift_keystone(keystone):
     with swift_starter.server(swift_starter.install(), programs.require('memcached'),
                               keystone) as server:
         yield server
+
+
+@pytest.fixture(scope='session')
+def hostile_server():
+    """A web server with bad habits; see tests/servers/hostile_web.py."""
+    with hostile_web.running() as server:
+        yield server
+
+
+@pytest.fixture
+def hostile(hostile_server):
+    """A server with bad habits that has been asked for nothing yet."""
+    hostile_server.asked.clear()
+    hostile_server.connections = 0
+    return hostile_server
 
 
 @pytest.fixture(scope='session')

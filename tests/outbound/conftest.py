@@ -1,24 +1,9 @@
-"""A web that misbehaves, and clients for it."""
+"""Clients for a web that misbehaves."""
 
 import pytest
 from oslo_config import cfg
 
 from glancelite import outbound
-from tests.servers import hostile_web
-
-
-@pytest.fixture(scope='session')
-def hostile_server():
-    with hostile_web.running() as server:
-        yield server
-
-
-@pytest.fixture
-def hostile(hostile_server):
-    """A server with bad habits that has been asked for nothing yet."""
-    hostile_server.asked.clear()
-    hostile_server.connections = 0
-    return hostile_server
 
 
 @pytest.fixture

@@ -5,27 +5,12 @@ import urllib.request
 
 import pytest
 
-from glancelite import contract
-
 
 @pytest.fixture
 def account(keystone):
     """Options of the service's own account: name -> value."""
     return {'auth_url': keystone.url, 'username': 'glance', 'password': 'password',
             'project_name': 'service'}
-
-
-@pytest.fixture
-def call(keystone):
-    """The caller, as the Image service sees him; call it with a name."""
-    def make(user='alpha-member'):
-        token = keystone.token(user)
-        told = keystone.told(token)
-        return contract.Context(
-            user=told['user']['id'], project=told['project']['id'], token=token,
-            roles=frozenset(role['name'] for role in told['roles']),
-            catalog=tuple(told['catalog']))
-    return make
 
 
 @pytest.fixture

@@ -37,19 +37,6 @@ def store(make_store):
     return make_store(http_read_timeout=2)
 
 
-@pytest.fixture(scope='module')
-def hostile_server():
-    with hostile_web.running() as server:
-        yield server
-
-
-@pytest.fixture
-def hostile(hostile_server):
-    hostile_server.asked.clear()
-    hostile_server.connections = 0
-    return hostile_server
-
-
 class HTTPContract(ReadingContract):
     """``base`` is where the files of nginx are."""
 

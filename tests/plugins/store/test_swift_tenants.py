@@ -17,19 +17,6 @@ MB = 1_024_000
 
 
 @pytest.fixture
-def call(keystone, swift_keystone):
-    """The caller, as the Image service sees him; call it with a name."""
-    def make(user='alpha-member'):
-        token = keystone.token(user)
-        told = keystone.told(token)
-        return contract.Context(
-            user=told['user']['id'], project=told['project']['id'], token=token,
-            roles=frozenset(role['name'] for role in told['roles']),
-            catalog=tuple(told['catalog']))
-    return make
-
-
-@pytest.fixture
 def make(make_plugin):
     def make(**options):
         return make_plugin(SwiftStore, **{
