@@ -93,8 +93,8 @@ STORE = (
                 help='Leave what is in this store as it is: it takes no images, and those that '
                      'are deleted leave their data there.'),
 )
-#: stores of the service's own -> what for; their names are reserved
-RESERVED_STORES = {'os_glance_staging_store': 'staging', 'os_glance_tasks_store': 'tasks'}
+#: stores of the service's own, whose names are reserved
+RESERVED_STORES = ('os_glance_staging_store', 'os_glance_tasks_store')
 RESERVED_STORE = (
     cfg.StrOpt('driver', default='file', help='The driver of this store.'),
 )

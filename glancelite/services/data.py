@@ -11,10 +11,10 @@ from glancelite import contract
 from glancelite.contract import Ask, Context, Image
 from glancelite.domain import ranges, status
 from glancelite.services import sharing
-from glancelite.services.images import TRIES
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
 from glancelite.services.stream import Digests, Exact, Limit, tapped
+from glancelite.services.writing import TRIES
 
 LOG = logging.getLogger(__name__)
 

@@ -16,11 +16,10 @@ from glancelite.schema.image import Creation
 from glancelite.services import removal, sharing
 from glancelite.services.layers import Layers
 from glancelite.services.places import Places
+from glancelite.services.writing import TRIES
 
 LOG = logging.getLogger(__name__)
 
-#: how often a change is applied anew to what somebody else has written meanwhile
-TRIES = 8
 #: seconds between the second try and the third, at most; each later wait is up to twice that
 PAUSE = 0.004
 

@@ -12,9 +12,10 @@ from glancelite.contract import Ask, Context, Image, Location
 from glancelite.domain import digests, status
 from glancelite.services import removal
 from glancelite.services.hashing import Cancelled, Hashing
-from glancelite.services.images import TRIES, Images
+from glancelite.services.images import Images
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
+from glancelite.services.writing import persist
 
 LOG = logging.getLogger(__name__)
 
@@ -160,19 +161,12 @@ class Locations:
 
         :returns: None if it is not ours any more.
         """
-        records = self._layers.database.images
-        for _ in range(TRIES):
-            try:
-                present = records.get(image.id, viewer=None)
-                if not mine(present):
-                    return None
-                return records.update(present, changes)
-            except contract.Conflict:
-                continue
-            except contract.NotFound:
-                return None
-        LOG.error('image %s changes too often to be given its data', image.id)
-        return None
+        try:
+            return persist(self._layers.database.images, image.id,
+                           lambda present: changes if mine(present) else None)
+        except contract.Conflict:
+            LOG.error('image %s changes too often to be given its data', image.id)
+            return None
 
     def remove_copy(self, ctx: Context, store: str, image_id: str) -> None:
         """Remove the copy of an image from one store; another one stays.

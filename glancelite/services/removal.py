@@ -13,10 +13,9 @@ from collections.abc import Collection, Mapping, Sequence
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
 from glancelite.services.layers import Layers
+from glancelite.services.writing import persist
 
 LOG = logging.getLogger(__name__)
-
-TRIES = 8
 
 
 def leaving(layers: Layers, locations: Sequence[Location],
@@ -52,21 +51,18 @@ def finish(layers: Layers, ctx: Context, image: Image) -> Image:
 
 def _settle(layers: Layers, image: Image, gone: Collection[str],
             back: Collection[str]) -> Image:
-    records = layers.database.images
-    for _ in range(TRIES):
-        try:
-            present = records.get(image.id, viewer=None)
-            left = tuple(
-                dataclasses.replace(one, status='active') if one.url in back else one
-                for one in present.locations if one.url not in gone)
-            changes: dict[str, object] = {'locations': left}
-            if all(one.status == 'active' for one in left):
-                changes['lease_until'] = None
-            return dataclasses.replace(records.update(present, changes),
-                                       membership=image.membership)
-        except contract.Conflict:
-            continue
-        except contract.NotFound:
-            return image        # deleted meanwhile, with all that belongs to it
-    LOG.warning('the removal of a copy of image %s is left to the sweep', image.id)
-    return image
+    def change(present: Image) -> Mapping[str, object]:
+        left = tuple(
+            dataclasses.replace(one, status='active') if one.url in back else one
+            for one in present.locations if one.url not in gone)
+        done = all(one.status == 'active' for one in left)
+        return {'locations': left, **({'lease_until': None} if done else {})}
+
+    try:
+        written = persist(layers.database.images, image.id, change)
+    except contract.Conflict:
+        LOG.warning('the removal of a copy of image %s is left to the sweep', image.id)
+        return image
+    if written is None:
+        return image        # deleted meanwhile, with all that belongs to it
+    return dataclasses.replace(written, membership=image.membership)
