@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from typing import ClassVar
 
 from glancelite.contract.plugin import Plugin
 from glancelite.contract.values import Image
@@ -12,9 +13,16 @@ from glancelite.contract.values import Image
 class Tap(abc.ABC):
     """Sees the bytes of one upload on their way into a store."""
 
+    #: ``feed`` takes read-only ``memoryview`` as well, which spares a copy
+    BUFFERS: ClassVar[bool] = False
+
     @abc.abstractmethod
     def feed(self, chunk: bytes) -> None:
-        """Look at the next bytes; whatever is raised stops the upload."""
+        """Look at the next bytes; whatever is raised stops the upload.
+
+        :param chunk: ``bytes``; where ``BUFFERS`` says so, perhaps a ``memoryview`` of bytes,
+            which does not change while anything refers to it.
+        """
 
     def finish(self) -> Mapping[str, object]:
         """The verdict, while the store can still be told to forget everything.

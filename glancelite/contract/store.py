@@ -93,6 +93,8 @@ class Store(Plugin):
     #: known to this instance only and forgotten with it, as only stores for tests may be:
     #: a service with such a store has one process
     VOLATILE: ClassVar[bool] = False
+    #: ``write`` takes chunks that are read-only ``memoryview`` as well, which spares a copy
+    BUFFERS: ClassVar[bool] = False
 
     @classmethod
     def section(cls, name: str) -> str:
@@ -107,7 +109,8 @@ class Store(Plugin):
         :param key: 1-255 characters of ``[A-Za-z0-9._-]``, the first a letter or
             a digit; case counts.  The core uses no key twice; a store must not believe it.
         :param chunks: non-empty ``bytes`` of any length; pulled once, and to
-            the end.
+            the end. Where ``BUFFERS`` says so, a chunk may be a ``memoryview`` of bytes
+            instead; it does not change while anything refers to it.
         :param size: bytes to come, if known; a hint, not a promise.
         :param ctx: the caller, for stores that act with the caller's rights.
         :returns: where it is (opaque to everybody else) and its length in bytes.

@@ -202,10 +202,27 @@ class Connection(gthread.TConn):
         except BlockingIOError:
             raise TimeoutError('the client sent nothing for too long') from None
 
-    def receive_into(self, room):
+    def receive_into(self, room, flags=0):
         """As `receive`, into a buffer; how many bytes."""
-        try:
+        if self._secure:
             return self.sock.recv_into(room)
+        try:
+            return self.sock.recv_into(room, 0, flags)
+        except BlockingIOError:
+            raise TimeoutError('the client sent nothing for too long') from None
+
+    def fill(self, room):
+        """As `receive_into`, but it waits for as many bytes as there is room if it can."""
+        return self.receive_into(room, socket.MSG_WAITALL)
+
+    @property
+    def can_scatter(self):
+        return not self._secure
+
+    def scatter(self, rooms):
+        """As `receive_into`, into several buffers, one after the other."""
+        try:
+            return self.sock.recvmsg_into(rooms)[0]
         except BlockingIOError:
             raise TimeoutError('the client sent nothing for too long') from None
 

@@ -86,7 +86,9 @@ class Stores:
         """
         backend = self[name]
         try:
-            written = backend.writer().write(key, chunks, size=size, ctx=ctx)
+            driver = backend.writer()
+            written = driver.write(key, chunks if driver.BUFFERS else map(bytes, chunks),
+                                   size=size, ctx=ctx)
         except contract.Unavailable as error:
             backend.note(error)
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,12 +20,15 @@ IN_FLIGHT = 2
 class tapped(Iterator[bytes]):
     """Yields ``source`` unchanged; every tap has seen a chunk before the store has.
 
+    Taps that take ``bytes`` only get copies of ``memoryview``; see ``Tap.BUFFERS``.
+
     ``with tapped(source, taps) as chunks: store.write(key, chunks)``; then
     ``chunks.facts``.  What a tap raises comes out of the store's ``next()``, so
     the store forgets what it has written: that is also true of the verdicts
     of ``finish()``, which are spoken before the store sees the end.
 
-    :param source: ``bytes`` that nobody changes afterwards; empty ones are left out.
+    :param source: ``bytes``, or a ``memoryview`` of them, that nobody changes
+        afterwards; empty ones are left out.
     :param taps: closed together with this, even if nothing was ever pulled.
     """
 
@@ -36,7 +39,7 @@ class tapped(Iterator[bytes]):
         self._closed = False
 
     def _run(self, source: Iterable[bytes]) -> Iterator[bytes]:
-        feeds = [tap.feed for tap in self._taps]
+        feeds = [tap.feed if tap.BUFFERS else _with_bytes(tap.feed) for tap in self._taps]
         for chunk in source:
             if not chunk:
                 continue
@@ -78,6 +81,10 @@ class tapped(Iterator[bytes]):
         self.close()
 
 
+def _with_bytes(feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    return lambda chunk: feed(bytes(chunk))
+
+
 class Limit(contract.Tap):
     """Stops an upload at the first chunk that goes beyond a limit.
 
@@ -85,6 +92,8 @@ class Limit(contract.Tap):
     :param error: what to raise; ``contract.QuotaExceeded`` where a quota is the reason.
     :param reason: the sentence for the user.
     """
+
+    BUFFERS = True
 
     def __init__(self, most: int, error: type[contract.Error] = contract.TooLarge,
                  reason: str = ''):
@@ -103,6 +112,8 @@ class Exact(contract.Tap):
 
     :param size: bytes that have to come.
     """
+
+    BUFFERS = True
 
     def __init__(self, size: int):
         self._size = size
@@ -132,6 +143,8 @@ class Digests(contract.Tap):
     :param checksum: also compute md5; without it there is no fact ``checksum``.
     :raises ValueError: nobody knows the algorithm.
     """
+
+    BUFFERS = True
 
     def __init__(self, algorithm: str = 'sha512', *, checksum: bool = True):
         self._algorithm = algorithm

@@ -406,3 +406,20 @@ def test_nobody_is_asked_for_members_where_no_store_shares(core, ctx, active, mo
     monkeypatch.setattr(core.layers.database.members, 'list', refuse)
 
     assert active().status == 'active'
+
+
+@pytest.mark.parametrize(('takes', 'kind'), [(True, memoryview), (False, bytes)])
+def test_only_stores_that_take_views_get_them(core, ctx, queued, monkeypatch, takes, kind):
+    driver, given = core.layers.stores['fast'].driver, []
+    write = driver.write
+
+    def watched(key, chunks, **named):
+        return write(key, (given.append(type(chunk)) or bytes(chunk) for chunk in chunks), **named)
+
+    monkeypatch.setattr(driver, 'write', watched)
+    monkeypatch.setattr(type(driver), 'BUFFERS', takes)
+
+    image = core.data.upload(ctx, queued().id, iter([memoryview(DATA)]), size=len(DATA))
+
+    assert image.status == 'active'
+    assert given == [kind]

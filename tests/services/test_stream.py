@@ -72,6 +72,19 @@ def test_chunks_pass_as_they_are_and_empty_ones_do_not():
     assert [id(chunk) for chunk in passed] == [id(given[0]), id(given[2])]
 
 
+def test_views_pass_as_they_are_to_whom_takes_them():
+    class Modern(Spy):
+        BUFFERS = True
+
+    log, view = [], memoryview(b'12')
+
+    with tapped([view], [Spy(log, 'old'), Modern(log, 'new')]) as chunks:
+        assert list(chunks) == [view]
+
+    assert [type(chunk) for _, chunk in log[:2]] == [bytes, memoryview]
+    assert log[0][1] == log[1][1] == b'12'
+
+
 def test_facts_of_all_taps_come_together():
     with tapped([b'1'], [Spy([], facts={'a': 1, 'b': 1}), Spy([], facts={'b': 2})]) as chunks:
         list(chunks)

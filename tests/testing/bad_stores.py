@@ -14,6 +14,10 @@ class Overwrites(MemoryStore):
         return super().write(key, chunks)
 
 
+class KeepsViews(MemoryStore):
+    BUFFERS = True
+
+
 class LosesTheLastByte(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
         data = b''.join(chunks)

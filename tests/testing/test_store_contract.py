@@ -10,6 +10,7 @@ from tests.testing import bad_abilities, bad_backends, bad_pairs, bad_patience, 
 
 STORES = {
     'bad_stores.Overwrites': 'never_overwrites',
+    'bad_stores.KeepsViews': 'takes_views_of_bytes_if_it_says_so',
     'bad_stores.LosesTheLastByte': 'reads_back_what_was_written',
     'bad_stores.BelievesTheSize': 'a_wrong_size_is_a_hint_only',
     'bad_stores.StopsAtTheSize': 'a_wrong_size_is_a_hint_only',

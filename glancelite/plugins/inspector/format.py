@@ -73,10 +73,13 @@ class FormatTap(contract.Tap):
         self._judged = False
         self._virtual_size: int | None = None
 
+    BUFFERS = True
+
     def feed(self, chunk):
         self._size += len(chunk)
         if self._judged:
             return
+        chunk = bytes(chunk)
         if self._head is not None:
             self._head.append(chunk)
             if self._size >= HEAD:

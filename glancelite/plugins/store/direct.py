@@ -15,7 +15,9 @@ ALIGNMENT = 4096
 
 
 class Direct:
-    """Gathers bytes into whole buffers and writes them with ``O_DIRECT``.
+    """Writes with ``O_DIRECT``: from where the bytes are, if a disk can take them from there.
+
+    Others are gathered into whole buffers.
 
     :param fd: open for writing, positioned at a multiple of ``ALIGNMENT``.
     :raises OSError: this file system has no such writes.
@@ -27,13 +29,16 @@ class Direct:
         fcntl.fcntl(fd, fcntl.F_SETFL, self._flags | os.O_DIRECT)
         self._buffer = _room(SIZE)
         self._filled = 0
+        self._straight = True   # what comes may be written from where it is
 
     def write(self, data: bytes) -> None:
         """Take ``data``; it is written now or later, in order."""
-        if len(self._buffer) < len(data) and len(self._buffer) < LARGEST:
-            self._grow(len(data))
-        buffer, room = self._buffer, len(self._buffer)
         left = memoryview(data)
+        if self._straight and not self._filled:
+            left = left[self._from_there(left):]
+        if len(self._buffer) < len(left) and len(self._buffer) < LARGEST:
+            self._grow(len(left))
+        buffer, room = self._buffer, len(self._buffer)
         while left:
             some = min(len(left), room - self._filled)
             buffer[self._filled:self._filled + some] = left[:some]
@@ -41,6 +46,19 @@ class Direct:
             left = left[some:]
             if self._filled == room:
                 self._flush()
+
+    def _from_there(self, data: memoryview) -> int:
+        """Write from the memory that the data came in, if it is aligned; how many bytes."""
+        whole = len(data) - len(data) % ALIGNMENT
+        if not whole:
+            return 0
+        try:
+            done = os.write(self._fd, data[:whole])
+        except OSError:
+            done = 0
+        if done < whole:    # no room, or not like this: the usual way knows which it is
+            self._straight = False
+        return done
 
     def _grow(self, size: int) -> None:
         """Fewer writes for whoever brings much at once."""

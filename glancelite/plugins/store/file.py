@@ -74,6 +74,7 @@ class FileStore(contract.Store):
                    help='A warning is logged when this percentage of them is under way.'),
     )
     CAPABILITIES = frozenset({'write', 'range'})
+    BUFFERS = True
     SCHEMES = ('file', 'filesystem')
 
     def __init__(self, options, host, *, name='file', conf=None):

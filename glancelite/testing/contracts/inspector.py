@@ -86,6 +86,17 @@ class InspectorContract:
 
             assert said == said[:1] * 4
 
+    @pytest.mark.parametrize('disk_format', FORMATS[:8])
+    def test_views_of_bytes_get_the_same_verdict_if_it_takes_them(self, inspector, disk_format):
+        for start in BEGINNINGS:
+            data = start + b'x' * 100_000
+            tap = inspector.open(image(disk_format))
+            kind = memoryview if tap is not None and tap.BUFFERS else bytes
+
+            said = verdict(inspector, image(disk_format), map(kind, cut(data, 65_536)))
+
+            assert said == verdict(inspector, image(disk_format), cut(data, 65_536))
+
     def test_an_upload_without_bytes_gets_a_verdict(self, inspector):
         said = verdict(inspector, image('raw'), [])
 

@@ -28,6 +28,7 @@ from glancelite.testing.contracts.store_box import (
     same,
     secrets,
     twin,
+    views,
 )
 from glancelite.testing.contracts.store_patience import PatienceContract
 from glancelite.testing.fakes import ClientWentAway, broken_source
@@ -83,6 +84,15 @@ class StoreContract(PatienceContract):
         data = pattern(length * 3 + 5) if length > 7 else pattern(70_000)
 
         assert same(box.bytes(box.write(box.key(), cut(data, length)).url), data)
+
+    def test_takes_views_of_bytes_if_it_says_so(self, store, box):
+        data = pattern(MIB) + bytes(MIB) + pattern(3 * 64 * KIB + 7)
+        chunks = cut(data, 100_000)
+
+        url = box.write(box.key(), views(chunks) if store.BUFFERS else chunks).url
+
+        assert same(box.bytes(url), data)
+        assert all(type(chunk) is bytes for chunk in store.read(url))
 
     def test_zeros_are_data(self, box):
         data = bytes(200 * KIB) + b'x' + bytes(2 * MIB) + b'y' + bytes(3)

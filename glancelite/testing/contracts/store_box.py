@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import queue
 import select
@@ -10,7 +11,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -35,6 +36,14 @@ def same(found: object, wanted: object) -> bool:
 def cut(data: bytes, length: int) -> Iterator[bytes]:
     """``data`` in chunks of ``length`` bytes."""
     return (data[start:start + length] for start in range(0, len(data), length))
+
+
+def views(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """``chunks`` as uploads arrive: views of pages that nobody may write to."""
+    for chunk in chunks:
+        pages = mmap.mmap(-1, len(chunk))
+        pages[:] = chunk
+        yield memoryview(pages).toreadonly()
 
 
 def twin(store: contract.Store) -> contract.Store:

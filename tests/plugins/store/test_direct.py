@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import mmap
 import os
 
 import pytest
@@ -18,10 +19,10 @@ def early(monkeypatch):
     monkeypatch.setattr(partial, 'CACHED_AT_FIRST', 2 * MIB)
 
 
-def stored(root, data, piece, **how):
+def stored(root, data, piece, kind=bytes, **how):
     with partial.Partial(str(root), 65536, **how) as file:
         for start in range(0, len(data), piece):
-            file.write(data[start:start + piece])
+            file.write(kind(data[start:start + piece]))
         went = file._direct is not None
         path = file.publish('key')
     with open(path, 'rb') as found:
@@ -67,8 +68,9 @@ def test_large_pieces_are_written_as_they_come(tmp_path, monkeypatch):
     real, sizes = os.write, []
 
     def writes(fd, data):
-        sizes.append(len(data) // MIB)
-        return real(fd, data)
+        done = real(fd, data)
+        sizes.append(done // MIB)
+        return done
 
     monkeypatch.setattr(direct.os, 'write', writes)
     data = os.urandom(18 * MIB)
@@ -82,6 +84,42 @@ def test_large_pieces_are_written_as_they_come(tmp_path, monkeypatch):
     with open(path, 'rb') as found:
         assert found.read() == data
     assert sizes == [2, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize('tail', [0, 1, 4096, 70_001])
+def test_what_comes_in_whole_pages_is_written_from_there(tmp_path, monkeypatch, tail):
+    real, written = os.write, []
+
+    def writes(fd, data):
+        written.append(getattr(data, 'obj', data))
+        return real(fd, data)
+
+    monkeypatch.setattr(direct.os, 'write', writes)
+    pages = in_pages(os.urandom(2 * MIB))
+    end = os.urandom(tail)
+
+    with partial.Partial(str(tmp_path), 65536, size=3 * MIB) as file:
+        file.write(pages)
+        file.write(pages)
+        if end:
+            file.write(in_pages(end))
+        path = file.publish('key')
+
+    with open(path, 'rb') as found:
+        assert found.read() == bytes(pages) * 2 + end
+    assert written[:2] == [pages.obj, pages.obj]
+
+
+def in_pages(data):
+    """As a server receives it: in memory of whole pages."""
+    pages = mmap.mmap(-1, len(data), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages[:] = data
+    return memoryview(pages).toreadonly()
+
+
+def crooked(data):
+    """As no disk takes it."""
+    return in_pages(b'x' + data)[1:]
 
 
 def test_a_file_system_without_such_writes_gets_the_usual_ones(tmp_path, monkeypatch):
@@ -101,13 +139,16 @@ def test_a_file_system_without_such_writes_gets_the_usual_ones(tmp_path, monkeyp
     assert not went
 
 
+@pytest.mark.parametrize('kind', [crooked, in_pages])
 @pytest.mark.parametrize('taken', [None, 0, 4096, 70_000])
-def test_a_write_that_is_refused_or_short_is_completed_the_usual_way(tmp_path, monkeypatch, taken):
+def test_a_write_that_is_refused_or_short_is_completed_the_usual_way(
+        tmp_path, monkeypatch, taken, kind):
     """``taken``: bytes of the second direct write that are written; None, it is refused."""
     real, calls = os.write, []
 
     def writes(fd, data):
-        if len(data) == direct.SIZE and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+        if (len(data) == direct.SIZE and isinstance(getattr(data, 'obj', data), mmap.mmap)
+                and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT):
             calls.append(fd)
             if len(calls) == 2:
                 if taken is None:
@@ -119,10 +160,11 @@ def test_a_write_that_is_refused_or_short_is_completed_the_usual_way(tmp_path, m
     monkeypatch.setattr(direct.os, 'write', writes)
     data = os.urandom(7 * MIB + 5)
 
-    found, _ = stored(tmp_path, data, MIB)
+    found, _ = stored(tmp_path, data, MIB, kind=kind)
 
     assert hash(found) == hash(data)
-    assert len(calls) == 2
+    # refused from where they were, pages are gathered as other bytes are
+    assert len(calls) == (7 if kind is in_pages and taken is None else 2)
 
 
 def test_a_full_disk_says_so(tmp_path, monkeypatch):
