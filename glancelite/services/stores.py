@@ -14,7 +14,8 @@ from glancelite.services.reading import Reading
 
 LOG = logging.getLogger(__name__)
 
-_SECRETS = re.compile(r'(?<=://)[^/@]*@')
+# the keys of S3 may have slashes in them, and nothing that comes after them has an @
+_SECRETS = re.compile(r'\A(s3(?:\+https?)?://).*@|\A([^:]*://)[^/?#]*@')
 
 
 class Stores:
@@ -237,7 +238,7 @@ class Stores:
                 location = dataclasses.replace(
                     location, metadata={**location.metadata, 'store': found.name})
         if '@' in location.url:
-            location = dataclasses.replace(location, url=_SECRETS.sub('', location.url))
+            location = dataclasses.replace(location, url=_SECRETS.sub(r'\1\2', location.url))
         return location
 
     def shown(self, image: Image) -> Sequence[Location]:

@@ -166,10 +166,17 @@ def test_what_is_recorded_of_the_store_may_be_wrong(core, ctx, twice, download):
     assert [one.store for one in stores.shown(changed)] == ['fast', 'cold']
 
 
-def test_no_secret_of_an_old_location_is_shown(core, twice):
-    secret = Location('swift+https://tenant:user:key@auth.example/v3/images/object')
-
-    assert core.layers.stores.placed(secret).url == 'swift+https://auth.example/v3/images/object'
+@pytest.mark.parametrize(('url', 'shown'), [
+    ('swift+https://tenant:user:key@auth.example/v3/images/object',
+     'swift+https://auth.example/v3/images/object'),
+    ('swift+https://tenant:user:k@y@auth.example/v3/images/object',
+     'swift+https://auth.example/v3/images/object'),
+    ('s3+https://AKIA:se/cr@t/@s3.example/images/object', 's3+https://s3.example/images/object'),
+    ('https://user:password@web.example/a@2x?b@c', 'https://web.example/a@2x?b@c'),
+    ('https://web.example?to=a@b', 'https://web.example?to=a@b'),
+    ('swift+config://ref1/images/an@object', 'swift+config://ref1/images/an@object')])
+def test_no_secret_of_an_old_location_is_shown(core, url, shown):
+    assert core.layers.stores.placed(Location(url)).url == shown
 
 
 # --- one store that fails is alone
