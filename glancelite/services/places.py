@@ -52,10 +52,10 @@ class Places:
             self._image, [value['validation_data'] for value in step.value
                           if value.get('validation_data')], self._algorithm))
         if step.op == 'add':
-            place = step.path[1]
-            if place != '-' and not place.isdecimal():
+            place = _position(step.path[1], len(self._copies))
+            if place is None:
                 raise contract.Invalid('Invalid position for adding a location.')
-            self._insert(len(self._copies) if place == '-' else int(place), step.value[0])
+            self._insert(place, step.value[0])
         else:
             self._replace(step.value)
         self._layers.quota.check(self._ctx, Ask('set_image_location', self._image.owner,
@@ -138,10 +138,20 @@ class Places:
         status.require('remove_location', self._image)
         if len(self._copies) < 2:
             raise contract.Forbidden('The last location of an image cannot be removed.')
-        position = len(self._copies) - 1 if place == '-' else (
-            int(place) if place.isdecimal() else len(self._copies))
-        if position >= len(self._copies):
+        position = _position(place, len(self._copies) - 1)
+        if position is None:
             raise contract.Invalid('Invalid position for removing a location.')
         gone = self._copies.pop(position)
         if gone in self._image.locations:
             self._removed.append(gone)
+
+
+def _position(place: str, last: int) -> int | None:
+    """What the end of a path means, be it the number of a place or ``-``; None for nothing."""
+    if place == '-':
+        return last
+    # a number of thousands of digits is one that Python refuses to read
+    if place.isascii() and place.isdecimal() and len(place) <= len(str(last)) and (
+            int(place) <= last):
+        return int(place)
+    return None

@@ -362,8 +362,15 @@ def test_a_location_is_there_once_and_is_real(change, core, ctx, there, active, 
     for wrong in (image.locations[0].url, there + '-not', empty, 'file:///etc/passwd'):
         with pytest.raises(contract.Invalid):
             change(ctx, image, add(wrong))
+
+
+@pytest.mark.parametrize('place', ['x', '2', '-1', '\u0660', '9' * 5000],
+                         ids=lambda text: text[:3])
+def test_a_place_that_is_none_is_refused(change, admin, there, active, twice, place):
     with pytest.raises(contract.Invalid, match='position'):
-        change(ctx, queued(), add(there, 'x'))
+        change(admin, active(), add(there, place))
+    with pytest.raises(contract.Invalid, match='position'):
+        change(admin, twice, {'op': 'remove', 'path': f'/locations/{place}'})
 
 
 def test_locations_can_be_put_into_another_order(change, ctx, twice):
