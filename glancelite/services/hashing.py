@@ -29,7 +29,7 @@ class Hashing:
     """Reads images whose bytes did not come through us.
 
     What is under way when the process ends is given up; the lease of an
-    image that waits for it runs out then.
+    image that waits for it runs out then, and the sweep sees to it.
 
     :param tries: how often the data of one image is read before it is given up.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ class Locations:
         self._hashing = hashing
         self._algorithm = hashing_algorithm
         self._secure = secure_hash
+        if secure_hash:
+            layers.leases.learn = self._resume
 
     def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
         """Where the copies of an image are, the one to try first in front.
@@ -104,13 +107,36 @@ class Locations:
                 **status.move(image, 'importing'), 'size': size,
                 'lease_until': self._layers.leases.until()}, status={'queued'})
             events.image(ctx, 'image.update', image)
-            self._hashing.submit(lambda: self._verify(ctx, image, facts, expected))
+            self._submit(image, lambda: self._verify(ctx, image, facts, expected))
             return
-        image = records.update(image, {**status.move(image, 'active'), **facts, **expected},
-                               status={'queued'})
+        # the lease lets another process go on where this one dies
+        until = self._layers.leases.until() if self._secure else None
+        image = records.update(image, {**status.move(image, 'active'), **facts, **expected,
+                                       'lease_until': until}, status={'queued'})
         events.image(ctx, 'image.update', image)
         if self._secure:
-            self._hashing.submit(lambda: self._learn(ctx, image))
+            self._submit(image, lambda: self._learn(ctx, image))
+
+    def _resume(self, image: Image) -> None:
+        """Read an active image whose hash nobody knows, since whoever was at it has died."""
+        LOG.warning('image %s has no hash yet; its data is read', image.id)
+        ctx = Context(project=image.owner)      # nobody calls any more
+        self._submit(image, lambda: self._learn(ctx, image))
+
+    def _submit(self, image: Image, work: Callable[[], None]) -> None:
+        """Have ``work`` done in the background; until it is, the lease of ``image`` lives."""
+        held = contextlib.ExitStack()
+        held.enter_context(self._layers.leases.hold(image))
+
+        def run() -> None:
+            with held:
+                work()
+
+        try:
+            self._hashing.submit(run)
+        except BaseException:
+            held.close()
+            raise
 
     def _verify(self, ctx: Context, image: Image, facts: Mapping[str, Any],
                 expected: Mapping[str, str]) -> None:
@@ -119,18 +145,17 @@ class Locations:
             return present.status == 'importing' and present.lease_until is not None
 
         probe = dataclasses.replace(image, **facts)
-        with self._layers.leases.hold(image):
-            try:
-                found = self._hashing.hashes(probe, expected['os_hash_algo'], ctx,
-                                             lambda: self._still(image, mine))
-                if found['os_hash_value'] != expected['os_hash_value']:
-                    raise contract.Invalid('the data has another hash than was said')
-                changes = {**facts, **found, 'status': 'active', 'lease_until': None}
-            except (contract.Error, Cancelled) as error:
-                LOG.warning('image %s does not get the data it was pointed to: %s', image.id,
-                            error or 'cancelled')
-                changes = {**REQUEUED, **_NO_HASHES}
-            written = self._write(image, mine, changes)
+        try:
+            found = self._hashing.hashes(probe, expected['os_hash_algo'], ctx,
+                                         lambda: self._still(image, mine))
+            if found['os_hash_value'] != expected['os_hash_value']:
+                raise contract.Invalid('the data has another hash than was said')
+            changes = {**facts, **found, 'status': 'active', 'lease_until': None}
+        except (contract.Error, Cancelled) as error:
+            LOG.warning('image %s does not get the data it was pointed to: %s', image.id,
+                        error or 'cancelled')
+            changes = {**REQUEUED, **_NO_HASHES}
+        written = self._write(image, mine, changes)
         if written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
@@ -139,14 +164,17 @@ class Locations:
         def mine(present: Image) -> bool:
             return present.locations[:1] == image.locations[:1] and not present.os_hash_value
 
+        changes: Mapping[str, object]
         try:
-            found = self._hashing.hashes(image, self._algorithm, ctx,
-                                         lambda: self._still(image, mine))
-        except (contract.Error, Cancelled) as error:
-            LOG.warning('image %s stays without a hash: %s', image.id, error or 'cancelled')
-            return
-        written = self._write(image, mine, found)
-        if written is not None:
+            changes = self._hashing.hashes(image, self._algorithm, ctx,
+                                           lambda: self._still(image, mine))
+        except Cancelled:
+            return      # as long as there is no hash, the sweep finds the lease and begins anew
+        except contract.Error as error:
+            LOG.warning('image %s stays without a hash: %s', image.id, error)
+            changes = {}
+        written = self._write(image, mine, {**changes, 'lease_until': None})
+        if changes and written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
     def _still(self, image: Image, mine: Callable[[Image], bool]) -> bool:

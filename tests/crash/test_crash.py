@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import hashlib
 import http.client
+import http.server
+import json
 import os
 import random
 import threading
@@ -136,3 +138,51 @@ def test_a_worker_that_is_killed_loses_its_uploads_only(tmp_path, run_server):
             assert client.upload(lost, b'again') == 204
             assert client.sha512(kept) == hashlib.sha512(b'kept').hexdigest()
         assert service.swept(tmp_path, database)
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    """Data that does not come to its end until ``server.awake`` is set."""
+
+    DATA = b'web' * PIECE
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(self.DATA)))
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        self.wfile.write(self.DATA[:PIECE])
+        self.server.asked.set()
+        self.server.awake.wait(20)
+        self.wfile.write(self.DATA[PIECE:])
+
+
+@pytest.fixture
+def web():
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Web) as server:
+        server.asked, server.awake = threading.Event(), threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.awake.set()
+        server.shutdown()
+
+
+def test_the_hash_of_data_on_the_web_is_found_out_after_all(tmp_path, run_server, web):
+    config = service.config(
+        tmp_path, f'sqlite:///{tmp_path}/glancelite.sqlite',
+        DEFAULT={'enabled_backends': 'file:file, web:http'},
+        import_filtering_opts={'allowed_hosts': '127.0.0.1',
+                               'allowed_ports': web.server_address[1]})
+    with run_server(config) as server, service.Client(server) as client:
+        image_id = client.create()
+        assert client.ask('POST', f'/v2/images/{image_id}/locations', json.dumps(
+            {'url': f'http://127.0.0.1:{web.server_address[1]}/image'}))[0] == 202
+        assert web.asked.wait(10)
+        assert client.show(image_id)['status'] == 'active'
+        service.crash(server)
+    web.awake.set()
+
+    with run_server(config) as server, service.Client(server) as client:
+        assert service.until(lambda: client.show(image_id)['os_hash_value'])
+        assert client.show(image_id)['os_hash_value'] == hashlib.sha512(Web.DATA).hexdigest()

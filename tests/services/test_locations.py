@@ -199,6 +199,68 @@ def test_a_server_that_died_while_it_hashed_leaves_a_queued_image(core, there, n
     assert core.layers.stores['fast'].driver.size(there) == len(DATA)
 
 
+def test_a_hash_that_a_server_died_over_is_found_out_by_the_next(core, there, nova, queued, kept,
+                                                                 settled, monkeypatch):
+    image = queued()
+    with monkeypatch.context() as dying:
+        dying.setattr(core.locations._hashing, 'submit', lambda work: None)
+        core.locations.add(nova, image.id, there)
+    assert kept(image).status == 'active'
+    core.layers.database.images.update(kept(image), {'lease_until': core.layers.host.now()})
+
+    assert core.layers.leases.sweep() == 1
+
+    found = settled(image)
+    assert (found.os_hash_value, found.lease_until) == (SHA512, None)
+    assert core.layers.leases.sweep() == 0
+
+
+def test_a_hash_that_was_begun_is_left_to_others_when_the_service_ends(core, there, nova, queued,
+                                                                       kept, monkeypatch):
+    image = queued()
+    read = Stores.read
+
+    def ending(self, found, **named):
+        core.locations._hashing._closing.set()
+        return read(self, found, **named)
+    monkeypatch.setattr(Stores, 'read', ending)
+
+    core.locations.add(nova, image.id, there)
+    core.locations.close()
+
+    assert kept(image).os_hash_value is None
+    assert kept(image).lease_until > core.layers.host.now()
+
+
+def test_data_that_cannot_be_read_is_given_up(core, there, nova, queued, settled, monkeypatch):
+    def fail(self, found, **named):
+        raise contract.Unavailable('away')
+    monkeypatch.setattr(Stores, 'read', fail)
+    image = queued()
+
+    core.locations.add(nova, image.id, there)
+
+    found = settled(image, lambda found: found.lease_until is None)
+    assert (found.status, found.os_hash_value) == ('active', None)
+
+
+@pytest.mark.parametrize('expected', [{}, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}],
+                         ids=['active', 'importing'])
+def test_an_image_that_waits_for_its_turn_to_be_read_is_alive(core, there, nova, queued, kept,
+                                                              monkeypatch, expected):
+    image, waiting = queued(), []
+    monkeypatch.setattr(core.locations._hashing, 'submit', waiting.append)
+    core.locations.add(nova, image.id, there, expected)
+    core.layers.database.images.update(kept(image), {'lease_until': core.layers.host.now()})
+
+    core.layers.leases.renew()
+
+    assert core.layers.leases.sweep() == 0
+    waiting.pop()()
+    assert (kept(image).status, kept(image).os_hash_value) == ('active', SHA512)
+    assert core.layers.leases._held == {}
+
+
 # --- removing one copy
 
 @pytest.fixture
