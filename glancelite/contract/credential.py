@@ -54,7 +54,8 @@ class CredentialSource(Plugin):
     def open(self, ctx: Context | None, *, long: bool = False) -> Credential | None:
         """Rights for one operation; whoever asks closes them.
 
-        :param ctx: the caller; None when the service acts on its own.
+        :param ctx: the caller; None when the service acts on its own, or one who has a project
+            and no token where it does so for that project.
         :param long: it may take longer than the caller's token lives.
         :returns: None if the backend knows no identity service.
         :raises Unavailable: the identity service does not answer or refuses us.

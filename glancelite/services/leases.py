@@ -13,10 +13,10 @@ import datetime
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from glancelite import contract
-from glancelite.contract import Image
+from glancelite.contract import Context, Image
 from glancelite.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
@@ -140,8 +140,7 @@ class Leases:
                 image = self._images.update(image, {'attempt': image.attempt + 1,
                                                     'lease_until': self.until()},
                                             status={'saving'})
-                for key in image.keys[:-1]:
-                    self._stores.discard(key)
+                self._discard(image, image.keys[:-1])
                 self._images.update(image, REQUEUED, status={'saving'})
             except (contract.Conflict, contract.NotFound):
                 return False  # somebody else was faster, or it lives
@@ -151,11 +150,16 @@ class Leases:
         else:
             for location in image.locations:
                 self._stores.delete(location)
-            for key in image.keys[:-1] if image.locations else image.keys:
-                self._stores.discard(key)
+            self._discard(image, image.keys[:-1] if image.locations else image.keys)
             self._images.scrubbed(image)
             LOG.info('the deletion of image %s is complete', image.id)
         return True
+
+    def _discard(self, image: Image, keys: Sequence[str]) -> None:
+        # nobody calls, but where each project has its own bytes it is known whose they are
+        ctx = Context(project=image.owner)
+        for key in keys:
+            self._stores.discard(key, ctx=ctx)
 
     def _settle(self, image: Image) -> bool:
         """Finish what somebody else has begun with an image that is not being uploaded."""

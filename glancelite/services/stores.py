@@ -151,16 +151,17 @@ class Stores:
         except contract.NotFound:
             LOG.warning('a copy was missing in the store %s', backend.name)
 
-    def discard(self, key: str) -> None:
+    def discard(self, key: str, *, ctx: Context | None = None) -> None:
         """Remove what an upload that died has left under ``key``, wherever that was.
 
+        :param ctx: for whom, as far as that is known.
         :raises Unavailable: a store does not answer; to be tried again.
         """
         failure = None
         for backend in self._backends.values():
             if backend.takes_data:
                 try:
-                    backend.reader().discard(key)
+                    backend.reader().discard(key, ctx=ctx)
                 except contract.Error as error:
                     failure = error
         if failure is not None:

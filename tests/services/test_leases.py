@@ -35,6 +35,17 @@ def test_a_dead_upload_is_queued_again_without_its_bytes(core, dead, kept):
         store.read(url)
 
 
+def test_what_is_left_is_looked_for_in_the_name_of_the_owner(core, ctx, dead, monkeypatch):
+    image, store, _ = dead()
+    callers = []
+    monkeypatch.setattr(store, 'discard', lambda key, *, ctx=None: callers.append(ctx))
+
+    core.layers.leases.sweep()
+
+    assert callers == [contract.Context(project=ctx.project)]
+    assert image.owner == ctx.project
+
+
 def test_what_was_swept_can_be_uploaded_and_deleted(core, ctx, dead):
     image, _, _ = dead()
     core.layers.leases.sweep()
@@ -133,7 +144,7 @@ def test_a_sweep_that_dies_before_the_bytes_are_gone_is_finished_by_the_next(
         store.read(url)
 
 
-def _die(key):
+def _die(key, *, ctx=None):
     raise SystemExit
 
 

@@ -312,8 +312,9 @@ def test_the_driver_knows_the_caller_as_in_glance(store, calls, context):
         {'region': 'r2', 'publicURL': 'http://r2/'}]}]
 
 
-def test_without_a_caller_there_is_none(store, calls):
-    store.write('key', iter([b'1']))
+@pytest.mark.parametrize('ctx', [None, contract.Context(project='whose-data-it-is')])
+def test_without_a_caller_there_is_none(store, calls, ctx):
+    store.write('key', iter([b'1']), ctx=ctx)
 
     assert {context for _, _, context, _ in calls} == {None}
 

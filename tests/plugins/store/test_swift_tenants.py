@@ -243,6 +243,24 @@ def test_when_nobody_calls_a_reseller_admin_cleans_up(make, keystone, call, key,
     assert objects(ctx) == []
 
 
+@pytest.mark.parametrize(('who', 'left'), [('images', False), ('glance', True)],
+                         ids=['reseller admin', 'nobody special'])
+def test_what_a_dead_upload_left_goes_from_the_account_of_the_owner(
+        make, keystone, call, key, objects, who, left):
+    if not left:
+        keystone.add_user(who, 'ResellerAdmin')
+    store = make(swift_store_auth_address=keystone.url, swift_store_user=f'service:{who}',
+                 swift_store_key='password')
+    ctx = call()
+    url = store.write(key, iter([b'12345']), ctx=ctx).url
+
+    store.discard(key, ctx=contract.Context(project=ctx.project))
+
+    assert bool(objects(ctx)) == left
+    if left:
+        store.delete(url, ctx=ctx)
+
+
 def test_the_endpoint_of_the_options_goes_before_the_catalogue(make, call, key, swift_keystone):
     ctx = call()
     store = make(swift_store_endpoint=f'{swift_keystone.url}/v1/AUTH_%(project_id)s')

@@ -51,9 +51,10 @@ def caller(ctx: Context | None, credential: Credential | None = None,
 
     :returns: None if there is neither.
     """
-    if ctx is None and credential is None:
-        return None
-    ctx = ctx or Context()
+    if ctx is None or not (ctx.user or ctx.token):     # nobody calls
+        if credential is None:
+            return None
+        ctx = Context()
     own = source is None
     project = credential.project if credential and credential.project else ctx.project
     return Caller(

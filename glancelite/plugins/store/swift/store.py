@@ -131,13 +131,21 @@ class SwiftStore(contract.Store):
             LOG.info('nobody can look for what may be left of %s', key)
             return
         with account:
-            container, url = self._accounts.place(key, account)
+            try:
+                self._clear(account, key)
+            except contract.Forbidden:
+                if ctx is not None and ctx.token:
+                    raise
+                LOG.info('the account of the service may not look for what is left of %s', key)
+
+    def _clear(self, account, key):
+        container, url = self._accounts.place(key, account)
+        with contextlib.suppress(contract.NotFound):
+            _remove(account, container, key)
+        for segment in account.segments(container, key):
             with contextlib.suppress(contract.NotFound):
-                _remove(account, container, key)
-            for segment in account.segments(container, key):
-                with contextlib.suppress(contract.NotFound):
-                    account.remove(container, segment)
-            self._accounts.emptied(account, addresses.parse(url))
+                account.remove(container, segment)
+        self._accounts.emptied(account, addresses.parse(url))
 
     def owns(self, url):
         return self._accounts.owns(url)
