@@ -148,8 +148,8 @@ class Images:
             return {**patched.changes, **places[0].changes()}
 
         image = self.change(ctx, image_id, change)
-        if places and places[0].removes:
-            image = removal.finish(layers, ctx, image)
+        if places and places[0].removed:
+            image = removal.finish(layers, ctx, image, places[0].removed)
         if layers.stores.shares and any(step.name == 'visibility' for step in operations):
             sharing.share(layers, ctx, image)
         return image

@@ -211,6 +211,7 @@ class Locations:
             raise contract.NotFound('The resource could not be found.')
         if store not in layers.stores.names:
             raise contract.Conflict(f'The selected store {store} is not available on this node.')
+        own: list[Location] = []
 
         def change(image: Image) -> Mapping[str, object]:
             layers.policy.enforce(ctx, 'get_image_location', image)
@@ -223,9 +224,10 @@ class Locations:
                     'deleting the image instead.')
             if not there:
                 raise contract.NotFound(f'Image {image_id} is not stored in store {store}.')
-            return removal.leaving(layers, image.locations, there[:1])
+            own[:] = there[:1]
+            return removal.leaving(layers, image.locations, own)
 
-        removal.finish(layers, ctx, self._images.change(ctx, image_id, change))
+        removal.finish(layers, ctx, self._images.change(ctx, image_id, change), own)
 
     def close(self) -> None:
         """Give up what is under way in the background."""

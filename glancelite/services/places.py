@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glancelite import contract
@@ -75,9 +75,9 @@ class Places:
         return changes
 
     @property
-    def removes(self) -> bool:
-        """Are there bytes to be removed when the changes are written?"""
-        return bool(self._removed)
+    def removed(self) -> Sequence[Location]:
+        """Whose bytes are to be removed when the changes are written."""
+        return self._removed
 
     def _replace(self, value: list[Mapping[str, Any]]) -> None:
         if not value:

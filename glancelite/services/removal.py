@@ -26,17 +26,18 @@ def leaving(layers: Layers, locations: Sequence[Location],
         for one in locations)}
 
 
-def finish(layers: Layers, ctx: Context, image: Image) -> Image:
+def finish(layers: Layers, ctx: Context, image: Image, own: Collection[Location]) -> Image:
     """Remove the bytes of those copies of ``image`` that are leaving, then their records.
 
+    :param own: the copies, as they were before they were marked. Others may be leaving as well:
+        those are the business of whoever has marked them, or of the sweep.
     :returns: the image without them.
     :raises InUse, Forbidden, Unavailable: as the store says; the copy is as before then.
     """
-    going = [one for one in image.locations if one.status != 'active']
     gone, back = set(), set()
     failure = None
     with layers.leases.hold(image):
-        for location in going:
+        for location in own:
             try:
                 layers.stores.delete(location, ctx=ctx)
                 gone.add(location.url)

@@ -1,10 +1,16 @@
 """A service in memory, and callers."""
 
+import hashlib
+
 import pytest
 
+from glancelite import contract
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
 
+#: what users have put into a store themselves
+DATA = b'data of an image ' * 1000
+SHA512 = hashlib.sha512(DATA).hexdigest()
 RAW = {'disk_format': 'raw', 'container_format': 'bare'}
 
 
@@ -50,3 +56,33 @@ def watched(core):
     recorder = Recorder()
     return service.exchange(core, notifiers=[recorder]), lambda: [
         event.payload['status'] for event in recorder.events if event.type == 'image.update']
+
+
+@pytest.fixture
+def adopting(core, monkeypatch):
+    """The store ``fast`` takes users' word for its own URLs."""
+    driver = core.layers.stores['fast'].driver
+
+    def adopt(url, *, ctx=None):
+        if not driver.owns(url):
+            raise contract.Invalid('This location belongs to another store.')
+        return url
+    for backend in core.layers.stores:
+        monkeypatch.setattr(backend.driver, 'CAPABILITIES',
+                            backend.driver.CAPABILITIES | {'adopt'}, raising=False)
+        monkeypatch.setattr(backend.driver, 'adopt', adopt)
+    return core
+
+
+@pytest.fixture
+def there(adopting):
+    """The URL of data that is in the store ``fast`` already."""
+    return adopting.layers.stores['fast'].driver.write('theirs', iter([DATA])).url
+
+
+@pytest.fixture
+def twice(core, ctx, active, kept):
+    image = active()
+    location, _ = core.layers.stores.write('cold', image.id, iter([b'data']), size=4, ctx=ctx)
+    return core.layers.database.images.update(
+        kept(image), {'locations': (*image.locations, location)})
