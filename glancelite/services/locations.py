@@ -73,9 +73,10 @@ class Locations:
         layers.policy.enforce(ctx, 'add_image_location', image)
         status.require('add_location', image)
         web = url.startswith(('http://', 'https://'))
-        if not web and _SERVICES.isdisjoint(ctx.roles | ctx.service_roles):
+        if not (web and layers.stores.reads_web) and _SERVICES.isdisjoint(
+                ctx.roles | ctx.service_roles):
             raise contract.Forbidden('Only a service may point an image to data that is not '
-                                     'on the web.')
+                                     'on the web, or where no store reads from there.')
         layers.quota.check(ctx, Ask('add_image_location', image.owner,
                                     locations=len(image.locations) + 1))
         try:

@@ -194,6 +194,11 @@ class Stores:
         return self.of(location).reader().size(location.url, ctx=ctx)
 
     @property
+    def reads_web(self) -> bool:
+        """Is there a store for addresses on the web?"""
+        return any('http' in backend.schemes for backend in self._backends.values())
+
+    @property
     def shares(self) -> bool:
         """Is there a store that wants to know who may read?"""
         return any('share' in backend.abilities for backend in self._backends.values())

@@ -8,6 +8,7 @@ import pytest
 from glancelite import contract
 from glancelite.contract import Location
 from glancelite.services.stores import Stores
+from glancelite.testing import service
 from tests.services.conftest import DATA, SHA512
 
 
@@ -136,6 +137,18 @@ def test_what_may_not_be_read_on_the_web_is_refused_at_once(core, there, nova, q
 def test_only_services_point_to_what_is_not_on_the_web(core, there, ctx, queued):
     with pytest.raises(contract.Forbidden, match='Only a service'):
         core.locations.add(ctx, queued().id, there)
+
+
+@pytest.mark.parametrize(('stores', 'error'), [
+    ('memory', contract.Forbidden), ('memory, http', contract.Invalid)])
+def test_users_point_to_the_web_where_a_store_reads_it(tmp_path, ctx, stores, error):
+    core = service.build(tmp_path, f'[glance_store]\ndefault_store = memory\nstores = {stores}\n'
+                                   '[layers]\nauth = noauth\ndatabase = memory\n')
+    image = core.images.create(ctx, core.schema.create({}))
+
+    with pytest.raises(error):
+        core.locations.add(ctx, image.id, 'http://169.254.169.254/secret')
+    core.close()
 
 
 def test_an_image_deleted_while_it_is_hashed_stays_deleted(core, there, nova, queued, kept,
