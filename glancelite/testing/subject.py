@@ -161,11 +161,20 @@ class Subject:
         return conf
 
     def _names(self, conf: cfg.ConfigOpts) -> list[str]:
-        """The stores that the file gives to this driver."""
+        """The stores that the file gives to this driver; none if it speaks of no stores.
+
+        :raises Misconfigured: all are another driver's. This one would be proved on whatever its
+            defaults lead to, which may be the real images of this host.
+        """
         if self.layer != 'store':
             return []
-        return [name for name, driver in conf.enabled_backends.items()
-                if driver == self.installed.name]
+        found = [name for name, driver in conf.enabled_backends.items()
+                 if driver == self.installed.name]
+        if conf.enabled_backends and not found:
+            raise contract.Misconfigured(
+                f'{conf.default_config_files[0]}: enabled_backends has no store of the driver '
+                f'{self.installed.name!r}, which was to be proved')
+        return found
 
     def suite(self) -> type:
         """A test class for exactly this plugin."""

@@ -314,11 +314,18 @@ def test_an_address_that_the_broken_store_does_not_read_is_asked_for(conformance
     ('--layer quota --driver limits --large', 'are for the layer store'),
     ('--layer store --driver good', '[good] folder must be set'),
     ('--layer store --driver good --config nowhere.conf', 'no configuration file nowhere.conf'),
+    ('--layer store --driver memory --config others.conf',
+     "enabled_backends has no store of the driver 'memory'"),
+    ('--layer store --driver memory --config-broken others.conf',
+     "enabled_backends has no store of the driver 'memory'"),
     ('--layer nothing --driver good', "no suite for a layer 'nothing'"),
     ('--layer store', 'say with --driver'),
     ('', 'no suite for a layer None'),
 ])
-def test_what_cannot_be_proved_is_said_in_one_sentence(conformance, arguments, sentence):
+def test_what_cannot_be_proved_is_said_in_one_sentence(conformance, pytester, arguments,
+                                                       sentence):
+    (pytester.path / 'others.conf').write_text('[DEFAULT]\nenabled_backends = fast:good\n')
+
     run = conformance(*arguments.split())
 
     said = [line for line in run.stderr.splitlines() if line]
