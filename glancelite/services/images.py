@@ -16,7 +16,7 @@ from glancelite.schema.image import Creation
 from glancelite.services import removal, sharing
 from glancelite.services.layers import Layers
 from glancelite.services.places import Places
-from glancelite.services.writing import TRIES
+from glancelite.services.writing import TRIES, take_back
 
 LOG = logging.getLogger(__name__)
 
@@ -147,7 +147,12 @@ class Images:
             self._check(ctx, image, patched)
             return {**patched.changes, **places[0].changes()}
 
-        image = self.change(ctx, image_id, change)
+        def pay(image: Image) -> None:
+            if places and places[0].added:
+                layers.quota.check(ctx, Ask('set_image_location', image.owner,
+                                            bytes=places[0].added))
+
+        image = self.change(ctx, image_id, change, pay)
         if places and places[0].removed:
             image = removal.finish(layers, ctx, image, places[0].removed)
         if layers.stores.shares and any(step.name == 'visibility' for step in operations):
@@ -155,10 +160,13 @@ class Images:
         return image
 
     def change(self, ctx: Context, image_id: str,
-               change: Callable[[Image], Mapping[str, object]]) -> Image:
+               change: Callable[[Image], Mapping[str, object]],
+               check: Callable[[Image], None] = lambda image: None) -> Image:
         """Write what ``change`` makes of the image; anew if somebody else was faster.
 
         Tells of an update if there was one; an empty change is none.
+
+        :param check: looks at what was written; if it raises an error, that is taken back.
         """
         records = self._layers.database.images
         for number in range(1, TRIES + 1):
@@ -167,15 +175,20 @@ class Images:
             if not changes:
                 return image
             try:
-                image = records.update(image, changes)
+                written = records.update(image, changes)
             except contract.Conflict:
                 if number == TRIES:
                     raise
                 if number > 1:  # those who keep meeting part by waiting differently long
                     time.sleep(random.uniform(0, PAUSE * 2 ** (number - 2)))  # noqa: S311
-            else:
-                self._layers.events.image(ctx, 'image.update', image)
-                return image
+                continue
+            try:
+                check(written)
+            except contract.Error:
+                take_back(records, image, written, changes)
+                raise
+            self._layers.events.image(ctx, 'image.update', written)
+            return written
         raise AssertionError('the last try has returned or raised')
 
     def _check(self, ctx: Context, image: Image, patched: patch.Patched) -> None:

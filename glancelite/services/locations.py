@@ -16,7 +16,7 @@ from glancelite.services.hashing import Cancelled, Hashing
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
-from glancelite.services.writing import persist
+from glancelite.services.writing import persist, take_back
 
 LOG = logging.getLogger(__name__)
 
@@ -111,12 +111,23 @@ class Locations:
             self._submit(image, lambda: self._verify(ctx, image, facts, expected))
             return
         # the lease lets another process go on where this one dies
-        until = self._layers.leases.until() if self._secure else None
-        image = records.update(image, {**status.move(image, 'active'), **facts, **expected,
-                                       'lease_until': until}, status={'queued'})
+        changes = {**status.move(image, 'active'), **facts, **expected,
+                   'lease_until': self._layers.leases.until() if self._secure else None}
+        before, image = image, records.update(image, changes, status={'queued'})
+        try:
+            self._pay(ctx, image)
+        except contract.Error:
+            take_back(records, before, image, changes)
+            raise
         events.image(ctx, 'image.update', image)
         if self._secure:
             self._submit(image, lambda: self._learn(ctx, image))
+
+    def _pay(self, ctx: Context, image: Image) -> None:
+        """
+        :raises QuotaExceeded: its project may not have as many bytes.
+        """
+        self._layers.quota.check(ctx, Ask('add_image_location', image.owner, bytes=image.size))
 
     def _resume(self, image: Image) -> None:
         """Read an active image whose hash nobody knows, since whoever was at it has died."""
@@ -157,6 +168,14 @@ class Locations:
                         error or 'cancelled')
             changes = {**REQUEUED, **_NO_HASHES}
         written = self._write(image, mine, changes)
+        if written is not None and written.status == 'active':
+            try:
+                self._pay(ctx, written)
+            except contract.Error as error:
+                LOG.warning('there is no room for the data of image %s: %s', image.id, error)
+                written = self._write(
+                    image, lambda present: present.locations == facts['locations'],
+                    {**REQUEUED, **_NO_HASHES, 'locations': image.locations})
         if written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 

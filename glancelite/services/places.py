@@ -75,6 +75,13 @@ class Places:
         return changes
 
     @property
+    def added(self) -> int:
+        """How many bytes more the image counts for when the changes are written."""
+        new = len(self._copies) + len(self._removed) - len(self._image.copies)
+        size = self._facts.get('size', self._image.size)
+        return new * size if isinstance(size, int) else 0
+
+    @property
     def removed(self) -> Sequence[Location]:
         """Whose bytes are to be removed when the changes are written."""
         return self._removed

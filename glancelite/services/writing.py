@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from glancelite import contract
 from glancelite.contract import Image
@@ -30,3 +30,14 @@ def persist(records: contract.ImageRecords, image_id: str,
             if not left:
                 raise
     raise AssertionError('the last try has returned or raised')
+
+
+def take_back(records: contract.ImageRecords, before: Image, written: Image,
+              names: Collection[str]) -> None:
+    """Undo what was written of the fields ``names``, but for what others have changed since.
+
+    :raises Conflict: others keep changing the image.
+    """
+    persist(records, written.id, lambda present: {
+        name: getattr(before, name) for name in names
+        if getattr(present, name) == getattr(written, name)} or None)

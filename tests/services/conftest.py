@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from glancelite import contract
+from glancelite.plugins.quota.limits import Limits
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
 
@@ -86,3 +87,13 @@ def twice(core, ctx, active, kept):
     location, _ = core.layers.stores.write('cold', image.id, iter([b'data']), size=4, ctx=ctx)
     return core.layers.database.images.update(
         kept(image), {'locations': (*image.locations, location)})
+
+
+@pytest.fixture
+def no_room(make_plugin):
+    """Exchanges the quota of a core for one in which projects may have four bytes."""
+    def exchange(core):
+        limits = make_plugin(Limits, user_storage_quota='4')
+        limits.host = core.layers.host
+        return service.exchange(core, quota=limits)
+    return exchange

@@ -105,6 +105,19 @@ def test_data_that_cannot_be_had_leaves_the_image_queued(core, there, nova, queu
         assert (kept(image).status, kept(image).locations) == ('queued', ())
 
 
+@pytest.mark.parametrize('expected', [{}, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}],
+                         ids=['active', 'importing'])
+def test_data_for_which_the_project_has_no_room_leaves_the_image_queued(
+        core, there, nova, queued, settled, no_room, expected):
+    core, image = no_room(core), queued()
+
+    core.locations.add(nova, image.id, there, expected)
+
+    found = settled(image, lambda found: found.status == 'queued')
+    assert (found.status, found.size, found.locations) == ('queued', None, ())
+    assert (found.os_hash_algo, found.os_hash_value, found.lease_until) == (None, None, None)
+
+
 def test_an_image_that_has_data_takes_no_other(core, there, nova, active):
     with pytest.raises(contract.Conflict):
         core.locations.add(nova, active().id, there)

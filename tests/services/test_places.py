@@ -146,6 +146,22 @@ def test_there_are_only_so_many_locations(change, core, ctx, there, active):
         change(ctx, image, add(urls[9]))
 
 
+def test_a_copy_for_which_the_project_has_no_room_is_taken_back(adopting, ctx, there, queued,
+                                                                active, kept, no_room):
+    one, two = active(), queued()
+    url = adopting.layers.stores['fast'].driver.write('more', iter([b'data'])).url
+    images = type(adopting.images)(no_room(adopting).layers, patches_locations=True)
+
+    for image, where in ((kept(one), url), (two, there)):
+        with pytest.raises(contract.QuotaExceeded):
+            images.update(ctx, image.id, patch.parse(
+                [add(where), {'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
+                adopting.schema.validate_attribute))
+        found = kept(image)
+        assert (found.status, found.size, found.locations, found.properties) == (
+            image.status, image.size, image.locations, image.properties)
+
+
 def test_every_change_of_locations_is_told_once(adopting, admin, ctx, twice):
     recorder = Recorder()
     told = service.exchange(adopting, notifiers=[recorder])
