@@ -226,20 +226,22 @@ class Images:
         removed = records.remove(image, pending=bool(image.locations or image.attempt
                                                      or image.status == 'saving'))
         if removed.locations:
-            self._delete_bytes(ctx, removed, image.status)
+            self._delete_bytes(ctx, removed, image)
         layers.events.image(ctx, 'image.delete', removed)
 
-    def _delete_bytes(self, ctx: Context, image: Image, before: str) -> None:
-        """:param before: the status that the image had before its removal."""
-        stores, records = self._layers.stores, self._layers.database.images
+    def _delete_bytes(self, ctx: Context, image: Image, before: Image) -> None:
+        """:param before: the image before its removal."""
+        layers = self._layers
+        records = layers.database.images
         for number, location in enumerate(image.locations):
             try:
-                stores.delete(location, ctx=ctx)
+                layers.stores.delete(location, ctx=ctx)
             except contract.Error as error:
                 # one that got its bytes just before the removal does not come back
                 if number == 0 and image.status == 'pending_delete':
-                    records.restore(image, status='deactivated' if before == 'deactivated'
+                    records.restore(image, status='deactivated' if before.status == 'deactivated'
                                     else 'active')
+                    removal.mark(layers, before)
                     raise
                 LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
                 return  # the image is gone already; the sweep removes the rest

@@ -26,6 +26,15 @@ def leaving(layers: Layers, locations: Sequence[Location],
         for one in locations)}
 
 
+def mark(layers: Layers, before: Image) -> None:
+    """Mark anew what was leaving ``before``, as a deletion that was taken back forgets it."""
+    leaving = {one.url for one in before.locations if one.status != 'active'}
+    if leaving:
+        persist(layers.database.images, before.id, lambda present: {'locations': tuple(
+            dataclasses.replace(one, status='pending_delete') if one.url in leaving else one
+            for one in present.locations)})
+
+
 def finish(layers: Layers, ctx: Context, image: Image, own: Collection[Location]) -> Image:
     """Remove the bytes of those copies of ``image`` that are leaving, then their records.
 

@@ -348,6 +348,29 @@ def test_a_copy_that_somebody_else_is_removing_is_his_business(core, admin, ctx,
     assert kept(twice).lease_until is None
 
 
+def test_a_copy_that_is_leaving_does_not_come_back_with_an_image_that_stays(
+        core, admin, twice, kept, monkeypatch):
+    driver = core.layers.stores['fast'].driver
+    delete = driver.delete
+
+    def slow(url, *, ctx=None):
+        monkeypatch.setattr(driver, 'delete', refuse)
+        with pytest.raises(contract.InUse):
+            core.images.delete(admin, twice.id)
+        assert kept(twice).status == 'active'
+        assert kept(twice).copies == twice.locations[1:]
+        delete(url)
+
+    def refuse(url, *, ctx=None):
+        raise contract.InUse('it is being removed')
+    monkeypatch.setattr(driver, 'delete', slow)
+
+    core.locations.remove_copy(admin, 'fast', twice.id)
+
+    assert kept(twice).locations == twice.locations[1:]
+    assert kept(twice).lease_until is None
+
+
 def test_the_bytes_of_a_copy_that_is_leaving_go_with_a_deleted_image(core, admin, twice,
                                                                     monkeypatch):
     monkeypatch.setattr('glancelite.services.removal.finish', lambda *args: None)
