@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import datetime
 import logging
 import threading
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from glancelite import contract
-from glancelite.contract import Context, Image
+from glancelite.contract import Context, Image, Location
 from glancelite.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
@@ -166,18 +167,21 @@ class Leases:
         changes: dict[str, object] = {'lease_until': None}
         if image.status == 'importing':     # its data was to be looked at first
             changes = dict(REQUEUED)
-        for location in image.locations:
-            if location.status != 'active':
-                self._stores.delete(location)
-        changes['locations'] = image.copies
         learn = None
-        if image.status != 'importing' and image.copies and not (
-                image.checksum or image.os_hash_value):
-            learn = self.learn
-        if learn is not None:
-            changes['lease_until'] = self.until()
         try:
-            image = self._images.update(image, changes)
+            if any(location.status != 'active' for location in image.locations):
+                # nobody else is to be at it meanwhile: a store may say of a copy that is just
+                # being removed that it is in use
+                image = self._images.update(image, {'lease_until': self.until()})
+            with self.hold(image):
+                left = self._left(image)
+                changes['locations'] = left
+                if image.status != 'importing' and left and not (
+                        image.checksum or image.os_hash_value):
+                    learn = self.learn
+                if learn is not None:
+                    changes['lease_until'] = self.until()
+                image = self._images.update(image, changes)
         except (contract.Conflict, contract.NotFound):
             return False
         if learn is not None:
@@ -185,6 +189,23 @@ class Leases:
             return True
         LOG.warning('image %s: what had been begun is finished', image.id)
         return True
+
+    def _left(self, image: Image) -> tuple[Location, ...]:
+        """Remove the copies that were to be removed.
+
+        :returns: the others, and what a store does not give up: those are copies as before.
+        """
+        left = []
+        for location in image.locations:
+            if location.status != 'active':
+                try:
+                    self._stores.delete(location)
+                    continue
+                except (contract.InUse, contract.Forbidden) as error:
+                    LOG.warning('a copy of image %s stays: %s', image.id, error)
+                    location = dataclasses.replace(location, status='active')
+            left.append(location)
+        return tuple(left)
 
 
 #: what an image without data looks like

@@ -323,6 +323,24 @@ def test_a_copy_whose_removal_died_half_way_is_not_read_and_then_swept(
     assert b''.join(core.data.download(ctx, twice.id).chunks) == b'data'
 
 
+@pytest.mark.parametrize('failure', [contract.InUse, contract.Forbidden])
+def test_a_copy_that_a_store_keeps_from_the_sweep_is_as_it_was(
+        core, admin, twice, kept, monkeypatch, failure):
+    def refuse(url, *, ctx=None):
+        assert core.layers.leases.sweep() == 0, 'one at a time'
+        raise failure('a clone')
+    with monkeypatch.context() as dying:
+        dying.setattr('glancelite.services.removal.finish', lambda *args: None)
+        core.locations.remove_copy(admin, 'fast', twice.id)
+    core.layers.database.images.update(kept(twice), {'lease_until': core.layers.host.now()})
+    monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete', refuse)
+
+    assert core.layers.leases.sweep() == 1
+
+    assert sorted(kept(twice).copies, key=str) == sorted(twice.locations, key=str)
+    assert kept(twice).lease_until is None
+
+
 def test_a_copy_that_somebody_else_is_removing_is_his_business(core, admin, ctx, twice, kept,
                                                                monkeypatch):
     third, _ = core.layers.stores.write('cold', 'third', iter([b'data']), size=4, ctx=ctx)
