@@ -89,11 +89,11 @@ def suites(acme_folder):
 def test_the_suites_of_the_page_pass(suites, pytester, acme_folder):
     pytester.makepyfile(next(text for text in snippets('python') if 'class Test' in text))
 
-    passed, skipped, failed = pytester.inline_run('-k', 'backend or deleted').countoutcomes()
+    passed, skipped, failed = pytester.inline_run('-q').countoutcomes()
 
     assert suites['TestFolderStore'].store is not StoreContract.store
     assert suites['TestDeadFolder'].broken is not contracts.BrokenBackendContract.broken
-    assert (passed > 8, skipped, failed) == (True, 0, 0)
+    assert (passed > 100, skipped, failed) == (True, 0, 0)
 
 
 def test_what_the_page_does_with_a_token_can_be_done():
