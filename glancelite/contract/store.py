@@ -158,6 +158,8 @@ class Store(Plugin):
         """Remove whatever a server that died left under ``key``; nothing there is fine.
 
         Called for keys to which no image points.
+
+        :param ctx: for whom it was written, where that is known: perhaps a project and no token.
         """
         raise ReadOnly('this store gives nothing up')
 

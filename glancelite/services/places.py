@@ -93,13 +93,16 @@ class Places:
             for each in value:
                 self._insert(len(self._copies), each)
             return
-        known = {one.url: one for one in map(self._layers.stores.placed, self._copies)}
-        own = dict(zip(known, self._copies, strict=True))
-        if sorted(each['url'] for each in value) != sorted(known):
+        # old ones that differ in their secrets only are shown alike
+        left = [(one, self._layers.stores.placed(one)) for one in self._copies]
+        if sorted(each['url'] for each in value) != sorted(shown.url for _, shown in left):
             raise contract.Invalid('The locations of an image that has some can only be put into '
                                    'another order, or get other metadata.')
-        self._copies = [self._described(own[each['url']], known[each['url']], each)
-                        for each in value]
+        self._copies = []
+        for each in value:
+            pair = next(pair for pair in left if pair[1].url == each['url'])
+            left.remove(pair)
+            self._copies.append(self._described(*pair, each))
 
     def _described(self, kept: Location, shown: Location, value: Mapping[str, Any]) -> Location:
         """The same place with the metadata of ``value``; in which store it is, we know better."""

@@ -101,6 +101,16 @@ def test_a_place_that_is_none_is_refused(change, admin, there, active, twice, pl
         change(admin, twice, {'op': 'remove', 'path': f'/locations/{place}'})
 
 
+def test_locations_that_are_shown_alike_stay_two(change, core, ctx, active, kept):
+    old = [Location(f'swift://{who}:secret@host/container/object') for who in ('a', 'b')]
+    image = core.layers.database.images.update(kept(active()), {'locations': tuple(old)})
+    shown = {'url': 'swift://host/container/object', 'metadata': {'x': 'y'}}
+
+    image = change(ctx, image, replace(shown, {**shown, 'metadata': {}}))
+
+    assert image.locations == (Location(old[0].url, {'x': 'y'}), Location(old[1].url))
+
+
 def test_locations_can_be_put_into_another_order(change, ctx, twice):
     urls = [one.url for one in twice.locations]
 
