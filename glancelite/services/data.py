@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glancelite import contract
@@ -17,6 +19,11 @@ from glancelite.services.stream import Digests, Exact, Limit, tapped
 from glancelite.services.writing import TRIES
 
 LOG = logging.getLogger(__name__)
+
+#: how often an upload looks for room among others, and the seconds that it waits at most
+#: before it does so for the second time; twice as long each time
+TURNS = 6
+TURN = 0.01
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class ImageData:
             undo.callback(self._requeue, ctx, image)
             layers.events.image(ctx, 'image.update', image)
             try:
-                limit = layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=size))
+                image, limit = self._afford(ctx, image, size)
                 layers.events.image(ctx, 'image.prepare', image, **stored)
                 with layers.leases.hold(image):
                     image = self._store(ctx, image, source, size, limit, store, undo)
@@ -107,6 +114,29 @@ class ImageData:
                 if not left:
                     raise
         raise AssertionError('the last try has returned or raised')
+
+    def _afford(self, ctx: Context, image: Image, size: int | None) -> tuple[Image, int | None]:
+        """Ask how many bytes the image may have.
+
+        Uploads that race count with what they have promised, so that each may be refused
+        because of the others.  Therefore who finds no room among others takes his promise
+        back, and makes it again a moment later: as many pass as there is room for.
+
+        :raises QuotaExceeded: too many, for all that is known.
+        """
+        layers = self._layers
+        for number in range(1, TURNS + 1):
+            try:
+                return image, layers.quota.check(ctx, Ask('upload_image', image.owner,
+                                                          bytes=size))
+            except contract.QuotaExceeded:
+                if (number == TURNS or size is None or image.owner is None
+                        or layers.host.usage(image.owner).uploading < 2):
+                    raise
+            image = self._write(image, {'size': None}) or image
+            time.sleep(random.uniform(0, TURN * 2 ** number))  # noqa: S311
+            image = self._write(image, {'size': size}) or image
+        raise AssertionError('the last turn has returned or raised')
 
     def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
                limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:

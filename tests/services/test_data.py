@@ -440,3 +440,28 @@ def test_a_lease_is_renewed_while_the_upload_lasts(core, ctx, queued, kept):
     core.data.upload(ctx, image.id, source())
 
     assert leases[0] > core.layers.host.now()
+
+
+def test_who_finds_no_room_among_others_makes_room_and_asks_again(core, ctx, queued, kept,
+                                                                  no_room, monkeypatch):
+    records = core.layers.database.images
+    other = records.update(queued(), {'status': 'saving', 'size': 3})
+    image, promises = queued(), []
+
+    def wait(seconds):
+        promises.append(kept(image).size)
+        if len(promises) == 2:  # the other one is refused, or goes away
+            records.update(other, {'status': 'queued', 'size': None})
+    monkeypatch.setattr('glancelite.services.data.time.sleep', wait)
+
+    assert no_room(core).data.upload(ctx, image.id, iter([b'1234']), size=4).status == 'active'
+    assert promises == [None, None]
+
+
+def test_nobody_waits_for_room_that_others_do_not_hold(core, ctx, queued, active, no_room,
+                                                       monkeypatch):
+    active()
+    monkeypatch.setattr('glancelite.services.data.time.sleep', pytest.fail)
+
+    with pytest.raises(contract.QuotaExceeded):
+        no_room(core).data.upload(ctx, queued().id, iter([b'1']), size=1)
