@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -95,18 +96,23 @@ def _backend(load: Load, name: str, driver: str, *, weight: int = 0,
 def _furnished(conf: cfg.ConfigOpts, load: Load, backends: list[Backend], default: str,
                **more: Any) -> Stores:
     claims: dict[str, str] = {}
+
+    def claim(name: str, driver: contract.Store) -> None:
+        for each in driver.claims():
+            other = claims.setdefault(each, name)
+            if other != name:
+                raise Misconfigured(f'the stores {other} and {name} must not share {each}')
+
     for backend in (*backends, *more.get('reserved', ())):
         try:
-            found = backend.driver.claims()
+            driver = backend.driver
         except (Misconfigured, contract.Error):
             if backend.name == default:
                 raise
-            continue        # it is in the log; the others serve
-        for claim in found:
-            other = claims.setdefault(claim, backend.name)
-            if other != backend.name:
-                raise Misconfigured(f'the stores {other} and {backend.name} must not share '
-                                    f'{claim}')
+            # it is in the log, and the others serve; what it claims is looked at when it can be
+            backend.approve = functools.partial(claim, backend.name)
+            continue
+        claim(backend.name, driver)
         if backend.name == default and not backend.takes_data:
             raise Misconfigured(f'[glance_store] default_backend: the store {default} '
                                 'is read-only')

@@ -40,6 +40,8 @@ class Backend:
         self._read_only = read_only
         self._make = make
         self._clock = clock
+        #: looks at each new driver; what it raises, its making has raised
+        self.approve: Callable[[Store], None] = lambda driver: None
         self._lock = threading.Lock()
         self._driver: Store | None = None
         self._fault: contract.Misconfigured | contract.Error | None = None
@@ -63,7 +65,13 @@ class Backend:
             if self._fault is not None and self._clock() < self._try_at:
                 raise type(self._fault)(str(self._fault))   # its traceback must not grow
             try:
-                self._driver = self._make()
+                driver = self._make()
+                try:
+                    self.approve(driver)
+                except BaseException:
+                    driver.close()
+                    raise
+                self._driver = driver
             except (contract.Misconfigured, contract.Error) as error:
                 LOG.error('store %s cannot be used: %s', self.name, error)
                 self._fault = error

@@ -282,6 +282,23 @@ def test_a_store_with_wrong_options_leaves_the_others_alone(build, ctx, caplog):
     assert [backend.name for backend in core.layers.stores.absent] == ['cold']
 
 
+def test_a_store_that_is_set_up_late_takes_nothing_that_is_anothers(build, tmp_path, caplog):
+    facts = tmp_path / 'facts.json'
+    core = build('filesystem_store_datadir = {home}/same\nfilesystem_store_metadata_file = '
+                 f'{facts}\n[other]\nfilesystem_store_datadir = {tmp_path}/same'.replace(
+                     '{home}', str(tmp_path)), TWO.replace('cold:file', 'cold:file, other:file'))
+    backend = core.layers.stores['cold']
+    facts.write_text('{"id": "x", "mountpoint": "/"}')
+
+    backend._try_at = 0.0
+    with pytest.raises(contract.ReadOnly):
+        backend.writer()
+
+    assert 'the stores other and cold must not share ' in caplog.text
+    assert not backend.built
+    assert core.layers.stores['other'].writer()
+
+
 def test_the_default_store_must_be_right(build):
     with pytest.raises(contract.Misconfigured, match='an absolute path'):
         build('filesystem_store_datadir = not/absolute', TWO.replace(
