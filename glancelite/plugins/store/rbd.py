@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import urllib.parse
@@ -242,18 +243,19 @@ class RBDStore(contract.Store):
 
     def _clean(self, session, image, key):
         number = None
-        with session as ioctx:
-            try:
-                with self._cluster.meanings():
-                    if image is not None:
-                        number = image.id()
-                        image.close()
+        try:
+            # a failure to close is one of the connection, which ends with all that it holds
+            with session, contextlib.suppress(contract.Error), self._cluster.meanings():
+                if image is not None:
+                    number = image.id()
+                    image.close()
+            with self._open_pool() as ioctx:
                 self._removal.discard(ioctx, key)
-            except contract.Error as error:
-                LOG.error('store %s: what was written of %s stays in the pool for now: %s',
-                          self.name, key, error)
-                if number:
-                    self._removal.owe(key, number)
+        except contract.Error as error:
+            LOG.error('store %s: what was written of %s stays in the pool for now: %s',
+                      self.name, key, error)
+            if number:
+                self._removal.owe(key, number)
 
     # locations
 

@@ -30,8 +30,9 @@ PATIENCE = 5.0
 _IMPORT = threading.Lock()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-#: the cluster has thrown this client out: only a new one is let in
-_LOST = {errno.ESHUTDOWN, errno.ENOTCONN}
+#: the cluster has thrown this client out, and only a new one is let in; or it was silent, and
+#: there may be locks and watches that this client cannot give back
+_LOST = {errno.ESHUTDOWN, errno.ENOTCONN, errno.ETIMEDOUT}
 
 
 def bindings():
@@ -118,7 +119,7 @@ class Connection:
 
 
 class Cluster:
-    """Connects when first asked, again when the cluster has thrown us out.
+    """Connects when first asked, again when the cluster has thrown us out or was silent.
 
     :param conf: path of ``ceph.conf``; '' for where librados looks by itself.
     :param user: name of the cephx user without ``client.``; None for the library's.
