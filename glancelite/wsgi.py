@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
+_UNENDING = b'This server needs to know the length of a body; send Content-Length.\n'
+
 
 class Application:
     """Builds the service at the first request of each process.
@@ -23,10 +25,17 @@ class Application:
     def __call__(self, environ: MutableMapping[str, Any],
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get('HTTP_TRANSFER_ENCODING') and not environ.get('wsgi.input_terminated'):
-            # Some containers, uWSGI among them, hand a chunked body over as an
-            # empty one: an image would be stored without its data.
-            start_response('411 Length Required', [('Content-Length', '0')])
-            return [b'']
+            if environ.get('CONTENT_LENGTH'):
+                # Chunks no more: the web server in front has collected them, and says so
+                # by the length only. nginx does, towards uWSGI.
+                del environ['HTTP_TRANSFER_ENCODING']
+            elif 'uwsgi.version' not in environ:
+                # A container may hand a chunked body over as an empty one: an image would
+                # be stored without its data. uWSGI does, but can be asked for the chunks.
+                start_response('411 Length Required', [
+                    ('Content-Type', 'text/plain; charset=UTF-8'),
+                    ('Content-Length', str(len(_UNENDING)))])
+                return [_UNENDING]
         if self._pid != os.getpid():
             self._build()
         return self._app(environ, start_response)

@@ -48,17 +48,38 @@ def test_a_chunked_upload_arrives_whole_in_gunicorn(port):
         assert reply.read() == b'12345'
 
 
-@pytest.mark.parametrize(('environ', 'status'), [
-    ({'HTTP_TRANSFER_ENCODING': 'chunked'}, '411 Length Required'),
-    ({'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True}, '200 OK'),
-    ({'CONTENT_LENGTH': '5'}, '200 OK'),
-])
-def test_a_body_whose_end_is_unknown_is_refused(environ, status):
-    class Built(wsgi.Application):
-        def _build(self):
-            self._app = lambda environ, start_response: start_response('200 OK', []) or [b'']
+@pytest.fixture
+def asked():
+    """Asks the module for an answer; gives its status and what the service got to see."""
+    def ask(**environ):
+        class Built(wsgi.Application):
+            def _build(self):
+                self._app = service
 
-    said = []
-    b''.join(Built()(environ, lambda status, headers: said.append(status)))
+        def service(environ, start_response):
+            seen.update(environ)
+            start_response('200 OK', [])
+            return [b'']
 
-    assert said == [status]
+        said, seen = [], {}
+        b''.join(Built()(environ, lambda status, headers: said.append(status)))
+        return said[0], seen
+    return ask
+
+
+def test_a_body_whose_end_is_unknown_is_refused(asked):
+    assert asked(HTTP_TRANSFER_ENCODING='chunked') == ('411 Length Required', {})
+
+
+@pytest.mark.parametrize('environ', [
+    {'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True},
+    {'HTTP_TRANSFER_ENCODING': 'chunked', 'uwsgi.version': b'2.0.31'},
+    {'CONTENT_LENGTH': '5'}])
+def test_a_body_whose_end_can_be_found_goes_through(environ, asked):
+    assert asked(**environ) == ('200 OK', environ)
+
+
+def test_chunks_that_nginx_has_collected_for_uwsgi_are_a_body_with_a_length(asked):
+    told = {'CONTENT_LENGTH': '5', 'uwsgi.version': b'2.0.31'}
+
+    assert asked(HTTP_TRANSFER_ENCODING='chunked', **told) == ('200 OK', told)
