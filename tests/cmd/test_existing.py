@@ -137,12 +137,15 @@ def test_the_service_starts_and_asks_who_is_there(existing, live_server):
     assert 'secret' not in said
 
 
-def test_the_check_lists_what_is_not_used(existing):
+def test_the_check_lists_what_is_not_used_and_who_does_not_answer(existing):
     ended = programs.run('manage', ['check'], existing,
                          env={'OS_GLANCE_CONFIG_DIR': str(existing)})
 
-    assert ended.code == 0, ended.out + ended.err
-    assert 'ok    auth keystone: ' in ended.out
+    failed = [line for line in ended.out.splitlines() if line.startswith('FAIL')]
+    assert ended.code == 1
+    assert [line.partition(' does not answer: ')[0] for line in failed] == [
+        'FAIL  auth keystone: http://controller:5000']
+    assert 'secret' not in ended.out + ended.err
     for name in UNKNOWN:
         assert f'note  not used by glancelite: {name}\n' in ended.out
     assert [name for name in KNOWN if f'note  not used by glancelite: {name}\n' in ended.out] == []

@@ -17,6 +17,8 @@ TOKENS = 'glancelite.tokens'
 #: a large cloud is 20 KB of text and many times that as objects
 MEMORY_OF_TOKENS = 2048
 MEMORY_OF_CALLERS = 512
+#: seconds that Keystone is waited for where nobody said how long, when an operator asks how it is
+PATIENCE = 10
 #: seconds for which a caller is not looked at again: the middleware's look at a
 #: token that it remembers costs 200 microseconds
 FRESH = 5.0
@@ -51,7 +53,8 @@ class Keystone(contract.Authenticator):
         loading.register_auth_conf_options(self.conf, GROUP)
         place = self.conf[GROUP]
         section = place.auth_section or GROUP
-        if not self.conf[section].auth_type:
+        self._account = self.conf[section]
+        if not self._account.auth_type:
             raise contract.Misconfigured(
                 f'[{section}] auth_type must be set, for instance to password, with auth_url '
                 'and the account of this service')
@@ -63,8 +66,29 @@ class Keystone(contract.Authenticator):
         self._middleware = _middleware_class()(_nothing, local)
         self._fresh = min(FRESH, place.token_cache_time)
         self._callers = {}
-        uri = place.www_authenticate_uri or getattr(self.conf[section], 'auth_url', None)
+        uri = place.www_authenticate_uri or getattr(self._account, 'auth_url', None)
         self._challenge = f'Keystone uri="{uri}"' if uri else 'Keystone'
+
+    def health(self):
+        """Log in with the account of this service, as the middleware does to look at a token."""
+        from keystoneauth1 import exceptions, loading, session
+        place = self.conf[GROUP]
+        where = getattr(self._account, 'auth_url', None) or 'Keystone'
+        asking = session.Session(
+            timeout=place.http_connect_timeout or PATIENCE,
+            verify=not place.insecure and (place.cafile or True),
+            cert=(place.certfile, place.keyfile) if place.keyfile else place.certfile)
+        try:
+            loading.load_auth_from_conf_options(self.conf, GROUP).get_token(asking)
+        except (exceptions.ConnectionError, exceptions.HttpServerError,
+                exceptions.DiscoveryFailure) as error:
+            raise contract.Unavailable(f'{where} does not answer: {error}') from error
+        except exceptions.ClientException as error:
+            raise contract.Unavailable(f'{where} refuses the account of this service: '
+                                       f'{error}') from error
+        finally:
+            asking.session.close()
+        return f'authenticated at {where}'
 
     def identify(self, environ):
         token = environ.get('HTTP_X_AUTH_TOKEN') or environ.get('HTTP_X_STORAGE_TOKEN')

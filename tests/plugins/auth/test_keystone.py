@@ -122,6 +122,11 @@ class TestKeystone(IdentityContract):
         with pytest.raises(contract.Unavailable):
             auth.identify(request(HTTP_X_AUTH_TOKEN=token))
 
+    def test_an_operator_is_told_whether_our_account_gets_in(self, make, keystone):
+        assert make(keystone.authtoken()).health() == f'authenticated at {keystone.url}'
+        with pytest.raises(contract.Unavailable, match='refuses the account of this service'):
+            make({**keystone.authtoken(), 'password': 'wrong'}).health()
+
     def test_a_known_caller_costs_little(self, auth, token):
         environ = request(HTTP_X_AUTH_TOKEN=token)
         auth.identify(environ)
@@ -137,6 +142,10 @@ class TestAway:
 
     def test_the_start_does_not_need_it(self, make):
         assert make(AWAY)
+
+    def test_an_operator_is_told(self, make):
+        with pytest.raises(contract.Unavailable, match='9/v3 does not answer'):
+            make(AWAY).health()
 
     @pytest.mark.parametrize('anonymous', [False, True])
     def test_a_token_cannot_be_judged(self, make, anonymous):
