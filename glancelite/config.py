@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -201,6 +202,23 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
         raise contract.Misconfigured(str(error).replace('\n', ' ')) from error
     check(conf)
     return conf
+
+
+def set_up_logging(conf: cfg.ConfigOpts) -> None:
+    """Log as ``conf`` says from now on, whatever was before.
+
+    :raises Misconfigured: what it says cannot be done.
+    """
+    before = list(logging.getLogger().handlers)
+    try:
+        log.setup(conf, 'glancelite')
+    except Exception as error:  # whatever the handlers of a file of one's own do
+        raise contract.Misconfigured(
+            f'the log cannot be written as configured: {str(error) or type(error).__name__}'
+        ) from error
+    for handler in before:  # of a file that was moved away, the last handle
+        if handler not in logging.getLogger().handlers:
+            handler.close()
 
 
 def default_files() -> list[str]:

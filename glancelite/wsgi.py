@@ -41,15 +41,11 @@ class Application:
         return self._app(environ, start_response)
 
     def _build(self) -> None:
-        from oslo_log import log
-
         from glancelite import config
         from glancelite.cmd import api
         with self._lock:
             if self._pid != os.getpid():
-                conf = config.load()
-                log.setup(conf, 'glancelite')
-                self._app = api.application(conf)
+                self._app = api.application(config.load())
                 self._pid = os.getpid()
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
-from oslo_log import log
 
 from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
@@ -26,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         conf = configuration(argv)
-        log.setup(conf, 'glancelite')
+        config.set_up_logging(conf)
         prove(conf)
-        return serve(lambda: configuration(argv), application)
+        return serve(lambda: configuration(argv), application, config.set_up_logging)
     except (Misconfigured, Error) as error:
         print(f'glancelite-api: {error}', file=sys.stderr)
         return 1
@@ -48,6 +47,7 @@ def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
 
 def application(conf: cfg.ConfigOpts):
     """The WSGI application of one worker; its ``close`` ends it."""
+    config.set_up_logging(conf)
     core = assembly.build(conf)
     core.layers.leases.start()
     app: Any = make_app(core)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from oslo_config import cfg
-from oslo_log import log
 
 from glancelite import assembly, config, contract, loader
 from glancelite.contract import Database, Misconfigured
@@ -19,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = cfg.SubCommandOpt('verb', title='Verbs', handler=_arguments)
     try:
         conf = config.load(argv, prog='glancelite-manage', cli_opts=[verbs], tool=True)
-        log.setup(conf, 'glancelite')
+        config.set_up_logging(conf)
         return conf.verb.run(conf)
     except (Misconfigured, contract.Error) as error:
         print(f'ERROR: {error}', file=sys.stderr)

@@ -31,7 +31,7 @@ class CannotStart(Exception):
     """The server must not run like this; the text is one line for the operator."""
 
 
-def serve(conf_factory, app_factory) -> int:
+def serve(conf_factory, app_factory, taken_over=None) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 
     :param conf_factory: returns an ``oslo_config.cfg.ConfigOpts``; called in the
@@ -40,13 +40,14 @@ def serve(conf_factory, app_factory) -> int:
         process after the fork, and before that once in a process that only
         tries it. The application's ``close()``, if it has one, is called when
         the process ends.
+    :param taken_over: called in the master with each configuration that works.
     :returns: the exit code of the program; 2 if the server could not start, which
         one line on standard error explains.
     """
     master = os.getpid()
     try:
         borrowed.check()
-        application = Application(conf_factory, app_factory)
+        application = Application(conf_factory, app_factory, taken_over)
         Master(application).run()
     except (CannotStart, RuntimeError) as exc:
         print(f'cannot start: {exc}', file=sys.stderr)
@@ -76,9 +77,10 @@ class Application(base.BaseApplication):
     :raises CannotStart: the configuration would not work.
     """
 
-    def __init__(self, conf_factory, app_factory):
+    def __init__(self, conf_factory, app_factory, taken_over=None):
         self._conf_factory = conf_factory
         self._app_factory = app_factory
+        self._taken_over = taken_over
         self.conf = self._settings = None
         self.read()
         super().__init__()
@@ -100,6 +102,8 @@ class Application(base.BaseApplication):
             raise CannotStart(_one_line(exc)) from exc
         _rehearse(self._app_factory, conf)
         self.conf, self._settings = conf, settings
+        if self._taken_over is not None:
+            self._taken_over(conf)
 
     def do_load_config(self):
         self.load_default_config()

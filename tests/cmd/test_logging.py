@@ -1,0 +1,63 @@
+"""Where the log goes is configured like everything else, and reloaded like it."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.servers import live
+
+MEMORY = {
+    'DEFAULT': {'enabled_backends': 'memory:memory', 'workers': '1', 'log_file': 'api.log'},
+    'glance_store': {'default_backend': 'memory'},
+    'layers': {'auth': 'noauth', 'database': 'memory'},
+}
+
+
+@pytest.fixture
+def server():
+    with live.server(MEMORY) as server:
+        yield server
+
+
+def reload(server, log):
+    """Until the new workers serve, as the log says."""
+    server.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + 20
+    while not (log.exists() and 'reloaded' in log.read_text()) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_a_log_that_was_moved_away_is_begun_anew_by_reloading(server):
+    log, rotated = server.dir / 'api.log', server.dir / 'api.log.1'
+    log.rename(rotated)
+
+    reload(server, log)
+
+    assert 'reloaded' in log.read_text()
+    assert 'reloaded' not in rotated.read_text()
+    handles = [os.readlink(f'/proc/{server.pid}/fd/{name}')
+               for name in os.listdir(f'/proc/{server.pid}/fd')]
+    assert str(rotated) not in handles
+
+
+def test_reloading_changes_what_is_logged_and_where(server):
+    file = server.dir / 'glancelite-api.conf'
+    assert 'DEBUG' not in (server.dir / 'api.log').read_text()
+    file.write_text(file.read_text().replace('api.log', 'new.log\ndebug = true'))
+
+    reload(server, server.dir / 'new.log')
+
+    assert ' DEBUG ' in (server.dir / 'new.log').read_text()
+
+
+def test_a_log_that_cannot_be_written_changes_nothing(server):
+    file = server.dir / 'glancelite-api.conf'
+    file.write_text(file.read_text().replace('api.log', '/nowhere/api.log'))
+
+    reload(server, server.dir / 'api.log')
+
+    said = (server.dir / 'api.log').read_text()
+    assert 'not reloaded: the log cannot be written as configured: ' in said
+    assert live.answers(server.port)
