@@ -115,6 +115,9 @@ def test_the_line_says_what_would_have_been_right(changes, complaint, tmp_path):
                  id='flavor'),
     pytest.param({'DEFAULT': {'hashing_algorithm': 'sha5'}},
                  ['[DEFAULT] hashing_algorithm = sha5 is unknown; known:', 'sha512'], id='hash'),
+    pytest.param({'DEFAULT': {'hashing_algorithm': 'shake_256'}},
+                 ['[DEFAULT] hashing_algorithm = shake_256 is unknown; known:', ' sha512'],
+                 id='hash of no certain length'),
     *(pytest.param({'DEFAULT': {name: '/nowhere/x'}}, [
         'the log cannot be written as configured', '/nowhere/x'], id=name)
       for name in ('log_file', 'log_dir', 'log_config_append')),
