@@ -67,7 +67,8 @@ def test_no_parameter_changes_the_method(app, new):
     ('GET', '/v2/images/x/members/m'), ('GET', '/v2/images/x/file'), ('DELETE', '/v2/images/x'),
     ('DELETE', '/v2/images/x/tags/t'), ('DELETE', '/v2/images/x/members/m'),
     ('PUT', '/v2/images/x/tags/t'), ('POST', '/v2/images/x/actions/deactivate'),
-    ('POST', '/v2/images/x/actions/reactivate'),
+    ('POST', '/v2/images/x/actions/reactivate'), ('DELETE', '/v2/stores/s/x'),
+    ('GET', '/v2/info/stores'), ('GET', '/v2/info/stores/detail'),
 ])
 def test_a_body_where_none_belongs_is_refused(app, method, path):
     app.request(path, method=method, body=b'{}', status=400)

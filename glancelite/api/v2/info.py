@@ -28,7 +28,7 @@ class Stores(Resource):
         super().__init__({'detail': StoresDetail(core)})
         self._discovery = core.discovery
 
-    @operation('List the stores.', gives='object', ignores_body=True)
+    @operation('List the stores.', gives='object')
     def get(self, request: Request) -> Response:
         _require_stores(self._discovery)
         return Response.json(json.dumps({'stores': self._discovery.stores()}).encode())
@@ -41,7 +41,7 @@ class StoresDetail(Resource):
         super().__init__()
         self._discovery = core.discovery
 
-    @operation('List the stores with their properties.', gives='object', ignores_body=True)
+    @operation('List the stores with their properties.', gives='object')
     def get(self, request: Request) -> Response:
         _require_stores(self._discovery)
         found = self._discovery.detail(request.context)
