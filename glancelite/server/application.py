@@ -24,6 +24,7 @@ REHEARSAL = 120         # seconds that the application may need to start
 HUNG = 300              # seconds without a sign of life after which a worker is replaced
 RESPAWN_PAUSE = 5.0     # seconds after a replacement failed to start
 LAST_WORD = 5           # seconds for workers to close their application, after the grace
+MAX_LINE = 8190         # bytes of a request line: filters may be long, and links repeat them
 MAX_FIELDS = 200        # headers in a request
 
 
@@ -221,6 +222,7 @@ def _settings(conf):
         'keepalive': int(conf.http_keepalive),
         'timeout': HUNG,
         'graceful_timeout': conf.graceful_shutdown_timeout + LAST_WORD,
+        'limit_request_line': MAX_LINE,
         'limit_request_fields': MAX_FIELDS,
         'limit_request_field_size': conf.max_header_line,
         'forwarded_allow_ips': '',

@@ -304,6 +304,7 @@ def test_ambiguous_requests_are_refused_and_end_the_connection(server, bad):
     ('/digest', ['Transfer-Encoding: cow'], 501),
     ('/hello', ['Expect: a miracle'], 417),
     ('/' + 'a' * 9000, [], 414),
+    ('/environ?name=in:' + 'a' * 8100, [], 200),
     ('/hello', ['X-Auth-Token: ' + 'g' * 17_000], 431),
     ('/hello', ['X: y'] * 300, 431),
     ('/hello', [f'X-{number}: ' + 'g' * 15_000 for number in range(9)], 431),
