@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -176,7 +176,8 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
     """Read the configuration.
 
     Files: those named with ``--config-file``; else the project's own or, where
-    there is none, that of a Glance; else the embedded service's.
+    there is none, that of a Glance; else the embedded service's.  After them those
+    of ``--config-dir``, or of the directory beside ours that is called like it with ``.d``.
 
     :param argv: arguments of the command line, without the program's name.
     :param tool: it is for a command that ends: only warnings are logged, and what
@@ -194,10 +195,13 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
         version = metadata.version('glancelite')
         conf(list(argv), project='glancelite', prog=prog, version=version,
              default_config_files=[], default_config_dirs=[])
-        if not (conf.config_file or conf.config_dir):
-            files = default_files() or [str(embedded.configuration())]
+        if not conf.config_file:
+            files = default_files()
+            if not (files or conf.config_dir):
+                files = [str(embedded.configuration())]
+            beside = [f'{files[-1]}.d'] if files and os.path.isdir(f'{files[-1]}.d') else []
             conf(list(argv), project='glancelite', prog=prog, version=version,
-                 default_config_files=files, default_config_dirs=[])
+                 default_config_files=files, default_config_dirs=beside)
     except cfg.Error as error:
         raise contract.Misconfigured(str(error).replace('\n', ' ')) from error
     check(conf)
@@ -244,12 +248,17 @@ def unused(conf: cfg.ConfigOpts) -> list[str]:
               for info, group in conf._all_opt_infos()
               for old in info['opt'].deprecated_opts if old.name}
     found: dict[tuple[str, str], None] = {}
-    for path in conf.config_file or ():
+    for path in (*(conf.config_file or ()), *_files_in(conf.config_dir or ())):
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
         found |= {(section, name): None for section, options in sections.items()
                   for name in options if (section, _plain(name)) not in known}
     return [f'[{section}] {name}' for section, name in found]
+
+
+def _files_in(folders: Iterable[str]) -> Iterator[str]:
+    for folder in folders:
+        yield from sorted(map(str, pathlib.Path(folder).glob('*.conf')))
 
 
 def _names(opt: cfg.Opt) -> set[str]:

@@ -161,3 +161,19 @@ def test_our_own_file_wins_over_that_of_a_glance(existing, tmp_path_factory):
 
     assert 'mine (memory)' in ended.out
     assert 'fast' not in ended.out
+
+
+@pytest.mark.parametrize('arguments', [[], ['--config-dir', 'more']])
+def test_files_in_a_directory_complete_the_one_that_is_found(existing, arguments):
+    folder = existing / (arguments[-1] if arguments else 'glance-api.conf.d')
+    folder.mkdir()
+    (folder / '20-auth.conf').write_text('[layers]\nauth = noauth\n')
+    (folder / '10-other.conf').write_text('[layers]\nauth = keyston\n[DEFAULT]\nsurplus = 1\n')
+    (folder / 'note.txt').write_text('nonsense')
+
+    ended = programs.run('manage', [*arguments, 'check'], existing,
+                         env={'OS_GLANCE_CONFIG_DIR': str(existing)})
+
+    assert 'ok    auth noauth: ' in ended.out, ended.out + ended.err
+    assert 'note  not used by glancelite: [DEFAULT] surplus\n' in ended.out
+    assert 'note  not used by glancelite: [DEFAULT] transport_url\n' in ended.out
