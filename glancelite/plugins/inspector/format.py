@@ -14,6 +14,10 @@ LOG = logging.getLogger(__name__)
 #: Bytes at the beginning within which every format shows itself, and in which all
 #: but a few odd files have everything we need: the descriptor of VMDK is the last.
 HEAD = (1 << 20) + 512
+#: What follows is shown in pieces of this size: the library finds in a piece what one
+#: part of it points to, but not what that points to in turn, and VHDX keeps such parts
+#: 64 KiB apart.
+PIECE = 1 << 16
 #: Largest disk that the database and the hypervisors can speak of.
 LARGEST = (1 << 63) - 1
 #: Kernels and ramdisks may carry a boot signature by nature, without partitions.
@@ -53,7 +57,7 @@ class FormatTap(contract.Tap):
     """Looks at one upload; fact: ``virtual_size``.
 
     The verdict does not depend on how the bytes are cut into chunks: the
-    beginning is gathered and shown to the inspectors in one piece.
+    beginning is gathered and shown to the inspectors in one piece, the rest in ``PIECE``s.
 
     :param declared: the image's ``disk_format``.
     :param strict: refuse what does not match.
@@ -93,7 +97,9 @@ class FormatTap(contract.Tap):
         """Show the beginning to the inspectors; afterwards the format is known."""
         data = b''.join(self._head)
         self._head = None
-        self._found = _Found(data)
+        self._found = _Found(data[:HEAD])
+        if not self._found.complete:
+            self._found.feed(data[HEAD:])
 
     def finish(self):
         if self._head is not None:
@@ -187,6 +193,7 @@ class _Found:
         self._matches = matches.values()
         self._failures: frozenset[str] | None = None
         self._end = bytearray()
+        self._waiting = bytearray()
 
     def treat_as_raw(self):
         self.name, self.inspector = 'raw', None
@@ -198,11 +205,18 @@ class _Found:
         return self.inspector is None or bool(self.problem) or self.inspector.complete
 
     def feed(self, chunk):
-        if self._wants_end_only():
-            # only the last bytes count: keep them here, where it costs little
-            self._end = (self._end + chunk[-_END:])[-_END:]
-        else:
-            self.problem = _eat(self.inspector, chunk)
+        if not self._wants_end_only():
+            self._waiting += chunk
+            at, end = 0, len(self._waiting)
+            while end - at >= PIECE and not (self.complete or self._wants_end_only()):
+                self.problem = _eat(self.inspector, bytes(self._waiting[at:at + PIECE]))
+                at += PIECE
+            chunk = self._waiting = self._waiting[at:]
+            if self.complete or not self._wants_end_only():
+                return
+            self._waiting = bytearray()
+        # only the last bytes count: keep them here, where it costs little
+        self._end = (self._end + chunk[-_END:])[-_END:]
 
     def _wants_end_only(self):
         regions = map(self.inspector.region, self.inspector.context_info)
@@ -212,8 +226,8 @@ class _Found:
     def finish(self):
         if self.inspector is None or self.problem:
             return
-        if self._end:
-            self.problem = _eat(self.inspector, bytes(self._end))
+        if self._end or self._waiting:
+            self.problem = _eat(self.inspector, bytes(self._end or self._waiting))
         self.inspector.finish()
         if not self.inspector.complete:
             self.problem = 'it is cut off'

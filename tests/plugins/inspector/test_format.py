@@ -243,7 +243,7 @@ def create(tmp_path):
     ('qcow2', 'qcow2', ()), ('qcow2', 'qcow2', ('-o', 'compat=0.10')), ('vmdk', 'vmdk', ()),
     ('vmdk', 'vmdk', ('-o', 'subformat=streamOptimized')), ('vdi', 'vdi', ()),
     ('vhdx', 'vhdx', ()), ('raw', 'raw', ())])
-@pytest.mark.parametrize('length', [4096, MIB])
+@pytest.mark.parametrize('length', [4096, MIB, 64 * MIB])
 def test_images_of_qemu_are_what_they_are(inspect, create, disk_format, kind, options, length):
     data = create(kind, *options)
 
