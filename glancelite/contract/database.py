@@ -80,7 +80,7 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def remove(self, image: Image, *, pending: bool) -> Image:
-        """Delete, whatever has been written meanwhile except another removal.
+        """Delete, whatever has been written meanwhile except protection and another removal.
 
         With all that belongs to it; its id stays taken.  The bytes are not our business.
 
@@ -88,6 +88,7 @@ class ImageRecords(abc.ABC):
             that of its locations), for ``scrubbed`` to follow; False ``deleted``.
         :returns: the image as it was removed, with locations and ``deleted_at``.
         :raises NotFound: it is deleted already.
+        :raises Conflict: it is ``protected``, which ``image`` as read was not.
         """
 
     @abc.abstractmethod

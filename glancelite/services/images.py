@@ -217,17 +217,26 @@ class Images:
         :raises InUse: somebody builds on the bytes.
         :raises Unavailable: a store does not answer.
         """
-        layers = self._layers
-        records = layers.database.images
-        image = records.get(image_id, viewer=ctx.viewer)
-        layers.policy.enforce(ctx, 'delete_image', image)
-        if image.protected:
-            raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
-        removed = records.remove(image, pending=bool(image.locations or image.attempt
-                                                     or image.status == 'saving'))
+        image, removed = self._remove(ctx, image_id)
         if removed.locations:
             self._delete_bytes(ctx, removed, image)
-        layers.events.image(ctx, 'image.delete', removed)
+        self._layers.events.image(ctx, 'image.delete', removed)
+
+    def _remove(self, ctx: Context, image_id: str) -> tuple[Image, Image]:
+        """:returns: the image before its removal, and after it."""
+        records = self._layers.database.images
+        for left in reversed(range(TRIES)):
+            image = records.get(image_id, viewer=ctx.viewer)
+            self._layers.policy.enforce(ctx, 'delete_image', image)
+            if image.protected:
+                raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
+            try:
+                return image, records.remove(image, pending=bool(
+                    image.locations or image.attempt or image.status == 'saving'))
+            except contract.Conflict:   # somebody has just protected it
+                if not left:
+                    raise
+        raise AssertionError('the last try has returned or raised')
 
     def _delete_bytes(self, ctx: Context, image: Image, before: Image) -> None:
         """:param before: the image before its removal."""

@@ -169,6 +169,25 @@ def test_a_protected_image_is_not_deleted(core, ctx, active, kept):
     assert kept(image) == image
 
 
+def test_an_image_that_is_protected_in_the_last_moment_is_not_deleted(core, ctx, active, kept,
+                                                                      monkeypatch):
+    image = active()
+    records = core.layers.database.images
+    remove = records.remove
+
+    def late(image, *, pending):
+        if not kept(image).protected:
+            core.images.update(ctx, image.id, operations(core, ('replace', 'protected', True)))
+        return remove(image, pending=pending)
+    monkeypatch.setattr(records, 'remove', late)
+
+    with pytest.raises(contract.Forbidden):
+        core.images.delete(ctx, image.id)
+
+    assert kept(image).status == 'active'
+    assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
+
+
 def test_bytes_that_are_missing_do_not_keep_an_image(core, ctx, active):
     image = active()
     core.layers.stores.delete(image.locations[0])

@@ -128,9 +128,12 @@ class MemoryImages(contract.ImageRecords):
         status = 'pending_delete' if pending else 'deleted'
         records = self._records
         with records.lock:
-            present = records.images.pop(image.id, None)
+            present = records.images.get(image.id)
             if present is None:
                 raise _not_found(image.id)
+            if present.protected and not image.protected:
+                raise contract.Conflict(f'image {image.id} is protected by now')
+            del records.images[image.id]
             kept = dataclasses.replace(
                 _with_status(present, status), updated_at=now, deleted_at=now,
                 revision=present.revision + 1)

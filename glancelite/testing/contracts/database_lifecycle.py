@@ -44,6 +44,16 @@ class LifecycleContract:
         assert (removed.name, removed.tags) == ('newer', ('new',))
         assert [location.url for location in removed.locations] == ['file:///new']
 
+    def test_removal_minds_that_the_image_was_protected_meanwhile(self, images):
+        stale = images.add(rich(protected=False))
+        kept = images.update(stale, {'protected': True})
+
+        with pytest.raises(contract.Conflict):
+            images.remove(stale, pending=True)
+
+        assert images.get(kept.id, viewer=None) == kept
+        assert images.remove(kept, pending=True).deleted_at
+
     def test_one_of_many_removers_wins(self, images):
         kept = images.add(rich())
 

@@ -162,12 +162,20 @@ class SQLImages(contract.ImageRecords):
         now = self._now()
         status = 'pending_delete' if pending else 'deleted'
         values = {'image_id': image.id, 'at': self._dialect.time_in(now), 'status': status}
-        mark, read = self._engine.statement('remove', lambda _: _remove()), self._any()
+        if image.protected:
+            mark = self._engine.statement('remove', lambda _: _remove())
+        else:
+            mark = self._engine.statement('remove_open', lambda _: _remove(
+                _i.protected == sa.false()))
+        read = self._any()
 
         def write(link: Link) -> Image:
-            if not link.run(mark, values):
+            done, found = link.run(mark, values), link.rows(read, values)
+            if not done:
+                if found and image_of(found[0], self._dialect).deleted_at is None:
+                    raise contract.Conflict(f'image {image.id} is protected by now')
                 raise _not_found(image.id)
-            row, = link.rows(read, values)
+            row, = found
             self._children.remove(link, values)
             return image_of(row, self._dialect)
 
@@ -291,8 +299,8 @@ def _update(columns: Iterable[str], never: bool, statuses: int | None) -> Any:
         **{name: sa.bindparam(f'new_{name}', type_=_i[name].type) for name in columns})
 
 
-def _remove() -> Any:
-    return sa.update(tables.images).where(_THIS, _LIVE).values(
+def _remove(*conditions: Any) -> Any:
+    return sa.update(tables.images).where(_THIS, _LIVE, *conditions).values(
         status=sa.bindparam('status', type_=_i.status.type), deleted=sa.true(), deleted_at=_AT,
         updated_at=_AT, revision=_i.revision + sa.literal_column('1'))
 
