@@ -73,9 +73,11 @@ GLANCE_STORE = (
                      'deprecated.'),
 )
 IMAGE_FORMAT = (
-    cfg.ListOpt('disk_formats', default=DISK_FORMATS,
+    cfg.ListOpt('disk_formats', default=DISK_FORMATS, deprecated_name='disk_formats',
+                deprecated_group='DEFAULT',
                 help='Values of disk_format that images may have.'),
     cfg.ListOpt('container_formats', default=CONTAINER_FORMATS,
+                deprecated_name='container_formats', deprecated_group='DEFAULT',
                 help='Values of container_format that images may have.'),
 )
 PASTE_DEPLOY = (
@@ -244,9 +246,9 @@ def unused(conf: cfg.ConfigOpts) -> list[str]:
     """
     known = {(group.name if group else 'DEFAULT', name)
              for info, group in conf._all_opt_infos() for name in _names(info['opt'])}
-    known |= {(old.group or (group.name if group else 'DEFAULT'), _plain(old.name))
-              for info, group in conf._all_opt_infos()
-              for old in info['opt'].deprecated_opts if old.name}
+    known |= {(old.group or (group.name if group else 'DEFAULT'),
+               _plain(old.name or info['opt'].name))
+              for info, group in conf._all_opt_infos() for old in info['opt'].deprecated_opts}
     found: dict[tuple[str, str], None] = {}
     for path in (*(conf.config_file or ()), *_files_in(conf.config_dir or ())):
         sections: dict[str, dict[str, list[str]]] = {}

@@ -17,6 +17,7 @@ show_image_direct_url = True
 node_staging_uri = file:///var/lib/glance/staging
 enabled_import_methods = [glance-direct,web-download]
 image_cache_dir = /var/lib/glance/image-cache
+disk_formats = raw,qcow2,exotic
 worker_self_reference_url = http://controller:9292
 
 [database]
@@ -107,6 +108,7 @@ UNKNOWN = [
     '[oslo_concurrency] lock_path', '[taskflow_executor] max_workers',
 ]
 KNOWN = ['[DEFAULT] debug', '[DEFAULT] log_dir', '[DEFAULT] image_size_cap', '[cors] max_age',
+         '[DEFAULT] disk_formats',
          '[database] max_retries', '[keystone_authtoken] username', '[paste_deploy] flavor',
          '[keystone_authtoken] project_domain_name', '[oslo_policy] policy_file']
 
