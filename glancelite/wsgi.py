@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
+from glancelite import contract
+
+LOG = logging.getLogger(__name__)
+
+_MISCONFIGURED = b'The service cannot start as it is configured; its log says why.\n'
 _UNENDING = b'This server needs to know the length of a body; send Content-Length.\n'
 
 
@@ -32,12 +39,13 @@ class Application:
             elif 'uwsgi.version' not in environ:
                 # A container may hand a chunked body over as an empty one: an image would
                 # be stored without its data. uWSGI does, but can be asked for the chunks.
-                start_response('411 Length Required', [
-                    ('Content-Type', 'text/plain; charset=UTF-8'),
-                    ('Content-Length', str(len(_UNENDING)))])
-                return [_UNENDING]
+                return _text(start_response, '411 Length Required', _UNENDING)
         if self._pid != os.getpid():
-            self._build()
+            try:
+                self._build()
+            except contract.Misconfigured as error:
+                LOG.error('cannot start: %s', error)
+                return _text(start_response, '500 Internal Server Error', _MISCONFIGURED)
         return self._app(environ, start_response)
 
     def _build(self) -> None:
@@ -45,8 +53,18 @@ class Application:
         from glancelite.cmd import api
         with self._lock:
             if self._pid != os.getpid():
-                self._app = api.application(config.load())
+                conf = config.load()
+                config.set_up_logging(conf)
+                with contextlib.suppress(contract.Unavailable):     # callers are told that, too
+                    api.prove(conf, alone=True)
+                self._app = api.application(conf)
                 self._pid = os.getpid()
+
+
+def _text(start_response: Callable[..., Any], status: str, body: bytes) -> Iterable[bytes]:
+    start_response(status, [('Content-Type', 'text/plain; charset=UTF-8'),
+                            ('Content-Length', str(len(body)))])
+    return [body]
 
 
 application = Application()

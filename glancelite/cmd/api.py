@@ -80,23 +80,25 @@ def _is_loopback(address: str) -> bool:
     return (getattr(found, 'ipv4_mapped', None) or found).is_loopback
 
 
-def prove(conf: cfg.ConfigOpts) -> None:
+def prove(conf: cfg.ConfigOpts, *, alone: bool = False) -> None:
     """Build the whole service once before any worker starts.
 
+    :param alone: there is one process, or another program minds how many there are.
     :raises Misconfigured: it cannot work like this.
+    :raises Unavailable: the database does not say if it can.
     """
     core = assembly.build(conf)
     try:
         forgetful = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
                      if getattr(plugin, 'VOLATILE', False)]
-        if forgetful and conf.workers not in (0, 1):
+        if forgetful and not alone and conf.workers not in (0, 1):
             raise Misconfigured(f'{" and ".join(forgetful)}: each process would have its own; '
                                 'set [DEFAULT] workers = 1')
+        for name in config.unused(conf):
+            LOG.warning('not used by glancelite: %s', name)
         if core.layers.database.behind():
             raise Misconfigured('the database is not in the form of this version; '
                                 'run: glancelite-manage db sync')
-        for name in config.unused(conf):
-            LOG.warning('not used by glancelite: %s', name)
     finally:
         core.close()
 

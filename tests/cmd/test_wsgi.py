@@ -1,5 +1,6 @@
 """The service runs in a WSGI container that is not its own server."""
 
+import contextlib
 import http.client
 import json
 import pathlib
@@ -9,20 +10,27 @@ import urllib.request
 import pytest
 
 from glancelite import wsgi
+from tests.cmd import programs
 from tests.servers import live, process
 
 IMAGE = {'name': 'one', 'disk_format': 'raw', 'container_format': 'bare'}
 
 
-@pytest.fixture(scope='module')
-def port():
+@contextlib.contextmanager
+def serving(home, answers=live.answers):
+    """The port of a gunicorn that reads the configuration in ``home``; its log is beside that."""
     port = process.free_port()
     gunicorn = pathlib.Path(sys.executable).with_name('gunicorn')
-    with process.directory('wsgi') as home, process.running(
+    with process.running(
             [gunicorn, '--bind', f'127.0.0.1:{port}', '--threads', '2',
              'glancelite.wsgi:application'],
-            answers=lambda: live.answers(port), log=home / 'log', cwd=home,
-            env=live.private(home)):
+            answers=lambda: answers(port), log=home / 'log', cwd=home, env=live.private(home)):
+        yield port
+
+
+@pytest.fixture(scope='module')
+def port():
+    with process.directory('wsgi') as home, serving(home) as port:
         yield port
 
 
@@ -46,6 +54,35 @@ def test_a_chunked_upload_arrives_whole_in_gunicorn(port):
     assert status == 204
     with urllib.request.urlopen(f'http://127.0.0.1:{port}{path}') as reply:
         assert reply.read() == b'12345'
+
+
+def _get(port):
+    connection = http.client.HTTPConnection('127.0.0.1', port)
+    connection.request('GET', '/v2/images')
+    reply = connection.getresponse()
+    found = reply.status, reply.read().decode()
+    connection.close()
+    return found
+
+
+def test_a_mistake_is_logged_as_a_sentence_and_can_be_mended(tmp_path):
+    file = tmp_path / 'glancelite-api.conf'
+    live.write_config(file, {
+        'DEFAULT': {'enabled_backends': 'memory:memory', 'surplus': '1'},
+        'glance_store': {'default_backend': 'memory'}, 'layers': {'auth': 'noauth'},
+        'database': {'connection': f'sqlite:///{tmp_path}/images.sqlite'}})
+
+    with serving(tmp_path, lambda port: _get(port)[0] == 500) as port:
+        assert _get(port) == (
+            500, 'The service cannot start as it is configured; its log says why.\n')
+        log = (tmp_path / 'log').read_text()
+        assert 'run: glancelite-manage db sync' in log
+        assert 'not used by glancelite: [DEFAULT] surplus' in log
+        assert 'Traceback' not in log
+
+        programs.run('manage', ['--config-file', file, 'db', 'sync'], tmp_path)
+
+        assert _get(port)[0] == 200
 
 
 @pytest.fixture
