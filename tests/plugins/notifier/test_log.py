@@ -1,10 +1,14 @@
 """The notifier ``log`` keeps the contract: one line of JSON for each event."""
 
+import io
 import json
 import logging
 
 import pytest
+from oslo_config import cfg
+from oslo_log import formatters, log
 
+from glancelite import contract
 from glancelite.plugins.notifier.log import LogNotifier
 from glancelite.testing.contracts.notifier import PAYLOAD, NotifierContract, event
 
@@ -34,6 +38,25 @@ class TestLogNotifier(NotifierContract):
         [record] = caplog.records
         assert record.levelname == 'ERROR'
         assert json.loads(record.getMessage())['payload'] == 'it failed'
+
+    def test_the_line_of_a_failure_is_nothing_but_json(self, notifier):
+        conf = cfg.ConfigOpts()
+        log.register_options(conf)
+        conf([], default_config_files=[], default_config_dirs=[])
+        conf.set_default('logging_default_format_string', '%(message)s')
+        conf.set_default('logging_context_format_string', '%(message)s')
+        handler = logging.StreamHandler(io.StringIO())
+        handler.setFormatter(formatters.ContextFormatter(config=conf))
+        logger = logging.getLogger('glancelite.notification')
+        logger.addHandler(handler)
+
+        try:
+            raise contract.TooLarge('the image is larger than it may be')
+        except contract.TooLarge:
+            notifier.tell(event('image.upload', 'it failed', priority='ERROR'))
+        logger.removeHandler(handler)
+
+        assert json.loads(handler.stream.getvalue())['payload'] == 'it failed'
 
     def test_a_silent_log_costs_nothing(self, notifier, caplog):
         caplog.set_level(logging.WARNING, logger='glancelite.notification')
