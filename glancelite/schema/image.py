@@ -213,7 +213,7 @@ class ImageSchema:
         self._check_all({name: value})
         if (read := _FIELDS.get(name)) is not None:
             return read(value)
-        return value if name == 'locations' else _text(value)
+        return _placed(value) if name == 'locations' else _text(value)
 
     def ranges(self, fields: Mapping[str, Any], properties: Mapping[str, str]) -> None:
         """What is checked later than the schema: see ``properties.check_values``.
@@ -254,6 +254,15 @@ def _same(value: Any) -> Any:
 
 def _tags(value: list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(value)))
+
+
+def _placed(value: Any) -> Any:
+    """Locations, whose metadata may be anything but NaN and infinity: no JSON has those."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise errors.Invalid('The metadata of a location must be JSON.') from None
+    return value
 
 
 def _text(value: Any) -> str:

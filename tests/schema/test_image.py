@@ -1,5 +1,7 @@
 """What a request may make of an image."""
 
+import json
+
 import pytest
 
 from glancelite import contract
@@ -81,6 +83,14 @@ def test_the_error_names_the_attribute_and_the_rule(schema, name, value, rule):
 def test_reserved_names_are_forbidden(schema, name):
     with pytest.raises(contract.Forbidden, match='reserved'):
         schema.create({name: 'x'})
+
+
+@pytest.mark.parametrize('number', ['NaN', 'Infinity', '-Infinity', '1e999'])
+def test_metadata_of_locations_can_be_shown_as_json(schema, number):
+    value = [{'url': 'http://x', 'metadata': {'deep': [{'weight': json.loads(number)}]}}]
+
+    with pytest.raises(contract.Invalid, match='metadata'):
+        schema.validate_attribute('locations', value)
 
 
 def test_locations_are_checked_and_then_forbidden(schema):
