@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 #: the same from a client whose last ``STEADY`` pieces were all taken at more than ``FAST`` bytes
 #: a second: a piece costs something of its own, but the memory of large ones (and of what the
 #: allocator keeps afterwards) is spent only where few can be that fast for long
-LARGE = 4 << 20
+LARGE = 8 << 20
 FAST = 64 << 20
 STEADY = 16
 #: bytes of JSON that are read at most; ten times what 128 long properties need
@@ -122,7 +122,8 @@ class Request:
         environ = self.environ
         read = environ['wsgi.input'].read
         left = self.length
-        if hasattr(environ['wsgi.input'], 'readinto') and (left is None or left >= CHUNK):
+        if (environ.get('glancelite.readinto') and (left is None or left >= CHUNK)
+                and hasattr(environ['wsgi.input'], 'readinto')):    # and not wrapped by others
             read = buffers.Reader(environ['wsgi.input'].readinto).read
         if left is None and not environ.get('wsgi.input_terminated'):
             if 'HTTP_TRANSFER_ENCODING' not in environ:

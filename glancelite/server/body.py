@@ -8,7 +8,7 @@ PIECE = 1 << 20         # bytes per step when everything is asked for
 LOOK_AHEAD = 1 << 16    # bytes fetched at once to look for a line's end
 RAW = 1 << 17           # bytes of chunked encoding that are kept for decoding
 STRAIGHT = 1 << 14      # bytes of a chunk that are worth being received where they belong
-FORESEEN = 64           # chunks received at once on the guess that they are alike
+FORESEEN = 256          # chunks received at once on the guess that they are alike
 DROPPED = 1 << 16       # bytes that nobody reads which a connection is worth
 MAX_SIZE_LINE = 1 << 12
 MAX_TRAILERS = 1 << 15
@@ -196,6 +196,7 @@ class ChunkedBody(_Arriving):
         self._between = None    # what stood before the last chunk: nearly always the same
         self._usual = 0         # the size it announces
         self._alike = 0         # chunks that are believed to be like the last one
+        self._lines = self._gaps = b''      # where what stands between them goes
         self._put_back(early)
 
     def _some(self, size, whole=False):
@@ -235,20 +236,29 @@ class ChunkedBody(_Arriving):
             came = self._fetch(self._connection.fill, room[:self._left])
             self._left -= came
             return came
-        return self._sorted(*self._foreseen(room))
+        return self._several(room)
 
-    def _foreseen(self, room):
-        """Where the next bytes go if all is as before, data and lines in turns; how many come."""
-        line, left, at = len(self._between), self._left, 0
-        lines = memoryview(bytearray(line * self._alike))
-        parts = []
-        while len(lines) and at + left <= len(room):
-            parts += room[at:at + left], lines[:line]
-            lines = lines[line:]
-            at, left = at + left, self._usual
-        if len(lines) and at < len(room):
+    def _several(self, room):
+        """Receive as if all were as before: data into ``room`` and lines aside, in turns."""
+        line, usual, at = self._between, self._usual, self._left
+        count = min(self._alike, 1 + (len(room) - at) // usual)
+        if len(self._gaps) < count:
+            self._lines = bytearray(len(line) * self._alike)
+            self._gaps = [memoryview(self._lines)[start:start + len(line)]
+                          for start in range(0, len(self._lines), len(line))]
+        parts = [room[:at], self._gaps[0]]
+        for gap in self._gaps[1:count]:
+            parts += room[at:at + usual], gap
+            at += usual
+        tail = len(room) - at if count < self._alike else 0
+        if tail:
             parts.append(room[at:])
-        return parts, self._fetch(self._connection.scatter, parts)
+        came = self._fetch(self._connection.scatter, parts)
+        self._alike = min(2 * self._alike, FORESEEN)
+        if came < at + len(line) * count + tail or not self._lines.startswith(line * count):
+            return self._sorted(parts, came)
+        self._left = usual - tail
+        return at + tail
 
     def _sorted(self, parts, came):
         """Find the data in ``parts``; what is not as foreseen is left for decoding."""
@@ -266,7 +276,6 @@ class ChunkedBody(_Arriving):
                 return found
             if not came:
                 break
-        self._alike = min(2 * self._alike, FORESEEN)
         return found
 
     def _put_back(self, *parts, size=None):
@@ -302,6 +311,8 @@ class ChunkedBody(_Arriving):
         if self._left:
             between = b'\r\n%b\r\n' % line
             self._alike = (self._alike or 1) if between == self._between else 0
+            if not self._alike:
+                self._gaps = b''
             self._between, self._usual = between, self._left
             return True
         self._skip_trailers()

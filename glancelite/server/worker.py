@@ -64,6 +64,7 @@ class Worker(gthread.ThreadWorker):
             'wsgi.file_wrapper': FileWrapper,
             'wsgi.input_terminated': True,
             'glancelite.sendfile': True,
+            'glancelite.readinto': True,
             'SERVER_SOFTWARE': 'glancelite',
             'SERVER_NAME': self._server[0],
             'SERVER_PORT': str(self._server[1]),

@@ -14,7 +14,7 @@ from glancelite import contract
 #: Bytes handed to the hashing thread at once; less is not worth waking it for.
 BATCH = 1 << 20
 #: Batches that may wait for the hashing thread, so that memory stays bounded.
-IN_FLIGHT = 2
+IN_FLIGHT = 1
 
 
 class tapped(Iterator[bytes]):

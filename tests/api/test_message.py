@@ -51,6 +51,38 @@ def test_the_last_piece_is_what_is_left(clock):
     assert list(map(len, found)) == [MIB, 5]
 
 
+@pytest.mark.parametrize(('environ', 'kinds'), [
+    ({'CONTENT_LENGTH': str(MIB + 5), 'glancelite.readinto': True}, [memoryview, memoryview]),
+    ({'CONTENT_LENGTH': str(MIB + 5)}, [bytes, bytes]),
+    ({'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True,
+      'glancelite.readinto': True}, [memoryview, memoryview]),
+])
+def test_a_server_that_can_is_given_buffers_to_fill(clock, environ, kinds):
+    data = bytes(range(256)) * 4096 + b'tail!'
+
+    found = list(request(data, **environ).chunks())
+
+    assert list(map(type, found)) == kinds
+    assert b''.join(found) == data
+
+
+def test_small_bodies_need_no_buffers(clock):
+    found = list(request(b'12345', CONTENT_LENGTH='5', **{'glancelite.readinto': True}).chunks())
+
+    assert found == [b'12345']
+    assert type(found[0]) is bytes
+
+
+def test_a_body_that_somebody_has_wrapped_is_read_as_he_gives_it(clock):
+    class Wrapped:
+        read = io.BytesIO(bytes(MIB)).read
+
+    wrapped = request(b'', CONTENT_LENGTH=str(MIB), **{'glancelite.readinto': True})
+    wrapped.environ['wsgi.input'] = Wrapped()
+
+    assert list(map(type, wrapped.chunks())) == [bytes]
+
+
 def test_a_body_that_ends_early_is_invalid(clock):
     chunks = request(bytes(MIB + 5), CONTENT_LENGTH=str(MIB + 6)).chunks()
     next(chunks)

@@ -347,7 +347,7 @@ def test_the_environment_says_what_the_client_asked(server):
         'CONTENT_LENGTH': '2', 'CONTENT_TYPE': 'application/json', 'HTTP_X_TWO': '1',
         'SERVER_NAME': '127.0.0.1', 'SERVER_PORT': str(server.port), 'REMOTE_ADDR': '127.0.0.1',
         'SERVER_PROTOCOL': 'HTTP/1.1', 'wsgi.url_scheme': 'http', 'wsgi.multithread': True,
-        'wsgi.input_terminated': True, 'glancelite.sendfile': True,
+        'wsgi.input_terminated': True, 'glancelite.sendfile': True, 'glancelite.readinto': True,
     }
     assert {name: environ.get(name) for name in expected} == expected
     assert 'HTTP_CONTENT_LENGTH' not in environ
