@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import functools
 import logging
@@ -14,7 +13,7 @@ from glancelite import contract
 from glancelite.plugins.store import s3_url
 from glancelite.plugins.store.s3_client import Client, Refused, meaning
 from glancelite.plugins.store.s3_download import Download
-from glancelite.plugins.store.s3_upload import LARGEST_PART, MIB, Upload, taken
+from glancelite.plugins.store.s3_upload import LARGEST_PART, MIB, Senders, Upload, taken
 
 LOG = logging.getLogger(__name__)
 
@@ -84,10 +83,11 @@ class S3Store(contract.Store):
         cfg.IntOpt('s3_store_thread_pools', default=10,
                    help='Parts that this store sends at the same time, in all its uploads '
                         'together.'),
-        cfg.IntOpt('s3_store_upload_memory', default=40, min=1,
+        cfg.IntOpt('s3_store_upload_memory', default=100, min=1,
                    help='MiB of parts that one upload holds at the same time, and so how many '
                         'of its parts are sent at the same time. Two parts are held if not even '
-                        'they fit. More makes uploads to distant endpoints faster.'),
+                        'they fit, or while other uploads keep all of s3_store_thread_pools '
+                        'busy. More makes uploads to distant endpoints faster.'),
         cfg.StrOpt('s3_store_cacert', default='',
                    help='File with the certificates of the authorities to trust; empty for '
                         "botocore's own."),
@@ -126,8 +126,7 @@ class S3Store(contract.Store):
         self._part = options.s3_store_large_object_chunk_size * MIB
         self._threshold = options.s3_store_large_object_size * MIB
         self._window = options.s3_store_upload_memory * MIB
-        self._pool = concurrent.futures.ThreadPoolExecutor(
-            options.s3_store_thread_pools, thread_name_prefix=f'{name}-part')
+        self._senders = Senders(options.s3_store_thread_pools, f'{name}-part')
         self._lock = threading.Lock()
         self._being_written = set()
         self._has_bucket = not options.s3_store_create_bucket_on_put
@@ -141,7 +140,7 @@ class S3Store(contract.Store):
             if self._client.exists(key) is not None:
                 raise taken()
             self._make_bucket()
-            upload = Upload(self._client, self._pool, key, part=self._part, window=self._window,
+            upload = Upload(self._client, self._senders, key, part=self._part, window=self._window,
                             threshold=min(self._threshold, LARGEST_PART))
             try:
                 return contract.Written(url, upload.run(chunks, size))
@@ -214,7 +213,7 @@ class S3Store(contract.Store):
         return 'the bucket is there'
 
     def close(self):
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._senders.close()
         self._client.close()
 
     # names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -186,16 +187,48 @@ def part_sizes(part: int, size: int | None) -> Iterator[int]:
         part *= 2
 
 
+class Senders:
+    """The threads that send the parts of all uploads of a store."""
+
+    def __init__(self, threads: int, name: str):
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._idle = threads
+
+    @property
+    def busy(self) -> bool:
+        """Would one more part only wait, and its memory with it?"""
+        return self._idle <= 0
+
+    def submit(self, send: Callable[..., str], *arguments: object) -> concurrent.futures.Future:
+        self._count(-1)
+        try:
+            task = self._pool.submit(send, *arguments)
+        except BaseException:
+            self._count(1)
+            raise
+        task.add_done_callback(lambda _: self._count(1))
+        return task
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._idle += more
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
 class Upload:
     """
-    :param window: bytes of parts that are held at once, if they are not larger than half of it.
+    :param window: bytes of parts that are held at once, if they are not larger than half of it;
+        fewer where other uploads keep the senders busy.
     :param threshold: what is shorter goes in one request.
     """
 
-    def __init__(self, client: Client, pool: concurrent.futures.Executor, key: str, *,
+    def __init__(self, client: Client, senders: Senders, key: str, *,
                  part: int, window: int, threshold: int):
         self._client = client
-        self._pool = pool
+        self._senders = senders
         self._key = key
         self._part = part
         self._window = window
@@ -280,14 +313,15 @@ class Upload:
         try:
             while True:
                 # the task has the only reference to its part
-                task = self._pool.submit(self._send_part, upload, number, cutter.take())
+                task = self._senders.submit(self._send_part, upload, number, cutter.take())
                 under_way[task] = number, length
                 total += length
                 held += length
                 coming = 0 if cutter.ended else next(sizes)
                 # there is always one on its way while the next is gathered
                 while under_way and (cutter.ended or any(map(_done, under_way)) or (
-                        held + coming > self._window and len(under_way) > 1)):
+                        (held + coming > self._window or self._senders.busy)
+                        and len(under_way) > 1)):
                     done, _ = concurrent.futures.wait(
                         under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                     for each in done:

@@ -1,13 +1,11 @@
 """The store ``s3`` keeps the contract on real endpoints, and Glance's layout and options."""
 
-import concurrent.futures
 import contextlib
 import itertools
 import logging
 import socket
 import subprocess
 import threading
-import time
 import uuid
 
 import pytest
@@ -17,7 +15,6 @@ from glancelite.plugins.store import s3_upload
 from glancelite.plugins.store.s3 import S3Store
 from glancelite.testing.contracts.store import StoreContract, cut, pattern, same
 from glancelite.testing.contracts.store_trouble import TwoStoresContract
-from glancelite.testing.fakes import ClientWentAway
 from tests.plugins.store.reference import reference
 from tests.servers import meddler, programs
 
@@ -168,38 +165,6 @@ def test_parts_are_sent_side_by_side(make_s3, s3_proxy):
 
     assert written.size == 40 * MIB
     assert not four.broken
-
-
-@pytest.mark.parametrize('size', [None, 200 * MIB], ids=['unknown', 'known'])
-def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, size):
-    store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, upload_memory=20)
-    go_on, pulled = threading.Event(), []
-
-    def source():
-        for number in range(200):
-            pulled.append(number)
-            yield b'x' * MIB
-            if number == 60:
-                raise ClientWentAway
-
-    def rule(request):
-        if 'partNumber=' in request.path:
-            go_on.wait(30)
-        return meddler.PASS
-    s3_proxy.rule = rule
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        task = pool.submit(store.write, key(), source(), size=size)
-        while len(s3_proxy.requests) < 5:   # a question, the start, and three parts
-            time.sleep(0.01)
-        time.sleep(0.3)
-        held = len(pulled)
-        go_on.set()
-
-        with pytest.raises(ClientWentAway):
-            task.result()
-
-    assert 15 <= held <= 21
 
 
 def test_5_tib_fit_into_10000_parts_even_if_nobody_announced_them():

@@ -1,0 +1,80 @@
+"""How much of an image the store ``s3`` holds while an endpoint takes its time."""
+
+import concurrent.futures
+import threading
+import time
+import uuid
+
+import pytest
+
+from glancelite.testing.fakes import ClientWentAway
+from tests.servers import meddler
+
+MIB = 1 << 20
+
+
+def key():
+    return str(uuid.uuid4())
+
+
+@pytest.mark.parametrize('size', [None, 200 * MIB], ids=['unknown', 'known'])
+def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, size):
+    store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, upload_memory=20)
+    go_on, pulled = threading.Event(), []
+
+    def source():
+        for number in range(200):
+            pulled.append(number)
+            yield b'x' * MIB
+            if number == 60:
+                raise ClientWentAway
+
+    def rule(request):
+        if 'partNumber=' in request.path:
+            go_on.wait(30)
+        return meddler.PASS
+    s3_proxy.rule = rule
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        task = pool.submit(store.write, key(), source(), size=size)
+        while len(s3_proxy.requests) < 5:   # a question, the start, and three parts
+            time.sleep(0.01)
+        time.sleep(0.3)
+        held = len(pulled)
+        go_on.set()
+
+        with pytest.raises(ClientWentAway):
+            task.result()
+
+    assert 15 <= held <= 21
+
+
+def test_many_uploads_at_once_hold_little_each(make_s3, s3_proxy):
+    """What has to wait for a sender waits in the source, not in memory."""
+    store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, thread_pools=3)
+    go_on, pulled = threading.Event(), [0] * 4
+
+    def source(upload):
+        for _ in range(60):
+            pulled[upload] += 1
+            yield b'x' * MIB
+
+    def rule(request):
+        if 'partNumber=' in request.path:
+            go_on.wait(30)
+        return meddler.PASS
+    s3_proxy.rule = rule
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        tasks = [pool.submit(store.write, key(), source(upload)) for upload in range(4)]
+        while sum(map(bool, pulled)) < 4 or s3_proxy.count('PUT', 'partNumber=') < 3:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        held = list(pulled)
+        go_on.set()
+
+        assert [task.result().size for task in tasks] == [60 * MIB] * 4
+
+    # three parts where one upload was first, else two; and a look whether more comes
+    assert max(held) <= 16
+    assert sum(held) <= 4 * 11 + 5
