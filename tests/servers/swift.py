@@ -176,15 +176,18 @@ class Swift:
         url = path if path.startswith('http') else self.url + path
         return _ask(url, method, {'X-Auth-Token': token, **(headers or {})}, body)
 
-    def objects(self, storage_url, token):
-        """``container/object`` for all that an account holds."""
-        return [f'{container}/{name}' for container in self._list(storage_url, token)
+    def objects(self, storage_url, token, prefix=''):
+        """``container/object`` for all that containers with such names hold.
+
+        An account gets many containers in the course of the tests, so do name yours.
+        """
+        return [f'{container}/{name}' for container in self._list(storage_url, token, prefix)
                 for name in self._list(f'{storage_url}/{container}', token)]
 
-    def _list(self, url, token):
+    def _list(self, url, token, prefix=''):
         names, marker = [], ''
         while page := json.loads(self.request(
-                'GET', f'{url}?format=json&marker={marker}', token).body or '[]'):
+                'GET', f'{url}?format=json&prefix={prefix}&marker={marker}', token).body or '[]'):
             names += [entry['name'] for entry in page]
             marker = names[-1]
         return names

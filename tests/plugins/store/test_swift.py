@@ -42,8 +42,7 @@ class TestSwift(StoreContract):
         self.swift = swift
 
     def leftovers(self, store):
-        return [name for name in self.swift.objects(*self.swift.token())
-                if name.startswith('kit')]
+        return self.swift.objects(*self.swift.token(), 'kit')
 
 
 class TestKeystone(ReadingContract):

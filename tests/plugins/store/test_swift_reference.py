@@ -56,9 +56,7 @@ def objects(keystone, swift_keystone):
     """What the account holds."""
     def objects():
         url = f'{swift_keystone.url}/v1/AUTH_{keystone.projects["service"]}'
-        return [name for name in swift_keystone.objects(url, keystone.token('images',
-                                                                            project='service'))
-                if name.startswith('common')]
+        return swift_keystone.objects(url, keystone.token('images', project='service'), 'common')
     return objects
 
 

@@ -46,7 +46,8 @@ def key():
 def names(swift):
     """What the container holds."""
     def names():
-        return sorted(name.partition('/')[2] for name in swift.objects(*swift.token())
+        return sorted(name.partition('/')[2] for name in
+                      swift.objects(*swift.token(), CONTAINER)
                       if name.startswith(f'{CONTAINER}/'))
     return names
 

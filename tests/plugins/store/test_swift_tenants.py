@@ -51,7 +51,8 @@ def objects(keystone, swift_keystone):
         token = keystone.token('alpha-admin')
         url = f'{swift_keystone.url}/v1/AUTH_{ctx.project}'
         found = json.loads(swift_keystone.request('GET', f'{url}?format=json', token).body or '[]')
-        held = [*(f'{each["name"]}/' for each in found), *swift_keystone.objects(url, token)]
+        held = [*(f'{each["name"]}/' for each in found),
+                *swift_keystone.objects(url, token, 'own_')]
         return [name for name in held if name.startswith('own_')]
     return objects
 
