@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import pathlib
 import signal
 import sys
 import time
@@ -30,10 +31,21 @@ def silence(ceph):
 
     def stop():
         ceph.osd.send_signal(signal.SIGSTOP)
+        threads = pathlib.Path(f'/proc/{ceph.osd.pid}/task')
+        # each of them stops when it gets round to it
+        assert soon(lambda: all(' T ' in (thread / 'stat').read_text()
+                                for thread in threads.iterdir()))
         return go_on
 
     yield stop
     go_on()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request):
+    yield
+    if 'ceph' in request.fixturenames:
+        assert pools.emptied(request.getfixturevalue('ceph')) == []
 
 
 def soon(claim):

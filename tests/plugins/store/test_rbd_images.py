@@ -22,7 +22,7 @@ def store(make_rbd):
 @pytest.fixture(autouse=True)
 def _nothing_is_left(ceph):
     yield
-    assert pools.names(ceph) == []
+    assert pools.emptied(ceph) == []
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def ours(make_rbd, thin):
 @pytest.fixture(autouse=True)
 def _nothing_is_left(ceph):
     yield
-    assert pools.names(ceph) == []
+    assert pools.emptied(ceph) == []
 
 
 def content(size):
