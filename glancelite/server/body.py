@@ -240,7 +240,8 @@ class ChunkedBody(_Arriving):
 
     def _several(self, room):
         """Receive as if all were as before: data into ``room`` and lines aside, in turns."""
-        line, usual, at = self._between, self._usual, self._left
+        line, usual, first = self._between, self._usual, self._left
+        at = first
         count = min(self._alike, 1 + (len(room) - at) // usual)
         if len(self._gaps) < count:
             self._lines = bytearray(len(line) * self._alike)
@@ -250,15 +251,18 @@ class ChunkedBody(_Arriving):
         for gap in self._gaps[1:count]:
             parts += room[at:at + usual], gap
             at += usual
-        tail = len(room) - at if count < self._alike else 0
-        if tail:
+        if count < self._alike and at < len(room):
             parts.append(room[at:])
         came = self._fetch(self._connection.scatter, parts)
         self._alike = min(2 * self._alike, FORESEEN)
-        if came < at + len(line) * count + tail or not self._lines.startswith(line * count):
-            return self._sorted(parts, came)
-        self._left = usual - tail
-        return at + tail
+        if came <= first:
+            self._left -= came
+            return came
+        more, rest = divmod(came - first - len(line), usual + len(line))
+        if 0 <= more and rest <= usual and self._lines.startswith(line * (1 + more)):
+            self._left = usual - rest
+            return first + more * usual + rest
+        return self._sorted(parts, came)
 
     def _sorted(self, parts, came):
         """Find the data in ``parts``; what is not as foreseen is left for decoding."""
