@@ -259,7 +259,7 @@ class ChunkedBody(_Arriving):
             self._left -= came
             return came
         more, rest = divmod(came - first - len(line), usual + len(line))
-        if 0 <= more and rest <= usual and self._lines.startswith(line * (1 + more)):
+        if more >= 0 and rest <= usual and self._lines.startswith(line * (1 + more)):
             self._left = usual - rest
             return first + more * usual + rest
         return self._sorted(parts, came)

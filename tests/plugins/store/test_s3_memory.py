@@ -17,10 +17,23 @@ def key():
     return str(uuid.uuid4())
 
 
+@pytest.fixture
+def go_on(s3_proxy):
+    """Parts of uploads arrive when this event is set, or half a minute later."""
+    event = threading.Event()
+
+    def rule(request):
+        if 'partNumber=' in request.path:
+            event.wait(30)
+        return meddler.PASS
+    s3_proxy.rule = rule
+    return event
+
+
 @pytest.mark.parametrize('size', [None, 200 * MIB], ids=['unknown', 'known'])
-def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, size):
+def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, go_on, size):
     store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, upload_memory=20)
-    go_on, pulled = threading.Event(), []
+    pulled = []
 
     def source():
         for number in range(200):
@@ -28,12 +41,6 @@ def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, size):
             yield b'x' * MIB
             if number == 60:
                 raise ClientWentAway
-
-    def rule(request):
-        if 'partNumber=' in request.path:
-            go_on.wait(30)
-        return meddler.PASS
-    s3_proxy.rule = rule
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         task = pool.submit(store.write, key(), source(), size=size)
@@ -49,21 +56,15 @@ def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, size):
     assert 15 <= held <= 21
 
 
-def test_many_uploads_at_once_hold_little_each(make_s3, s3_proxy):
+def test_many_uploads_at_once_hold_little_each(make_s3, s3_proxy, go_on):
     """What has to wait for a sender waits in the source, not in memory."""
     store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, thread_pools=3)
-    go_on, pulled = threading.Event(), [0] * 4
+    pulled = [0] * 4
 
     def source(upload):
         for _ in range(60):
             pulled[upload] += 1
             yield b'x' * MIB
-
-    def rule(request):
-        if 'partNumber=' in request.path:
-            go_on.wait(30)
-        return meddler.PASS
-    s3_proxy.rule = rule
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         tasks = [pool.submit(store.write, key(), source(upload)) for upload in range(4)]
