@@ -115,7 +115,7 @@ def test_a_service_gives_an_image_its_data_and_reads_where_it_is(nova, app, new,
 
 
 @pytest.mark.parametrize('body', [
-    {}, {'url': 1}, {'url': 'http://169.254.169.254/x'},
+    {}, {'url': 1}, {'url': 'file:///' + 'x' * 248}, {'url': 'http://169.254.169.254/x'},
     {'url': '{there}', 'validation_data': []}, {'url': '{there}', 'validation_data': None},
     {'url': '{there}', 'validation_data': {'os_hash_algo': 'sha512'}},
     {'url': '{there}', 'validation_data': {'os_hash_value': 'ab'}},

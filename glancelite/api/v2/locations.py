@@ -12,6 +12,8 @@ from glancelite.api.resource import Resource
 from glancelite.domain import digests
 from glancelite.schema import views
 
+#: characters of a URL, as in a PATCH of the locations
+LONGEST = 255
 _EXPECTED = frozenset({'os_hash_algo', 'os_hash_value'})
 
 
@@ -52,8 +54,9 @@ def _location(body: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
     :raises Invalid: it is not what the contract says.
     """
     url = body.get('url')
-    if not isinstance(url, str):
-        raise contract.Invalid("The body must name the 'url' of the data.")
+    if not isinstance(url, str) or len(url) > LONGEST:
+        raise contract.Invalid("The body must name the 'url' of the data, in at most "
+                               f'{LONGEST} characters.')
     expected = body.get('validation_data', {})
     if expected == {}:
         return url, {}

@@ -15,6 +15,8 @@ LOG = logging.getLogger(__name__)
 
 #: seconds between two looks at the files
 LOOK = 1.0
+#: what the file was called once; libraries no longer look for it
+FORMER = 'policy.json'
 
 
 def _register(conf):
@@ -43,6 +45,10 @@ class OsloPolicy(contract.PolicyEngine):
                 .location.is_user_controlled:
             LOG.warning('there is no policy file %s: the default rules apply',
                         self.conf.oslo_policy.policy_file)
+        former = self.conf.find_file(FORMER)
+        if former and former not in (name for name, *_ in self._seen):
+            LOG.warning('the rules of %s are not read: convert them to YAML with '
+                        'oslopolicy-convert-json-to-yaml', former)
         try:
             self._rules = ruleset.RuleSet(self.conf)
         except Exception as error:      # a YAML, an I/O or a rule's fault: all stop the start

@@ -189,6 +189,15 @@ class TestFiles:
 
         assert 'none.yaml' in caplog.text
 
+    def test_a_file_of_the_former_name_is_not_left_out_without_a_word(self, make, tmp_path,
+                                                                      caplog):
+        write(tmp_path / 'policy.json', get_image='!')
+
+        make(policy_file='policy.json')
+        assert 'not read' not in caplog.text
+        make()
+        assert f'{tmp_path}/policy.json are not read' in caplog.text
+
     def test_older_defaults_cannot_be_had(self, make, caplog):
         make(enforce_new_defaults=False)
 
