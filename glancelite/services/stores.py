@@ -18,6 +18,20 @@ LOG = logging.getLogger(__name__)
 _SECRETS = re.compile(r'\A(s3(?:\+https?)?://).*@|\A([^:]*://)[^/?#]*@')
 
 
+#: bytes of a copy at most: as many as objects of Ceph have, so that nobody copies them again
+COPY = 4 << 20
+
+
+def _copied(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """``bytes`` for drivers that take no views of memory."""
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            yield chunk
+            continue
+        for at in range(0, len(chunk), COPY):
+            yield bytes(chunk[at:at + COPY])
+
+
 class Stores:
     """Named stores with a default one.
 
@@ -88,7 +102,7 @@ class Stores:
         backend = self[name]
         try:
             driver = backend.writer()
-            written = driver.write(key, chunks if driver.BUFFERS else map(bytes, chunks),
+            written = driver.write(key, chunks if driver.BUFFERS else _copied(chunks),
                                    size=size, ctx=ctx)
         except contract.Unavailable as error:
             backend.note(error)
