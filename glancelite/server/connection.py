@@ -67,6 +67,14 @@ class _Head:
         pass
 
 
+def _in_time(receive, *arguments):
+    """Receive from a socket with a time limit, which it tells of as if it did not block."""
+    try:
+        return receive(*arguments)
+    except BlockingIOError:
+        raise TimeoutError('the client sent nothing for too long') from None
+
+
 class Connection(gthread.TConn):
     """A client as gunicorn's worker knows it, and the parser of its requests in one.
 
@@ -197,19 +205,13 @@ class Connection(gthread.TConn):
         """
         if self._secure:
             return self.sock.recv(min(size, RECORD))
-        try:
-            return self.sock.recv(size, flags)
-        except BlockingIOError:
-            raise TimeoutError('the client sent nothing for too long') from None
+        return _in_time(self.sock.recv, size, flags)
 
     def receive_into(self, room, flags=0):
         """As `receive`, into a buffer; how many bytes."""
         if self._secure:
             return self.sock.recv_into(room)
-        try:
-            return self.sock.recv_into(room, 0, flags)
-        except BlockingIOError:
-            raise TimeoutError('the client sent nothing for too long') from None
+        return _in_time(self.sock.recv_into, room, 0, flags)
 
     def fill(self, room):
         """As `receive_into`, but it waits for as many bytes as there is room if it can."""
@@ -221,10 +223,7 @@ class Connection(gthread.TConn):
 
     def scatter(self, rooms):
         """As `receive_into`, into several buffers, one after the other."""
-        try:
-            return self.sock.recvmsg_into(rooms)[0]
-        except BlockingIOError:
-            raise TimeoutError('the client sent nothing for too long') from None
+        return _in_time(self.sock.recvmsg_into, rooms)[0]
 
     def receive_all(self, size):
         """As `receive`, but it waits for all of ``size`` if it can."""

@@ -65,6 +65,8 @@ class FormatTap(contract.Tap):
     :param gpt_nonfatal: names of checks that partition tables may fail.
     """
 
+    BUFFERS = True
+
     def __init__(self, declared: str, *, strict: bool, vmdk_types: frozenset[str],
                  gpt_nonfatal: frozenset[str]):
         self._declared = declared
@@ -76,8 +78,6 @@ class FormatTap(contract.Tap):
         self._found: _Found | None = None
         self._judged = False
         self._virtual_size: int | None = None
-
-    BUFFERS = True
 
     def feed(self, chunk):
         self._size += len(chunk)
