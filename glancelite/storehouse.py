@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from oslo_config import cfg
@@ -97,22 +97,23 @@ def _furnished(conf: cfg.ConfigOpts, load: Load, backends: list[Backend], defaul
                **more: Any) -> Stores:
     claims: dict[str, str] = {}
 
-    def claim(name: str, driver: contract.Store) -> None:
-        for each in driver.claims():
+    def claim(name: str, found: Collection[str]) -> None:
+        for each in found:
             other = claims.setdefault(each, name)
             if other != name:
                 raise Misconfigured(f'the stores {other} and {name} must not share {each}')
 
     for backend in (*backends, *more.get('reserved', ())):
         try:
-            driver = backend.driver
+            found = backend.driver.claims()
         except (Misconfigured, contract.Error):
             if backend.name == default:
                 raise
             # it is in the log, and the others serve; what it claims is looked at when it can be
-            backend.approve = functools.partial(claim, backend.name)
+            backend.approve = functools.partial(
+                lambda name, driver: claim(name, driver.claims()), backend.name)
             continue
-        claim(backend.name, driver)
+        claim(backend.name, found)
         if backend.name == default and not backend.takes_data:
             raise Misconfigured(f'[glance_store] default_backend: the store {default} '
                                 'is read-only')

@@ -17,7 +17,6 @@ LOG = logging.getLogger(__name__)
 # the keys of S3 may have slashes in them, and nothing that comes after them has an @
 _SECRETS = re.compile(r'\A(s3(?:\+https?)?://).*@|\A([^:]*://)[^/?#]*@')
 
-
 #: bytes of a copy at most: as many as objects of Ceph have, so that nobody copies them again
 COPY = 4 << 20
 

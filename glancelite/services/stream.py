@@ -13,7 +13,8 @@ from glancelite import contract
 
 #: Bytes handed to the hashing thread at once; less is not worth waking it for.
 BATCH = 1 << 20
-#: Batches that may wait for the hashing thread, so that memory stays bounded.
+#: Batches that the hashing thread may have, so that memory stays bounded: one while the next
+#: comes, for they can be large.
 IN_FLIGHT = 1
 
 
