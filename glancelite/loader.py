@@ -89,9 +89,11 @@ def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
 
 @functools.cache
 def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
-    """Package and version of every entry point: stevedore's own cache forgets them."""
+    """Package and version of every plugin: stevedore's own cache forgets them."""
+    # name and version are read from a file each time, so only of those that have plugins
     return {(found.group, found.name): (package.name, package.version)
-            for package in metadata.distributions() for found in package.entry_points}
+            for package in metadata.distributions() for found in package.entry_points
+            if found.group.startswith('glancelite.')}
 
 
 def find(layer: str, name: str) -> Installed:

@@ -4,6 +4,7 @@ import configparser
 import contextlib
 import dataclasses
 import http.client
+import os
 import pathlib
 import sys
 
@@ -62,8 +63,13 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
 
 
 def private(home):
-    """Variables with which no configuration of this machine or person is read."""
-    return {'HOME': str(home), 'XDG_STATE_HOME': str(home / 'state'),
+    """Variables with which no configuration of this machine or person is read.
+
+    What stevedore has found out about installed packages is no configuration: it stays
+    where all servers of a run share it.
+    """
+    cache = os.environ.get('XDG_CACHE_HOME') or str(pathlib.Path.home() / '.cache')
+    return {'XDG_CACHE_HOME': cache, 'HOME': str(home), 'XDG_STATE_HOME': str(home / 'state'),
             'GLANCELITE_CONFIG_DIR': str(home), 'OS_GLANCE_CONFIG_DIR': str(home)}
 
 
