@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from glancelite import contract
+from glancelite.beside import Beside
 
 #: Bytes handed to the hashing thread at once; less is not worth waking it for.
 BATCH = 1 << 20
-#: Batches that the hashing thread may have, so that memory stays bounded: one while the next
-#: comes, for they can be large.
-IN_FLIGHT = 1
 
 
 class tapped(Iterator[bytes]):
@@ -156,7 +152,7 @@ class Digests(contract.Tap):
         self._size = 0
         self._batch: list[bytes] = []
         self._batched = 0
-        self._helper: _Helper | None = None
+        self._helper: Beside[list[bytes]] | None = None
 
     def feed(self, chunk: bytes) -> None:
         length = len(chunk)
@@ -172,17 +168,18 @@ class Digests(contract.Tap):
             _update(self._hash, batch)
         else:
             if self._helper is None:
-                self._helper = _Helper(self._hash)
-            self._helper.take(batch)
+                self._helper = Beside(lambda batch: _update(self._hash, batch),
+                                      'glancelite-hash')
+            self._helper.call(batch)
             _update(self._md5, batch)
         self._batch = []
         self._batched = 0
 
     def finish(self) -> Mapping[str, object]:
         if self._helper is not None:
-            self._helper.take(self._batch)
+            self._helper.call(self._batch)
             _update(self._md5, self._batch)
-            self._helper.stop()
+            self._helper.finish()
         else:
             _update(self._hash, self._batch)
             if self._md5 is not None:
@@ -196,49 +193,6 @@ class Digests(contract.Tap):
     def close(self) -> None:
         if self._helper is not None:
             self._helper.abandon()
-
-
-class _Helper:
-    """A thread that hashes batches in order; at most ``IN_FLIGHT`` wait for it."""
-
-    def __init__(self, algorithm: Any):
-        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(IN_FLIGHT)
-        self._error: BaseException | None = None
-        self._given_up = False
-        self._thread = threading.Thread(target=self._run, args=(algorithm,),
-                                        name='glancelite-hash', daemon=True)
-        self._thread.start()
-
-    def _run(self, algorithm: Any) -> None:
-        while (batch := self._queue.get()) is not None:
-            try:
-                if self._error is None and not self._given_up:
-                    _update(algorithm, batch)
-            except BaseException as error:  # it belongs to the upload, not to this thread
-                self._error = error
-            finally:
-                self._room.release()
-
-    def take(self, batch: list[bytes]) -> None:
-        self._room.acquire()
-        if self._error is not None:
-            raise self._error
-        self._queue.put(batch)
-
-    def stop(self) -> None:
-        """Wait until everything is hashed."""
-        self._queue.put(None)
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def abandon(self) -> None:
-        """End the thread without finishing its work; fine after ``stop``."""
-        self._given_up = True
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
 
 
 def _update(algorithm: Any, batch: list[bytes]) -> None:

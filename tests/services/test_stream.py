@@ -258,7 +258,7 @@ def test_a_source_that_is_faster_than_the_hash_has_to_wait(slow):
         algorithm.go.set()
         thread.join()
 
-    assert in_flight <= stream.IN_FLIGHT + 2
+    assert in_flight <= 3
     assert algorithm.seen == 10 * MIB
 
 

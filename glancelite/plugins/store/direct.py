@@ -6,6 +6,8 @@ import fcntl
 import mmap
 import os
 
+from glancelite.beside import Beside
+
 #: bytes per write, the least and the most: as many as come at once; the buffer is aligned to
 #: a page, which suits every disk
 SIZE = 1 << 20
@@ -17,7 +19,8 @@ ALIGNMENT = 4096
 class Direct:
     """Writes with ``O_DIRECT``: from where the bytes are, if a disk can take them from there.
 
-    Others are gathered into whole buffers.
+    Others are gathered into whole buffers. The disk works while the caller sees to the next
+    bytes: what goes wrong is raised by the next ``write``, or by ``finish``.
 
     :param fd: open for writing, positioned at a multiple of ``ALIGNMENT``.
     :raises OSError: this file system has no such writes.
@@ -30,9 +33,34 @@ class Direct:
         self._buffer = _room(SIZE)
         self._filled = 0
         self._straight = True   # what comes may be written from where it is
+        self._batch: list[bytes] = []
+        self._batched = 0
+        self._beside: Beside[list[bytes]] = Beside(self._put, 'glancelite-write')
 
     def write(self, data: bytes) -> None:
-        """Take ``data``; it is written now or later, in order."""
+        """Take ``data``, which nobody changes; it is written now or later, in order."""
+        self._batch.append(data)
+        self._batched += len(data)
+        if self._batched >= SIZE:
+            self._beside.call(self._batch)
+            self._batch = []
+            self._batched = 0
+
+    def finish(self) -> None:
+        """Write what is left; afterwards the file is written the usual way."""
+        self._beside.finish()
+        self._put(self._batch)
+        self._usual(0)
+
+    def abandon(self) -> None:
+        """Wait until nobody writes any more; fine after ``finish``."""
+        self._beside.abandon()
+
+    def _put(self, batch: list[bytes]) -> None:
+        for data in batch:
+            self._put_one(data)
+
+    def _put_one(self, data: bytes) -> None:
         left = memoryview(data)
         if self._straight and not self._filled:
             left = left[self._from_there(left):]
@@ -81,11 +109,6 @@ class Direct:
         with memoryview(self._buffer) as view:
             while start < self._filled:
                 start += os.write(self._fd, view[start:self._filled])
-
-    def finish(self) -> None:
-        """Write what is gathered; afterwards the file is written the usual way."""
-        self._usual(0)
-        self._filled = 0
 
 
 def _room(size: int) -> mmap.mmap:

@@ -175,6 +175,8 @@ class Partial:
         return self
 
     def __exit__(self, *failure: object) -> None:
+        if self._direct is not None:
+            self._direct.abandon()
         try:
             remove(self._path)
         except OSError as error:  # must not hide why we are here; the sweep will get it

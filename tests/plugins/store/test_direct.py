@@ -4,6 +4,7 @@ import errno
 import fcntl
 import mmap
 import os
+import threading
 
 import pytest
 
@@ -62,6 +63,70 @@ def test_an_announced_size_decides_where_the_beginning_goes(tmp_path, size, anno
     data = os.urandom(size)
 
     assert stored(tmp_path, data, 65536, size=announced) == (data, went)
+
+
+class Slow:
+    """Writes of which each waits until it may go on."""
+
+    def __init__(self):
+        self.begun, self.go = threading.Semaphore(0), threading.Semaphore(0)
+        self.real, self.done = os.write, 0
+
+    def __call__(self, fd, data):
+        if not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            return self.real(fd, data)
+        self.begun.release()
+        assert self.go.acquire(timeout=10)
+        self.done += 1
+        return self.real(fd, data)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    writes = Slow()
+    monkeypatch.setattr(direct.os, 'write', writes)
+    return writes
+
+
+def test_the_next_piece_may_come_while_one_is_written_and_no_more(tmp_path, slow):
+    data = os.urandom(6 * MIB)
+    pieces = [in_pages(data[start:start + MIB]) for start in range(0, len(data), MIB)]
+
+    with partial.Partial(str(tmp_path), 65536, size=len(data)) as file:
+        file.write(pieces[0])
+        assert slow.begun.acquire(timeout=10)
+        writer = threading.Thread(target=lambda: [file.write(piece) for piece in pieces[1:]])
+        writer.start()
+        assert not slow.begun.acquire(timeout=0.2)
+        assert writer.is_alive()
+        slow.go.release(6)
+        writer.join()
+        path = file.publish('key')
+
+    with open(path, 'rb') as found:
+        assert hash(found.read()) == hash(data)
+
+
+def test_whoever_gives_up_waits_for_the_write_under_way_and_starts_no_other(tmp_path, slow):
+    def gives_up():
+        with partial.Partial(str(tmp_path), 65536, size=9 * MIB) as file:
+            file.write(in_pages(bytes(MIB)))
+            assert slow.begun.acquire(timeout=10)
+
+    leaving = threading.Thread(target=gives_up)
+    leaving.start()
+    leaving.join(0.2)
+
+    assert leaving.is_alive()   # or its descriptor would be closed, and somebody else's soon
+    slow.go.release()
+    leaving.join()
+    assert slow.done == 1
+    assert list(tmp_path.iterdir()) == []
+    assert writers() == []
+
+
+def writers():
+    return [thread for thread in threading.enumerate() if thread.name == 'glancelite-write']
 
 
 def test_large_pieces_are_written_as_they_come(tmp_path, monkeypatch):
@@ -181,3 +246,4 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
         stored(tmp_path, os.urandom(7 * MIB), MIB)
 
     assert list(tmp_path.iterdir()) == []
+    assert writers() == []
