@@ -8,6 +8,8 @@ import pty
 import subprocess
 import sys
 
+from tests.servers import ready
+
 BIN = pathlib.Path(sys.executable).parent
 
 
@@ -22,7 +24,8 @@ class Command:
     """
 
     def __init__(self, home, environment, program, *arguments):
-        self._command = [BIN / program, *arguments]
+        self._program = program
+        self._first = arguments
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith('OS_')},
             'HOME': str(home), 'COLUMNS': '200', **environment}
@@ -32,19 +35,18 @@ class Command:
 
         :raises Failed: it fails where it should not, or the other way round.
         """
-        done = subprocess.run([*map(str, self._command), *map(str, arguments)], text=True,
-                              env=self._environment, capture_output=True, check=False,
-                              stdin=subprocess.DEVNULL)
-        _judge(arguments, done.returncode, fails, done.stdout + done.stderr)
-        return done.stderr if fails else done.stdout
+        ended = ready.run(self._program, [*self._first, *arguments], env=self._environment,
+                          cwd=os.getcwd())
+        _judge(arguments, ended.code, fails, ended.out + ended.err)
+        return ended.err if fails else ended.out
 
     def on_terminal(self, *arguments):
         """What it prints to somebody who is looking: progress, for instance."""
         ours, its = pty.openpty()
         with open(ours, 'rb', buffering=0) as screen:
-            process = subprocess.Popen([*map(str, self._command), *map(str, arguments)],
-                                       env=self._environment, stdin=subprocess.DEVNULL,
-                                       stdout=its, stderr=its)
+            process = subprocess.Popen(
+                [BIN / self._program, *map(str, [*self._first, *arguments])],
+                env=self._environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
             os.close(its)
             said = b''
             with contextlib.suppress(OSError):  # how a terminal says that it is closed

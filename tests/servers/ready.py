@@ -1,0 +1,68 @@
+"""Python programs, each run to its end in a process that has everything imported already.
+
+To import a client takes longer than what tests ask of it.
+"""
+
+import dataclasses
+import importlib
+import multiprocessing
+import os
+import pathlib
+import sys
+import tempfile
+
+#: program -> the module whose ``main`` it calls
+MODULES = {
+    'glance': 'glanceclient.shell',
+    'glancelite-api': 'glancelite.cmd.api',
+    'glancelite-manage': 'glancelite.cmd.manage',
+    'openstack': 'openstackclient.shell',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a program ended; ``code`` is its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(program, arguments, *, env, cwd, timeout=60):
+    """Run a program of ``MODULES`` until it ends.
+
+    :param env: all variables that it has.
+    """
+    with tempfile.TemporaryDirectory(prefix='glancelite-', dir='/tmp') as folder:
+        out, err = pathlib.Path(folder, 'out'), pathlib.Path(folder, 'err')
+        process = _context().Process(target=_run, args=(
+            program, [str(part) for part in arguments], out, err, dict(env), cwd))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise AssertionError(f'{program} runs and runs:\n{err.read_text()}')
+        return Ended(process.exitcode, out.read_text(), err.read_text())
+
+
+def _context():
+    """Its server of processes is started once per test run, lazily."""
+    found = multiprocessing.get_context('forkserver')
+    found.set_forkserver_preload([*MODULES.values(), 'glancelite.plugins.database.sql.engine'])
+    return found
+
+
+def _run(program, arguments, out, err, env, cwd):
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, path in (1, out), (2, err):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, 'w', closefd=False)
+    sys.stderr = os.fdopen(2, 'w', closefd=False)
+    sys.argv = [program, *arguments]
+    sys.exit(importlib.import_module(MODULES[program]).main())
