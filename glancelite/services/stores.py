@@ -21,8 +21,12 @@ _SECRETS = re.compile(r'\A(s3(?:\+https?)?://).*@|\A([^:]*://)[^/?#]*@')
 COPY = 4 << 20
 
 
-def _copied(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def suited(chunks: Iterator[bytes], driver: contract.Store) -> Iterator[bytes]:
     """``bytes`` for drivers that take no views of memory."""
+    return chunks if driver.BUFFERS else _copied(chunks)
+
+
+def _copied(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         if isinstance(chunk, bytes):
             yield chunk
@@ -101,8 +105,7 @@ class Stores:
         backend = self[name]
         try:
             driver = backend.writer()
-            written = driver.write(key, chunks if driver.BUFFERS else _copied(chunks),
-                                   size=size, ctx=ctx)
+            written = driver.write(key, suited(chunks, driver), size=size, ctx=ctx)
         except contract.Unavailable as error:
             backend.note(error)
             raise
