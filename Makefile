@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 
 # What the targets hand on: make test TESTS="tests/domain -x", make run ARGS=...
 TESTS ?=
+BY_TWO := --numprocesses 2 --dist loadgroup
 ARGS ?=
 BENCH_ARGS ?=
 
@@ -29,7 +30,7 @@ demo: $(VENV)/.test  ## real images through real clients, step by step
 
 .PHONY: test
 test: $(VENV)/.test  ## all tests; names every program that is missing
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(or $(TESTS),$(BY_TWO))
 
 .PHONY: lint
 lint: $(VENV)/.lint  ## style, types, import rules

@@ -1,6 +1,7 @@
 """Real servers for tests, and the summary of what was missing."""
 
 import contextlib
+import re
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.servers import swift as swift_starter
 
 LIVE = pytest.StashKey[list]()
 BACKENDS = pytest.StashKey[dict]()
+#: tests that go to one process where several run the suite: each would start these servers
+TOGETHER = re.compile(r'tests/(clients/|plugins/(auth|credential)/'
+                      r'|plugins/store/test_(glance_store|rbd|s3|swift))')
 
 
 def pytest_configure(config):
@@ -21,6 +25,26 @@ def pytest_configure(config):
     config.stash[BACKENDS] = {}
     config.addinivalue_line(
         'markers', 'requires(program, ...): programs without which the test makes no sense')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep together what shares servers, or at least a file with its fixtures."""
+    for item in items:
+        path = item.nodeid.partition('::')[0]
+        group = 'servers' if TOGETHER.match(path) else path
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, 'workeroutput'):     # this is one of several processes
+        session.config.workeroutput['backends'] = session.config.stash[BACKENDS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Called by xdist in the process that the others report to."""
+    node.config.stash[BACKENDS].update(getattr(node, 'workeroutput', {}).get('backends', {}))
 
 
 def pytest_runtest_setup(item):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -11,6 +12,9 @@ import tempfile
 import time
 
 PAUSE = 0.05  # seconds between two looks
+PORTS = range(12_000, 32_000)
+WORKERS = 16
+RANDOM = random.SystemRandom()     # others may seed the common one
 
 
 class DidNotStart(Exception):
@@ -18,10 +22,17 @@ class DidNotStart(Exception):
 
 
 def free_port():
-    """A TCP port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    """A TCP port on loopback that nobody listens on at this moment.
+
+    Those that the system itself gives to connections are left to it, and each of several
+    processes that run the suite has its own: nobody takes the port before the server does.
+    """
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]) % WORKERS
+    while True:
+        port = PORTS.start + RANDOM.randrange(worker, len(PORTS), WORKERS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(('127.0.0.1', port))
+            return port
 
 
 @contextlib.contextmanager

@@ -145,7 +145,7 @@ class TestTheFile:
 
     @pytest.mark.parametrize('line', [
         'demo', 'demo:', 'demo:plain', 'demo:$apr1$x$y', f':{crypted(b"x")}',
-        f'demo:{crypted(b"x")}:p:r:more', f'demo:{crypted(b"x")[:-1]}'])
+        f'demo:{crypted(b"x")}:p:r:more', f'demo:{crypted(b"x")[:-1]}'], ids=str.__len__)
     def test_a_broken_line_stops_the_start(self, make, tmp_path, line):
         path = tmp_path / 'htpasswd'
         path.write_text(f'good:{crypted(b"x")}\n{line}\n')
