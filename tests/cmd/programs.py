@@ -25,6 +25,6 @@ def run(program, arguments, home, *, env=None):
 
     :param home: empty directory where a configuration of its own would be.
     """
-    ended = ready.run(f'glancelite-{program}', arguments, cwd=home,
+    ended = ready.run(f'glancelite-{program}', arguments, cwd=home, timeout=30,
                       env={**os.environ, **live.private(home), **(env or {})})
     return Ended(**dataclasses.asdict(ended))
