@@ -49,6 +49,7 @@ class Case:
     :ivar get: the tool's download of that name into nothing.
     :ivar drop: removes it.
     :ivar announced: glance_store's driver is told the size.
+    :ivar tidy: frees the room of what was deleted, where the backend would do so later.
     """
 
     driver: str
@@ -57,6 +58,7 @@ class Case:
     get: Callable[[str], None]
     drop: Callable[[str], None]
     announced: bool = True
+    tidy: Callable[[], None] = lambda: None
 
 
 def run(*command: object, **environment: str) -> None:
@@ -122,7 +124,10 @@ def _s3(url: str, access: str, secret: str, region: str) -> Case:
 @contextlib.contextmanager
 def ceph_s3_case() -> Iterator[Case]:
     with ceph.server() as cluster, ceph.gateway(cluster) as found:
-        yield _s3(found.url, found.access_key, found.secret_key, found.region)
+        case = _s3(found.url, found.access_key, found.secret_key, found.region)
+        case.tidy = lambda: run(programs.require('radosgw-admin'), '-c', cluster.conf, '-n',
+                                'client.gateway', 'gc', 'process', '--include-all')
+        yield case
 
 
 @contextlib.contextmanager
@@ -208,7 +213,8 @@ def measure(case: Case, path: pathlib.Path, rounds: int) -> dict[str, list[float
             return theirs._driver().add(str(uuid.uuid4()), file, known, 'sha512')[0]
 
     drain(pieces(path))     # into the page cache
-    for _ in range(rounds):
+    for number in range(rounds):
+        print(f'{case.driver}: round {number + 1}', file=sys.stderr, flush=True)
         name = str(uuid.uuid4())
         timed('tool write', case.put, path, name)
         timed('tool read', case.get, name)
@@ -223,6 +229,7 @@ def measure(case: Case, path: pathlib.Path, rounds: int) -> dict[str, list[float
         url = str(timed('glance_store write', add_theirs, size if case.announced else 0))
         timed('glance_store read', read_theirs, url)
         theirs.delete(url)
+        case.tidy()
     store.close()
     host.close()
     return found
