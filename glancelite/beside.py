@@ -11,17 +11,18 @@ Item = TypeVar('Item')
 
 
 class Beside(Generic[Item]):
-    """Calls a function in a thread of its own, in order, one call at a time.
+    """Calls a function in a thread of its own, in order, one at a time.
 
     What a call raises comes out of the next ``call`` or ``finish``, and no further call is
     made. Whoever makes one of these also calls ``abandon``, however it ends.
 
     :param name: of the thread.
+    :param ahead: calls that the caller does not wait for, the one under way among them.
     """
 
-    def __init__(self, function: Callable[[Item], object], name: str):
+    def __init__(self, function: Callable[[Item], object], name: str, *, ahead: int = 1):
         self._queue: queue.SimpleQueue[tuple[Item] | None] = queue.SimpleQueue()
-        self._free = threading.Semaphore()
+        self._free = threading.Semaphore(ahead)
         self._error: BaseException | None = None
         self._given_up = False
         self._thread = threading.Thread(target=self._run, args=(function,),
@@ -40,8 +41,18 @@ class Beside(Generic[Item]):
                 self._free.release()
 
     def call(self, item: Item) -> None:
-        """Begin the next call, as soon as the one before has ended."""
+        """Have the next call made; wait while there are as many as may be ahead."""
         self._free.acquire()
+        self._begin(item)
+
+    def offer(self, item: Item) -> bool:
+        """As ``call``, but only if nobody has to wait; is it going to be made?"""
+        free = self._free.acquire(blocking=False)
+        if free:
+            self._begin(item)
+        return free
+
+    def _begin(self, item: Item) -> None:
         if self._error is not None:
             self._free.release()
             raise self._error

@@ -1,6 +1,7 @@
 """Calls beside their caller: in order, one at a time, and none after a failure."""
 
 import threading
+import time
 import weakref
 
 import pytest
@@ -61,7 +62,40 @@ def test_the_caller_goes_on_while_one_call_is_under_way(gate, beside):
     assert gate.seen == [1, 2]
 
 
-@pytest.mark.parametrize('end', ['call', 'finish'])
+def test_as_many_calls_as_wanted_are_ahead_of_the_caller(gate):
+    beside = Beside(gate, 'glancelite-test', ahead=2)
+    for item in 1, 2:
+        beside.call(item)
+    third = threading.Thread(target=beside.call, args=(3,))
+    third.start()
+    third.join(0.1)
+
+    assert third.is_alive()
+    gate.go.set()
+    third.join()
+    beside.finish()
+    assert gate.seen == [1, 2, 3]
+
+
+def test_an_offer_is_declined_while_a_call_is_under_way(gate, beside):
+    assert beside.offer(1)
+    assert gate.begun.wait(10)
+
+    assert not beside.offer(2)
+    gate.go.set()
+    beside.call(3)
+    beside.finish()
+    assert gate.seen == [1, 3]
+
+
+def offered(calls, item):
+    while not calls.offer(item):    # the one before is still under way
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize('end', [
+    lambda calls: calls.call('second'), lambda calls: offered(calls, 'second'),
+    lambda calls: calls.finish()], ids=['call', 'offer', 'finish'])
 def test_a_failure_is_told_and_ends_it(end):
     seen = []
 
@@ -73,7 +107,7 @@ def test_a_failure_is_told_and_ends_it(end):
     calls.call('first')
     for _ in range(2):      # whoever asks again is told again
         with pytest.raises(OSError, match='first'):
-            calls.call('second') if end == 'call' else calls.finish()
+            end(calls)
     calls.abandon()
 
     assert seen == ['first']

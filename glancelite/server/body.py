@@ -276,15 +276,15 @@ class ChunkedBody(_Arriving):
             elif part == self._between:
                 self._left = self._usual
             else:
-                self._put_back(part, *parts[number + 1:], size=len(part) + came)
+                self._put_back(part, *_first(parts[number + 1:], came))
                 return found
             if not came:
                 break
         return found
 
-    def _put_back(self, *parts, size=None):
+    def _put_back(self, *parts):
         """What has come, but nobody has decoded yet; nothing else is waiting for that."""
-        raw = b''.join(parts)[:size]
+        raw = b''.join(parts)
         self._raw[:len(raw)] = raw
         self._at, self._end = 0, len(raw)
 
@@ -342,3 +342,13 @@ class ChunkedBody(_Arriving):
             if self._end >= limited:
                 raise self._fail(BodyMalformed('a line of the chunked encoding is too long'))
             self._more()
+
+
+def _first(parts, size):
+    """The first ``size`` bytes of all parts together."""
+    for part in parts:
+        if not size:
+            break
+        part = part[:size]
+        size -= len(part)
+        yield part

@@ -12,6 +12,9 @@ from glancelite.beside import Beside
 #: a page, which suits every disk
 SIZE = 1 << 20
 LARGEST = 4 << 20
+#: bytes that are written before the disk is told to keep them, beside the next writes: else all
+#: of them would wait in its own cache, or that of a virtual machine's host, for the end
+KEPT = 32 << 20
 #: what offsets must be a multiple of
 ALIGNMENT = 4096
 
@@ -35,7 +38,9 @@ class Direct:
         self._straight = True   # what comes may be written from where it is
         self._batch: list[bytes] = []
         self._batched = 0
-        self._beside: Beside[list[bytes]] = Beside(self._put, 'glancelite-write')
+        self._beside: Beside[list[bytes]] = Beside(self._put, 'glancelite-write', ahead=2)
+        self._keeper: Beside[int] = Beside(os.fdatasync, 'glancelite-keep')
+        self._written = 0   # since the keeper looked
 
     def write(self, data: bytes) -> None:
         """Take ``data``, which nobody changes; it is written now or later, in order."""
@@ -51,14 +56,19 @@ class Direct:
         self._beside.finish()
         self._put(self._batch)
         self._usual(0)
+        self._keeper.finish()
 
     def abandon(self) -> None:
         """Wait until nobody writes any more; fine after ``finish``."""
         self._beside.abandon()
+        self._keeper.abandon()
 
     def _put(self, batch: list[bytes]) -> None:
         for data in batch:
             self._put_one(data)
+            self._written += len(data)
+        if self._written >= KEPT and self._keeper.offer(self._fd):
+            self._written = 0
 
     def _put_one(self, data: bytes) -> None:
         left = memoryview(data)

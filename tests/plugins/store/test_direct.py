@@ -91,20 +91,96 @@ def slow(monkeypatch):
 def test_the_next_piece_may_come_while_one_is_written_and_no_more(tmp_path, slow):
     data = os.urandom(6 * MIB)
     pieces = [in_pages(data[start:start + MIB]) for start in range(0, len(data), MIB)]
+    taken = []
+
+    def write(file, pieces):
+        for piece in pieces:
+            file.write(piece)
+            taken.append(piece)
 
     with partial.Partial(str(tmp_path), 65536, size=len(data)) as file:
-        file.write(pieces[0])
+        write(file, pieces[:2])
         assert slow.begun.acquire(timeout=10)
-        writer = threading.Thread(target=lambda: [file.write(piece) for piece in pieces[1:]])
+        writer = threading.Thread(target=write, args=(file, pieces[2:]))
         writer.start()
         assert not slow.begun.acquire(timeout=0.2)
         assert writer.is_alive()
+        assert len(taken) == 2
         slow.go.release(6)
         writer.join()
         path = file.publish('key')
 
     with open(path, 'rb') as found:
         assert hash(found.read()) == hash(data)
+
+
+class Keeper:
+    """``os.fdatasync``, which waits until it may go on, and then works or fails."""
+
+    def __init__(self, failure=None):
+        self.failure, self.times, self.go = failure, 0, threading.Event()
+
+    def __call__(self, fd):
+        self.times += 1
+        assert self.go.wait(10)
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def keeps(monkeypatch):
+    def with_failure(failure=None):
+        keeper = Keeper(failure)
+        monkeypatch.setattr(direct, 'KEPT', 2 * MIB)
+        monkeypatch.setattr(direct.os, 'fdatasync', keeper)
+        return keeper
+
+    return with_failure
+
+
+def test_the_disk_keeps_what_it_has_while_more_is_written(tmp_path, keeps):
+    keeper = keeps()
+    data = os.urandom(9 * MIB)
+
+    with partial.Partial(str(tmp_path), 65536, size=len(data)) as file:
+        for start in range(0, len(data), MIB):      # nobody waits for the keeper
+            file.write(in_pages(data[start:start + MIB]))
+        keeper.go.set()
+        path = file.publish('key')
+
+    with open(path, 'rb') as found:
+        assert hash(found.read()) == hash(data)
+    assert keeper.times >= 1
+    assert writers() == []
+
+
+def test_a_disk_that_cannot_keep_it_fails_the_upload(tmp_path, keeps):
+    keeps(OSError(errno.EIO, 'Input/output error')).go.set()
+
+    with pytest.raises(OSError, match='Input/output'):
+        stored(tmp_path, os.urandom(5 * MIB), MIB, kind=in_pages, size=5 * MIB)
+
+    assert list(tmp_path.iterdir()) == []
+    assert writers() == []
+
+
+def test_whoever_gives_up_waits_for_the_keeper(tmp_path, keeps):
+    keeper = keeps()
+
+    def gives_up():
+        with partial.Partial(str(tmp_path), 65536, size=9 * MIB) as file:
+            for _ in range(5):
+                file.write(in_pages(bytes(MIB)))
+
+    leaving = threading.Thread(target=gives_up)
+    leaving.start()
+    leaving.join(0.3)
+
+    assert leaving.is_alive()   # or it would soon look after somebody else's file
+    keeper.go.set()
+    leaving.join()
+    assert keeper.times == 1
+    assert writers() == []
 
 
 def test_whoever_gives_up_waits_for_the_write_under_way_and_starts_no_other(tmp_path, slow):
@@ -126,7 +202,8 @@ def test_whoever_gives_up_waits_for_the_write_under_way_and_starts_no_other(tmp_
 
 
 def writers():
-    return [thread for thread in threading.enumerate() if thread.name == 'glancelite-write']
+    return [thread for thread in threading.enumerate()
+            if thread.name in ('glancelite-write', 'glancelite-keep')]
 
 
 def test_large_pieces_are_written_as_they_come(tmp_path, monkeypatch):
