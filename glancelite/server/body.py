@@ -259,9 +259,11 @@ class ChunkedBody(_Arriving):
             self._left -= came
             return came
         more, rest = divmod(came - first - len(line), usual + len(line))
-        if more >= 0 and rest <= usual and self._lines.startswith(line * (1 + more)):
-            self._left = usual - rest
-            return first + more * usual + rest
+        begun = max(0, rest - usual)    # bytes of the next line
+        if self._lines.startswith(line * (1 + more) + line[:begun]):
+            self._left = usual - rest + begun
+            self._put_back(line[:begun])
+            return first + more * usual + rest - begun
         return self._sorted(parts, came)
 
     def _sorted(self, parts, came):
