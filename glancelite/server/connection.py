@@ -23,6 +23,7 @@ SMALL = 1 << 16         # bytes that are cheaper copied together than sent apart
 LINGER = 30.0           # seconds that a client may go on sending what nobody reads
 LINGER_SILENCE = 5.0    # seconds of silence that end this
 LINGER_PIECE = 1 << 18
+CORK = getattr(socket, 'TCP_CORK', None)        # Linux
 
 
 class ClientGone(ConnectionResetError):
@@ -234,6 +235,12 @@ class Connection(gthread.TConn):
     @property
     def can_sendfile(self):
         return not self._secure
+
+    def cork(self, on):
+        """Have the kernel send full segments only, which it does with less work; or no more."""
+        if CORK is not None:
+            with contextlib.suppress(OSError):      # no TCP
+                self.sock.setsockopt(socket.IPPROTO_TCP, CORK, on)
 
     def send(self, *parts):
         """:raises ClientGone: the connection is lost, or the client takes nothing."""

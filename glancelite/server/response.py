@@ -95,8 +95,9 @@ class Response(wsgi.Response):
             self.headers.append(('Content-Length', str(size)))
             self.response_length, self.chunked = size, False
         begin, end = at, at + self.response_length
-        self._conn.send(self._head())
+        self._conn.cork(True)
         try:
+            self._conn.send(self._head())
             while at < end:
                 if self._conn.can_sendfile:
                     sent = self._send_file(handle, at, end - at)
@@ -113,9 +114,11 @@ class Response(wsgi.Response):
         except OSError as failure:
             if not hasattr(source, 'rest'):
                 raise
+            self._conn.cork(False)      # the others may come slowly
             for piece in source.rest(at - begin, failure):      # from another copy of it
                 self.write(piece)
         finally:
+            self._conn.cork(False)
             source.seek(at)
 
     def _send_file(self, handle, at, size):

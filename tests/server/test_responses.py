@@ -6,9 +6,11 @@ import json
 import os
 import socket
 import struct
+import types
 
 import pytest
 
+from glancelite.server import body, connection, response
 from tests.server.conftest import read_all
 
 DATA = os.urandom(1 << 20) * 40
@@ -77,6 +79,43 @@ def test_only_the_head_of_a_file_is_sent_for_head(files, position):
 
     assert (status, headers['Content-Length'], body) == (200, '100', b'')
     assert position() == 3
+
+
+@pytest.mark.parametrize('failure', [None, OSError('broken'), ConnectionResetError('gone')])
+def test_full_segments_are_sent_while_a_file_goes_out_and_no_longer(
+        tmp_path, monkeypatch, failure):
+    """Else the last bytes of what follows on the connection would wait for a fifth of a second."""
+    real, corked = os.sendfile, []
+    (tmp_path / 'data').write_bytes(DATA[:100_000])
+
+    def sends(out, *arguments):
+        corked.append(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
+        if failure is not None:
+            raise failure
+        return real(out, *arguments)
+
+    monkeypatch.setattr(os, 'sendfile', sends)
+    with tcp() as (ours, theirs), (tmp_path / 'data').open('rb') as file:
+        theirs.settimeout(10)
+        conn = connection.Connection(None, ours, None, None, None)
+        request = types.SimpleNamespace(method='GET', version=(1, 1), body=body.Body(),
+                                        should_close=lambda: False)
+        answer = response.Response(request, conn, None, response.Clock())
+        answer.start_response('200 OK', [('Content-Length', '100000')])
+
+        with contextlib.nullcontext() if failure is None else pytest.raises(OSError):
+            answer.write_file(response.FileWrapper(file))
+
+        assert corked == [1]
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) == 0
+
+
+@contextlib.contextmanager
+def tcp():
+    """The two ends of a connection."""
+    with (socket.create_server(('127.0.0.1', 0)) as listener,
+          socket.create_connection(listener.getsockname()) as there, listener.accept()[0] as here):
+        yield here, there
 
 
 def test_a_file_is_closed_when_the_client_goes_away(files, position):
