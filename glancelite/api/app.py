@@ -19,7 +19,7 @@ def make_app(core: Any) -> contract.middleware.WSGIApp:
     :param core: what ``assembly.build`` returns.
     """
     app = Versions(Api(Resource({'v2': v2.root(core)}), hooks=[
-        hooks.Caller(core), hooks.Body(), hooks.Errors()]), core.settings)
+        hooks.Caller(core), hooks.Welcome(), hooks.Errors()]), core.settings)
     for middleware in reversed(core.middleware):
         app = middleware.wrap(app)
     return app

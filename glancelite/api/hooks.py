@@ -1,4 +1,4 @@
-"""What happens around every controller: who calls, is a body welcome, what went wrong."""
+"""What happens around every controller: who calls, what is welcome, what went wrong."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ class Caller(hooks.PecanHook):
         state.request.context = self._identify(state.request.environ)
 
 
-class Body(hooks.PecanHook):
-    """Refuses a body where none belongs, without reading it."""
+class Welcome(hooks.PecanHook):
+    """Refuses what is for nobody like this caller, and a body where none belongs, unread."""
 
     def before(self, state: Any) -> None:
-        if state.controller.operation.refuses_body and state.request.has_body:
-            raise contract.Invalid(f'A {state.request.method} of this resource takes no body.')
+        request = state.request
+        if request.method != 'GET' and request.context.read_only:
+            raise contract.Forbidden('Read-only access')
+        if state.controller.operation.refuses_body and request.has_body:
+            raise contract.Invalid(f'A {request.method} of this resource takes no body.')
 
 
 class Errors(hooks.PecanHook):

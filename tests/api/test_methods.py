@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.api.conftest import client, error
+
 ALLOW = {
     '/v2/images': 'GET, POST',
     '/v2/images/x': 'GET, PATCH, DELETE',
@@ -74,7 +76,8 @@ def test_a_body_where_none_belongs_is_refused(app, method, path):
     app.request(path, method=method, body=b'{}', status=400)
 
 
-@pytest.mark.parametrize('path', ['/v2/images', '/v2/info/usage'])
+@pytest.mark.parametrize('path', ['/v2/images', '/v2/info/usage', '/v2/schemas/task',
+                                  '/v2/schemas/tasks'])
 def test_a_body_that_hurts_nobody_is_ignored(app, path):
     app.request(path, method='GET', body=b'{', status=200)
 
@@ -144,3 +147,22 @@ def test_success_does_not_depend_on_accept(app, new):
         answer = app.get(f'/v2/images/{image}', headers={'Accept': accept})
 
         assert answer.content_type == 'application/json'
+
+
+@pytest.mark.parametrize(('method', 'path'), [
+    ('POST', ''), ('PATCH', '/{}'), ('DELETE', '/{}'), ('PUT', '/{}/file'), ('PUT', '/{}/tags/t'),
+    ('DELETE', '/{}/tags/t'), ('POST', '/{}/members'), ('PUT', '/{}/members/m'),
+    ('DELETE', '/{}/members/m'), ('POST', '/{}/actions/deactivate'), ('POST', '/{}/locations'),
+    ('DELETE', '/unknown')])
+def test_the_anonymous_are_told_that_they_may_only_read(wsgi, admin, new, method, path):
+    image = new()
+    admin.patch_json(f'/v2/images/{image}', [
+        {'op': 'replace', 'path': '/visibility', 'value': 'public'}],
+        headers={'Content-Type': 'application/openstack-images-v2.1-json-patch'})
+
+    answer = client(wsgi, '?').request('/v2/images' + path.format(image), method=method,
+                                       headers={'Accept': 'application/json'}, status=403)
+
+    assert error(answer) == 'Read-only access'
+    client(wsgi, '?').get('/v2/schemas/image', status=200)
+    admin.get(f'/v2/images/{image}', status=200)

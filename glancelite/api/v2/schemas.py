@@ -21,6 +21,14 @@ class Schema(Resource):
         return Response.json(self._body)
 
 
+class TaskSchema(Schema):
+    """One of the two that Glance shows whatever comes along with the question."""
+
+    @operation('Show the schema of a resource.', gives='object', ignores_body=True)
+    def get(self, request: Request) -> Response:
+        return Response.json(self._body)
+
+
 def schemas(documents: Mapping[str, bytes]) -> Resource:
     """All documents by their names, of which some have a slash: ``metadefs/tag``."""
     below: dict[str, Resource] = {}
@@ -30,6 +38,6 @@ def schemas(documents: Mapping[str, bytes]) -> Resource:
         if rest:
             deeper.setdefault(first, {})[rest] = document
         else:
-            below[first] = Schema(document)
+            below[first] = (TaskSchema if first in ('task', 'tasks') else Schema)(document)
     below.update((name, schemas(some)) for name, some in deeper.items())
     return Resource(below)
