@@ -71,7 +71,9 @@ class Hashing:
         for left in reversed(range(self._tries)):
             try:
                 return self._once(image, algorithm, ctx, wanted)
-            except (contract.Error, OSError) as error:
+            except Cancelled:
+                raise
+            except Exception as error:  # whatever a driver or its library raises
                 LOG.warning('the data of image %s could not be read to hash it: %s',
                             image.id, error)
                 if not left:

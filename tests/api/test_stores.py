@@ -1,11 +1,13 @@
 """Stores as clients see them: discovery, preference, single copies, locations."""
 
+import threading
 import time
 
 import pytest
 
 from glancelite.api.app import make_app
-from tests.api.conftest import client
+from glancelite.testing import service
+from tests.api.conftest import SERVICE, client
 
 
 @pytest.fixture
@@ -48,8 +50,37 @@ def test_the_detail_is_for_operators_and_services(app, nova):
     nova.get('/v2/info/stores/detail', status=200)
 
 
+def test_a_store_that_does_not_say_how_it_is_is_silent(core, admin, monkeypatch):
+    answer = threading.Event()
+    monkeypatch.setattr(core.layers.stores['cold'].driver, 'health', answer.wait)
+
+    def status(patience):
+        monkeypatch.setattr('glancelite.services.discovery.PATIENCE', patience)
+        return admin.get('/v2/info/stores/detail').json['stores'][1]['status']
+
+    try:
+        assert status(0) == 'silent'
+    finally:
+        answer.set()
+    assert status(None) == 'available'
+
+
+def test_a_store_that_only_reads_takes_no_data(tmp_path):
+    core = service.build(tmp_path, SERVICE.replace('cold:memory', 'web:http'))
+    app = client(make_app(core))
+    image = app.post_json('/v2/images', {'disk_format': 'raw', 'container_format': 'bare'})
+    path = f'/v2/images/{image.json["id"]}'
+
+    app.put(f'{path}/file', b'data', headers={'X-Image-Meta-Store': 'web'},
+            content_type='application/octet-stream', status=410)
+
+    assert app.get(path).json['status'] == 'queued'
+    assert app.get('/v2/info/stores').json['stores'] == [
+        {'id': 'fast', 'default': 'true'}, {'id': 'web', 'read-only': 'true'}]
+    core.close()
+
+
 def test_without_names_there_are_no_stores(tmp_path, core):
-    from glancelite.testing import service
     single = service.build(tmp_path, '[glance_store]\ndefault_store = memory\nstores = memory\n'
                                      '[layers]\nauth = noauth\ndatabase = memory\nmiddleware =\n')
     app = client(make_app(single))

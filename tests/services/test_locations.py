@@ -9,7 +9,7 @@ from glancelite import contract
 from glancelite.contract import Location
 from glancelite.services.stores import Stores
 from glancelite.testing import service
-from tests.services.conftest import DATA, SHA512
+from tests.services.conftest import DATA, RAW, SHA512
 
 
 @pytest.fixture
@@ -241,6 +241,29 @@ def test_data_that_cannot_be_read_is_given_up(core, there, nova, queued, settled
 
     found = settled(image, lambda found: found.lease_until is None)
     assert (found.status, found.os_hash_value) == ('active', None)
+
+
+@pytest.mark.parametrize(('tries', 'failure'), [
+    (1, contract.Unavailable('away')), (2, contract.Unavailable('away')),
+    (2, RuntimeError('of a library'))], ids=['once', 'twice', 'unforeseen'])
+def test_data_is_read_as_often_as_the_operator_says(tmp_path, nova, monkeypatch, tries, failure):
+    core = service.build(tmp_path, service.MEMORY.replace(
+        '[DEFAULT]', f'[DEFAULT]\nhttp_retries = {tries}'))
+    driver, tried = core.layers.stores['fast'].driver, []
+
+    def fail(url, **named):
+        tried.append(url)
+        raise failure
+    driver.CAPABILITIES |= {'adopt'}
+    driver.adopt = lambda url, *, ctx=None: url
+    url = driver.write('theirs', iter([DATA])).url
+    monkeypatch.setattr(driver, 'read', fail)
+    monkeypatch.setattr(core.locations._hashing, 'submit', lambda work: work())
+
+    core.locations.add(nova, core.images.create(nova, core.schema.create(RAW)).id, url)
+
+    assert tried == [url] * tries
+    core.close()
 
 
 @pytest.mark.parametrize('expected', [{}, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}],

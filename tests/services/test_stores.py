@@ -7,6 +7,7 @@ import pytest
 from glancelite import contract
 from glancelite.contract import FileExtent, Location
 from glancelite.services.backend import RETRY, SUSPECT, Backend
+from glancelite.services.chains import PolicyChain
 from glancelite.services.discovery import Discovery
 from glancelite.testing import service
 
@@ -113,6 +114,31 @@ def test_without_a_hash_nobody_knows_that_another_copy_is_the_same(core, twice, 
         download(twice)
 
 
+@pytest.fixture
+def breaks(core, twice, monkeypatch):
+    """``twice``: the copy in ``fast`` breaks on the way, and ``cold`` cannot read parts."""
+    fast, cold = core.layers.stores
+    read, first = fast.driver.read, twice.locations[0].url
+    monkeypatch.setattr(fast.driver, 'read', lambda url, **named: Breaking(
+        iter(read(url, **named)), 1 if url == first else 99, OSError(5, 'broken')))
+    monkeypatch.setattr(cold.driver, 'CAPABILITIES', frozenset({'write'}), raising=False)
+    fail(monkeypatch, cold, AssertionError('asked for a part'))
+    return twice
+
+
+def test_a_copy_that_cannot_be_read_in_parts_is_passed_over(core, ctx, breaks, download):
+    third, _ = core.layers.stores.write('fast', 'third', iter([DATA]), size=None, ctx=ctx)
+    image = core.layers.database.images.update(
+        breaks, {'locations': (*breaks.locations, third)})
+
+    assert download(image) == DATA
+
+
+def test_what_broke_is_the_answer_where_no_other_copy_goes_on(breaks, download):
+    with pytest.raises(OSError, match='broken'):
+        download(breaks)
+
+
 def test_the_failure_of_the_last_copy_is_the_answer(core, twice, download, monkeypatch):
     fail(monkeypatch, core.layers.stores['fast'], contract.NotFound('lost'))
     fail(monkeypatch, core.layers.stores['cold'], contract.Unavailable('away'))
@@ -155,6 +181,19 @@ def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first
 def test_stores_that_do_not_exist_cannot_be_preferred(core, ctx, twice, prefer):
     with pytest.raises(contract.Invalid, match='there is no store'):
         core.data.download(ctx, twice.id, prefer=prefer)
+
+
+def test_a_policy_may_refuse_the_choice_of_a_store_alone(core, ctx, twice):
+    class NoChoice(contract.PolicyEngine):
+        def enforce(self, ctx, verb, image=None, *, member=None):
+            if verb == 'download_from_store':
+                raise contract.Forbidden('not from there')
+    strict = service.exchange(core, policy=PolicyChain([NoChoice(None, None)]))
+
+    with pytest.raises(contract.Forbidden, match='not from there'):
+        strict.data.download(ctx, twice.id, prefer='cold')
+
+    assert b''.join(strict.data.download(ctx, twice.id).chunks) == DATA
 
 
 def test_what_is_recorded_of_the_store_may_be_wrong(core, ctx, twice, download):
