@@ -142,21 +142,15 @@ def register(conf: cfg.ConfigOpts) -> None:
         conf.register_opts(opts, group=None if section == 'DEFAULT' else section)
 
 
-def server_opts() -> Sequence[cfg.Opt]:
-    """Options of the embedded HTTP server."""
-    from glancelite.server import OPTS
-    return OPTS
-
-
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Options of the core, the server and every installed plugin, by section.
 
     For ``oslo-config-generator``; a plugin of another package appears
     here without any registration of its own.
     """
-    from glancelite import outbound
+    from glancelite import outbound, server
     sections: dict[str, dict[str, cfg.Opt]] = {}
-    for section, opts in (*GROUPS, ('DEFAULT', server_opts()),
+    for section, opts in (*GROUPS, ('DEFAULT', server.OPTS),
                           (outbound.SECTION, outbound.OPTS), *_plugin_opts()):
         sections.setdefault(section, {}).update((opt.dest, opt) for opt in opts)
     return [(section, list(opts.values())) for section, opts in sections.items()]
@@ -186,9 +180,10 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
         it prints is not mixed with them.
     :raises Misconfigured: a file is missing or cannot be read, or an option is wrong.
     """
+    from glancelite import server
     conf = cfg.ConfigOpts()
     register(conf)
-    conf.register_opts(server_opts())
+    server.register(conf)
     conf.register_cli_opts(cli_opts)
     log.register_options(conf)
     log.set_defaults(default_log_levels=[*LOG_LEVELS, *(['glancelite=WARN'] if tool else [])])

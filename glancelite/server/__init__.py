@@ -2,6 +2,6 @@
 
 from glancelite.server.application import serve
 from glancelite.server.body import BodyCutShort, BodyMalformed
-from glancelite.server.options import OPTS
+from glancelite.server.options import OPTS, register
 
-__all__ = ['OPTS', 'BodyCutShort', 'BodyMalformed', 'serve']
+__all__ = ['OPTS', 'BodyCutShort', 'BodyMalformed', 'register', 'serve']

@@ -1,6 +1,5 @@
 """The server as a whole: the configuration in gunicorn's words, and its master process."""
 
-import faulthandler
 import logging
 import multiprocessing
 import os
@@ -93,7 +92,7 @@ class Application(base.BaseApplication):
         """
         try:
             conf = self._conf_factory()
-            conf.register_opts(options.OPTS)
+            options.register(conf)
             settings = _settings(conf)
             _check_tls(conf)
             if self.conf is None or _address(conf) != _address(self.conf):
@@ -144,8 +143,7 @@ class Master(arbiter.Arbiter):
         super().signal(sig, frame)
 
     def handle_usr2(self):
-        """Tell what all threads are doing."""
-        faulthandler.dump_traceback(all_threads=True)
+        """The workers tell what they are doing."""
         self.kill_workers(signal.SIGUSR2)
 
     def reload(self):

@@ -1,6 +1,7 @@
 """Options of the HTTP server; the names are Glance's."""
 
 from oslo_config import cfg
+from oslo_reports import opts
 
 OPTS = (
     cfg.HostAddressOpt('bind_host', default='0.0.0.0',
@@ -31,3 +32,9 @@ OPTS = (
     cfg.IntOpt('graceful_shutdown_timeout', default=60, min=0,
                help='Seconds that running requests are given to finish after SIGTERM.'),
 )
+
+
+def register(conf):
+    """Make these options known to ``conf``, and those of oslo.reports."""
+    conf.register_opts(OPTS)
+    opts.set_defaults(conf)

@@ -1,7 +1,6 @@
 """gunicorn's threaded worker: what transfers and many small requests need otherwise."""
 
 import errno
-import faulthandler
 import gc
 import logging
 import math
@@ -20,7 +19,7 @@ from gunicorn import sock as gunicorn_sock
 from gunicorn import util
 from gunicorn.workers import gthread
 
-from glancelite.server import body
+from glancelite.server import body, meditation
 from glancelite.server.connection import ClientGone, Connection
 from glancelite.server.response import Clock, FileWrapper, Response
 
@@ -107,7 +106,7 @@ class Worker(gthread.ThreadWorker):
         signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is for the master
         signal.signal(signal.SIGHUP, super().handle_exit)
         signal.signal(signal.SIGALRM, self.handle_alarm)
-        faulthandler.register(signal.SIGUSR2, all_threads=True)
+        signal.signal(signal.SIGUSR2, meditation.attend(self.app.conf))
 
     def handle_exit(self, sig, frame):
         super().handle_exit(sig, frame)
