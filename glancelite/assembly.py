@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from oslo_config import cfg
 
-from glancelite import contract, loader, storehouse
+from glancelite import config, contract, loader, storehouse
 from glancelite.contract import Context, CredentialSource, Misconfigured, Usage
 from glancelite.schema.image import ImageSchema
 from glancelite.schema.render import documents
@@ -191,8 +191,9 @@ def auth_name(conf: cfg.ConfigOpts) -> str:
 
 
 def _extra_schema(conf: cfg.ConfigOpts) -> Any:
-    for path in conf.config_file or ():
-        found = pathlib.Path(os.path.dirname(os.path.abspath(path))) / 'schema-image.json'
+    beside = [os.path.dirname(os.path.abspath(path)) for path in conf.config_file or ()]
+    for folder in (*beside, *config.folders(conf)):
+        found = pathlib.Path(folder) / 'schema-image.json'
         if found.is_file():
             try:
                 return json.loads(found.read_text())

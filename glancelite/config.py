@@ -245,12 +245,18 @@ def unused(conf: cfg.ConfigOpts) -> list[str]:
                _plain(old.name or info['opt'].name))
               for info, group in conf._all_opt_infos() for old in info['opt'].deprecated_opts}
     found: dict[tuple[str, str], None] = {}
-    for path in (*(conf.config_file or ()), *_files_in(conf.config_dir or ())):
+    for path in (*(conf.config_file or ()), *_files_in(folders(conf))):
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
         found |= {(section, name): None for section, options in sections.items()
                   for name in options if (section, _plain(name)) not in known}
     return [f'[{section}] {name}' for section, name in found]
+
+
+def folders(conf: cfg.ConfigOpts) -> list[str]:
+    """The directories of ``--config-dir``, or the one that stands for them."""
+    # config_dirs: all of the command line; config_dir: its last one, or the default
+    return list(dict.fromkeys((*conf.config_dirs, *(conf.config_dir or ()))))
 
 
 def _files_in(folders: Iterable[str]) -> Iterator[str]:

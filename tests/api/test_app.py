@@ -1,12 +1,15 @@
 """How the application is put together."""
 
 import dataclasses
+import json
 
+import pytest
 import webtest
 
-from glancelite import contract
+from glancelite import assembly, config, contract
 from glancelite.api.app import make_app
 from glancelite.plugins.middleware.request_id import RequestId
+from glancelite.testing import service
 
 
 class Marks(contract.Middleware):
@@ -53,7 +56,6 @@ def test_every_answer_but_401_has_the_id_of_the_request(core, make_plugin, recor
 
 
 def test_two_services_fit_in_one_process(core, wsgi, tmp_path_factory):
-    from glancelite.testing import service
     from tests.api.conftest import SERVICE, Tokens, client
     second = service.build(tmp_path_factory.mktemp('second'), SERVICE)
     try:
@@ -64,3 +66,41 @@ def test_two_services_fit_in_one_process(core, wsgi, tmp_path_factory):
         assert len(client(wsgi).get('/v2/images').json['images']) == 1
     finally:
         second.close()
+
+
+@pytest.fixture
+def extended(tmp_path):
+    """Custom properties of a service, by what ``schema-image.json`` in folders says.
+
+    The folders are below that of the configuration file; all but that one (``.``) are
+    named with ``--config-dir``.
+    """
+    def extended(texts):
+        arguments = ['--config-file', str(tmp_path / 'api.conf')]
+        (tmp_path / 'api.conf').write_text(service.MEMORY)
+        for name, text in texts.items():
+            folder = tmp_path / name
+            folder.mkdir(exist_ok=True)
+            (folder / 'schema-image.json').write_text(text)
+            arguments += ['--config-dir', str(folder)] if name != '.' else []
+        core = assembly.build(config.load(arguments))
+        core.close()
+        return {name for name in json.loads(core.documents['image'])['properties']
+                if name.startswith('own_')}
+    return extended
+
+
+@pytest.mark.parametrize(('names', 'first'), [
+    (['.'], '.'), (['more'], 'more'), (['more', '.'], '.'), (['more', 'last'], 'more')])
+def test_properties_are_described_beside_the_configuration(extended, names, first):
+    texts = {name: json.dumps({f'own_{name}': {'type': 'string'}}) for name in names}
+
+    assert extended(texts) == {f'own_{first}'}
+
+
+@pytest.mark.parametrize('name', ['.', 'more'])
+def test_a_description_of_properties_that_is_no_json_is_named(extended, tmp_path, name):
+    with pytest.raises(contract.Misconfigured, match='is not JSON') as refused:
+        extended({name: '{"own_os": '})
+
+    assert str(tmp_path / name / 'schema-image.json') in str(refused.value)

@@ -165,10 +165,13 @@ def test_our_own_file_wins_over_that_of_a_glance(existing, tmp_path_factory):
     assert 'fast' not in ended.out
 
 
-@pytest.mark.parametrize('arguments', [[], ['--config-dir', 'more']])
+@pytest.mark.parametrize('arguments', [
+    [], ['--config-dir', 'more'], ['--config-dir', 'more', '--config-dir', 'empty']],
+    ids=['default', 'one', 'two'])
 def test_files_in_a_directory_complete_the_one_that_is_found(existing, arguments):
-    folder = existing / (arguments[-1] if arguments else 'glance-api.conf.d')
+    folder = existing / (arguments[1] if arguments else 'glance-api.conf.d')
     folder.mkdir()
+    (existing / 'empty').mkdir()
     (folder / '20-auth.conf').write_text('[layers]\nauth = noauth\n')
     (folder / '10-other.conf').write_text('[layers]\nauth = keyston\n[DEFAULT]\nsurplus = 1\n')
     (folder / 'note.txt').write_text('nonsense')

@@ -1,10 +1,13 @@
 """A service that asks nobody who they are stays on its own machine."""
 
+import http.client
 import signal
 import time
 
 import pytest
+import webtest
 
+from glancelite import config
 from glancelite.cmd import api
 from tests.servers import live
 
@@ -44,3 +47,27 @@ def test_reloading_does_not_open_it():
             time.sleep(0.05)
 
         assert 'lets everybody in, so it listens on loopback only' in server.log.read_text()
+
+
+def test_an_operator_may_let_it_listen_everywhere():
+    with live.server({**OPEN, 'DEFAULT': {**OPEN['DEFAULT'], 'bind_host': '0.0.0.0'},
+                      'layers': {**OPEN['layers'], 'allow_insecure_bind': 'true'}}) as server:
+        connection = http.client.HTTPConnection('127.0.0.2', server.port, timeout=10)
+        connection.request('GET', '/v2/images')
+
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+@pytest.mark.parametrize(('allowed', 'status'), [('false', 403), ('true', 200)])
+def test_others_get_in_where_the_operator_says_so(allowed, status, tmp_path, monkeypatch):
+    monkeypatch.setattr(config, 'set_up_logging', lambda conf: None)    # that of pytest stays
+    file = tmp_path / 'glancelite-api.conf'
+    live.write_config(file, {**OPEN, 'DEFAULT': {**OPEN['DEFAULT'], 'bind_host': 'localhost'},
+                             'layers': {**OPEN['layers'], 'allow_insecure_bind': allowed}})
+    app = api.application(api.configuration(['--config-file', str(file)]))
+    try:
+        webtest.TestApp(app).get('/v2/images', status=status,
+                                 extra_environ={'REMOTE_ADDR': '192.0.2.1'})
+    finally:
+        app.close()

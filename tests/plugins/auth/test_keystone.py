@@ -1,5 +1,6 @@
 """The authenticator ``keystone`` keeps the contract with a real Keystone."""
 
+import contextlib
 import datetime
 import time
 import urllib.request
@@ -35,6 +36,23 @@ def make(make_plugin, tmp_path):
 @pytest.fixture(scope='module')
 def token(keystone):
     return keystone.token('alpha-member')
+
+
+@pytest.fixture(scope='module')
+def expired_token(keystone, token):
+    """Tokens end with the application credential that they were made with."""
+    path = f'/users/{keystone.users["alpha-member"]}/application_credentials'
+    for seconds in (2, 30):     # if this machine is too slow for the first
+        ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+        made, _ = keystone._call('POST', path, {'application_credential': {
+            'name': f'for {seconds} s', 'expires_at': ends.strftime('%Y-%m-%dT%H:%M:%S')}}, token)
+        account = {name: made['application_credential'][name] for name in ('id', 'secret')}
+        with contextlib.suppress(RuntimeError):
+            _, headers = keystone._call('POST', '/auth/tokens', {'auth': {'identity': {
+                'methods': ['application_credential'], 'application_credential': account}}})
+            break
+    time.sleep(max(0, (ends - datetime.datetime.now(datetime.UTC)).total_seconds()))
+    return headers['X-Subject-Token']
 
 
 class TestKeystone(IdentityContract):
@@ -86,6 +104,26 @@ class TestKeystone(IdentityContract):
 
         assert found.user_name == 'alpha-member'
         assert found.service_roles == frozenset()
+
+    def test_a_token_that_ends_during_long_work_is_good_for_services(self, auth, keystone,
+                                                                     expired_token):
+        service = keystone.token('glance')
+        for _ in range(2):      # what is remembered changes nothing
+            with pytest.raises(contract.Unauthenticated):
+                auth.identify(request(HTTP_X_AUTH_TOKEN=expired_token))
+
+            found = auth.identify(request(HTTP_X_AUTH_TOKEN=expired_token,
+                                          HTTP_X_SERVICE_TOKEN=service))
+
+            assert found.user_name == 'alpha-member'
+            assert found.service_roles == {'service'}
+
+    @pytest.mark.parametrize('who', ['beta-member', 'admin'])
+    def test_an_ended_token_is_not_good_for_anybody_else(self, auth, keystone, expired_token,
+                                                         who):
+        with pytest.raises(contract.Unauthenticated):
+            auth.identify(request(HTTP_X_AUTH_TOKEN=expired_token,
+                                  HTTP_X_SERVICE_TOKEN=keystone.token(who)))
 
     @pytest.mark.parametrize('serviced', [False, True])
     def test_a_token_for_the_system_is_one(self, auth, keystone, serviced):

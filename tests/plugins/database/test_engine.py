@@ -200,6 +200,13 @@ def test_who_waits_too_long_for_a_connection_is_told(make_sql, one_postgres, pos
     assert narrow.images.usage('p').images == 0
 
 
+def test_the_options_of_the_pool_suit_sqlite(emptied, tmp_path):
+    narrow = emptied(f'sqlite:///{tmp_path}/glance.sqlite', max_pool_size=1, max_overflow=0,
+                     pool_timeout=1)
+
+    assert narrow.images.usage('p').images == 0
+
+
 def test_a_child_process_does_not_touch_the_connections_of_its_parent(postgres):
     kept = postgres.images.add(rich())
     context = multiprocessing.get_context('fork')

@@ -40,7 +40,7 @@ TRUSTED = 5
 ATTEMPTS = 12
 #: the options of oslo.db that its engine takes over as they are
 _OPTIONS = ('mysql_sql_mode', 'mysql_wsrep_sync_wait', 'connection_recycle_time',
-            'max_pool_size', 'max_overflow', 'pool_timeout', 'sqlite_synchronous',
+            'max_pool_size', 'max_overflow', 'sqlite_synchronous',
             'connection_debug', 'connection_trace', 'connection_parameters')
 
 

@@ -119,4 +119,4 @@ def _open_sections_of_libraries(conf: cfg.ConfigOpts) -> None:
     """
     if 'config_file' not in cfg.CONF:   # nobody has opened it
         cfg.CONF([], project='glance', default_config_files=list(conf.config_file or ()),
-                 default_config_dirs=list(conf.config_dir or ()))
+                 default_config_dirs=conf.config_dirs or list(conf.config_dir or ()))
