@@ -31,6 +31,12 @@ DEFAULT = (
                help='Most images on a page of a list, whatever the caller says.'),
     cfg.StrOpt('hashing_algorithm', default='sha512',
                help='Algorithm of os_hash_value: a name that hashlib of Python knows.'),
+    cfg.BoolOpt('md5_checksum', default=True,
+                help='Compute the md5 of image data as well, as checksum, by which old clients '
+                     'verify what they download. Without it uploads cost less.'),
+    cfg.BoolOpt('verify_downloads', default=False,
+                help='Hash what is downloaded as a whole, and break off before the last bytes '
+                     'if it is not what was stored. Downloads cost as much as uploads then.'),
     cfg.BoolOpt('show_image_direct_url', default=False,
                 help='Show the address of the data to callers who may get_image_location.'),
     cfg.BoolOpt('show_multiple_locations', default=False,

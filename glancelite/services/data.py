@@ -15,7 +15,7 @@ from glancelite.domain import ranges, status
 from glancelite.services import sharing
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
-from glancelite.services.stream import Digests, Exact, Limit, tapped
+from glancelite.services.stream import Digests, Exact, Limit, tapped, verified
 from glancelite.services.writing import TRIES
 
 LOG = logging.getLogger(__name__)
@@ -47,11 +47,16 @@ class Download:
 class ImageData:
     """
     :param hashing_algorithm: a name that ``hashlib`` knows, for ``os_hash_value``.
+    :param checksum: compute the md5 of uploads, too.
+    :param verify: hash what is downloaded as a whole, and break off if it is damaged.
     """
 
-    def __init__(self, layers: Layers, *, hashing_algorithm: str = 'sha512'):
+    def __init__(self, layers: Layers, *, hashing_algorithm: str = 'sha512',
+                 checksum: bool = True, verify: bool = False):
         self._layers = layers
         self._algorithm = hashing_algorithm
+        self._checksum = checksum
+        self._verify = verify
 
     def upload(self, ctx: Context, image_id: str, source: Iterator[bytes], *,
                size: int | None = None, store: str | None = None) -> Image:
@@ -207,7 +212,7 @@ class ImageData:
             taps.append(Limit(limit, contract.QuotaExceeded))
         if size is not None:
             taps.append(Exact(size))
-        taps.append(Digests(self._algorithm))
+        taps.append(Digests(self._algorithm, checksum=self._checksum))
         taps.extend(tap for inspector in self._layers.inspectors
                     if (tap := inspector.open(image)) is not None)
         return taps
@@ -268,6 +273,8 @@ class ImageData:
         chunks = layers.stores.read(image, offset=offset, length=length, ctx=ctx, prefer=stores)
         if chunks is None:
             return None
+        if self._verify and part is None:
+            chunks = verified(chunks, image)
         return Download(image, offset, length, part is not None, chunks,
                         lambda sent: layers.events.sent(ctx, image, sent=sent, wanted=length))
 

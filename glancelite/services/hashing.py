@@ -32,10 +32,12 @@ class Hashing:
     image that waits for it runs out then, and the sweep sees to it.
 
     :param tries: how often the data of one image is read before it is given up.
+    :param checksum: compute the md5, too.
     """
 
-    def __init__(self, stores: Stores, *, tries: int = 3):
+    def __init__(self, stores: Stores, *, tries: int = 3, checksum: bool = True):
         self._stores = stores
+        self._checksum = checksum
         self._tries = tries
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -64,7 +66,7 @@ class Hashing:
         :param algorithm: for ``os_hash_value``.
         :param ctx: with whose rights, if the store asks.
         :param wanted: asked every few seconds whether to go on.
-        :returns: ``checksum``, ``os_hash_algo`` and ``os_hash_value``.
+        :returns: ``os_hash_algo`` and ``os_hash_value``, and the ``checksum`` if that is wanted.
         :raises Cancelled: not to go on.
         :raises Unavailable: the data cannot be read, or is not as long as it was.
         """
@@ -82,15 +84,17 @@ class Hashing:
 
     def _once(self, image: Image, algorithm: str, ctx: Context,
               wanted: Callable[[], bool]) -> Mapping[str, str]:
-        digests = (hashlib.md5(usedforsecurity=False), hashlib.new(algorithm))
+        digest = hashlib.new(algorithm)
+        md5 = hashlib.md5(usedforsecurity=False) if self._checksum else None
         size, look = 0, time.monotonic() + LOOK
         chunks = self._stores.read(image, offset=0, length=image.size or 0, ctx=ctx)
         if chunks is None:
             raise contract.NotFound('There is no data at this location.')
         try:
             for chunk in chunks:
-                for digest in digests:
-                    digest.update(chunk)
+                digest.update(chunk)
+                if md5 is not None:
+                    md5.update(chunk)
                 size += len(chunk)
                 if self._closing.is_set():
                     raise Cancelled
@@ -104,8 +108,8 @@ class Hashing:
                 close()
         if size != image.size:
             raise contract.Unavailable(f'there are {size} bytes instead of {image.size}')
-        return {'checksum': digests[0].hexdigest(), 'os_hash_algo': algorithm,
-                'os_hash_value': digests[1].hexdigest()}
+        return {'os_hash_algo': algorithm, 'os_hash_value': digest.hexdigest(),
+                **({} if md5 is None else {'checksum': md5.hexdigest()})}
 
     def close(self) -> None:
         """Give up what is under way."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from glancelite import contract
 from glancelite.beside import Beside
+
+LOG = logging.getLogger(__name__)
 
 #: Bytes handed to the hashing thread at once; less is not worth waking it for.
 BATCH = 1 << 20
@@ -198,3 +201,54 @@ class Digests(contract.Tap):
 def _update(algorithm: Any, batch: list[bytes]) -> None:
     for chunk in batch:
         algorithm.update(chunk)
+
+
+class Verified(Iterator[bytes]):
+    """The bytes of a whole image, the last of which only come if all are those of its hash.
+
+    So a receiver who counts is not content with others.
+
+    :param chunks: closed together with this.
+    :raises Unavailable: before the last chunk, if they are others.
+    :raises ValueError: nobody knows the algorithm of the image's hash.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], image: contract.Image):
+        self._chunks = chunks
+        self._image = image
+        self._hash = hashlib.new((image.os_hash_value and image.os_hash_algo) or 'md5',
+                                 usedforsecurity=False)
+        self._flow = self._run()
+
+    def _run(self) -> Iterator[bytes]:
+        image, held = self._image, b''
+        for chunk in self._chunks:
+            if held:
+                yield held
+            self._hash.update(chunk)
+            held = chunk
+        if self._hash.hexdigest() != (image.os_hash_value or image.checksum):
+            LOG.error('the bytes of image %s are not those that were stored', image.id)
+            raise contract.Unavailable(f'The data of image {image.id} is damaged.')
+        if held:
+            yield held
+
+    def __next__(self) -> bytes:
+        return next(self._flow)
+
+    def close(self) -> None:
+        """Close the chunks, even if nobody asked for the first."""
+        close = getattr(self._chunks, 'close', None)
+        if close is not None:
+            close()
+
+
+def verified(chunks: Iterator[bytes], image: contract.Image) -> Iterator[bytes]:
+    """``chunks``, checked if there is something to check them by."""
+    if not (image.os_hash_value or image.checksum):
+        return chunks
+    try:
+        return Verified(chunks, image)
+    except ValueError:
+        LOG.warning('nobody here knows the hash %s of image %s', image.os_hash_algo, image.id)
+        return chunks
