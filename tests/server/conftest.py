@@ -14,14 +14,10 @@ import time
 
 import pytest
 
+from tests.servers import process
+
 PROGRAM = pathlib.Path(__file__).with_name('program.py')
 PATIENCE = 20
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 class Server:
@@ -32,7 +28,7 @@ class Server:
 
     def __init__(self, folder, options):
         self.folder = folder
-        self.port = free_port()
+        self.port = process.free_port()
         self.tls = None
         self.configure(**options)
         with open(folder / 'stderr', 'w') as errors:

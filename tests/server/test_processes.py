@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from tests.server.conftest import free_port, read_all, wait_for
+from tests.server.conftest import read_all, wait_for
+from tests.servers import process
 
 PIECE = 1 << 16
 
@@ -271,7 +272,7 @@ def test_a_broken_configuration_is_not_loaded(start, options):
 def test_a_port_can_be_changed_by_reloading(start):
     server = start()
     download = slow_download(server, 2)
-    former, current = server.port, free_port()
+    former, current = server.port, process.free_port()
 
     server.configure(bind_port=current)
     server.send_signal(signal.SIGHUP)

@@ -15,6 +15,7 @@ PAUSE = 0.05  # seconds between two looks
 PORTS = range(12_000, 32_000)
 WORKERS = 16
 RANDOM = random.SystemRandom()     # others may seed the common one
+_given = set()
 
 
 class DidNotStart(Exception):
@@ -26,12 +27,16 @@ def free_port():
 
     Those that the system itself gives to connections are left to it, and each of several
     processes that run the suite has its own: nobody takes the port before the server does.
+    None is given twice, for it may stand for a server that does not listen (or not yet).
     """
     worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]) % WORKERS
     while True:
         port = PORTS.start + RANDOM.randrange(worker, len(PORTS), WORKERS)
+        if port in _given:
+            continue
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(('127.0.0.1', port))
+            _given.add(port)
             return port
 
 
