@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.servers import barbican as barbican_starter
 from tests.servers import ceph as ceph_starter
 from tests.servers import hostile_web, live, postgresql, process, programs
 from tests.servers import keystone as keystone_starter
@@ -16,7 +17,8 @@ from tests.servers import swift as swift_starter
 LIVE = pytest.StashKey[list]()
 BACKENDS = pytest.StashKey[dict]()
 #: tests that go to one process where several run the suite: each would start these servers
-TOGETHER = re.compile(r'tests/(clients/|plugins/(auth|credential)/'
+TOGETHER = re.compile(r'tests/(clients/|plugins/(auth|credential|key_manager)/'
+                      r'|plugins/inspector/test_signature'
                       r'|plugins/store/test_(glance_store|rbd|s3|swift))')
 
 
@@ -151,6 +153,13 @@ def swift_keystone(keystone):
     """Swift whose people are Keystone's."""
     with swift_starter.server(swift_starter.install(), programs.require('memcached'),
                               keystone) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def barbican(keystone):
+    """Barbican whose people are Keystone's; see tests/servers/barbican.py."""
+    with barbican_starter.server(barbican_starter.install(), keystone) as server:
         yield server
 
 

@@ -145,6 +145,17 @@ def test_swift_knows_the_projects_of_keystone(keystone, swift_keystone):
     assert statuses == [201, 403, 204]
 
 
+def test_barbican_keeps_the_secrets_of_a_project_from_others(keystone, barbican):
+    own, other = keystone.token('alpha-member'), keystone.token('beta-member')
+    secret = barbican.store(own, b'\0certificate\xff', secret_type='certificate', name='ours')
+
+    before = [barbican.has(token, secret) for token in (own, other)]
+    barbican.delete(own, secret)
+
+    assert before == [True, False]
+    assert not barbican.has(own, secret)
+
+
 def _token(keystone, token, asker=None):
     request = urllib.request.Request(
         f'{keystone.url}/auth/tokens',

@@ -1,0 +1,118 @@
+"""A private Barbican whose people are Keystone's."""
+
+import base64
+import contextlib
+import json
+import os
+import urllib.error
+import urllib.request
+
+from tests.servers import process, virtualenv
+
+VERSION = '23.0.0'
+
+# What Keystone said of a token is believed for a second, so that tests need
+# not wait for a revoked one to be refused.
+CONFIGURATION = """
+[DEFAULT]
+db_auto_create = true
+default_log_levels = barbican=WARNING, alembic=WARNING
+[database]
+connection = sqlite:///{home}/barbican.db
+[simple_crypto_plugin]
+kek = {kek}
+[keystone_authtoken]
+token_cache_time = 1
+{authtoken}
+"""
+
+# The control socket would be the same for all gunicorns of a user.
+GUNICORN = """
+wsgi_app = 'paste.deploy:loadapp("config:{venv}/etc/barbican/barbican-api-paste.ini")'
+bind = '127.0.0.1:{port}'
+workers = 1
+threads = 4
+loglevel = 'warning'
+control_socket_disable = True
+"""
+
+
+class Barbican:
+    """A running Barbican; ``url`` is as in the catalogue, without a version.
+
+    Members of a project share its secrets: they store, read and delete them, while readers
+    may do none of it. Nor may other projects, except that their admins see what a secret is
+    called, and delete it.
+    """
+
+    def __init__(self, url):
+        self.url = url
+
+    def store(self, token, payload, *, secret_type='opaque', name=None):
+        """The id of a new secret.
+
+        :param payload: bytes, which come back as they are; Castellan wants certificates and
+            the keys of pairs to be PEM.
+        :param secret_type: ``certificate``, ``symmetric``, ``private``, ``public``,
+            ``passphrase`` or ``opaque``.
+        """
+        made = self._call('POST', '/v1/secrets', token, {
+            'name': name, 'secret_type': secret_type,
+            'payload': base64.b64encode(payload).decode(),
+            'payload_content_type': 'application/octet-stream',
+            'payload_content_encoding': 'base64'})
+        return made['secret_ref'].rpartition('/')[2]
+
+    def has(self, token, secret_id):
+        """Whether the secret is there for the owner of the token."""
+        return self._call('GET', f'/v1/secrets/{secret_id}', token, missing=(403, 404)) is not None
+
+    def delete(self, token, secret_id):
+        """Remove a secret."""
+        self._call('DELETE', f'/v1/secrets/{secret_id}', token)
+
+    def answers(self):
+        """Whether the service responds by now."""
+        with urllib.request.urlopen(f'{self.url}/healthcheck', timeout=10) as reply:
+            return reply.status == 200
+
+    def _call(self, method, path, token, body=None, missing=()):
+        request = urllib.request.Request(
+            self.url + path, method=method, data=json.dumps(body).encode() if body else None,
+            headers={'Content-Type': 'application/json', 'Accept': 'application/json',
+                     'X-Auth-Token': token})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.loads(reply.read() or 'null')
+        except urllib.error.HTTPError as error:
+            if error.code in missing:
+                return None
+            raise RuntimeError(
+                f'{method} {path}: {error.code} {error.read().decode()[:500]}') from None
+
+
+@contextlib.contextmanager
+def server(venv, keystone):
+    """Run an empty Barbican while the block runs.
+
+    :param venv: what ``install`` returned.
+    :param keystone: a running Keystone; its catalogue then names this Barbican.
+    """
+    with process.directory('barbican') as home:
+        port = process.free_port()
+        found = Barbican(f'http://127.0.0.1:{port}')
+        (home / 'barbican.conf').write_text(CONFIGURATION.format(
+            home=home, kek=base64.urlsafe_b64encode(os.urandom(32)).decode(),
+            authtoken='\n'.join(f'{name} = {value}' for name, value
+                                in keystone.authtoken().items())))
+        (home / 'gunicorn.conf.py').write_text(GUNICORN.format(venv=venv, port=port))
+        # Barbican looks for its configuration at home before it does in /etc.
+        with process.running([venv / 'bin/gunicorn'], answers=found.answers, log=home / 'log',
+                             cwd=home, env={'HOME': str(home)}):
+            keystone.add_service('key-manager', found.url)
+            yield found
+
+
+def install():
+    """Path of a virtual environment with Barbican, built the first time."""
+    return virtualenv.install('barbican', VERSION, f'barbican=={VERSION}', 'gunicorn')
