@@ -146,7 +146,8 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     stores = storehouse.build(conf, load)
     fan = NotifierFan([load('notifier', name) for name in chosen.notifier],
                       conf.disabled_notifications)
-    leases = Leases(database, stores, host, seconds=conf.upload_lease)
+    leases = Leases(database, stores, host, seconds=conf.upload_lease,
+                    delay=conf.scrub_time if conf.delayed_delete else None)
     layers = Layers(
         policy=PolicyChain([load('policy', name) for name in chosen.policy]),
         quota=QuotaChain([load('quota', name) for name in chosen.quota]),

@@ -52,6 +52,13 @@ DEFAULT = (
                help='Seconds after which an upload is given up whose process has died: the '
                     'image is queued again, and its bytes are removed. The clocks of all '
                     'hosts must agree much better than that.'),
+    cfg.BoolOpt('delayed_delete', default=False,
+                help='Keep the data of what is deleted for scrub_time, and remove it in the '
+                     'background then; until then, glancelite-manage restore brings an image '
+                     'back.'),
+    cfg.IntOpt('scrub_time', default=0, min=0,
+               help='Seconds that data is kept with delayed_delete; two and a half times '
+                    'upload_lease at least.'),
     cfg.StrOpt('location_strategy', help='Retired; use [layers] location.'),
     cfg.DictOpt('enabled_backends',
                 help='The stores: comma-separated name:driver. Each has a section of its name.'),

@@ -10,6 +10,7 @@ from oslo_config import cfg
 from glancelite import assembly, config, contract, loader
 from glancelite.contract import Database, Misconfigured
 from glancelite.services.repair import repair
+from glancelite.services.restoring import restore
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +40,10 @@ def _arguments(subparsers) -> None:
         'locations', help='Find locations that name no store, a wrong one, or a password.')
     locations.add_argument('--write', action='store_true', help='Correct them.')
     locations.set_defaults(run=locations_)
+    back = subparsers.add_parser(
+        'restore', help='Bring back a deleted image whose data is still kept (delayed_delete).')
+    back.add_argument('image_id', help='Its id.')
+    back.set_defaults(run=restore_)
     subparsers.add_parser('check', help='Load everything and try every backend; exit with 1 if '
                           'anything is wrong.').set_defaults(run=check)
 
@@ -144,6 +149,17 @@ def locations_(conf: cfg.ConfigOpts) -> int:
     finally:
         core.close()
     return 3 if left else 0
+
+
+def restore_(conf: cfg.ConfigOpts) -> int:
+    """``restore``"""
+    core = assembly.build(conf)
+    try:
+        image = restore(core.layers, conf.verb.image_id)
+        print(f'{image.id} is active again')
+    finally:
+        core.close()
+    return 0
 
 
 def check(conf: cfg.ConfigOpts) -> int:

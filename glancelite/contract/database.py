@@ -112,7 +112,7 @@ class ImageRecords(abc.ABC):
 
     @abc.abstractmethod
     def renew(self, image_ids: Collection[str], *, until: datetime.datetime) -> None:
-        """Move ``lease_until`` of images that have one; no new revision.
+        """Move ``lease_until`` of images that have an earlier one; no new revision.
 
         Others, and unknown ids, are passed over.
         """

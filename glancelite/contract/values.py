@@ -145,7 +145,7 @@ class Written:
 class Usage:
     """What a project holds, from images that are not killed, deleted or pending deletion.
 
-    ``bytes`` is the sum of size x live locations; an image in ``saving``
+    ``bytes`` is the sum of size x copies, those left out that are leaving; an image in ``saving``
     counts with the size that its upload has promised.  ``staged`` is bytes
     of images ``uploading`` or ``importing``; ``uploading`` counts images in
     ``saving``, ``uploading`` and ``importing``.

@@ -210,7 +210,8 @@ class Images:
         """Delete an image and its bytes.
 
         The image is marked first and its bytes go after it, so that
-        whatever dies in between, the sweep can finish it.
+        whatever dies in between, the sweep can finish it. Where deletions are delayed, the
+        bytes are the sweep's from the beginning.
 
         :raises NotFound: none, none for this caller, or deleted meanwhile.
         :raises Forbidden: not to this caller; the image is protected; a store refuses.
@@ -218,7 +219,7 @@ class Images:
         :raises Unavailable: a store does not answer.
         """
         image, removed = self._remove(ctx, image_id)
-        if removed.locations:
+        if removed.locations and not self._layers.leases.delayed:
             self._delete_bytes(ctx, removed, image)
         self._layers.events.image(ctx, 'image.delete', removed)
 

@@ -34,16 +34,21 @@ class Leases:
 
     :param seconds: how long a lease lasts; four rounds of renewing and
         sweeping fit into it.
+    :param delay: seconds that the bytes of what is deleted are kept at least, and then left to
+        the sweep; None if they go at once.
     """
 
     def __init__(self, database: contract.Database, stores: Stores, host: contract.Host, *,
-                 seconds: float = 120):
+                 seconds: float = 120, delay: float | None = None):
         self._images = database.images
         self._stores = stores
         self._host = host
         self._lease = datetime.timedelta(seconds=seconds)
+        #: whether the bytes of what is deleted are left to the sweep
+        self.delayed = delay is not None
+        self._delay = datetime.timedelta(seconds=delay or 0)
         # a deletion that is this old is nobody's work in progress any more
-        self._removal = 2.5 * self._lease
+        self._removal = max(2.5 * self._lease, self._delay)
         self._interval = seconds / 4
         self._held: collections.Counter[str] = collections.Counter()
         self._seen: Image | None = None     # the last one that the sweep has come to
@@ -56,6 +61,14 @@ class Leases:
     def until(self) -> datetime.datetime:
         """When a lease that is taken now runs out."""
         return self._host.now() + self._lease
+
+    def until_swept(self) -> datetime.datetime:
+        """When a copy that is marked now as leaving is to be removed by the sweep."""
+        return self._host.now() + max(self._lease, self._delay)
+
+    def swept_before(self) -> datetime.datetime:
+        """Images that were deleted before this time are the sweep's by now."""
+        return self._host.now() - self._removal
 
     @contextlib.contextmanager
     def hold(self, image: Image) -> Iterator[None]:
@@ -111,9 +124,9 @@ class Leases:
         """
         end, done = time.monotonic() + self._interval, 0
         while True:
-            now = self._host.now()
-            images = self._images.unfinished(now=now, removed_before=now - self._removal,
-                                             limit=PAGE, after=self._seen)
+            images = self._images.unfinished(
+                now=self._host.now(), removed_before=self.swept_before(), limit=PAGE,
+                after=self._seen)
             for image in images:
                 self._seen = image
                 done += self._try(image)

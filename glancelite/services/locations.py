@@ -167,7 +167,7 @@ class Locations:
             LOG.warning('image %s does not get the data it was pointed to: %s', image.id,
                         error or 'cancelled')
             changes = {**REQUEUED, **_NO_HASHES}
-        written = self._write(image, mine, changes)
+        written = self._write(image, mine, lambda present: changes)
         if written is not None and written.status == 'active':
             try:
                 self._pay(ctx, written)
@@ -175,7 +175,7 @@ class Locations:
                 LOG.warning('there is no room for the data of image %s: %s', image.id, error)
                 written = self._write(
                     image, lambda present: present.locations == facts['locations'],
-                    {**REQUEUED, **_NO_HASHES, 'locations': image.locations})
+                    lambda present: {**REQUEUED, **_NO_HASHES, 'locations': image.locations})
         if written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
@@ -193,7 +193,8 @@ class Locations:
         except contract.Error as error:
             LOG.warning('image %s stays without a hash: %s', image.id, error)
             changes = {}
-        written = self._write(image, mine, {**changes, 'lease_until': None})
+        written = self._write(image, mine, lambda present: {
+            **changes, **removal.without_lease(present.locations)})
         if changes and written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
@@ -204,14 +205,14 @@ class Locations:
             return False
 
     def _write(self, image: Image, mine: Callable[[Image], bool],
-               changes: Mapping[str, object]) -> Image | None:
+               change: Callable[[Image], Mapping[str, object]]) -> Image | None:
         """Change what is ours still, whatever others have changed of it.
 
         :returns: None if it is not ours any more.
         """
         try:
             return persist(self._layers.database.images, image.id,
-                           lambda present: changes if mine(present) else None)
+                           lambda present: change(present) if mine(present) else None)
         except contract.Conflict:
             LOG.error('image %s changes too often to be given its data', image.id)
             return None

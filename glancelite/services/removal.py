@@ -1,7 +1,8 @@
 """Taking a copy away from an image that has others.
 
 The copy is marked first, with a lease, so that nobody reads it any more and the
-sweep finds it if we die; then its bytes go, and then what is recorded of it.
+sweep finds it if we die; then its bytes go, and then what is recorded of it. Where
+deletions are delayed, all that comes after the mark is the sweep's.
 """
 
 from __future__ import annotations
@@ -21,9 +22,16 @@ LOG = logging.getLogger(__name__)
 def leaving(layers: Layers, locations: Sequence[Location],
             gone: Collection[Location]) -> Mapping[str, object]:
     """The changes after which nobody reads those copies that are ``gone``."""
-    return {'lease_until': layers.leases.until(), 'locations': tuple(
-        dataclasses.replace(one, status='pending_delete') if one in gone else one
-        for one in locations)}
+    leases = layers.leases
+    return {'lease_until': leases.until_swept() if leases.delayed else leases.until(),
+            'locations': tuple(
+                dataclasses.replace(one, status='pending_delete') if one in gone else one
+                for one in locations)}
+
+
+def without_lease(locations: Sequence[Location]) -> Mapping[str, object]:
+    """The change that ends the lease, unless the sweep needs it for what is leaving."""
+    return {'lease_until': None} if all(one.status == 'active' for one in locations) else {}
 
 
 def mark(layers: Layers, before: Image) -> None:
@@ -43,6 +51,8 @@ def finish(layers: Layers, ctx: Context, image: Image, own: Collection[Location]
     :returns: the image without them.
     :raises InUse, Forbidden, Unavailable: as the store says; the copy is as before then.
     """
+    if layers.leases.delayed:
+        return image
     gone, back = set(), set()
     failure = None
     with layers.leases.hold(image):
@@ -65,8 +75,7 @@ def _settle(layers: Layers, image: Image, gone: Collection[str],
         left = tuple(
             dataclasses.replace(one, status='active') if one.url in back else one
             for one in present.locations if one.url not in gone)
-        done = all(one.status == 'active' for one in left)
-        return {'locations': left, **({'lease_until': None} if done else {})}
+        return {'locations': left, **without_lease(left)}
 
     try:
         written = persist(layers.database.images, image.id, change)

@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from glancelite import assembly, config
 from tests.cmd import programs
 
 CONFIGURATION = """
@@ -144,6 +145,26 @@ def test_the_check_finds_a_database_that_does_not_answer(manage):
     assert 'FAIL  database tables: the database does not answer' in ended.out
     assert 'ok    store fast: ' in ended.out
     assert 'secret' not in ended.out + ended.err
+
+
+def test_a_deleted_image_is_brought_back_once(manage, tmp_path):
+    manage('db', 'sync')
+    delayed = '[DEFAULT]\ndelayed_delete = true\nscrub_time = 3600\n'
+    manage('layers', more=delayed)      # writes the file
+    core = assembly.build(config.load(['--config-file', str(tmp_path / 'glancelite-api.conf')]))
+    ctx = core.identify({})
+    image = core.images.create(ctx, core.schema.create(
+        {'disk_format': 'raw', 'container_format': 'bare'}))
+    core.data.upload(ctx, image.id, iter([b'data']))
+    core.images.delete(ctx, image.id)
+
+    first, second = (manage('restore', image.id, more=delayed) for _ in range(2))
+
+    assert (first.code, first.out) == (0, f'{image.id} is active again\n')
+    assert (second.code, second.err) == (
+        1, f'ERROR: No deleted image {image.id} waits for the removal of its data.\n')
+    assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
+    core.close()
 
 
 def test_locations_are_fine_where_there_are_none(manage):

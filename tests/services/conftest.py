@@ -1,6 +1,7 @@
 """A service in memory, and callers."""
 
 import hashlib
+import time
 
 import pytest
 
@@ -49,6 +50,18 @@ def active(core, ctx, queued):
 def kept(core):
     """The image as the database has it, whoever may see it."""
     return lambda image: core.layers.database.images.get(image.id, viewer=None)
+
+
+@pytest.fixture
+def settled(kept):
+    """The image when nothing goes on in the background any more."""
+    def wait(image, until=lambda found: found.os_hash_value or found.status == 'queued'):
+        deadline = time.monotonic() + 10
+        while not until(found := kept(image)):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.01)
+        return found
+    return wait
 
 
 @pytest.fixture

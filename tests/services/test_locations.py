@@ -1,7 +1,6 @@
 """Where the bytes of an image are: listed, added, removed one by one."""
 
 import hashlib
-import time
 
 import pytest
 
@@ -15,18 +14,6 @@ from tests.services.conftest import DATA, RAW, SHA512
 @pytest.fixture
 def nova(context):
     return context('owner', roles=['service', 'member', 'reader'])
-
-
-@pytest.fixture
-def settled(kept):
-    """The image when nothing goes on in the background any more."""
-    def wait(image, until=lambda found: found.os_hash_value or found.status == 'queued'):
-        deadline = time.monotonic() + 10
-        while not until(found := kept(image)):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.01)
-        return found
-    return wait
 
 
 def test_a_service_sees_where_the_copies_are(core, active, nova, ctx):

@@ -169,7 +169,8 @@ class MemoryImages(contract.ImageRecords):
         with self._records.lock:
             for image_id in image_ids:
                 image = images.get(image_id)
-                if image is not None and image.lease_until is not None:
+                if image is not None and image.lease_until is not None and (
+                        image.lease_until < until):
                     images[image_id] = dataclasses.replace(image, lease_until=until)
 
     def unfinished(self, *, now, removed_before, limit=100, after=None):
@@ -191,7 +192,7 @@ class MemoryImages(contract.ImageRecords):
                       if image.owner == project and image.status not in _GONE]
         return Usage(
             images=len(images),
-            bytes=sum((i.size or 0) * max(len(i.locations), i.status == 'saving')
+            bytes=sum((i.size or 0) * max(len(i.copies), i.status == 'saving')
                       for i in images),
             staged=sum(i.size or 0 for i in images if i.status in ('uploading', 'importing')),
             uploading=sum(i.status in ('saving', 'uploading', 'importing') for i in images))

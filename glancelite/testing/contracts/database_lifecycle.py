@@ -117,14 +117,16 @@ class LifecycleContract:
         saving = images.add(rich(status='saving', lease_until=host.now()))
         other = images.add(rich())
         until = host.now() + 60 * SECOND
+        longer = images.add(rich(lease_until=until + SECOND))
         host.advance(seconds=5)
 
-        images.renew([saving.id, other.id, 'unknown', 'a\0b'], until=until)
+        images.renew([saving.id, other.id, longer.id, 'unknown', 'a\0b'], until=until)
         images.renew([], until=until)
 
         assert images.get(saving.id, viewer=None) == dataclasses.replace(
             saving, lease_until=until)
         assert images.get(other.id, viewer=None) == other
+        assert images.get(longer.id, viewer=None) == longer
         assert images.update(saving, {'status': 'active'}).status == 'active'
 
     def test_finds_what_a_dead_server_left(self, images, host):
@@ -187,6 +189,7 @@ class LifecycleContract:
 
     def test_counts_what_a_project_holds(self, images):
         one, two = (Location('u:1'),), (Location('u:1'), Location('u:2'))
+        leaving = (*one, Location('u:3', status='pending_delete'))
         for fields in (
                 {'status': 'active', 'size': 10, 'locations': one},
                 {'status': 'deactivated', 'size': 100, 'locations': two, 'os_hidden': True},
@@ -200,10 +203,10 @@ class LifecycleContract:
         images.add(rich(owner='other'))
         images.remove(images.add(rich(owner='counted')), pending=True)
         active = images.add(rich(owner='counted', size=5, locations=two))
-        images.update(active, {'locations': one})
+        images.update(images.update(active, {'locations': leaving}), {'size': 7})
 
         assert images.usage('counted') == contract.Usage(
-            images=8, bytes=10 + 200 + 1000 + 5, staged=50_000, uploading=4)
+            images=8, bytes=10 + 200 + 1000 + 7, staged=50_000, uploading=4)
         assert images.usage('nobody') == contract.Usage()
         assert images.usage('a\0b') == contract.Usage()
 

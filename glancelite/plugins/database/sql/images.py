@@ -324,7 +324,7 @@ def _scrubbed() -> Any:
 def _renew(amount: int) -> Any:
     return sa.update(tables.images).where(
         _i.id.in_([sa.bindparam(f'id_{n}', type_=_i.id.type) for n in range(amount)]),
-        _i.lease_until.is_not(None), _LIVE,
+        _i.lease_until < sa.bindparam('until', type_=_i.lease_until.type), _LIVE,
     ).values(lease_until=sa.bindparam('until', type_=_i.lease_until.type))
 
 
@@ -355,7 +355,8 @@ def _usage(dialect: Any) -> Any:
     """``bytes`` counts each copy, and once what an upload has promised."""
     location = tables.locations.c
     copies = sa.select(sa.func.count()).where(
-        location.image_id == _i.id, dialect.live(tables.locations)).scalar_subquery()
+        location.image_id == _i.id, dialect.live(tables.locations),
+        location.status == sa.literal_column("'active'")).scalar_subquery()
     mine = sa.select(
         _i.status, sa.func.coalesce(_i.size, sa.literal_column('0')).label('size'),
         copies.label('copies')).where(

@@ -1,0 +1,49 @@
+"""Bringing back an image that was deleted, as long as its data is kept."""
+
+from __future__ import annotations
+
+import datetime
+
+from glancelite import contract
+from glancelite.contract import Image
+from glancelite.services.layers import Layers
+
+#: no lease is as old
+_BEFORE_ALL = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def restore(layers: Layers, image_id: str) -> Image:
+    """Make a deleted image active again, with all that belonged to it.
+
+    :returns: the image.
+    :raises NotFound: no deleted image of this id waits for the removal of its data.
+    :raises Gone: its time is over, or some of its data is not there any more.
+    :raises Unavailable: a store cannot be asked whether the data is there.
+    """
+    image = _waiting(layers, image_id)
+    assert image.deleted_at is not None
+    # those that are the sweep's by now may be losing their bytes at this moment
+    if image.deleted_at < layers.leases.swept_before():
+        raise contract.Gone(f'Image {image_id} was deleted at {image.deleted_at:%F %T} UTC; its '
+                            'data is being removed. With a longer scrub_time, for all services '
+                            'and for this command, it would be kept longer.')
+    try:
+        sizes = {layers.stores.size(location) for location in image.locations}
+    except contract.NotFound:
+        sizes = set()
+    if sizes != {image.size}:
+        raise contract.Gone(f'The data of image {image_id} is not there any more, or not all '
+                            'of it.')
+    return layers.database.images.restore(image)
+
+
+def _waiting(layers: Layers, image_id: str) -> Image:
+    """The image as it was removed."""
+    last = None
+    while found := layers.database.images.unfinished(
+            now=_BEFORE_ALL, removed_before=layers.host.now(), after=last):
+        for image in found:
+            if image.id == image_id:
+                return image
+        last = found[-1]
+    raise contract.NotFound(f'No deleted image {image_id} waits for the removal of its data.')

@@ -1,0 +1,187 @@
+"""``delayed_delete``: what is deleted is gone at once, its bytes are not."""
+
+import datetime
+import hashlib
+
+import pytest
+
+from glancelite import contract
+from glancelite.domain import patch
+from glancelite.services.restoring import restore
+from glancelite.testing import service
+
+SCRUB_TIME = 3600
+DELAYED = service.MEMORY.replace('[DEFAULT]', f"""[DEFAULT]
+delayed_delete = true
+scrub_time = {SCRUB_TIME}
+show_multiple_locations = true
+""")
+
+
+@pytest.fixture
+def core(tmp_path):
+    core = service.build(tmp_path, DELAYED)
+    yield core
+    core.close()
+
+
+@pytest.fixture
+def later(core, monkeypatch):
+    """Lets so many seconds pass."""
+    def wait(seconds):
+        now = core.layers.host.now() + datetime.timedelta(seconds=seconds)
+        monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+    return wait
+
+
+def there(core, location):
+    try:
+        return core.layers.stores.size(location)
+    except contract.NotFound:
+        return None
+
+
+def test_a_deleted_image_leaves_its_bytes_for_a_while(core, ctx, active, later):
+    image = active()
+    held = core.layers.database.images.usage(ctx.project).bytes
+
+    core.images.delete(ctx, image.id)
+
+    with pytest.raises(contract.NotFound):
+        core.images.get(ctx, image.id)
+    with pytest.raises(contract.NotFound):
+        core.images.delete(ctx, image.id)
+    assert (held, core.layers.database.images.usage(ctx.project).bytes) == (4, 0)
+    later(SCRUB_TIME - 5)
+    assert core.layers.leases.sweep() == 0
+    assert there(core, image.locations[0]) == 4
+    later(10)
+    assert core.layers.leases.sweep() == 1
+    assert there(core, image.locations[0]) is None
+    assert core.layers.leases.sweep() == 0
+
+
+def test_what_a_store_holds_on_to_does_not_keep_an_image(core, ctx, active, later, monkeypatch):
+    """The request is answered before the store is asked."""
+    image, driver = active(), core.layers.stores['fast'].driver
+
+    def in_use(url, *, ctx=None):
+        raise contract.InUse('a volume was made of it')
+    monkeypatch.setattr(driver, 'delete', in_use)
+
+    core.images.delete(ctx, image.id)
+
+    later(SCRUB_TIME + 5)
+    assert core.layers.leases.sweep() == 0
+    monkeypatch.undo()
+    later(SCRUB_TIME + 5)
+    assert core.layers.leases.sweep() == 1
+    assert there(core, image.locations[0]) is None
+
+
+def by_patch(core, admin, image):
+    place = next(n for n, one in enumerate(image.copies) if one.store == 'cold')
+    core.images.update(admin, image.id, patch.parse(
+        [{'op': 'remove', 'path': f'/locations/{place}'}], patch.DRAFT_10,
+        core.schema.validate_attribute))
+
+
+def by_store(core, admin, image):
+    core.locations.remove_copy(admin, 'cold', image.id)
+
+
+@pytest.mark.parametrize('remove', [by_patch, by_store])
+def test_a_copy_that_is_removed_leaves_its_bytes_for_a_while(remove, core, ctx, admin, twice,
+                                                             kept, later):
+    stays, goes = twice.locations
+
+    remove(core, admin, twice)
+
+    assert kept(twice).copies == (stays,)
+    assert core.layers.database.images.usage(ctx.project).bytes == 4
+    later(SCRUB_TIME - 5)
+    assert core.layers.leases.sweep() == 0
+    assert there(core, goes) == 4
+    later(10)
+    assert core.layers.leases.sweep() == 1
+    assert there(core, goes) is None
+    assert kept(twice).locations == (stays,)
+    assert kept(twice).lease_until is None
+
+
+def test_a_hash_that_is_found_out_meanwhile_does_not_keep_a_copy_for_ever(core, admin, twice,
+                                                                          kept, settled,
+                                                                          later):
+    records = core.layers.database.images
+    core.locations.remove_copy(admin, 'cold', twice.id)
+    image = records.update(kept(twice), {'os_hash_value': None, 'os_hash_algo': None})
+    until = image.lease_until
+
+    core.layers.leases.learn(image)
+
+    assert settled(twice).os_hash_value == hashlib.sha512(b'data').hexdigest()
+    assert kept(twice).lease_until == until
+    later(SCRUB_TIME + 5)
+    core.layers.leases.sweep()
+    assert len(kept(twice).locations) == 1
+
+
+# --- restoring
+
+def test_a_deleted_image_comes_back_with_all_that_it_had(core, ctx, active, kept, later):
+    image = active(name='precious', tags=['one'], architecture='x86_64')
+    core.images.delete(ctx, image.id)
+    later(SCRUB_TIME - 5)
+
+    back = restore(core.layers, image.id)
+
+    assert back.status == 'active'
+    assert (back.name, back.tags, back.properties) == (image.name, image.tags, image.properties)
+    assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
+    later(SCRUB_TIME * 2)
+    core.layers.leases.sweep()
+    assert there(core, image.locations[0]) == 4
+
+
+def test_one_of_many_is_found(core, ctx, active):
+    images = [active() for _ in range(205)]
+    for image in images:
+        core.images.delete(ctx, image.id)
+
+    assert restore(core.layers, images[-1].id).id == images[-1].id
+
+
+def test_what_does_not_wait_cannot_be_restored(core, ctx, active, queued):
+    alive, without = active(), queued()
+    core.images.delete(ctx, without.id)
+
+    for image_id in alive.id, without.id, 'unknown':
+        with pytest.raises(contract.NotFound):
+            restore(core.layers, image_id)
+
+
+def test_an_image_that_is_the_sweeps_already_stays_deleted(core, ctx, active, later):
+    image = active()
+    core.images.delete(ctx, image.id)
+    later(SCRUB_TIME + 5)
+
+    with pytest.raises(contract.Gone, match='scrub_time'):
+        restore(core.layers, image.id)
+
+
+def test_an_image_without_all_its_data_stays_deleted(core, ctx, twice):
+    core.images.delete(ctx, twice.id)
+    core.layers.stores.delete(twice.locations[1])
+
+    with pytest.raises(contract.Gone, match='not all of it'):
+        restore(core.layers, twice.id)
+
+
+def test_a_short_scrub_time_leaves_others_time_to_finish(tmp_path):
+    core = service.build(tmp_path, DELAYED.replace(str(SCRUB_TIME), '1'))
+    leases = core.layers.leases
+
+    try:
+        assert core.layers.host.now() - leases.swept_before() >= datetime.timedelta(seconds=299)
+    finally:
+        core.close()
