@@ -43,6 +43,7 @@ class ServiceHost:
     def __init__(self, load: Callable[..., Any] | None = None) -> None:
         self.node = socket.gethostname()
         self.database: contract.Database | None = None
+        self.key_manager: contract.KeyManager | None = None
         self._load = load
 
     def now(self) -> datetime.datetime:
@@ -143,6 +144,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     database = host.database = load('database', chosen.database)
     if chosen.sync_database:
         LOG.info('database: %s', database.sync())
+    host.key_manager = load('key_manager', chosen.key_manager)
     stores = storehouse.build(conf, load)
     fan = NotifierFan([load('notifier', name) for name in chosen.notifier],
                       conf.disabled_notifications)
@@ -155,6 +157,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
         stores=stores,
         database=database,
         inspectors=tuple(load('inspector', name) for name in chosen.inspector),
+        key_manager=host.key_manager,
         leases=leases,
         host=host)
     settings = Settings(

@@ -16,8 +16,8 @@ from oslo_log import log
 from glancelite import contract, embedded, loader
 
 #: libraries that tell more than an operator wants to know
-LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN', 'boto3=WARN', 'botocore=WARN',
-              'swiftclient=WARN', 'urllib3=WARN']
+LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN', 'barbicanclient=WARN', 'boto3=WARN',
+              'botocore=WARN', 'castellan=WARN', 'swiftclient=WARN', 'urllib3=WARN']
 
 DISK_FORMATS = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
 CONTAINER_FORMATS = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
@@ -129,8 +129,11 @@ def layer_opts() -> tuple[cfg.Opt, ...]:
         cfg.ListOpt('notifier', default=[], help='Who is told what has happened.'),
         cfg.StrOpt('location', default='by_weight',
                    help='Which copy of an image is read first.'),
-        cfg.ListOpt('inspector', default=['format'],
+        cfg.ListOpt('inspector', default=['format', 'signature'],
                     help='Who looks into the content of uploads: all must be content.'),
+        cfg.StrOpt('key_manager', default='castellan',
+                   help='Where certificates of signatures, and keys of encrypted volumes, are: '
+                        'castellan asks what [key_manager] backend names.'),
         cfg.StrOpt('database', default='sql', help='Where images are recorded.'),
         cfg.BoolOpt('sync_database', default=False,
                     help='Bring the database into the form of this version at every start, '

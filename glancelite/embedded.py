@@ -25,6 +25,7 @@ connection = sqlite:///{state}/glancelite.sqlite
 
 [layers]
 auth = noauth
+key_manager = none
 sync_database = true
 """
 

@@ -28,6 +28,7 @@ from glancelite.contract.errors import (
 )
 from glancelite.contract.event import EVENTS, Event
 from glancelite.contract.inspector import Inspector, Tap
+from glancelite.contract.key_manager import KeyManager
 from glancelite.contract.location import LocationStrategy
 from glancelite.contract.middleware import Middleware
 from glancelite.contract.notifier import Notifier
@@ -54,17 +55,16 @@ from glancelite.contract.values import (
 LAYERS: dict[str, type[Plugin]] = {
     kind.LAYER: kind for kind in (
         Authenticator, PolicyEngine, QuotaEnforcer, Notifier, LocationStrategy, Inspector,
-        Database, Store, CredentialSource, Middleware)
+        Database, Store, CredentialSource, KeyManager, Middleware)
 }
 
 __all__ = [
     'BY_CODE', 'CONTRACT', 'EVENTS', 'IMAGE_FIELDS', 'LAYERS', 'MEMBER_STATUSES', 'NOTHING',
     'STATUSES', 'VISIBILITIES', 'Ask', 'Authenticator', 'Conflict', 'Context', 'Credential',
-    'CredentialSource', 'Database', 'Error', 'Event', 'FileExtent',
-    'Forbidden', 'Gone', 'Host', 'Image', 'ImageQuery', 'ImageRecords', 'InUse',
-    'Inspector', 'Invalid', 'Location', 'LocationStrategy', 'Member', 'MemberRecords',
-    'Middleware', 'Misconfigured', 'NotFound', 'Notifier', 'Page', 'Plugin', 'PolicyEngine',
-    'QuotaEnforcer', 'QuotaExceeded', 'RangeNotSatisfiable', 'ReadOnly', 'Store', 'Tap',
-    'TooLarge', 'Unauthenticated', 'Unavailable', 'Unsupported', 'Usage', 'Viewer', 'Where',
-    'Written', 'WrongContent',
+    'CredentialSource', 'Database', 'Error', 'Event', 'FileExtent', 'Forbidden', 'Gone', 'Host',
+    'Image', 'ImageQuery', 'ImageRecords', 'InUse', 'Inspector', 'Invalid', 'KeyManager',
+    'Location', 'LocationStrategy', 'Member', 'MemberRecords', 'Middleware', 'Misconfigured',
+    'NotFound', 'Notifier', 'Page', 'Plugin', 'PolicyEngine', 'QuotaEnforcer', 'QuotaExceeded',
+    'RangeNotSatisfiable', 'ReadOnly', 'Store', 'Tap', 'TooLarge', 'Unauthenticated',
+    'Unavailable', 'Unsupported', 'Usage', 'Viewer', 'Where', 'Written', 'WrongContent',
 ]

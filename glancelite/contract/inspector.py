@@ -6,6 +6,7 @@ import abc
 from collections.abc import Mapping
 from typing import ClassVar
 
+from glancelite.contract.context import Context
 from glancelite.contract.plugin import Plugin
 from glancelite.contract.values import Image
 
@@ -29,6 +30,7 @@ class Tap(abc.ABC):
 
         :returns: fields of ``Image`` that are known now.
         :raises WrongContent: the bytes are not what the image claims.
+        :raises Invalid: they are not what somebody has vouched for.
         """
         return {}
 
@@ -42,5 +44,9 @@ class Inspector(Plugin):
     LAYER = 'inspector'
 
     @abc.abstractmethod
-    def open(self, image: Image) -> Tap | None:
-        """A tap for one upload; None if this image is of no interest."""
+    def open(self, image: Image, *, ctx: Context | None = None) -> Tap | None:
+        """A tap for one upload; None if this image is of no interest.
+
+        :param ctx: whose upload it is.
+        :raises Invalid: what the image says of itself cannot be right, whatever the bytes are.
+        """

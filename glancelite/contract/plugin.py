@@ -12,6 +12,7 @@ from glancelite.contract.values import NOTHING, Usage
 
 if TYPE_CHECKING:
     from glancelite.contract.credential import CredentialSource
+    from glancelite.contract.key_manager import KeyManager
 
 #: The version of this treaty.  It grows by methods with defaults and keyword
 #: parameters with defaults; anything else makes a new number.
@@ -27,6 +28,10 @@ class Host(Protocol):
 
     def now(self) -> datetime.datetime:
         """The time, aware, in UTC."""
+
+    @property
+    def key_manager(self) -> KeyManager:
+        """Where certificates and keys are; not yet in ``__init__``."""
 
     def usage(self, project: str) -> Usage:
         """What a project holds at this moment; asks the database, so not in ``__init__``."""

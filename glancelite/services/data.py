@@ -146,7 +146,7 @@ class ImageData:
     def _store(self, ctx: Context, image: Image, source: Iterator[bytes], size: int | None,
                limit: int | None, store: str, undo: contextlib.ExitStack) -> Image:
         layers = self._layers
-        with tapped(source, self._taps(image, size, limit)) as stream:
+        with tapped(source, self._taps(ctx, image, size, limit)) as stream:
             location, written = layers.stores.write(store, image.key, stream, size=size, ctx=ctx)
             undo.callback(self._take_back, ctx, image, location)
             facts = stream.facts
@@ -206,7 +206,8 @@ class ImageData:
             self._layers.events.image(ctx, 'image.update', queued)
         return queued
 
-    def _taps(self, image: Image, size: int | None, limit: int | None) -> list[contract.Tap]:
+    def _taps(self, ctx: Context, image: Image, size: int | None,
+              limit: int | None) -> list[contract.Tap]:
         taps: list[contract.Tap] = []
         if limit is not None:
             taps.append(Limit(limit, contract.QuotaExceeded))
@@ -214,7 +215,7 @@ class ImageData:
             taps.append(Exact(size))
         taps.append(Digests(self._algorithm, checksum=self._checksum))
         taps.extend(tap for inspector in self._layers.inspectors
-                    if (tap := inspector.open(image)) is not None)
+                    if (tap := inspector.open(image, ctx=ctx)) is not None)
         return taps
 
     def _write(self, image: Image, changes: Mapping[str, object]) -> Image | None:

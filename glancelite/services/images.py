@@ -221,6 +221,7 @@ class Images:
         image, removed = self._remove(ctx, image_id)
         if removed.locations and not self._layers.leases.delayed:
             self._delete_bytes(ctx, removed, image)
+        self._delete_key(ctx, removed)
         self._layers.events.image(ctx, 'image.delete', removed)
 
     def _remove(self, ctx: Context, image_id: str) -> tuple[Image, Image]:
@@ -257,6 +258,21 @@ class Images:
                 return  # the image is gone already; the sweep removes the rest
         if not image.attempt:
             records.scrubbed(image)
+
+    def _delete_key(self, ctx: Context, image: Image) -> None:
+        """Remove the key of the encrypted volume that a deleted image was made of.
+
+        Only the caller may, so this is the time to do it, also where deletions are delayed.
+        """
+        key = image.properties.get('cinder_encryption_key_id')
+        policy = image.properties.get('cinder_encryption_key_deletion_policy')
+        if not key or policy != 'on_image_deletion':
+            return
+        try:
+            self._layers.key_manager.delete(ctx, key)
+        except Exception as error:  # the image is deleted, whatever the plugin raises
+            LOG.warning('the key %s of the deleted image %s is still there: %s', key, image.id,
+                        error)
 
     def deactivate(self, ctx: Context, image_id: str) -> None:
         """Withhold the bytes from everybody but administrators.

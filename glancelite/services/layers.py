@@ -27,5 +27,6 @@ class Layers:
     stores: Stores
     database: contract.Database
     inspectors: Sequence[contract.Inspector]
+    key_manager: contract.KeyManager
     leases: Leases
     host: contract.Host

@@ -22,6 +22,7 @@ class FakeHost:
         self.conf = conf
         self._credentials: list[contract.Plugin] = []
         self.clock = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+        self.key_manager = FakeKeyManager()
         self._usage = usage
 
     def now(self) -> datetime.datetime:
@@ -52,6 +53,28 @@ class FakeHost:
         """Close what ``credential`` has given away."""
         while self._credentials:
             self._credentials.pop().close()
+
+
+class FakeKeyManager(contract.KeyManager):
+    """Keeps ``certificates`` (id -> DER) and ``keys`` in memory, and remembers who asked."""
+
+    def __init__(self, options: object = None, host: object = None, **named: object):
+        super().__init__(options, host, **named)
+        self.certificates: dict[str, bytes] = {}
+        self.keys: set[str] = set()
+        self.callers: list[contract.Context] = []
+
+    def certificate(self, ctx, certificate_id):
+        self.callers.append(ctx)
+        if certificate_id not in self.certificates:
+            raise contract.NotFound('There is no such certificate.')
+        return self.certificates[certificate_id]
+
+    def delete(self, ctx, key_id):
+        self.callers.append(ctx)
+        if key_id not in self.keys:
+            raise contract.NotFound('There is no such key.')
+        self.keys.remove(key_id)
 
 
 class Recorder(contract.Notifier):

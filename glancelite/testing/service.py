@@ -23,6 +23,7 @@ enabled_backends = fast:memory, cold:memory
 default_backend = fast
 [layers]
 auth = noauth
+key_manager = none
 database = memory
 """
 

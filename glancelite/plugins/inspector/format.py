@@ -44,7 +44,7 @@ class FormatInspector(contract.Inspector):
                          'may fail.'),
     )
 
-    def open(self, image):
+    def open(self, image, *, ctx=None):
         if image.container_format != 'bare':
             return None
         return FormatTap(image.disk_format,

@@ -4,6 +4,7 @@ from glancelite.testing.contracts.auth import AuthContract, IdentityContract
 from glancelite.testing.contracts.credential import CredentialContract
 from glancelite.testing.contracts.database import DatabaseContract
 from glancelite.testing.contracts.inspector import InspectorContract
+from glancelite.testing.contracts.key_manager import KeyManagerContract
 from glancelite.testing.contracts.location import LocationContract
 from glancelite.testing.contracts.middleware import MiddlewareContract
 from glancelite.testing.contracts.notifier import NotifierContract
@@ -16,15 +17,16 @@ from glancelite.testing.contracts.store_trouble import BrokenBackendContract, Tw
 #: layer -> its suite; the fixture to override is named as the layer
 SUITES = {
     'auth': AuthContract, 'credential': CredentialContract, 'database': DatabaseContract,
-    'inspector': InspectorContract, 'location': LocationContract,
-    'middleware': MiddlewareContract,
+    'inspector': InspectorContract, 'key_manager': KeyManagerContract,
+    'location': LocationContract, 'middleware': MiddlewareContract,
     'notifier': NotifierContract, 'policy': PolicyContract, 'quota': QuotaContract,
     'store': StoreContract,
 }
 
 __all__ = [
     'SUITES', 'AuthContract', 'BrokenBackendContract', 'CredentialContract', 'DatabaseContract',
-    'IdentityContract', 'InspectorContract', 'LargeImageContract', 'LocationContract',
+    'IdentityContract', 'InspectorContract', 'KeyManagerContract', 'LargeImageContract',
+    'LocationContract',
     'MiddlewareContract', 'NotifierContract', 'PolicyContract', 'QuotaContract',
     'ReadingContract', 'StoreContract', 'TwoStoresContract',
 ]

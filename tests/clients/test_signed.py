@@ -1,0 +1,108 @@
+"""Signed images and encrypted volumes, with the certificates and keys of a real Barbican."""
+
+import base64
+import contextlib
+import io
+
+import pytest
+from openstack.image import image_signer
+
+from tests.clients import case
+from tests.clients.conftest import Service
+from tests.plugins import signing
+from tests.servers import live
+
+
+@pytest.fixture(scope='module')
+def with_barbican(keystone, barbican):
+    with contextlib.ExitStack() as running, live.process.directory('signed') as home:
+        server = running.enter_context(live.server({
+            'DEFAULT': {'enabled_backends': 'fast:file', 'workers': 1},
+            'glance_store': {'default_backend': 'fast'},
+            'fast': {'filesystem_store_datadir': home / 'images'},
+            'database': {'connection': f'sqlite:///{home}/glancelite.sqlite'},
+            'layers': {'sync_database': 'true'},
+            'keystone_authtoken': keystone.authtoken(),
+            'key_manager': {'backend': 'barbican'},
+            'barbican': {'auth_endpoint': keystone.url, 'barbican_endpoint': barbican.url},
+        }))
+        service = Service(server, keystone, 'alpha-member', keystone.projects['alpha'],
+                          keystone.projects['beta'], home / 'images', running)
+        service.barbican = barbican
+        keystone.set_image_url(server.url)
+        yield service
+
+
+def properties(**named):
+    return [word for pair in named.items() for word in ('--property', '='.join(pair))]
+
+
+class TestSigned(case.Case):
+
+    MODE = 'with_barbican'
+
+    def setUp(self):
+        super().setUp()
+        self.key = signing.KEYS['RSA-PSS']()
+        self.certificate = self.service.barbican.store(
+            self.service.token(), signing.pem(signing.certificate(self.key)),
+            secret_type='certificate')
+
+    def files(self):
+        return list(self.service.stored.iterdir())
+
+    def test_what_the_signer_of_the_sdk_signs_is_verified(self):
+        """Not ``--sign-key-path`` of the command: it sends the signature as ``b'...'``."""
+        openstack, signer = self.service.openstack(self.home), image_signer.ImageSigner()
+        data, image_id = case.random_data(), case.new_id()
+        self.addCleanup(self.remove, image_id)
+        signer.load_private_key(self.file(signing.pem(self.key), 'key'))
+        signature = base64.b64encode(signer.generate_signature(io.BytesIO(data))).decode()
+
+        openstack('image', 'create', '--id', image_id, '--file', self.file(data), '--disk-format',
+                  'raw', '--container-format', 'bare', *properties(
+                      img_signature=signature, img_signature_key_type=signer.padding_method,
+                      img_signature_hash_method=signer.hash_method,
+                      img_signature_certificate_uuid=self.certificate), 'signed')
+
+        shown = openstack.json('image', 'show', image_id)
+        assert shown['status'] == 'active'
+        assert shown['properties']['img_signature'] == signature
+
+    def test_other_data_than_was_signed_is_refused_and_not_kept(self):
+        before = self.files()
+        image_id = self.image(**signing.properties(
+            b'data', self.key, certificate_id=self.certificate))
+
+        reply = self.request('PUT', f'/v2/images/{image_id}/file', b'date',
+                             content_type='application/octet-stream')
+
+        assert reply.status == 400
+        assert b'Signature verification failed' in reply.body
+        assert self.service.sdk().image.get_image(image_id).status == 'queued'
+        assert self.files() == before
+        assert self.request('PUT', f'/v2/images/{image_id}/file', b'data',
+                            content_type='application/octet-stream').status == 204
+
+    def test_a_certificate_of_others_vouches_for_nothing(self):
+        image_id = self.image(user='beta-member', **signing.properties(
+            b'data', self.key, certificate_id=self.certificate))
+
+        reply = self.request('PUT', f'/v2/images/{image_id}/file', b'data', user='beta-member',
+                             content_type='application/octet-stream')
+
+        assert reply.status == 400
+        assert b'refuses the caller' in reply.body
+
+    def test_the_key_of_an_encrypted_volume_goes_with_its_image(self):
+        barbican, token = self.service.barbican, self.service.token()
+        keys = [barbican.store(token, b'0' * 32, secret_type='symmetric') for _ in range(2)]
+        images = [self.image(b'data', cinder_encryption_key_id=key,
+                             cinder_encryption_key_deletion_policy=policy)
+                  for key, policy in zip(keys, ('on_image_deletion', 'do_not_delete'),
+                                         strict=True)]
+
+        for image_id in images:
+            assert self.request('DELETE', f'/v2/images/{image_id}').status == 204
+
+        assert [barbican.has(token, key) for key in keys] == [False, True]
