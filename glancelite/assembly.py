@@ -83,6 +83,7 @@ class Core:
     layers: Layers
     authenticator: contract.Authenticator
     middleware: Sequence[contract.Middleware]
+    extra: Sequence[contract.Middleware]
     images: Images
     data: ImageData
     members: Members
@@ -153,7 +154,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     layers = Layers(
         policy=PolicyChain([load('policy', name) for name in chosen.policy]),
         quota=QuotaChain([load('quota', name) for name in chosen.quota]),
-        events=Events(fan, host),
+        events=Events(fan, host, publisher=conf.default_publisher_id),
         stores=stores,
         database=database,
         inspectors=tuple(load('inspector', name) for name in chosen.inspector),
@@ -173,6 +174,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     return Core(
         settings=settings, layers=layers, authenticator=load('auth', auth_name(conf)),
         middleware=tuple(load('middleware', name) for name in chosen.middleware),
+        extra=tuple(load('middleware', name) for name in conf.pipeline.extra),
         images=images,
         data=ImageData(layers, hashing_algorithm=conf.hashing_algorithm,
                        checksum=conf.md5_checksum, verify=conf.verify_downloads),

@@ -62,6 +62,8 @@ DEFAULT = (
     cfg.StrOpt('location_strategy', help='Retired; use [layers] location.'),
     cfg.DictOpt('enabled_backends',
                 help='The stores: comma-separated name:driver. Each has a section of its name.'),
+    cfg.StrOpt('default_publisher_id', default='image.localhost',
+               help='What events say of who tells them.'),
     cfg.ListOpt('disabled_notifications', default=[],
                 help='Event types, or dotted beginnings of them, that are not sent.'),
     cfg.StrOpt('property_protection_file',
@@ -99,7 +101,13 @@ PASTE_DEPLOY = (
                         'keystone+cachemanagement', ''],
                help='Read as a default for [layers] auth: keystone, or noauth without it.'),
     cfg.StrOpt('config_file',
-               help='There is no PasteDeploy here; use [layers] middleware instead.'),
+               help='There is no PasteDeploy here; use [layers] middleware and [pipeline] extra '
+                    'instead.'),
+)
+PIPELINE = (
+    cfg.ListOpt('extra', default=[],
+                help='Middleware between the authentication and the API, the outermost first; '
+                     'what is to be around both is in [layers] middleware.'),
 )
 STORE = (
     cfg.StrOpt('store_description', help='What users read about this store.'),
@@ -149,7 +157,7 @@ def layer_opts() -> tuple[cfg.Opt, ...]:
 
 GROUPS: tuple[tuple[str, Sequence[cfg.Opt]], ...] = (
     ('DEFAULT', DEFAULT), ('glance_store', GLANCE_STORE), ('image_format', IMAGE_FORMAT),
-    ('paste_deploy', PASTE_DEPLOY), ('layers', layer_opts()))
+    ('paste_deploy', PASTE_DEPLOY), ('pipeline', PIPELINE), ('layers', layer_opts()))
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -305,7 +313,8 @@ def check(conf: cfg.ConfigOpts) -> None:
     if conf.paste_deploy.config_file:
         raise contract.Misconfigured(
             '[paste_deploy] config_file: there is no PasteDeploy here; name the filters in '
-            '[layers] middleware and the authentication in [layers] auth')
+            '[layers] middleware, or [pipeline] extra if they want to know the caller, and the '
+            'authentication in [layers] auth')
     for name in GUARDS:
         if conf[name]:
             raise contract.Misconfigured(f'[DEFAULT] {name} is not available here, and what it '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pecan.core import PecanBase
@@ -18,9 +19,17 @@ def make_app(core: Any) -> contract.middleware.WSGIApp:
 
     :param core: what ``assembly.build`` returns.
     """
-    app = Versions(Api(Resource({'v2': v2.root(core)}), hooks=[
-        hooks.Caller(core), hooks.Welcome(), hooks.Errors()]), core.settings)
-    for middleware in reversed(core.middleware):
+    app: contract.middleware.WSGIApp = Api(Resource({'v2': v2.root(core)}), hooks=[
+        hooks.Caller(core), hooks.Welcome(), hooks.Errors()])
+    if core.extra:
+        app = hooks.Known(_wrapped(app, core.extra), core)
+    return _wrapped(Versions(app, core.settings), core.middleware)
+
+
+def _wrapped(app: contract.middleware.WSGIApp,
+             around: Sequence[contract.Middleware]) -> contract.middleware.WSGIApp:
+    """:param around: the outermost first."""
+    for middleware in reversed(around):
         app = middleware.wrap(app)
     return app
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from pecan import hooks
 
 from glancelite import contract
 from glancelite.api import errors
+from glancelite.contract import middleware
 
 
 class Caller(hooks.PecanHook):
@@ -17,7 +19,24 @@ class Caller(hooks.PecanHook):
         self._identify = core.identify
 
     def on_route(self, state: Any) -> None:
-        state.request.context = self._identify(state.request.environ)
+        environ = state.request.environ
+        state.request.context = environ.get(middleware.CALLER) or self._identify(environ)
+
+
+class Known:
+    """Finds that out earlier, for those around ``app`` who want to know."""
+
+    def __init__(self, app: middleware.WSGIApp, core: Any):
+        self._app = app
+        self._identify = core.identify
+
+    def __call__(self, environ: MutableMapping[str, Any],
+                 start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            environ[middleware.CALLER] = self._identify(environ)
+        except Exception as error:
+            return errors.answer(environ, error)(environ, start_response)
+        return self._app(environ, start_response)
 
 
 class Welcome(hooks.PecanHook):

@@ -34,7 +34,7 @@ class Event:
 
     ``payload`` is JSON-ready, in the shape that consumers of OpenStack's
     notifications know (a plain text for errors); ``priority`` is ``INFO``
-    or ``ERROR``.
+    or ``ERROR``; ``publisher`` is which service of a cloud tells it.
     """
 
     type: str
@@ -42,3 +42,4 @@ class Event:
     context: Context
     at: datetime.datetime
     priority: str = 'INFO'
+    publisher: str = 'image.localhost'

@@ -8,6 +8,9 @@ from typing import Any
 
 from glancelite.contract.plugin import Plugin
 
+#: where a middleware of ``[pipeline] extra`` finds the ``Context`` of the caller in ``environ``;
+#: another one that it puts there is the caller from then on
+CALLER = 'glancelite.caller'
 WSGIApp = Callable[[MutableMapping[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 

@@ -61,9 +61,15 @@ class FileExtent:
 
     def close(self) -> None:
         self.file.close()
-        close = getattr(self._rest, 'close', None)
-        if close is not None:
-            close()
+        if self._rest is not None:
+            close(self._rest)
+
+
+def close(chunks: Iterator[bytes]) -> None:
+    """Let go of what a store has opened for reading, if there is anything."""
+    end = getattr(chunks, 'close', None)
+    if end is not None:
+        end()
 
 
 class Store(Plugin):

@@ -16,9 +16,11 @@ from glancelite.services.chains import NotifierFan
 class Events:
     """Builds events and hands them on; builds nothing if nobody listens."""
 
-    def __init__(self, fan: NotifierFan, host: contract.Host):
+    def __init__(self, fan: NotifierFan, host: contract.Host, *,
+                 publisher: str = 'image.localhost'):
         self._fan = fan
         self._host = host
+        self._publisher = publisher
 
     def image(self, ctx: Context, event_type: str, image: Image, **more: object) -> None:
         """Tell of an image; ``more`` is added to its payload."""
@@ -48,7 +50,8 @@ class Events:
 
     def _tell(self, ctx: Context, event_type: str, payload: dict[str, object] | str,
               priority: str = 'INFO') -> None:
-        self._fan.tell(contract.Event(event_type, payload, ctx, self._host.now(), priority))
+        self._fan.tell(contract.Event(event_type, payload, ctx, self._host.now(), priority,
+                                      self._publisher))
 
 
 def image_payload(image: Image) -> dict[str, object]:

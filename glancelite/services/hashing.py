@@ -103,9 +103,7 @@ class Hashing:
                         raise Cancelled
                     look = time.monotonic() + LOOK
         finally:
-            close = getattr(chunks, 'close', None)
-            if close is not None:
-                close()
+            contract.store.close(chunks)
         if size != image.size:
             raise contract.Unavailable(f'there are {size} bytes instead of {image.size}')
         return {'os_hash_algo': algorithm, 'os_hash_value': digest.hexdigest(),

@@ -136,6 +136,4 @@ class _Continued:
         return next(self._chunks)
 
     def close(self) -> None:
-        close = getattr(self._chunks, 'close', None)
-        if close is not None:
-            close()
+        contract.store.close(self._chunks)

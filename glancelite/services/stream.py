@@ -238,9 +238,7 @@ class Verified(Iterator[bytes]):
 
     def close(self) -> None:
         """Close the chunks, even if nobody asked for the first."""
-        close = getattr(self._chunks, 'close', None)
-        if close is not None:
-            close()
+        contract.store.close(self._chunks)
 
 
 def verified(chunks: Iterator[bytes], image: contract.Image) -> Iterator[bytes]:

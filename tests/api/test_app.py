@@ -8,8 +8,10 @@ import webtest
 
 from glancelite import assembly, config, contract
 from glancelite.api.app import make_app
+from glancelite.contract.middleware import CALLER
 from glancelite.plugins.middleware.request_id import RequestId
 from glancelite.testing import service
+from tests.api.conftest import CHALLENGE, SERVICE, Tokens, client
 
 
 class Marks(contract.Middleware):
@@ -41,6 +43,53 @@ def test_the_first_middleware_is_the_outermost(core):
     assert seen['marks'] == 'ab'
 
 
+def test_extra_middleware_knows_the_caller_and_may_change_him(core):
+    seen = []
+
+    class Guard(Marks):
+
+        def wrap(self, app):
+            def guarded(environ, start_response):
+                caller = environ[CALLER]
+                seen.append((environ.get('marks', ''), caller.project))
+                environ[CALLER] = dataclasses.replace(caller, project=f'{caller.project}-sub')
+                return app(environ, start_response)
+            return guarded
+
+    asked = []
+    auth = type('Auth', (), {'identify': lambda self, environ: asked.append(1) or (
+        Tokens().identify(environ))})()
+    app = webtest.TestApp(make_app(dataclasses.replace(
+        core, authenticator=auth, middleware=(Marks('a'),), extra=(Marks('b'), Guard('c')))))
+    token = {'X-Auth-Token': 'own'}
+
+    made = app.post_json('/v2/images', {}, headers=token)
+
+    assert made.json['owner'] == 'own-sub'
+    assert seen == [('ab', 'own')]
+    assert len(asked) == 1
+
+
+def test_strangers_do_not_come_as_far_as_extra_middleware(core):
+    app = webtest.TestApp(make_app(dataclasses.replace(core, extra=(Marks('a'),))))
+
+    answer = app.get('/v2/images', status=401)
+    versions = app.get('/versions', status=200)
+
+    assert answer.headers['WWW-Authenticate'] == CHALLENGE
+    assert 'marks' not in answer.request.environ
+    assert 'marks' not in versions.request.environ
+
+
+def test_extra_middleware_is_chosen_by_the_configuration(tmp_path):
+    core = service.build(tmp_path, service.MEMORY + '[pipeline]\nextra = request_id\n')
+
+    try:
+        assert [type(each) for each in core.extra] == [RequestId]
+    finally:
+        core.close()
+
+
 def test_every_answer_but_401_has_the_id_of_the_request(core, make_plugin, recorder):
     wsgi = make_app(dataclasses.replace(core, middleware=(make_plugin(RequestId),)))
     app = webtest.TestApp(wsgi)
@@ -56,7 +105,6 @@ def test_every_answer_but_401_has_the_id_of_the_request(core, make_plugin, recor
 
 
 def test_two_services_fit_in_one_process(core, wsgi, tmp_path_factory):
-    from tests.api.conftest import SERVICE, Tokens, client
     second = service.build(tmp_path_factory.mktemp('second'), SERVICE)
     try:
         other = client(make_app(dataclasses.replace(second, authenticator=Tokens())))

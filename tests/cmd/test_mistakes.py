@@ -96,7 +96,17 @@ def start(home, *arguments, **changes):
                  'auth_url and the account of this service', id='keystone'),
     pytest.param({'paste_deploy': {'config_file': '/etc/glance/glance-api-paste.ini'}},
                  '[paste_deploy] config_file: there is no PasteDeploy here; name the filters in '
-                 '[layers] middleware and the authentication in [layers] auth', id='paste'),
+                 '[layers] middleware, or [pipeline] extra if they want to know the caller, and '
+                 'the authentication in [layers] auth', id='paste'),
+    pytest.param({'DEFAULT': {'location_strategy': 'fastest'}},
+                 '[DEFAULT] location_strategy = fastest is unknown; known: location_order, '
+                 'store_type', id='strategy'),
+    pytest.param({'key_manager': {'backend': 'vautl'}},
+                 '[key_manager] backend = vautl: there is no such driver of Castellan; barbican '
+                 'and vault are always there', id='key manager'),
+    pytest.param({'pipeline': {'extra': 'request_id, gzip'}},
+                 "no middleware plugin is called 'gzip'; installed: cors, healthcheck, "
+                 'proxy_headers, request_id', id='extra'),
     pytest.param({'file': {'filesystem_store_datadirs': '/images:1'}},
                  'set either filesystem_store_datadir or filesystem_store_datadirs, not both',
                  id='two kinds of directories'),

@@ -1,5 +1,7 @@
 """What is told of uploads and downloads."""
 
+import json
+
 import pytest
 
 from glancelite import contract
@@ -19,6 +21,18 @@ def test_an_upload_is_told_with_the_stores_that_it_concerns(core, ctx, queued):
         assert told[event_type]['os_glance_failed_import'] == []
         assert told[event_type]['backend'] == 'cold'
     assert 'backend' not in told['image.activate']
+
+
+def test_events_say_who_tells_them(tmp_path, ctx, caplog):
+    core = service.build(tmp_path, service.MEMORY.replace(
+        '[DEFAULT]', '[DEFAULT]\ndefault_publisher_id = image.north') + 'notifier = log\n')
+    caplog.set_level('INFO', 'glancelite.notification')
+
+    core.images.create(ctx, core.schema.create({}))
+    core.close()
+
+    event, = map(json.loads, caplog.messages)
+    assert (event['event_type'], event['publisher_id']) == ('image.create', 'image.north')
 
 
 def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):

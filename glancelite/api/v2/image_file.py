@@ -40,7 +40,7 @@ class ImageFile(Resource):
         image = found.image
         tag = _tag(image)
         if tag is not None and _knows(environ.get('HTTP_IF_NONE_MATCH'), tag):
-            _close(found.chunks)
+            contract.store.close(found.chunks)
             return Response.empty(304, [('ETag', tag)])
         headers = [('Content-Type', MEDIA_TYPE), ('Content-Length', str(found.length)),
                    ('Accept-Ranges', 'bytes')]
@@ -85,12 +85,6 @@ def _knows(header: str | None, tag: str) -> bool:
     return any(found.strip().removeprefix('W/') in (tag, '*') for found in header.split(','))
 
 
-def _close(chunks: Any) -> None:
-    close = getattr(chunks, 'close', None)
-    if close is not None:
-        close()
-
-
 def _body(environ: Any, found: Any) -> Iterable[bytes]:
     """The body of a download, in the form that lets the server do least.
 
@@ -127,7 +121,7 @@ class Sent:
         done, self._done = self._done, None
         if done is not None:
             try:
-                _close(self._chunks)
+                contract.store.close(self._chunks)
             finally:
                 done(self._sent)
 

@@ -26,7 +26,7 @@ class TaskSchema(Schema):
 
     @operation('Show the schema of a resource.', gives='object', ignores_body=True)
     def get(self, request: Request) -> Response:
-        return Response.json(self._body)
+        return super().get(request)
 
 
 def schemas(documents: Mapping[str, bytes]) -> Resource:

@@ -25,7 +25,8 @@ class LogNotifier(contract.Notifier):
 def _line(event):
     caller = event.context
     return json.dumps({
-        'event_type': event.type, 'priority': event.priority, 'timestamp': event.at.isoformat(),
+        'event_type': event.type, 'publisher_id': event.publisher, 'priority': event.priority,
+        'timestamp': event.at.isoformat(),
         'request_id': caller.request_id, 'user_id': caller.user, 'project_id': caller.project,
         'payload': event.payload if isinstance(event.payload, str) else dict(event.payload),
     }, ensure_ascii=False, default=str)

@@ -4,6 +4,8 @@ import pytest
 
 from glancelite.contract import Location
 from glancelite.plugins.location.as_listed import AsListed
+from glancelite.plugins.location.by_weight import ByWeight
+from glancelite.testing import service
 from glancelite.testing.contracts.location import LocationContract
 
 
@@ -17,3 +19,16 @@ class TestAsListed(LocationContract):
         given = Location('a', {'store': 'cold'}), Location('b', {'store': 'fast'})
 
         assert tuple(location.order(given, {'fast': 9, 'cold': 1})) == given
+
+
+@pytest.mark.parametrize(('old', 'kind'), [('location_order', AsListed),
+                                           ('store_type', ByWeight)])
+def test_files_of_glance_name_the_strategies_in_its_words(old, kind, tmp_path, caplog):
+    core = service.build(tmp_path, service.MEMORY.replace(
+        '[DEFAULT]', f'[DEFAULT]\nlocation_strategy = {old}'))
+
+    try:
+        assert [type(each) for each in core.plugins if each.LAYER == 'location'] == [kind]
+        assert f'location_strategy is retired; {old} means [layers] location' in caplog.text
+    finally:
+        core.close()

@@ -28,7 +28,7 @@ class TestLogNotifier(NotifierContract):
         assert (record.name, record.levelname) == ('glancelite.notification', 'INFO')
         assert '\n' not in record.getMessage()
         assert json.loads(record.getMessage()) == {
-            'event_type': 'image.create', 'priority': 'INFO',
+            'event_type': 'image.create', 'publisher_id': 'image.localhost', 'priority': 'INFO',
             'timestamp': '2026-01-01T12:00:00+00:00', 'request_id': 'req-1', 'user_id': 'u',
             'project_id': 'p', 'payload': PAYLOAD}
 
