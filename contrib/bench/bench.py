@@ -39,6 +39,9 @@ def arguments(argv):
     add = parser.add_argument
     add('--url', help='the server to measure; without it, one is started')
     add('--vs', metavar='URL', help='a second server, for ratios')
+    add('--vs-start', metavar='COMMAND',
+        help='starts another instance of the second server, for its cold start: "env" runs it, '
+             'and {port} in it is the port of 127.0.0.1 to serve on')
     add('--name', default=None, help='what to call the first server in the table')
     add('--vs-name', default='other', help='what to call the second one')
     add('--only', type=lambda text: text.split(','), default=[], metavar='NAMES',
@@ -98,12 +101,16 @@ def subjects(chosen, source, stack):
 
 def cold_starts(chosen, result, name):
     """Time and CPU from the start of the program until it has listed images."""
+    starts = [(name, lambda: servers.glancelite(chosen.workers, None, chosen.dir, chosen.more))]
+    if chosen.vs and chosen.vs_start:
+        starts.append((chosen.vs_name, lambda: servers.other(chosen.vs_start, chosen.header,
+                                                             chosen.dir)))
     for _ in range(chosen.rounds):
-        with contextlib.closing(servers.glancelite(chosen.workers, None, chosen.dir,
-                                                   chosen.more)) as server:
-            result.add(name, 'start', [
-                cases.Point('cold start', server.seconds * 1e3, 'ms', False),
-                cases.Point('cold start, CPU', server.tree.cpu() * 1e3, 'ms', False)])
+        for who, start in starts:
+            with contextlib.closing(start()) as server:
+                result.add(who, 'start', [
+                    cases.Point('cold start', server.seconds * 1e3, 'ms', False),
+                    cases.Point('cold start, CPU', server.tree.cpu() * 1e3, 'ms', False)])
 
 
 def measure(chosen, all_subjects, result):

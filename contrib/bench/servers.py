@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -36,7 +37,8 @@ def program(name):
 class Server:
     """A process that serves HTTP on a port, with all that it leaves behind."""
 
-    def __init__(self, command, port, directory, log, ready='/', answers=(200, 300)):
+    def __init__(self, command, port, directory, log, ready='/', answers=(200, 300),
+                 headers=()):
         self.url = f'http://127.0.0.1:{port}'
         self.directory = directory
         self.began = time.perf_counter()
@@ -46,13 +48,13 @@ class Server:
                 start_new_session=True)
         self.tree = procs.Tree(self._process.pid)
         try:
-            self.seconds = self._wait(ready, answers, log)
+            self.seconds = self._wait(load.Target(self.url, headers), ready, answers, log)
         except BaseException:
             self.close()
             raise
 
-    def _wait(self, path, answers, log):
-        target, until = load.Target(self.url), time.monotonic() + PATIENCE
+    def _wait(self, target, path, answers, log):
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(OSError, load.Broken):
                 if target.call('GET', path)[0] in answers:
@@ -99,6 +101,19 @@ def glancelite(workers, connection=None, base=None, more=()):
         raise SystemExit(f'glancelite-manage db sync: {synced.stdout}{synced.stderr}')
     return Server([program('glancelite-api'), *arguments], port, directory,
                   directory / 'api.log', ready='/v2/images?limit=1')
+
+
+def other(command, headers, base=None):
+    """Start some Image API server.
+
+    :param command: for ``env``; ``{port}`` in it is where to serve.
+    :param headers: for requests, as ``NAME: VALUE``.
+    """
+    directory = pathlib.Path(tempfile.mkdtemp(prefix='bench-other-', dir=base))
+    port = free_port()
+    words = shlex.split(command.replace('{port}', str(port)))
+    return Server(['env', *words], port, directory, directory / 'log',
+                  ready='/v2/images?limit=1', headers=headers)
 
 
 def nginx(base=None):

@@ -214,8 +214,13 @@ class ImageData:
         if size is not None:
             taps.append(Exact(size))
         taps.append(Digests(self._algorithm, checksum=self._checksum))
-        taps.extend(tap for inspector in self._layers.inspectors
-                    if (tap := inspector.open(image, ctx=ctx)) is not None)
+        with contextlib.ExitStack() as undo:
+            for inspector in self._layers.inspectors:
+                tap = inspector.open(image, ctx=ctx)
+                if tap is not None:
+                    undo.callback(tap.close)
+                    taps.append(tap)
+            undo.pop_all()
         return taps
 
     def _write(self, image: Image, changes: Mapping[str, object]) -> Image | None:

@@ -1,5 +1,7 @@
 """Signed images, and keys that go with their images, through the use cases."""
 
+import threading
+
 import pytest
 
 from glancelite import contract
@@ -67,6 +69,20 @@ def test_a_signature_that_cannot_be_right_is_refused_before_a_byte_is_read(core,
 
     assert next(source) == DATA
     assert kept(image).status == 'queued'
+
+
+def test_an_inspector_that_refuses_at_once_leaves_no_tap_of_another_open(core, ctx, signed):
+    class Refuses(contract.Inspector):
+
+        def open(self, image, *, ctx=None):
+            raise contract.Invalid('not this one')
+
+    core = service.exchange(core, inspectors=[*core.layers.inspectors, Refuses(None, None)])
+
+    with pytest.raises(contract.Invalid, match='not this one'):
+        core.data.upload(ctx, signed.id, iter([DATA]))
+
+    assert 'glancelite-signature' not in {each.name for each in threading.enumerate()}
 
 
 # --- keys of Cinder's
