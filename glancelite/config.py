@@ -56,7 +56,7 @@ DEFAULT = (
                 help='Keep the data of what is deleted for scrub_time, and remove it in the '
                      'background then; until then, glancelite-manage restore brings an image '
                      'back.'),
-    cfg.IntOpt('scrub_time', default=0, min=0,
+    cfg.IntOpt('scrub_time', default=0, min=0, max=10 * 366 * 24 * 3600,
                help='Seconds that data is kept with delayed_delete; two and a half times '
                     'upload_lease at least.'),
     cfg.StrOpt('location_strategy', help='Retired; use [layers] location.'),

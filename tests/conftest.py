@@ -18,7 +18,6 @@ LIVE = pytest.StashKey[list]()
 BACKENDS = pytest.StashKey[dict]()
 #: tests that go to one process where several run the suite: each would start these servers
 TOGETHER = re.compile(r'tests/(clients/|plugins/(auth|credential|key_manager)/'
-                      r'|plugins/inspector/test_signature'
                       r'|plugins/store/test_(glance_store|rbd|s3|swift))')
 
 

@@ -63,6 +63,8 @@ def arguments(argv):
     add('--dir', type=pathlib.Path, help='where servers started here keep their data')
     add('--clean', action='store_true', help='delete the set of images at the end')
     chosen = parser.parse_args(argv)
+    if chosen.vs_start and not chosen.vs:
+        parser.error('--vs-start is for the server of --vs, which is missing')
     for name, usual, quick in (('images', 10000, 1000), ('size', 1024, 64),
                                ('seconds', 3.0, 0.5), ('rounds', 3, 1)):
         if getattr(chosen, name) is None:

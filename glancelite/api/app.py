@@ -22,7 +22,7 @@ def make_app(core: Any) -> contract.middleware.WSGIApp:
     app: contract.middleware.WSGIApp = Api(Resource({'v2': v2.root(core)}), hooks=[
         hooks.Caller(core), hooks.Welcome(), hooks.Errors()])
     if core.extra:
-        app = hooks.Known(_wrapped(app, core.extra), core)
+        app = hooks.Identified(_wrapped(app, core.extra), core)
     return _wrapped(Versions(app, core.settings), core.middleware)
 
 

@@ -23,8 +23,8 @@ class Caller(hooks.PecanHook):
         state.request.context = environ.get(middleware.CALLER) or self._identify(environ)
 
 
-class Known:
-    """Finds that out earlier, for those around ``app`` who want to know."""
+class Identified:
+    """Finds out who is calling before the middleware of ``[pipeline] extra`` is asked."""
 
     def __init__(self, app: middleware.WSGIApp, core: Any):
         self._app = app

@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from glancelite import assembly, config, contract, loader
 from glancelite.contract import Database, Misconfigured
+from glancelite.domain import encryption
 from glancelite.services.repair import repair
 from glancelite.services.restoring import restore
 
@@ -157,6 +158,8 @@ def restore_(conf: cfg.ConfigOpts) -> int:
     try:
         image = restore(core.layers, conf.verb.image_id)
         print(f'{image.id} is active again')
+        if encryption.key_to_remove(image):
+            print('its volume was encrypted, and the key was removed when it was deleted')
     finally:
         core.close()
     return 0

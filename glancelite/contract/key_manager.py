@@ -32,6 +32,7 @@ class KeyManager(Plugin):
         """Remove a key for good.
 
         :raises NotFound: there is nothing of this id.
-        :raises Forbidden: not by this caller.
+        :raises Forbidden: not by this caller, or nobody knows whether he may.
+        :raises Invalid: what is there is no key.
         :raises Unavailable: the key manager does not answer, or there is none.
         """

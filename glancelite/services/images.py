@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image, ImageQuery
-from glancelite.domain import patch, properties, status
+from glancelite.domain import encryption, patch, properties, status
 from glancelite.schema.image import Creation
 from glancelite.services import removal, sharing
 from glancelite.services.layers import Layers
@@ -262,17 +262,17 @@ class Images:
     def _delete_key(self, ctx: Context, image: Image) -> None:
         """Remove the key of the encrypted volume that a deleted image was made of.
 
-        Only the caller may, so this is the time to do it, also where deletions are delayed.
+        Only the caller may, so this is the time to do it, also where deletions are delayed. A
+        crash just before it leaves the key for ever.
         """
-        key = image.properties.get('cinder_encryption_key_id')
-        policy = image.properties.get('cinder_encryption_key_deletion_policy')
-        if not key or policy != 'on_image_deletion':
+        key = encryption.key_to_remove(image)
+        if key is None:
             return
         try:
             self._layers.key_manager.delete(ctx, key)
         except Exception as error:  # the image is deleted, whatever the plugin raises
-            LOG.warning('the key %s of the deleted image %s is still there: %s', key, image.id,
-                        error)
+            LOG.warning('the key %.64r of the deleted image %s is still there: %s', key,
+                        image.id, error)
 
     def deactivate(self, ctx: Context, image_id: str) -> None:
         """Withhold the bytes from everybody but administrators.

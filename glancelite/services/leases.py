@@ -46,9 +46,8 @@ class Leases:
         self._lease = datetime.timedelta(seconds=seconds)
         #: whether the bytes of what is deleted are left to the sweep
         self.delayed = delay is not None
-        self._delay = datetime.timedelta(seconds=delay or 0)
         # a deletion that is this old is nobody's work in progress any more
-        self._removal = max(2.5 * self._lease, self._delay)
+        self._removal = max(2.5 * self._lease, datetime.timedelta(seconds=delay or 0))
         self._interval = seconds / 4
         self._held: collections.Counter[str] = collections.Counter()
         self._seen: Image | None = None     # the last one that the sweep has come to
@@ -64,11 +63,15 @@ class Leases:
 
     def until_swept(self) -> datetime.datetime:
         """When a copy that is marked now as leaving is to be removed by the sweep."""
-        return self._host.now() + max(self._lease, self._delay)
+        return self._host.now() + self._removal
 
     def swept_before(self) -> datetime.datetime:
         """Images that were deleted before this time are the sweep's by now."""
         return self._host.now() - self._removal
+
+    def safe_after(self) -> datetime.datetime:
+        """Images that were deleted after this time are left alone by the sweep for a while."""
+        return self.swept_before() + self._lease
 
     @contextlib.contextmanager
     def hold(self, image: Image) -> Iterator[None]:
@@ -163,7 +166,7 @@ class Leases:
             return self._settle(image)
         else:
             for location in image.locations:
-                self._stores.delete(location)
+                self._stores.delete(location, ctx=Context(project=image.owner))
             self._discard(image, image.keys[:-1] if image.locations else image.keys)
             self._images.scrubbed(image)
             LOG.info('the deletion of image %s is complete', image.id)
@@ -194,6 +197,8 @@ class Leases:
                     learn = self.learn
                 if learn is not None:
                     changes['lease_until'] = self.until()
+                elif any(location.status != 'active' for location in left):
+                    changes['lease_until'] = self.until_swept()
                 image = self._images.update(image, changes)
         except (contract.Conflict, contract.NotFound):
             return False
@@ -206,17 +211,19 @@ class Leases:
     def _left(self, image: Image) -> tuple[Location, ...]:
         """Remove the copies that were to be removed.
 
-        :returns: the others, and what a store does not give up: those are copies as before.
+        :returns: the others, and what a store does not give up: those are copies as before, but
+            not where deletions are delayed, as nobody has been told that they stay.
         """
         left = []
         for location in image.locations:
             if location.status != 'active':
                 try:
-                    self._stores.delete(location)
+                    self._stores.delete(location, ctx=Context(project=image.owner))
                     continue
                 except (contract.InUse, contract.Forbidden) as error:
                     LOG.warning('a copy of image %s stays: %s', image.id, error)
-                    location = dataclasses.replace(location, status='active')
+                    if not self.delayed:
+                        location = dataclasses.replace(location, status='active')
             left.append(location)
         return tuple(left)
 

@@ -119,8 +119,10 @@ class Places:
             raise contract.Invalid("'store' in the metadata of a location is the name of one.")
         stores = self._layers.stores
         location = stores.adopt(value['url'], name=name, metadata=metadata, ctx=self._ctx)
-        if any(one.url == location.url for one in self._image.locations) or any(
-                one.url == location.url for one in self._copies):
+        if any(one.url == location.url and one.status != 'active'
+               for one in self._image.locations):
+            raise contract.Invalid('The data at this location is being removed.')
+        if any(one.url == location.url for one in (*self._image.locations, *self._copies)):
             raise contract.Invalid('The image has this location already.')
         size = self._size(location)
         known = self._facts.get('size', self._image.size) if self._copies else None

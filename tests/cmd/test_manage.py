@@ -158,13 +158,16 @@ def test_a_deleted_image_is_brought_back_once(manage, tmp_path):
     core.data.upload(ctx, image.id, iter([b'data']))
     core.images.delete(ctx, image.id)
 
-    first, second = (manage('restore', image.id, more=delayed) for _ in range(2))
+    try:
+        first, second = (manage('restore', image.id, more=delayed) for _ in range(2))
+        data = b''.join(core.data.download(ctx, image.id).chunks)
+    finally:
+        core.close()
 
     assert (first.code, first.out) == (0, f'{image.id} is active again\n')
     assert (second.code, second.err) == (
         1, f'ERROR: No deleted image {image.id} waits for the removal of its data.\n')
-    assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
-    core.close()
+    assert data == b'data'
 
 
 def test_locations_are_fine_where_there_are_none(manage):

@@ -1,7 +1,10 @@
 """A service that asks nobody who they are stays on its own machine."""
 
 import http.client
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -71,3 +74,18 @@ def test_others_get_in_where_the_operator_says_so(allowed, status, tmp_path, mon
                                  extra_environ={'REMOTE_ADDR': '192.0.2.1'})
     finally:
         app.close()
+
+
+def test_the_embedded_service_does_without_a_key_manager(tmp_path):
+    """Castellan and its clients take long to import; the first signed image may wait for it."""
+    program = ('import sys\n'
+               'from glancelite import assembly, config\n'
+               'core = assembly.build(config.load([]))\n'
+               'core.close()\n'
+               'slow = "castellan", "cursive", "barbicanclient"\n'
+               'print([name for name in sys.modules if name.startswith(slow)])')
+
+    ended = subprocess.run([sys.executable, '-c', program], text=True, capture_output=True,
+                           check=True, env={**os.environ, **live.private(tmp_path)})
+
+    assert ended.stdout.splitlines()[-1] == '[]'

@@ -126,12 +126,32 @@ def test_a_hash_that_is_found_out_meanwhile_does_not_keep_a_copy_for_ever(core, 
     assert len(kept(twice).locations) == 1
 
 
+def test_a_copy_that_a_store_holds_on_to_is_tried_again(core, admin, twice, kept, later,
+                                                        monkeypatch):
+    core.locations.remove_copy(admin, 'cold', twice.id)
+    driver = core.layers.stores['cold'].driver
+
+    def in_use(url, *, ctx=None):
+        raise contract.InUse('a volume was made of it')
+    monkeypatch.setattr(driver, 'delete', in_use)
+    later(SCRUB_TIME + 5)
+
+    core.layers.leases.sweep()
+    assert len(kept(twice).copies) == 1
+    monkeypatch.setattr(driver, 'delete', type(driver).delete.__get__(driver))
+    later(SCRUB_TIME + 5)
+    core.layers.leases.sweep()
+
+    assert len(kept(twice).locations) == 1
+    assert there(core, twice.locations[1]) is None
+
+
 # --- restoring
 
 def test_a_deleted_image_comes_back_with_all_that_it_had(core, ctx, active, kept, later):
     image = active(name='precious', tags=['one'], architecture='x86_64')
     core.images.delete(ctx, image.id)
-    later(SCRUB_TIME - 5)
+    later(SCRUB_TIME - 130)
 
     back = restore(core.layers, image.id)
 
@@ -160,13 +180,39 @@ def test_what_does_not_wait_cannot_be_restored(core, ctx, active, queued):
             restore(core.layers, image_id)
 
 
-def test_an_image_that_is_the_sweeps_already_stays_deleted(core, ctx, active, later):
+@pytest.mark.parametrize('seconds', [SCRUB_TIME - 100, SCRUB_TIME + 5])
+def test_an_image_that_is_the_sweeps_or_may_be_in_a_moment_stays_deleted(core, ctx, active, later,
+                                                                         seconds):
     image = active()
     core.images.delete(ctx, image.id)
-    later(SCRUB_TIME + 5)
+    later(seconds)
 
     with pytest.raises(contract.Gone, match='scrub_time'):
         restore(core.layers, image.id)
+
+
+def test_stores_that_take_long_to_answer_may_be_too_late(core, ctx, active, later, monkeypatch):
+    image = active()
+    core.images.delete(ctx, image.id)
+    size = core.layers.stores.size
+
+    def slow(location, **named):
+        later(SCRUB_TIME)
+        return size(location, **named)
+    monkeypatch.setattr(type(core.layers.stores), 'size', lambda self, *a, **n: slow(*a, **n))
+
+    with pytest.raises(contract.Gone, match='scrub_time'):
+        restore(core.layers, image.id)
+
+
+def test_nothing_is_restored_where_deletions_are_not_delayed(tmp_path, ctx):
+    core = service.build(tmp_path)
+
+    try:
+        with pytest.raises(contract.Gone, match='delayed_delete is not set'):
+            restore(core.layers, 'any')
+    finally:
+        core.close()
 
 
 def test_an_image_without_all_its_data_stays_deleted(core, ctx, twice):
@@ -182,6 +228,8 @@ def test_a_short_scrub_time_leaves_others_time_to_finish(tmp_path):
     leases = core.layers.leases
 
     try:
-        assert core.layers.host.now() - leases.swept_before() >= datetime.timedelta(seconds=299)
+        least = datetime.timedelta(seconds=299)
+        assert core.layers.host.now() - leases.swept_before() >= least
+        assert leases.until_swept() - core.layers.host.now() >= least
     finally:
         core.close()

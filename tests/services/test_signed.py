@@ -113,7 +113,7 @@ def test_a_key_that_cannot_be_removed_does_not_keep_an_image(core, ctx, active, 
 
     with pytest.raises(contract.NotFound):
         core.images.get(ctx, image.id)
-    assert f'the key {KEY_ID} of the deleted image {image.id} is still there' in caplog.text
+    assert f'the key {KEY_ID!r} of the deleted image {image.id} is still there' in caplog.text
 
 
 def test_an_image_that_stays_keeps_its_key(core, ctx, active, keys, monkeypatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from cryptography import exceptions, x509
-from cursive import exception, signature_utils
 from oslo_config import cfg
 
 from glancelite import contract
@@ -14,8 +13,8 @@ from glancelite.beside import Beside
 LOG = logging.getLogger(__name__)
 
 #: of images, all of which must be there
-PROPERTIES = (signature_utils.SIGNATURE, signature_utils.HASH_METHOD, signature_utils.KEY_TYPE,
-              signature_utils.CERT_UUID)
+PROPERTIES = ('img_signature', 'img_signature_hash_method', 'img_signature_key_type',
+              'img_signature_certificate_uuid')
 
 
 class SignatureInspector(contract.Inspector):
@@ -42,6 +41,8 @@ class SignatureInspector(contract.Inspector):
         return SignatureTap(self._verifier(*map(image.properties.get, PROPERTIES), ctx))
 
     def _verifier(self, signature, hash_method, key_type, certificate_id, ctx):
+        # here, as it takes long to import and most images are not signed
+        from cursive import exception, signature_utils
         try:
             kind = signature_utils.SignatureKeyType.lookup(key_type)
             verifier = kind.create_verifier(
@@ -50,7 +51,7 @@ class SignatureInspector(contract.Inspector):
                 self._public_key(certificate_id, kind, ctx))
         except exception.SignatureVerificationError as error:
             raise _failed(error.kwargs['reason']) from error
-        except ValueError as error:
+        except (ValueError, exceptions.UnsupportedAlgorithm) as error:
             raise _failed('the signature cannot be understood') from error
         if verifier is None:
             raise _failed('the signature is empty')
@@ -63,7 +64,7 @@ class SignatureInspector(contract.Inspector):
             key = certificate.public_key()
         except contract.Error as error:
             raise _failed(f'certificate {certificate_id}: {error}') from error
-        except (ValueError, exceptions.UnsupportedAlgorithm) as error:
+        except (ValueError, x509.InvalidVersion, exceptions.UnsupportedAlgorithm) as error:
             raise _failed(f'certificate {certificate_id} cannot be understood') from error
         if not isinstance(key, kind.public_key_type):
             raise _failed(f'certificate {certificate_id} has another kind of key than {kind.name}')
@@ -92,7 +93,8 @@ class SignatureTap(contract.Tap):
         self._beside.finish()
         try:
             self._verifier.verify()
-        except (exceptions.InvalidSignature, ValueError) as error:   # the latter of tiny keys
+        except (exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm,
+                ValueError) as error:   # the last one is said of tiny keys
             raise _failed('this data is not what was signed') from error
         return {}
 

@@ -15,7 +15,7 @@ from glancelite import contract
 LOG = logging.getLogger(__name__)
 
 #: seconds to wait for Barbican and for its identity service, if ``[barbican] timeout`` is not set
-TIMEOUT = 30
+TIMEOUT = 10
 
 
 def _api(conf):
@@ -29,8 +29,9 @@ def _api(conf):
 
 
 class CastellanKeyManager(contract.KeyManager):
-    """Asks with the token of the caller where the backend is Barbican.
+    """Asks Barbican with the token of the caller, and others with what rights they have.
 
+    The latter give certificates, but nobody may have keys removed with rights that are not his.
     Castellan sends its requests without any timeout, so the auth plugin that it asks of its
     caller sets one for them.
     """
@@ -48,6 +49,8 @@ class CastellanKeyManager(contract.KeyManager):
         return found.get_encoded()
 
     def delete(self, ctx, key_id):
+        if 'barbican' not in self.conf.key_manager.backend.lower():
+            raise contract.Forbidden('Only Barbican knows whether this caller may remove a key.')
         self._ask(self._api.delete, ctx, key_id)
 
     def health(self):
@@ -61,6 +64,8 @@ class CastellanKeyManager(contract.KeyManager):
             return method(_Caller(ctx, self.conf), object_id)
         except exception.ManagedObjectNotFoundError:
             raise contract.NotFound('The key manager has nothing of this id.') from None
+        except exception.Forbidden:
+            raise contract.Forbidden('The key manager refuses the caller.') from None
         except Exception as error:  # its drivers let out whatever their libraries raise
             LOG.error('the key manager: %s', error)
             if type(error) is ValueError:   # it is kept as PEM, which must be right
@@ -84,6 +89,9 @@ class _Caller(context.RequestContext):
         super().__init__(auth_token=ctx.token, user_id=ctx.user, project_id=ctx.project,
                          request_id=ctx.request_id, overwrite=False)
         self._conf = conf
+
+    def update_store(self):
+        """Not in this thread: it serves others afterwards, and the log would name this caller."""
 
     def get_auth_plugin(self):
         """For Castellan, where it speaks to Barbican."""

@@ -36,7 +36,7 @@ def image(disk_format='raw', container_format='bare', **fields):
 
 def verdict(inspector, image, chunks):
     """``('fine', facts)``, or the error's class; None if the image is of no interest."""
-    tap = inspector.open(image)
+    tap = inspector.open(image, ctx=contract.Context())
     if tap is None:
         return None
     try:

@@ -151,6 +151,14 @@ def test_a_certificate_that_cannot_be_had_is_a_refusal(inspect, host, monkeypatc
         inspect(signing.properties(DATA, key()))
 
 
+def test_a_certificate_of_no_known_version_cannot_be_understood(inspect, keep):
+    found = signing.der(signing.certificate(key()))
+    keep(found.replace(b'\xa0\x03\x02\x01\x02', b'\xa0\x03\x02\x01\x07', 1))
+
+    with pytest.raises(contract.Invalid, match='certificate signer cannot be understood'):
+        inspect(signing.properties(DATA, key()))
+
+
 def test_a_key_too_small_for_its_hash_signs_nothing(inspect, keep, monkeypatch):
     keep(signing.certificate(key()))
     signed = signing.properties(DATA, key(), method='SHA-512')

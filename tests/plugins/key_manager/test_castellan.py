@@ -1,11 +1,14 @@
 """Castellan with a real Barbican: certificates come, keys go, and nobody waits for ever."""
 
+import concurrent.futures
+import dataclasses
 import functools
 import socket
 import time
 
 import pytest
 from oslo_config import cfg
+from oslo_context import context
 
 from glancelite import contract
 from glancelite.plugins.key_manager.castellan import CastellanKeyManager
@@ -120,8 +123,8 @@ def test_a_key_is_removed_for_good(castellan, call, keystone, barbican):
         castellan.delete(call(), key)
 
 
-def test_a_token_that_is_none_is_refused_and_not_logged(castellan, context, keystone, caplog):
-    caller = context(project=keystone.projects['alpha'], token='gAAAAA-no-token')
+def test_a_token_that_is_none_is_refused_and_not_logged(castellan, call, caplog):
+    caller = dataclasses.replace(call(), token='gAAAAA-no-token')
 
     with pytest.raises(contract.Unavailable, match='cannot be asked'):
         castellan.certificate(caller, UNKNOWN)
@@ -129,9 +132,9 @@ def test_a_token_that_is_none_is_refused_and_not_logged(castellan, context, keys
     assert 'gAAAAA-no-token' not in caplog.text
 
 
-def test_a_caller_without_a_token_is_refused_without_a_question(castellan, context, caplog):
+def test_a_caller_without_a_token_is_refused_without_a_question(castellan, caplog):
     with pytest.raises(contract.Unavailable):
-        castellan.certificate(context(), UNKNOWN)
+        castellan.certificate(contract.Context(user='u', project='p'), UNKNOWN)
 
     assert 'the caller has none' in caplog.text
 
@@ -152,6 +155,21 @@ def test_nobody_waits_for_a_silent_service(make_castellan, call, option):
 def test_a_backend_that_does_not_exist_is_a_mistake(make_castellan):
     with pytest.raises(contract.Misconfigured, match=r'\[key_manager\] backend = nothing'):
         make_castellan(key_manager__backend='nothing')
+
+
+def test_only_barbican_removes_keys(make_castellan, call):
+    """Vault is asked with rights of the service, whoever calls."""
+    with pytest.raises(contract.Forbidden, match='Only Barbican'):
+        make_castellan(key_manager__backend='vault').delete(call(), UNKNOWN)
+
+
+def test_a_caller_is_forgotten_when_he_has_his_answer(castellan, call, stored):
+    def ask():
+        castellan.certificate(call(), stored)
+        return context.get_current()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(ask).result() is None
 
 
 def test_it_says_which_backend_it_asks(castellan):

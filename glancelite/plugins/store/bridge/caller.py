@@ -23,6 +23,9 @@ class Caller(context.RequestContext):
         super().__init__(overwrite=False, **named)
         self.service_catalog = None if catalog is None else older(catalog)
 
+    def update_store(self) -> None:
+        """Not in this thread: it serves others afterwards, and the log would name this caller."""
+
     @property
     def auth_token(self) -> str | None:
         return self._token if self._credential is None else self._credential.token()
