@@ -222,7 +222,9 @@ class Images:
         if removed.locations and not self._layers.leases.delayed:
             self._delete_bytes(ctx, removed, image)
         self._delete_key(ctx, removed)
-        self._layers.events.image(ctx, 'image.delete', removed)
+        waits = removed.locations and self._layers.leases.delayed
+        self._layers.events.image(ctx, 'image.delete', removed if waits else
+                                  dataclasses.replace(removed, status='deleted'))
 
     def _remove(self, ctx: Context, image_id: str) -> tuple[Image, Image]:
         """:returns: the image before its removal, and after it."""

@@ -35,6 +35,24 @@ def test_events_say_who_tells_them(tmp_path, ctx, caplog):
     assert (event['event_type'], event['publisher_id']) == ('image.create', 'image.north')
 
 
+@pytest.mark.parametrize(('delayed', 'status'), [('false', 'deleted'), ('true', 'pending_delete')])
+def test_a_deletion_is_told_with_what_becomes_of_the_image(tmp_path, ctx, delayed, status):
+    recorder = Recorder()
+    core = service.build(tmp_path, service.MEMORY.replace(
+        '[DEFAULT]', f'[DEFAULT]\ndelayed_delete = {delayed}'))
+    watched = service.exchange(core, notifiers=[recorder])
+    image = watched.images.create(ctx, core.schema.create(
+        {'disk_format': 'raw', 'container_format': 'bare'}))
+    watched.data.upload(ctx, image.id, iter([b'data']))
+
+    watched.images.delete(ctx, image.id)
+    core.close()
+
+    event = recorder.events[-1]
+    assert (event.type, event.payload['status'], event.payload['deleted']) == (
+        'image.delete', status, True)
+
+
 def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
     recorder = Recorder()
     watched = service.exchange(core, notifiers=[recorder])

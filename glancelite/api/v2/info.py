@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from glancelite import contract
-from glancelite.api.message import Request, Response
+from glancelite.api.message import Request, Response, encoded
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 
@@ -31,7 +30,7 @@ class Stores(Resource):
     @operation('List the stores.', gives='object')
     def get(self, request: Request) -> Response:
         _require_stores(self._discovery)
-        return Response.json(json.dumps({'stores': self._discovery.stores()}).encode())
+        return Response.json(encoded({'stores': self._discovery.stores()}))
 
 
 class StoresDetail(Resource):
@@ -45,7 +44,7 @@ class StoresDetail(Resource):
     def get(self, request: Request) -> Response:
         _require_stores(self._discovery)
         found = self._discovery.detail(request.context)
-        return Response.json(json.dumps({'stores': found}).encode())
+        return Response.json(encoded({'stores': found}))
 
 
 def _require_stores(discovery: Any) -> None:

@@ -33,7 +33,8 @@ class RequestId(contract.Middleware):
             name = environ.get('HTTP_X_OPENSTACK_REQUEST_ID', '').strip()
             if longest and len(name) > longest:
                 refusal = webob.exc.HTTPRequestHeaderFieldsTooLarge(
-                    f'X-Openstack-Request-ID has more than {longest} characters.')
+                    f'X-Openstack-Request-ID has more than {longest} characters.',
+                    [(HEADER, f'req-{uuid.uuid4()}')], body_template='${detail}')
                 return refusal(environ, start_response)
             if not name:
                 name = f'req-{uuid.uuid4()}'

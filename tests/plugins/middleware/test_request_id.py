@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import webob
 from oslo_context import context
 
 from glancelite.plugins.middleware.request_id import RequestId
@@ -49,10 +50,19 @@ class TestRequestId(MiddlewareContract):
         assert len(call(middleware, HTTP_X_OPENSTACK_REQUEST_ID=sent)[2]) == 40
 
     def test_a_name_that_is_too_long_is_refused(self, middleware):
-        status, _, inside = call(middleware, HTTP_X_OPENSTACK_REQUEST_ID='x' * 65)
+        status, (name,), inside = call(middleware, HTTP_X_OPENSTACK_REQUEST_ID='x' * 65)
 
         assert status == '431 Request Header Fields Too Large'
         assert inside is None
+        assert name.startswith('req-')
+
+    def test_the_refusal_is_plain_text_also_in_json(self, middleware):
+        asked = webob.Request.blank('/', accept='application/json', headers={
+            'X-Openstack-Request-ID': 'x' * 65})
+
+        answer = asked.get_response(middleware.wrap(None))
+
+        assert answer.json['message'] == 'X-Openstack-Request-ID has more than 64 characters.'
 
     @pytest.mark.parametrize(('longest', 'length', 'status'), [
         (0, 5000, '200 OK'), (3, 3, '200 OK'), (3, 4, '431 Request Header Fields Too Large')])
