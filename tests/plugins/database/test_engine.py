@@ -157,7 +157,7 @@ def test_a_deadlock_is_tried_again(database):
     for thread in threads:
         thread.join()
 
-    assert len(attempts) == 3
+    assert len(attempts) >= 3       # the victim may meet the other one again
     assert database.images.get(one.id, viewer=None).min_ram == one.min_ram + 2
 
 
