@@ -166,17 +166,15 @@ class Leases:
             return self._settle(image)
         else:
             for location in image.locations:
-                self._stores.delete(location, ctx=Context(project=image.owner))
+                self._stores.delete(location, ctx=on_behalf_of(image))
             self._discard(image, image.keys[:-1] if image.locations else image.keys)
             self._images.scrubbed(image)
             LOG.info('the deletion of image %s is complete', image.id)
         return True
 
     def _discard(self, image: Image, keys: Sequence[str]) -> None:
-        # nobody calls, but where each project has its own bytes it is known whose they are
-        ctx = Context(project=image.owner)
         for key in keys:
-            self._stores.discard(key, ctx=ctx)
+            self._stores.discard(key, ctx=on_behalf_of(image))
 
     def _settle(self, image: Image) -> bool:
         """Finish what somebody else has begun with an image that is not being uploaded."""
@@ -218,7 +216,7 @@ class Leases:
         for location in image.locations:
             if location.status != 'active':
                 try:
-                    self._stores.delete(location, ctx=Context(project=image.owner))
+                    self._stores.delete(location, ctx=on_behalf_of(image))
                     continue
                 except (contract.InUse, contract.Forbidden) as error:
                     LOG.warning('a copy of image %s stays: %s', image.id, error)
@@ -226,6 +224,11 @@ class Leases:
                         location = dataclasses.replace(location, status='active')
             left.append(location)
         return tuple(left)
+
+
+def on_behalf_of(image: Image) -> Context:
+    """Nobody calls, but where each project has its own bytes it is known whose they are."""
+    return Context(project=image.owner)
 
 
 #: what an image without data looks like

@@ -15,7 +15,7 @@ from glancelite.services import removal
 from glancelite.services.hashing import Cancelled, Hashing
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
-from glancelite.services.leases import REQUEUED
+from glancelite.services.leases import REQUEUED, on_behalf_of
 from glancelite.services.writing import persist, take_back
 
 LOG = logging.getLogger(__name__)
@@ -132,8 +132,7 @@ class Locations:
     def _resume(self, image: Image) -> None:
         """Read an active image whose hash nobody knows, since whoever was at it has died."""
         LOG.warning('image %s has no hash yet; its data is read', image.id)
-        ctx = Context(project=image.owner)      # nobody calls any more
-        self._submit(image, lambda: self._learn(ctx, image))
+        self._submit(image, lambda: self._learn(on_behalf_of(image), image))
 
     def _submit(self, image: Image, work: Callable[[], None]) -> None:
         """Have ``work`` done in the background; until it is, the lease of ``image`` lives."""

@@ -96,8 +96,12 @@ def embedded():
                       server.dir / 'state/glancelite/images', running)
 
 
-@pytest.fixture(scope='session')
-def _behind_keystone(keystone):
+@contextlib.contextmanager
+def behind_keystone(keystone, **sections):
+    """A service that asks this Keystone.
+
+    :param sections: more of its configuration: section -> option -> value.
+    """
     with contextlib.ExitStack() as running, \
             live.process.directory('clients') as home:
         server = running.enter_context(live.server({
@@ -108,9 +112,16 @@ def _behind_keystone(keystone):
             'layers': {'sync_database': 'true'},
             'paste_deploy': {'flavor': 'keystone'},
             'keystone_authtoken': keystone.authtoken(),
+            **sections,
         }))
         yield Service(server, keystone, 'alpha-member', keystone.projects['alpha'],
                       keystone.projects['beta'], home / 'images', running)
+
+
+@pytest.fixture(scope='session')
+def _behind_keystone(keystone):
+    with behind_keystone(keystone) as service:
+        yield service
 
 
 @pytest.fixture(scope='module')

@@ -1,35 +1,22 @@
 """Signed images and encrypted volumes, with the certificates and keys of a real Barbican."""
 
 import base64
-import contextlib
 import io
 
 import pytest
 from openstack.image import image_signer
 
 from tests.clients import case
-from tests.clients.conftest import Service
+from tests.clients.conftest import behind_keystone
 from tests.plugins import signing
-from tests.servers import live
 
 
 @pytest.fixture(scope='module')
 def with_barbican(keystone, barbican):
-    with contextlib.ExitStack() as running, live.process.directory('signed') as home:
-        server = running.enter_context(live.server({
-            'DEFAULT': {'enabled_backends': 'fast:file', 'workers': 1},
-            'glance_store': {'default_backend': 'fast'},
-            'fast': {'filesystem_store_datadir': home / 'images'},
-            'database': {'connection': f'sqlite:///{home}/glancelite.sqlite'},
-            'layers': {'sync_database': 'true'},
-            'keystone_authtoken': keystone.authtoken(),
-            'key_manager': {'backend': 'barbican'},
-            'barbican': {'auth_endpoint': keystone.url, 'barbican_endpoint': barbican.url},
-        }))
-        service = Service(server, keystone, 'alpha-member', keystone.projects['alpha'],
-                          keystone.projects['beta'], home / 'images', running)
+    with behind_keystone(keystone, key_manager={'backend': 'barbican'}, barbican={
+            'auth_endpoint': keystone.url, 'barbican_endpoint': barbican.url}) as service:
         service.barbican = barbican
-        keystone.set_image_url(server.url)
+        keystone.set_image_url(service.url)
         yield service
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from cryptography import exceptions, x509
 from oslo_config import cfg
 
 from glancelite import contract
 from glancelite.beside import Beside
-
-LOG = logging.getLogger(__name__)
 
 #: of images, all of which must be there
 PROPERTIES = ('img_signature', 'img_signature_hash_method', 'img_signature_key_type',

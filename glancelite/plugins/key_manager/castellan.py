@@ -87,7 +87,7 @@ class _Caller(context.RequestContext):
 
     def __init__(self, ctx, conf):
         super().__init__(auth_token=ctx.token, user_id=ctx.user, project_id=ctx.project,
-                         request_id=ctx.request_id, overwrite=False)
+                         request_id=ctx.request_id)
         self._conf = conf
 
     def update_store(self):

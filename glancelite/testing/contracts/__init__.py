@@ -26,7 +26,6 @@ SUITES = {
 __all__ = [
     'SUITES', 'AuthContract', 'BrokenBackendContract', 'CredentialContract', 'DatabaseContract',
     'IdentityContract', 'InspectorContract', 'KeyManagerContract', 'LargeImageContract',
-    'LocationContract',
-    'MiddlewareContract', 'NotifierContract', 'PolicyContract', 'QuotaContract',
-    'ReadingContract', 'StoreContract', 'TwoStoresContract',
+    'LocationContract', 'MiddlewareContract', 'NotifierContract', 'PolicyContract',
+    'QuotaContract', 'ReadingContract', 'StoreContract', 'TwoStoresContract',
 ]

@@ -20,7 +20,7 @@ class Caller(context.RequestContext):
     def __init__(self, *, credential: Credential | None = None,
                  catalog: Iterable[Any] | None = None, **named: Any):
         self._credential = credential
-        super().__init__(overwrite=False, **named)
+        super().__init__(**named)
         self.service_catalog = None if catalog is None else older(catalog)
 
     def update_store(self) -> None:
