@@ -172,7 +172,8 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     For ``oslo-config-generator``; a plugin of another package appears
     here without any registration of its own.
     """
-    from glancelite import outbound, server
+    from glancelite import server
+    from glancelite.support import outbound
     sections: dict[str, dict[str, cfg.Opt]] = {}
     for section, opts in (*GROUPS, ('DEFAULT', server.OPTS),
                           (outbound.SECTION, outbound.OPTS), *_plugin_opts()):

@@ -10,8 +10,8 @@ from oslo_config import cfg
 from glancelite import assembly, config, contract, loader
 from glancelite.contract import Database, Misconfigured
 from glancelite.domain import encryption
-from glancelite.services.repair import repair
-from glancelite.services.restoring import restore
+from glancelite.services.location_audit import repair
+from glancelite.services.undelete import restore
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from gunicorn import arbiter, glogging
 from gunicorn.app import base
 from gunicorn.errors import AppImportError, HaltServer
 
-from glancelite.server import borrowed, options, worker
+from glancelite.server import gunicorn_compat, options, worker
 
 LOG = logging.getLogger('glancelite.server')
 
@@ -46,7 +46,7 @@ def serve(conf_factory, app_factory, taken_over=None) -> int:
     """
     master = os.getpid()
     try:
-        borrowed.check()
+        gunicorn_compat.check()
         application = Application(conf_factory, app_factory, taken_over)
         Master(application).run()
     except (CannotStart, RuntimeError) as exc:

@@ -19,7 +19,7 @@ from gunicorn import sock as gunicorn_sock
 from gunicorn import util
 from gunicorn.workers import gthread
 
-from glancelite.server import body, meditation
+from glancelite.server import body, guru_report
 from glancelite.server.connection import ClientGone, Connection
 from glancelite.server.response import Clock, FileWrapper, Response
 
@@ -106,7 +106,7 @@ class Worker(gthread.ThreadWorker):
         signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is for the master
         signal.signal(signal.SIGHUP, super().handle_exit)
         signal.signal(signal.SIGALRM, self.handle_alarm)
-        signal.signal(signal.SIGUSR2, meditation.attend(self.app.conf))
+        signal.signal(signal.SIGUSR2, guru_report.attend(self.app.conf))
 
     def handle_exit(self, sig, frame):
         super().handle_exit(sig, frame)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image
 from glancelite.domain import ranges, status
-from glancelite.services import sharing
+from glancelite.services import store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED
+from glancelite.services.optimistic import TRIES
 from glancelite.services.stream import Digests, Exact, Limit, tapped, verified
-from glancelite.services.writing import TRIES
 
 LOG = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class ImageData:
         layers.events.image(ctx, 'image.upload', image, **stored)
         layers.events.image(ctx, 'image.activate', image)
         layers.events.image(ctx, 'image.update', image)
-        sharing.share(layers, ctx, image)
+        store_acls.share(layers, ctx, image)
         return image
 
     def _claim(self, ctx: Context, image_id: str, size: int | None,

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from glancelite.contract import Context
-from glancelite.services.backend import Backend
 from glancelite.services.layers import Layers
+from glancelite.services.stores.backend import Backend
 
 #: seconds for which the answer of a store is good
 FRESH = 30.0

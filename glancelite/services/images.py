@@ -13,10 +13,10 @@ from glancelite import contract
 from glancelite.contract import Ask, Context, Image, ImageQuery
 from glancelite.domain import encryption, patch, properties, status
 from glancelite.schema.image import Creation
-from glancelite.services import removal, sharing
+from glancelite.services import location_deletion, store_acls
 from glancelite.services.layers import Layers
-from glancelite.services.places import Places
-from glancelite.services.writing import TRIES, take_back
+from glancelite.services.location_patch import Places
+from glancelite.services.optimistic import TRIES, take_back
 
 LOG = logging.getLogger(__name__)
 
@@ -154,9 +154,9 @@ class Images:
 
         image = self.change(ctx, image_id, change, pay)
         if places and places[0].removed:
-            image = removal.finish(layers, ctx, image, places[0].removed)
+            image = location_deletion.finish(layers, ctx, image, places[0].removed)
         if layers.stores.shares and any(step.name == 'visibility' for step in operations):
-            sharing.share(layers, ctx, image)
+            store_acls.share(layers, ctx, image)
         return image
 
     def change(self, ctx: Context, image_id: str,
@@ -254,7 +254,7 @@ class Images:
                 if number == 0 and image.status == 'pending_delete':
                     records.restore(image, status='deactivated' if before.status == 'deactivated'
                                     else 'active')
-                    removal.mark(layers, before)
+                    location_deletion.mark(layers, before)
                     raise
                 LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
                 return  # the image is gone already; the sweep removes the rest

@@ -11,12 +11,12 @@ from typing import Any
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image, Location
 from glancelite.domain import digests, status
-from glancelite.services import removal
+from glancelite.services import location_deletion
 from glancelite.services.hashing import Cancelled, Hashing
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
 from glancelite.services.leases import REQUEUED, on_behalf_of
-from glancelite.services.writing import persist, take_back
+from glancelite.services.optimistic import persist, take_back
 
 LOG = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ class Locations:
             LOG.warning('image %s stays without a hash: %s', image.id, error)
             changes = {}
         written = self._write(image, mine, lambda present: {
-            **changes, **removal.without_lease(present.locations)})
+            **changes, **location_deletion.without_lease(present.locations)})
         if changes and written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
@@ -245,9 +245,9 @@ class Locations:
             if not there:
                 raise contract.NotFound(f'Image {image_id} is not stored in store {store}.')
             own[:] = there[:1]
-            return removal.leaving(layers, image.locations, own)
+            return location_deletion.leaving(layers, image.locations, own)
 
-        removal.finish(layers, ctx, self._images.change(ctx, image_id, change), own)
+        location_deletion.finish(layers, ctx, self._images.change(ctx, image_id, change), own)
 
     def close(self) -> None:
         """Give up what is under way in the background."""

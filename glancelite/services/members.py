@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from glancelite import contract
 from glancelite.contract import Ask, Context, Image, Member
 from glancelite.domain import properties
-from glancelite.services import sharing
+from glancelite.services import store_acls
 from glancelite.services.layers import Layers
 
 LONGEST = 255
@@ -42,7 +42,7 @@ class Members:
             records.remove(image.id, member)
             raise
         layers.events.member(ctx, 'image.member.create', added)
-        sharing.share(layers, ctx, image)
+        store_acls.share(layers, ctx, image)
         return added
 
     def list(self, ctx: Context, image_id: str) -> Sequence[Member]:
@@ -95,7 +95,7 @@ class Members:
         self._enforce(ctx, 'delete_member', image, member)
         removed = self._layers.database.members.remove(image_id, member)
         self._layers.events.member(ctx, 'image.member.delete', removed)
-        sharing.share(self._layers, ctx, image)
+        store_acls.share(self._layers, ctx, image)
 
     def _shared(self, ctx: Context, image_id: str) -> Image:
         """The image, if it is in sight of the caller and can have members."""

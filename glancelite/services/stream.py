@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from glancelite import contract
-from glancelite.beside import Beside
+from glancelite.support.background import Beside
 
 LOG = logging.getLogger(__name__)
 

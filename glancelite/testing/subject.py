@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 from glancelite import contract, loader
 from glancelite.testing import contracts
-from glancelite.testing.contracts.database_values import clear, is_empty
+from glancelite.testing.contracts.database.values import clear, is_empty
 from glancelite.testing.fakes import FakeHost
 
 CONFORMANCE_DIR = cfg.StrOpt('conformance_dir', help='A directory of the present test.')

@@ -7,7 +7,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.domain import patch
-from glancelite.services.restoring import restore
+from glancelite.services.undelete import restore
 from glancelite.testing import service
 
 SCRUB_TIME = 3600

@@ -319,7 +319,7 @@ def test_a_copy_that_a_store_keeps_is_as_it_was(core, admin, twice, kept, monkey
 
 def test_a_copy_whose_removal_died_half_way_is_not_read_and_then_swept(
         core, admin, ctx, twice, kept, monkeypatch):
-    monkeypatch.setattr('glancelite.services.removal.finish', lambda *args: None)
+    monkeypatch.setattr('glancelite.services.location_deletion.finish', lambda *args: None)
     core.locations.remove_copy(admin, 'fast', twice.id)
 
     assert [one.store for one in kept(twice).copies] == ['cold']
@@ -340,7 +340,7 @@ def test_a_copy_that_a_store_keeps_from_the_sweep_is_as_it_was(
         assert core.layers.leases.sweep() == 0, 'one at a time'
         raise failure('a clone')
     with monkeypatch.context() as dying:
-        dying.setattr('glancelite.services.removal.finish', lambda *args: None)
+        dying.setattr('glancelite.services.location_deletion.finish', lambda *args: None)
         core.locations.remove_copy(admin, 'fast', twice.id)
     core.layers.database.images.update(kept(twice), {'lease_until': core.layers.host.now()})
     monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete', refuse)
@@ -401,7 +401,7 @@ def test_a_copy_that_is_leaving_does_not_come_back_with_an_image_that_stays(
 
 def test_the_bytes_of_a_copy_that_is_leaving_go_with_a_deleted_image(core, admin, twice,
                                                                     monkeypatch):
-    monkeypatch.setattr('glancelite.services.removal.finish', lambda *args: None)
+    monkeypatch.setattr('glancelite.services.location_deletion.finish', lambda *args: None)
     core.locations.remove_copy(admin, 'fast', twice.id)
 
     core.images.delete(admin, twice.id)

@@ -6,9 +6,9 @@ import pytest
 
 from glancelite import contract
 from glancelite.contract import FileExtent, Location
-from glancelite.services.backend import RETRY, SUSPECT, Backend
 from glancelite.services.chains import PolicyChain
 from glancelite.services.discovery import Discovery
+from glancelite.services.stores.backend import RETRY, SUSPECT, Backend
 from glancelite.testing import service
 
 DATA = bytes(range(256)) * 4096
@@ -482,7 +482,7 @@ def test_only_stores_that_take_views_get_them(core, ctx, queued, monkeypatch, ta
     monkeypatch.setattr(driver, 'write', watched)
     monkeypatch.setattr(type(driver), 'BUFFERS', takes)
 
-    monkeypatch.setattr('glancelite.services.stores.COPY', 600_000)
+    monkeypatch.setattr('glancelite.services.stores.stores.COPY', 600_000)
     image = core.data.upload(ctx, queued().id, iter([memoryview(DATA)]), size=len(DATA))
 
     assert given == [kind] * (1 if takes else 2)

@@ -6,7 +6,7 @@ from cryptography import exceptions, x509
 from oslo_config import cfg
 
 from glancelite import contract
-from glancelite.beside import Beside
+from glancelite.support.background import Beside
 
 #: of images, all of which must be there
 PROPERTIES = ('img_signature', 'img_signature_hash_method', 'img_signature_key_type',

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from oslo_config import cfg
 
-from glancelite import contract, outbound
+from glancelite import contract
+from glancelite.support import outbound
 
 LOG = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from glancelite.contract import Conflict, ImageQuery, Misconfigured, Unavailable, Viewer
 from glancelite.plugins.database.sql import engine as engines
-from glancelite.testing.contracts.database_values import rich
+from glancelite.testing.contracts.database.values import rich
 
 
 @pytest.fixture

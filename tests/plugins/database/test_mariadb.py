@@ -3,7 +3,7 @@
 import pytest
 
 from glancelite.testing.contracts.database import DatabaseContract
-from glancelite.testing.contracts.database_random import RandomQueriesContract
+from glancelite.testing.contracts.database.random_queries import RandomQueriesContract
 
 
 @pytest.fixture

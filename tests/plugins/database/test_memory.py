@@ -4,7 +4,7 @@ import pytest
 
 from glancelite.plugins.database.memory import MemoryDatabase
 from glancelite.testing.contracts.database import DatabaseContract
-from glancelite.testing.contracts.database_random import RandomQueriesContract
+from glancelite.testing.contracts.database.random_queries import RandomQueriesContract
 
 
 class TestMemoryDatabase(DatabaseContract):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from glancelite.contract import Conflict, ImageQuery, Location, Misconfigured, Viewer
 from glancelite.plugins.database.sql import tables
 from glancelite.testing.contracts.database import DatabaseContract
-from glancelite.testing.contracts.database_values import rich
+from glancelite.testing.contracts.database.values import rich
 from tests.plugins.database import glance33
 
 URLS = ['sqlite', 'postgres', 'mariadb']

@@ -3,8 +3,8 @@
 import pytest
 
 from glancelite.testing.contracts.database import DatabaseContract
-from glancelite.testing.contracts.database_random import RandomQueriesContract
-from glancelite.testing.contracts.database_values import race, rich
+from glancelite.testing.contracts.database.random_queries import RandomQueriesContract
+from glancelite.testing.contracts.database.values import race, rich
 
 
 @pytest.fixture

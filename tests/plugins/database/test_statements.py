@@ -6,7 +6,7 @@ import pytest
 
 from glancelite.contract import ImageQuery, Location, Viewer
 from glancelite.plugins.database.sql.engine import Link
-from glancelite.testing.contracts.database_values import rich
+from glancelite.testing.contracts.database.values import rich
 
 
 @pytest.fixture(params=['one_sqlite', 'one_postgres', 'one_mariadb'])

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from glancelite.plugins.store.rbd_cluster import bindings
+from glancelite.plugins.store.rbd.client import bindings
 
 
 @contextlib.contextmanager

@@ -11,11 +11,10 @@ import tempfile
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import file as file_module
-from glancelite.plugins.store import partial
-from glancelite.plugins.store.file import FileStore
+from glancelite.plugins.store.file import FileStore, upload
+from glancelite.plugins.store.file import store as file_module
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
-from glancelite.testing.contracts.store_trouble import TwoStoresContract
+from glancelite.testing.contracts.store.trouble import TwoStoresContract
 
 MIB = 1 << 20
 
@@ -335,7 +334,7 @@ def test_links_pipes_and_directories_lead_nowhere(store, tmp_path):
 def test_partial_and_hidden_files_have_no_address(store, tmp_path):
     (tmp_path / '.hidden').write_text('x')
 
-    for name in ('.hidden', '.', '..', f'{partial.PREFIX}1-2'):
+    for name in ('.hidden', '.', '..', f'{upload.PREFIX}1-2'):
         assert not store.owns(f'file://{tmp_path}/{name}')
         with pytest.raises(contract.Invalid):
             store.read(f'file://{tmp_path}/{name}')

@@ -8,7 +8,7 @@ import pytest
 from glance_store import exceptions
 
 from glancelite import contract
-from glancelite.testing.contracts.store_box import cut, pattern
+from glancelite.testing.contracts.store.toolbox import cut, pattern
 from tests.plugins.store.reference import reference
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -12,8 +12,8 @@ import textwrap
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import file as file_module
-from glancelite.plugins.store import partial
+from glancelite.plugins.store.file import store as file_module
+from glancelite.plugins.store.file import upload
 from glancelite.testing.fakes import broken_source
 
 MIB = 1 << 20
@@ -66,7 +66,7 @@ def names(path):
 
 def test_what_a_killed_writer_left_is_swept(store, tmp_path, elsewhere):
     writer = elsewhere()
-    assert [name.startswith(partial.PREFIX) for name in names(tmp_path)] == [True]
+    assert [name.startswith(upload.PREFIX) for name in names(tmp_path)] == [True]
 
     store.discard('other')
     assert len(names(tmp_path)) == 1    # it lives
@@ -89,7 +89,7 @@ def test_a_living_writer_is_left_alone(make_store, tmp_path, elsewhere):
 
 
 def test_sweeps_when_it_starts_and_now_and_then(make_store, tmp_path, monkeypatch):
-    left = tmp_path / f'{partial.PREFIX}1-dead'
+    left = tmp_path / f'{upload.PREFIX}1-dead'
     left.write_bytes(b'x')
     store = make_store()
     assert names(tmp_path) == []

@@ -12,11 +12,11 @@ import time
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import file as file_module
-from glancelite.plugins.store import guard as guard_module
-from glancelite.plugins.store import guarded, partial
-from glancelite.plugins.store.mounts import Mount
-from glancelite.testing.contracts.store_trouble import BrokenBackendContract
+from glancelite.plugins.store.file import guarded_io, upload
+from glancelite.plugins.store.file import store as file_module
+from glancelite.plugins.store.file import watchdog as guard_module
+from glancelite.plugins.store.file.mounts import Mount
+from glancelite.testing.contracts.store.trouble import BrokenBackendContract
 
 MIB = 1 << 20
 SOON = 0.4      # seconds, the timeout of these tests
@@ -169,7 +169,7 @@ def names_of(path, silence):
 def test_a_download_that_gets_stuck_ends_in_time(store, silence, tmp_path):
     url = store.write('key', iter([b'x' * 3 * MIB])).url
     chunks = store.read(url)
-    assert len(next(chunks)) == guarded.PIECE
+    assert len(next(chunks)) == guarded_io.PIECE
     silence.begin(tmp_path)
 
     waited = seconds(lambda: next(chunks))
@@ -254,7 +254,7 @@ def test_what_cannot_be_discarded_everywhere_is_not_discarded(pair, silence, tmp
 def test_a_silent_directory_does_not_stop_the_start(make_store, silence, tmp_path, timeout,
                                                     monkeypatch, caplog):
     monkeypatch.setattr(file_module, 'PATIENCE', SOON)
-    (tmp_path / f'{partial.PREFIX}1-dead').touch()
+    (tmp_path / f'{upload.PREFIX}1-dead').touch()
     silence.begin(tmp_path)
     begun = time.monotonic()
 

@@ -9,9 +9,9 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store import StoreContract
-from glancelite.testing.contracts.store_box import MIB, die_while_writing, pattern
-from glancelite.testing.contracts.store_reading import ReadingContract
-from glancelite.testing.contracts.store_trouble import TwoStoresContract
+from glancelite.testing.contracts.store.reading import ReadingContract
+from glancelite.testing.contracts.store.toolbox import MIB, die_while_writing, pattern
+from glancelite.testing.contracts.store.trouble import TwoStoresContract
 from tests.plugins.store.reference import reference
 
 FILE = """

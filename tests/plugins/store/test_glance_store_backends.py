@@ -5,8 +5,8 @@ import concurrent.futures
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store.rbd_cluster import bindings
-from glancelite.testing.contracts.store_box import KIB, MIB, Box, cut, pattern, same
+from glancelite.plugins.store.rbd.client import bindings
+from glancelite.testing.contracts.store.toolbox import KIB, MIB, Box, cut, pattern, same
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.servers.keystone import PASSWORD
 

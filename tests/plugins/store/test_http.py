@@ -5,11 +5,12 @@ import logging
 import pytest
 from oslo_config import cfg
 
-from glancelite import contract, outbound
+from glancelite import contract
 from glancelite.plugins.store.http import HTTPStore
-from glancelite.testing.contracts.store_box import pattern
-from glancelite.testing.contracts.store_reading import ReadingContract
-from glancelite.testing.contracts.store_trouble import BrokenBackendContract
+from glancelite.support import outbound
+from glancelite.testing.contracts.store.reading import ReadingContract
+from glancelite.testing.contracts.store.toolbox import pattern
+from glancelite.testing.contracts.store.trouble import BrokenBackendContract
 from tests.plugins.store.reference import reference
 from tests.servers import hostile_web, process
 from tests.servers.hostile_web import DATA

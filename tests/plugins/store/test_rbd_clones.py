@@ -3,7 +3,7 @@
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import rbd_removal
+from glancelite.plugins.store.rbd import deletion
 from tests.plugins.store import pools
 
 DATA = b'12345' * 1000
@@ -111,13 +111,13 @@ def test_an_image_that_somebody_has_open_stays(store, ceph):
 
 def test_an_image_that_somebody_opens_meanwhile_stays_and_is_readable(store, ceph, monkeypatch):
     url = store.write('key', iter([DATA])).url
-    remove, opened = rbd_removal.Removal._remove_snapshot, []
+    remove, opened = deletion.Removal._remove_snapshot, []
 
     with pools.opened(ceph, 'images') as (rbd, ioctx):
         def remove_and_open(self, *args):
             remove(self, *args)
             opened.append(rbd.Image(ioctx, 'key'))
-        monkeypatch.setattr(rbd_removal.Removal, '_remove_snapshot', remove_and_open)
+        monkeypatch.setattr(deletion.Removal, '_remove_snapshot', remove_and_open)
         with pytest.raises(contract.InUse):
             store.delete(url)
         monkeypatch.undo()

@@ -13,9 +13,8 @@ import urllib.request
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import rbd_cluster
-from glancelite.plugins.store.rbd import RBDStore
-from glancelite.testing.contracts.store_box import cut, pattern, same
+from glancelite.plugins.store.rbd import RBDStore, client
+from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store import pools
 
 MIB = 1 << 20
@@ -305,7 +304,7 @@ def without_bindings(monkeypatch):
     """As if Ceph's packages were not installed."""
     for name in 'rados', 'rbd':
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(rbd_cluster, 'SYSTEM', ())
+    monkeypatch.setattr(client, 'SYSTEM', ())
     monkeypatch.setattr(sys, 'path', [path for path in sys.path if 'dist-packages' not in path])
 
 
@@ -315,7 +314,7 @@ def test_missing_bindings_are_named_with_their_package(make_plugin, without_bind
 
 
 def test_bindings_are_found_without_the_other_packages_of_the_system(ceph):
-    rados, rbd = rbd_cluster.bindings()
+    rados, rbd = client.bindings()
 
     assert rados.Rados
     assert rbd.Image

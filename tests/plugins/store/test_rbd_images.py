@@ -6,9 +6,8 @@ import threading
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import rbd_streams
-from glancelite.plugins.store.rbd import RBDStore
-from glancelite.testing.contracts.store_box import cut, pattern, same
+from glancelite.plugins.store.rbd import RBDStore, streams
+from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store import pools
 
 MIB = 1 << 20
@@ -90,8 +89,8 @@ def test_features_are_those_of_the_cluster_and_allow_clones(make_rbd, ceph, imag
 
 def test_an_image_grows_in_steps_that_grow(make_rbd, monkeypatch):
     store, grown = make_rbd(chunk_size=1), []
-    grow = rbd_streams.Writer._grow
-    monkeypatch.setattr(rbd_streams.Writer, '_grow',
+    grow = streams.Writer._grow
+    monkeypatch.setattr(streams.Writer, '_grow',
                         lambda self: grow(self) or grown.append(self._capacity // MIB))
 
     url = store.write('key', cut(pattern(50 * MIB), MIB)).url

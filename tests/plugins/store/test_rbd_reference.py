@@ -4,7 +4,7 @@ import pytest
 from glance_store import exceptions
 
 from glancelite import contract
-from glancelite.testing.contracts.store_box import cut, pattern, same
+from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store import pools
 from tests.plugins.store.reference import reference
 

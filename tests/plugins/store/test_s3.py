@@ -11,10 +11,9 @@ import uuid
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store import s3_upload
-from glancelite.plugins.store.s3 import S3Store
+from glancelite.plugins.store.s3 import S3Store, upload
 from glancelite.testing.contracts.store import StoreContract, cut, pattern, same
-from glancelite.testing.contracts.store_trouble import TwoStoresContract
+from glancelite.testing.contracts.store.trouble import TwoStoresContract
 from tests.plugins.store.reference import reference
 from tests.servers import meddler, programs
 
@@ -168,7 +167,7 @@ def test_parts_are_sent_side_by_side(make_s3, s3_proxy):
 
 
 def test_5_tib_fit_into_10000_parts_even_if_nobody_announced_them():
-    sizes = list(itertools.islice(s3_upload.part_sizes(5 * MIB, None), 10_000))
+    sizes = list(itertools.islice(upload.part_sizes(5 * MIB, None), 10_000))
 
     assert sizes[:900] == [5 * MIB] * 900
     assert sum(sizes) >= 5 << 40
@@ -177,7 +176,7 @@ def test_5_tib_fit_into_10000_parts_even_if_nobody_announced_them():
 
 @pytest.mark.parametrize('size', [1, 5 * MIB, (5 << 40) - 1, 5 << 40, 6 << 40])
 def test_parts_of_a_known_size_are_alike(size):
-    part, *others = itertools.islice(s3_upload.part_sizes(5 * MIB, size), 9000)
+    part, *others = itertools.islice(upload.part_sizes(5 * MIB, size), 9000)
 
     assert 5 * MIB <= part <= 525 * MIB
     assert min(size, 5 << 40) <= 10_000 * part
@@ -186,7 +185,7 @@ def test_parts_of_a_known_size_are_alike(size):
 
 def test_small_chunks_are_gathered_and_large_ones_are_not_copied():
     large = b'x' * MIB
-    cutter = s3_upload.Cutter(iter([b'1' * 1000] * 100 + [large]))
+    cutter = upload.Cutter(iter([b'1' * 1000] * 100 + [large]))
 
     assert cutter.gather(2 * MIB) == 100_000 + MIB
     part = cutter.take()

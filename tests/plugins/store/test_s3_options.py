@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from glancelite import contract, loader
 from glancelite.plugins.store.s3 import S3Store
-from glancelite.plugins.store.s3_url import Place
+from glancelite.plugins.store.s3.location import Place
 
 FINE = {'host': 'https://s3.example.com', 'bucket': 'images', 'access_key': 'user',
         'secret_key': 'secret'}

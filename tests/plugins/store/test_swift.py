@@ -6,8 +6,8 @@ import pytest
 
 from glancelite.plugins.store.swift import SwiftStore
 from glancelite.testing.contracts import ReadingContract, StoreContract
-from glancelite.testing.contracts.store_box import Box, pattern
-from glancelite.testing.contracts.store_trouble import BrokenBackendContract, TwoStoresContract
+from glancelite.testing.contracts.store.toolbox import Box, pattern
+from glancelite.testing.contracts.store.trouble import BrokenBackendContract, TwoStoresContract
 from tests.servers import process
 
 

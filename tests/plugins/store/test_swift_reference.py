@@ -6,7 +6,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.plugins.store.swift import SwiftStore
-from glancelite.testing.contracts.store_box import cut, pattern, same
+from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store.reference import reference
 
 #: of the library's way with options

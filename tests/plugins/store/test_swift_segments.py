@@ -11,7 +11,7 @@ import pytest
 from glancelite import contract
 from glancelite.plugins.store.swift import SwiftStore
 from glancelite.plugins.store.swift.account import Account
-from glancelite.testing.contracts.store_box import cut, pattern, same
+from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.plugins.store.relay import relay
 

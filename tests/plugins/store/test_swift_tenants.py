@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from glancelite import contract, loader
 from glancelite.plugins.store.swift import SwiftStore
-from glancelite.testing.contracts.store_box import cut, pattern, same
+from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from glancelite.testing.fakes import ClientWentAway, broken_source
 
 MB = 1_024_000

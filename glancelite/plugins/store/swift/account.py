@@ -10,8 +10,8 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 
 from glancelite import contract
-from glancelite.plugins.store.swift import connection
-from glancelite.plugins.store.swift.connection import Download, HungUp, Pool, Reply, Upload
+from glancelite.plugins.store.swift import client
+from glancelite.plugins.store.swift.client import Download, HungUp, Pool, Reply, Upload
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Account:
             return download
         try:
             reply = Reply(download.status, download.headers, download.rest())
-        except connection.BROKEN:
+        except client.BROKEN:
             reply = Reply(download.status, download.headers, b'')
         finally:
             download.close()
@@ -172,7 +172,7 @@ class Account:
                     if isinstance(answer, Download):
                         answer.close()
                     answer = exchange(other)
-        except connection.BROKEN as error:
+        except client.BROKEN as error:
             raise broken(error) from error
         return answer
 
@@ -212,7 +212,7 @@ def send(verb, *what):
     """Do something with a connection; what breaks it gets a meaning."""
     try:
         return verb(*what)
-    except connection.BROKEN as error:
+    except client.BROKEN as error:
         raise broken(error) from error
 
 

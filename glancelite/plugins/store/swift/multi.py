@@ -7,9 +7,9 @@ import urllib.parse
 from collections.abc import Collection, Sequence
 
 from glancelite import contract
-from glancelite.plugins.store.swift import addresses, references
+from glancelite.plugins.store.swift import location, references
 from glancelite.plugins.store.swift.account import Account
-from glancelite.plugins.store.swift.addresses import Address
+from glancelite.plugins.store.swift.location import Address
 
 LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class CallersAccounts:
     def place(self, key: str, account: Account) -> tuple[str, str]:
         """The container of a new image, and its address."""
         container = self.container(key)
-        return container, addresses.written(account.url, container, key)
+        return container, location.written(account.url, container, key)
 
     def container(self, key: str) -> str:
         return f'{self._options.swift_store_container}_{key}'
@@ -47,13 +47,13 @@ class CallersAccounts:
 
         :raises Invalid: nothing.
         """
-        address = addresses.parse(url)
+        address = location.parse(url)
         if address is None or address.scheme == 'config' or address.user is not None:
             raise contract.Invalid('This location belongs to another store.')
         return address
 
     def owns(self, url: str) -> bool:
-        address = addresses.parse(url)
+        address = location.parse(url)
         if address is None or address.scheme == 'config' or address.user is not None:
             return False
         place = _place(address.url)
@@ -75,7 +75,7 @@ class CallersAccounts:
         # what is not his own we could perhaps read, in the name of others
         if ctx is not None and address.url != own:
             raise contract.Invalid('Images can only be taken from the account of their project.')
-        return addresses.written(address.url, address.container, address.name)
+        return location.written(address.url, address.container, address.name)
 
     def claims(self) -> Collection[str]:
         endpoint = self._options.swift_store_endpoint or ''

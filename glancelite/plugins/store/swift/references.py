@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glancelite import contract
-from glancelite.plugins.store.swift import addresses
+from glancelite.plugins.store.swift import location
 
 LOG = logging.getLogger(__name__)
 
@@ -36,20 +36,20 @@ class Reference:
     login: Mapping[str, object] = dataclasses.field(repr=False)
     project_id: str | None = None
 
-    def has(self, address: addresses.Address) -> bool:
+    def has(self, address: location.Address) -> bool:
         """Is this the account that an older address means, by what it says?"""
-        if self.address is None or addresses.identity(self.address) != \
-                addresses.identity(address.url):
+        if self.address is None or location.identity(self.address) != \
+                location.identity(address.url):
             return False
         if address.user is None or self.project is None:
             return True
         return address.user.rpartition(':')[0] == self.project
 
 
-    def other(self, address: addresses.Address) -> Reference | None:
+    def other(self, address: location.Address) -> Reference | None:
         """Whoever an older address itself lets in, at our own identity service only."""
         if (address.user is None or self.address is None
-                or addresses.identity(self.address) != addresses.identity(address.url)):
+                or location.identity(self.address) != location.identity(address.url)):
             return None
         version = '1' if self.login['auth_type'] == 'v1password' else '3'
         common = {name: self.login[name] for name in ('cafile', 'insecure', 'expire_soon')}

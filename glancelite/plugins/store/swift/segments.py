@@ -11,7 +11,7 @@ import time
 
 from glancelite import contract
 from glancelite.plugins.store.swift.account import accept, broken, refusal, send
-from glancelite.plugins.store.swift.connection import BROKEN, Reply
+from glancelite.plugins.store.swift.client import BROKEN, Reply
 
 LOG = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Collection
 
 from glancelite import contract
-from glancelite.plugins.store.swift import addresses, references
+from glancelite.plugins.store.swift import location, references
 from glancelite.plugins.store.swift.account import Account
-from glancelite.plugins.store.swift.addresses import Address
+from glancelite.plugins.store.swift.location import Address
 from glancelite.plugins.store.swift.references import Reference
 
 
@@ -27,7 +27,7 @@ class OneAccount:
         self._section = section
         self._default = options.default_swift_reference
         self._references = references.load(options)
-        if addresses.parse(f'swift+config://{self._default}/c/n') is None:
+        if location.parse(f'swift+config://{self._default}/c/n') is None:
             raise contract.Misconfigured('default_swift_reference becomes part of addresses, so '
                                          f'it cannot be {self._default!r}')
         self._lock = threading.Lock()
@@ -61,13 +61,13 @@ class OneAccount:
 
         :raises Invalid: nothing.
         """
-        address = addresses.parse(url)
+        address = location.parse(url)
         if address is None or self._whose(address) is None:
             raise contract.Invalid('This location belongs to another store.')
         return address
 
     def owns(self, url: str) -> bool:
-        address = addresses.parse(url)
+        address = location.parse(url)
         if address is None or not self._holds(address.container, address.name):
             return False
         names = (self._default, *self._options.swift_store_old_references)
@@ -78,7 +78,7 @@ class OneAccount:
     def adopt(self, url: str, ctx: contract.Context | None) -> str:
         if not self._options.swift_store_adopt_containers:
             raise contract.Unsupported('This store takes only what it is given.')
-        address = addresses.parse(url)
+        address = location.parse(url)
         default = self._references[self._default]
         if (address is None or address.scheme == 'config' or address.user is not None
                 or not default.has(address)):

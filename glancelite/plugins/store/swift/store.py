@@ -10,10 +10,10 @@ import threading
 import urllib.parse
 
 from glancelite import contract
-from glancelite.plugins.store.swift import addresses, options
-from glancelite.plugins.store.swift.connection import Pool
+from glancelite.plugins.store.swift import location, options
+from glancelite.plugins.store.swift.client import Pool
+from glancelite.plugins.store.swift.download import Reading
 from glancelite.plugins.store.swift.multi import CallersAccounts
-from glancelite.plugins.store.swift.reading import Reading
 from glancelite.plugins.store.swift.single import OneAccount
 from glancelite.plugins.store.swift.upload import Rules, Writing
 
@@ -45,7 +45,7 @@ class SwiftStore(contract.Store):
 
     OPTS = options.OPTS
     CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
-    SCHEMES = addresses.SCHEMES
+    SCHEMES = location.SCHEMES
 
     def __init__(self, options, host, *, name='swift', conf=None):
         super().__init__(options, host, name=name, conf=conf)
@@ -145,7 +145,7 @@ class SwiftStore(contract.Store):
         for segment in account.segments(container, key):
             with contextlib.suppress(contract.NotFound):
                 account.remove(container, segment)
-        self._accounts.emptied(account, addresses.parse(url))
+        self._accounts.emptied(account, location.parse(url))
 
     def owns(self, url):
         return self._accounts.owns(url)

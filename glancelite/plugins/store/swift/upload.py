@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from glancelite import contract
 from glancelite.plugins.store.swift.account import Account, accept, refusal, send
-from glancelite.plugins.store.swift.connection import Reply
+from glancelite.plugins.store.swift.client import Reply
 from glancelite.plugins.store.swift.segments import Segments
 
 LOG = logging.getLogger(__name__)

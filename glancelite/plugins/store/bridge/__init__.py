@@ -1,1 +1,0 @@
-"""What lies between this service and a driver that was written for glance_store."""

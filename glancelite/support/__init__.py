@@ -1,0 +1,1 @@
+"""What plugins of any package may use beside the contract, under the same version."""

@@ -1,0 +1,282 @@
+"""What every database must do with removals, leases, usage and members."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+
+import pytest
+
+from glancelite import contract
+from glancelite.contract import Location, Viewer
+from glancelite.testing.contracts.database.values import SECOND, race, rich
+
+
+class LifecycleContract:
+    """The part of ``DatabaseContract`` about what ends, and about members."""
+
+    @pytest.mark.parametrize(('pending', 'status'), [(True, 'pending_delete'),
+                                                     (False, 'deleted')])
+    def test_a_removed_image_is_gone(self, database, host, pending, status):
+        images = database.images
+        kept = images.add(rich(visibility='shared'))
+        database.members.add(kept.id, 'm')
+        host.advance(seconds=5)
+
+        removed = images.remove(kept, pending=pending)
+
+        assert removed == dataclasses.replace(
+            kept, status=status, deleted_at=host.now(), updated_at=host.now(),
+            revision=removed.revision, locations=tuple(
+                dataclasses.replace(location, status=status) for location in kept.locations))
+        assert list(database.members.list(kept.id)) == []
+        for viewer in (None, Viewer('p'), Viewer('m'), Viewer('x', True)):
+            with pytest.raises(contract.NotFound):
+                images.get(kept.id, viewer=viewer)
+
+    def test_removal_does_not_mind_later_writes(self, images):
+        stale = images.add(rich())
+        images.update(stale, {'name': 'newer', 'tags': ('new',),
+                              'locations': (Location('file:///new'),)})
+
+        removed = images.remove(stale, pending=False)
+
+        assert (removed.name, removed.tags) == ('newer', ('new',))
+        assert [location.url for location in removed.locations] == ['file:///new']
+
+    def test_removal_minds_that_the_image_was_protected_meanwhile(self, images):
+        stale = images.add(rich(protected=False))
+        kept = images.update(stale, {'protected': True})
+
+        with pytest.raises(contract.Conflict):
+            images.remove(stale, pending=True)
+
+        assert images.get(kept.id, viewer=None) == kept
+        assert images.remove(kept, pending=True).deleted_at
+
+    def test_one_of_many_removers_wins(self, images):
+        kept = images.add(rich())
+
+        won = race(8, lambda n: images.remove(kept, pending=True))
+
+        assert len(won) == 1
+
+    def test_a_pending_removal_can_be_taken_back(self, database, host):
+        images, members = database.images, database.members
+        kept = images.add(rich())
+        for name in ('m', 'n', 'm'):      # all within one tick of the clock
+            members.add(kept.id, name, status='accepted')
+            members.remove(kept.id, name)
+        members.add(kept.id, 'm', status='rejected')
+        kept = images.update(kept, {'tags': ('b', 'c'), 'properties': {'k': 'v'},
+                                    'locations': kept.locations[:1]})
+        before = list(members.list(kept.id))
+        removed = images.remove(kept, pending=True)
+        host.advance(seconds=5)
+
+        back = images.restore(removed)
+
+        assert back == dataclasses.replace(
+            kept, updated_at=host.now(), revision=back.revision)
+        assert back.revision > removed.revision
+        assert images.get(kept.id, viewer=None) == back
+        assert list(members.list(kept.id)) == before
+        assert images.update(back, {'tags': ()}).tags == ()
+
+    def test_what_is_taken_back_has_the_status_that_it_had(self, images):
+        kept = images.add(rich(status='deactivated'))
+
+        images.restore(images.remove(kept, pending=True), status='deactivated')
+
+        back = images.get(kept.id, viewer=None)
+        assert back.status == 'deactivated'
+        assert {location.status for location in back.locations} == {'active'}
+
+    def test_what_is_not_pending_cannot_be_taken_back(self, images):
+        final = images.remove(images.add(rich()), pending=False)
+        scrubbed = images.remove(images.add(rich()), pending=True)
+        images.scrubbed(scrubbed)
+        twice = images.remove(images.add(rich()), pending=True)
+        images.restore(twice)
+
+        for image in (final, scrubbed, twice, rich(deleted_at=final.deleted_at)):
+            with pytest.raises(contract.Conflict):
+                images.restore(image)
+
+    def test_only_what_is_pending_is_finished(self, images):
+        live = images.add(rich())
+        back = images.restore(images.remove(images.add(rich()), pending=True))
+        final = images.remove(images.add(rich()), pending=False)
+
+        for image in (live, back, final, rich()):
+            images.scrubbed(image)
+
+        assert [images.get(image.id, viewer=None) for image in (live, back)] == [live, back]
+
+    def test_a_lease_is_renewed_without_a_new_revision(self, images, host):
+        saving = images.add(rich(status='saving', lease_until=host.now()))
+        other = images.add(rich())
+        until = host.now() + 60 * SECOND
+        longer = images.add(rich(lease_until=until + SECOND))
+        host.advance(seconds=5)
+
+        images.renew([saving.id, other.id, longer.id, 'unknown', 'a\0b'], until=until)
+        images.renew([], until=until)
+
+        assert images.get(saving.id, viewer=None) == dataclasses.replace(
+            saving, lease_until=until)
+        assert images.get(other.id, viewer=None) == other
+        assert images.get(longer.id, viewer=None) == longer
+        assert images.update(saving, {'status': 'active'}).status == 'active'
+
+    def test_finds_what_a_dead_server_left(self, images, host):
+        now = host.now()
+        late = images.add(rich(status='saving', lease_until=now - SECOND))
+        images.add(rich(status='saving', lease_until=now + SECOND))
+        images.add(rich(status='saving'))
+        copied = images.add(rich(status='active', lease_until=now - SECOND))
+        pending = images.remove(images.add(rich()), pending=True)
+        images.remove(images.add(rich()), pending=False)
+        images.scrubbed(images.remove(images.add(rich()), pending=True))
+
+        def found(**ask):
+            return {image.id: image for image in images.unfinished(**ask)}
+
+        assert found(now=now, removed_before=now - SECOND) == {late.id: late, copied.id: copied}
+        assert found(now=now - 60 * SECOND, removed_before=now + SECOND) == {pending.id: pending}
+        assert found(now=now, removed_before=now + SECOND).keys() == {
+            late.id, copied.id, pending.id}
+        assert len(images.unfinished(now=now, removed_before=now + SECOND, limit=1)) == 1
+
+    def test_what_is_found_can_be_looked_through_in_pieces(self, images, host):
+        now = host.now()
+        for ago in (3, 2, 2, 2):    # some at the same moment
+            images.add(rich(status='saving', lease_until=now - ago * SECOND))
+        for _ in range(4):
+            images.remove(images.add(rich()), pending=True)
+        host.advance(seconds=5)
+        for _ in range(2):
+            images.remove(images.add(rich()), pending=True)
+        host.advance(seconds=5)
+
+        whole = images.unfinished(now=now, removed_before=host.now())
+        for size in range(1, 5):
+            pieces, last = [], None
+            while found := images.unfinished(now=now, removed_before=host.now(), limit=size,
+                                             after=last):
+                assert len(found) <= size
+                pieces += found
+                last = found[-1]
+            assert pieces == list(whole)
+
+        assert len({image.id for image in whole}) == 10
+        assert [image.status for image in whole] == ['saving'] * 4 + ['pending_delete'] * 6
+        assert [image.lease_until for image in whole[:4]] == [
+            now - ago * SECOND for ago in (3, 2, 2, 2)]
+
+    def test_what_is_found_pending_can_be_restored_or_finished(self, images, host):
+        one, two = images.add(rich()), images.add(rich())
+        images.remove(one, pending=True)
+        images.remove(two, pending=True)
+        host.advance(seconds=5)
+        found = {i.id: i for i in images.unfinished(now=host.now(), removed_before=host.now())}
+
+        images.restore(found[one.id])
+        images.scrubbed(found[two.id])
+
+        assert images.get(one.id, viewer=None).locations == one.locations
+        assert list(images.unfinished(now=host.now(), removed_before=host.now())) == []
+
+    def test_counts_what_a_project_holds(self, images):
+        one, two = (Location('u:1'),), (Location('u:1'), Location('u:2'))
+        leaving = (*one, Location('u:3', status='pending_delete'))
+        for fields in (
+                {'status': 'active', 'size': 10, 'locations': one},
+                {'status': 'deactivated', 'size': 100, 'locations': two, 'os_hidden': True},
+                {'status': 'saving', 'size': 1000},
+                {'status': 'saving', 'size': None},
+                {'status': 'uploading', 'size': 20_000},
+                {'status': 'importing', 'size': 30_000},
+                {'status': 'queued', 'size': None},
+                {'status': 'killed', 'size': 1 << 30, 'locations': one}):
+            images.add(rich(**{'owner': 'counted', 'locations': (), **fields}))
+        images.add(rich(owner='other'))
+        images.remove(images.add(rich(owner='counted')), pending=True)
+        active = images.add(rich(owner='counted', size=5, locations=two))
+        images.update(images.update(active, {'locations': leaving}), {'size': 7})
+
+        assert images.usage('counted') == contract.Usage(
+            images=8, bytes=10 + 200 + 1000 + 7, staged=50_000, uploading=4)
+        assert images.usage('nobody') == contract.Usage()
+        assert images.usage('a\0b') == contract.Usage()
+
+    # --- members
+
+    def test_members_come_in_order_and_complete(self, database, host):
+        kept = database.images.add(rich())
+        first = database.members.add(kept.id, 'z')
+        host.advance(seconds=1)
+        second = database.members.add(kept.id, 'a', status='accepted')
+
+        assert first == contract.Member(kept.id, 'z', 'pending', first.created_at,
+                                        first.created_at)
+        assert second.created_at == host.now()
+        assert list(database.members.list(kept.id)) == [first, second]
+        assert list(database.members.list(str(uuid.uuid4()))) == []
+
+    def test_a_member_changes_status(self, database, host):
+        kept = database.images.add(rich())
+        added = database.members.add(kept.id, 'm')
+        host.advance(seconds=1)
+
+        changed = database.members.update(kept.id, 'm', status='accepted')
+
+        assert changed == dataclasses.replace(added, status='accepted', updated_at=host.now())
+        assert list(database.members.list(kept.id)) == [changed]
+
+    def test_a_member_may_come_again_anew(self, database, host):
+        kept = database.images.add(rich())
+        for _ in range(3):
+            database.members.add(kept.id, 'm', status='accepted')
+            removed = database.members.remove(kept.id, 'm')
+            assert (removed.status, removed.deleted_at) == ('accepted', host.now())
+        host.advance(seconds=1)
+
+        again = database.members.add(kept.id, 'm')
+
+        assert (again.status, again.created_at) == ('pending', host.now())
+        assert list(database.members.list(kept.id)) == [again]
+
+    def test_members_are_told_apart(self, database):
+        kept = database.images.add(rich())
+        database.members.add(kept.id, 'm')
+
+        database.members.add(kept.id, 'M')
+        with pytest.raises(contract.Conflict):
+            database.members.add(kept.id, 'm')
+        for missing in ('x', 'm ', 'a\0b', '\ud800', ''):
+            with pytest.raises(contract.NotFound):
+                database.members.update(kept.id, missing, status='accepted')
+            with pytest.raises(contract.NotFound):
+                database.members.remove(kept.id, missing)
+
+        assert [member.member for member in database.members.list(kept.id)] == ['m', 'M']
+
+    def test_one_of_many_adds_a_member(self, database):
+        kept = database.images.add(rich())
+
+        won = race(8, lambda n: database.members.add(kept.id, 'm'))
+
+        assert list(database.members.list(kept.id)) == won
+
+    def test_no_image_no_members(self, database):
+        kept = database.images.add(rich())
+        database.members.add(kept.id, 'm')
+        database.images.remove(kept, pending=False)
+
+        for ask in (lambda: database.members.add(kept.id, 'n'),
+                    lambda: database.members.add(str(uuid.uuid4()), 'n'),
+                    lambda: database.members.update(kept.id, 'm', status='accepted'),
+                    lambda: database.members.remove(kept.id, 'm')):
+            with pytest.raises(contract.NotFound):
+                ask()

@@ -1,0 +1,328 @@
+"""What every database must do.  Subclass ``DatabaseContract`` and say how to make yours.
+
+The plugin must live on the ``host`` fixture, whose clock the suite moves, and be empty.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import uuid
+
+import pytest
+
+from glancelite import contract
+from glancelite.contract import Image, ImageQuery, Location, Viewer
+from glancelite.testing.contracts.database.lifecycle import LifecycleContract
+from glancelite.testing.contracts.database.listing import ListingContract
+from glancelite.testing.contracts.database.values import SECOND, race, rich
+
+#: texts that have broken one database or another
+ODD = ['', ' ', 'a ', "it's \"quoted\"", 'back\\slash', '100%s %(x)s :y ?', 'new\nline\ttab',
+       '\x01\x7f', 'ü', 'u\u0308', 'Ü', 'ss', 'ß', 'ﬁ', '漢字', '\ufffd', '\u2028', '😀',
+       "'; DROP TABLE images; --", '{"json": [1]}', 'null', 'x' * 255]
+#: ids that no image can have, some of which no database can store
+IMPOSSIBLE = ['', '\0', 'a\0b', '\ud800', 'x' * 10_000, '😀' * 40, "' OR 1=1 --"]
+NOBODY = Viewer()
+
+
+class DatabaseContract(LifecycleContract, ListingContract):
+
+    @pytest.fixture
+    def database(self, host):
+        raise NotImplementedError('override the `database` fixture')
+
+    @pytest.fixture
+    def images(self, database):
+        return database.images
+
+    @pytest.fixture
+    def members(self, database):
+        return database.members
+
+    # --- keeping and finding
+
+    def test_keeps_every_field(self, images, host):
+        given = rich(attempt=2, lease_until=host.now() + SECOND, os_hidden=True)
+
+        kept = images.add(given)
+
+        assert kept == dataclasses.replace(
+            given, created_at=host.now(), updated_at=host.now(), revision=kept.revision)
+        assert images.get(given.id, viewer=None) == kept
+
+    def test_keeps_what_is_unset_unset(self, images):
+        kept = images.add(Image(str(uuid.uuid4())))
+
+        assert images.get(kept.id, viewer=None) == kept
+        assert (kept.name, kept.owner, kept.size, kept.tags, kept.locations) == (
+            None, None, None, (), ())
+        assert dict(kept.properties) == {}
+
+    def test_tags_come_back_sorted_and_once(self, images):
+        kept = images.add(rich(tags=('b', 'B', 'a', 'b')))
+
+        assert kept.tags == ('B', 'a', 'b')
+        assert images.get(kept.id, viewer=None).tags == ('B', 'a', 'b')
+
+    def test_what_the_caller_does_to_his_dict_changes_nothing(self, images):
+        properties = {'k': 'v'}
+        kept = images.add(rich(properties=properties))
+
+        properties['k'] = 'changed'
+
+        assert dict(images.get(kept.id, viewer=None).properties) == {'k': 'v'}
+
+    @pytest.mark.parametrize('text', ODD, ids=ascii)
+    def test_odd_texts_survive(self, images, text):
+        given = rich(name=text, owner=text, tags=(text, 'plain'),
+                     properties={text or 'k': text, 'z': text},
+                     locations=(Location(f'file:///{text}', {'store': text}),))
+        kept = images.add(given)
+
+        found = images.get(kept.id, viewer=None)
+
+        assert found == kept
+        assert (found.name, dict(found.properties)) == (text, dict(given.properties))
+        assert found.locations == given.locations
+
+    def test_long_values_survive(self, images):
+        properties = {f'key{n}': 'v' * 60_000 for n in range(40)}
+
+        kept = images.add(rich(properties=properties))
+
+        assert dict(images.get(kept.id, viewer=None).properties) == properties
+
+    def test_an_id_is_taken_once(self, images):
+        kept = images.add(rich())
+
+        with pytest.raises(contract.Conflict):
+            images.add(rich(kept.id, name='another'))
+
+        assert images.get(kept.id, viewer=None) == kept
+
+    def test_an_id_stays_taken_after_the_removal(self, images):
+        for pending in (True, False):
+            kept = images.add(rich())
+            images.remove(kept, pending=pending)
+
+            with pytest.raises(contract.Conflict):
+                images.add(rich(kept.id))
+
+    def test_only_one_of_many_gets_an_id(self, images):
+        image_id = str(uuid.uuid4())
+
+        won = race(16, lambda n: images.add(rich(image_id, name=str(n))))
+
+        assert len(won) == 1
+        assert images.get(image_id, viewer=None) == won[0]
+
+    @pytest.mark.parametrize('image_id', IMPOSSIBLE, ids=lambda text: ascii(text)[:20])
+    def test_an_impossible_id_is_not_found(self, database, image_id):
+        images, members = database.images, database.members
+        ghost = rich(image_id, revision=0)
+
+        for ask in (lambda: images.get(image_id, viewer=None),
+                    lambda: images.get(image_id, viewer=NOBODY),
+                    lambda: images.update(ghost, {'name': 'n'}),
+                    lambda: images.remove(ghost, pending=False),
+                    lambda: members.add(image_id, 'p'),
+                    lambda: members.update(image_id, 'p', status='accepted'),
+                    lambda: members.remove(image_id, 'p')):
+            with pytest.raises(contract.NotFound):
+                ask()
+
+        assert list(members.list(image_id)) == []
+
+    def test_ids_are_compared_exactly(self, images):
+        kept = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
+
+        for other in (kept.id.upper(), kept.id + ' ', ' ' + kept.id):
+            with pytest.raises(contract.NotFound):
+                images.get(other, viewer=None)
+
+    def test_many_threads_read_and_write(self, images):
+        def one(n):
+            kept = images.add(rich(properties={'n': str(n)}))
+            kept = images.update(kept, {'properties': {'n': str(n), 'more': 'm'}})
+            return images.get(kept.id, viewer=None) == kept
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(one, range(40)))
+
+    # --- who sees what
+
+    @pytest.mark.parametrize('visibility', contract.VISIBILITIES)
+    @pytest.mark.parametrize('owner', [None, 'p', 'q'])
+    def test_shows_an_image_to_whom_the_contract_says(self, database, visibility, owner):
+        kept = database.images.add(rich(visibility=visibility, owner=owner))
+        database.members.add(kept.id, 'm', status='rejected')
+
+        for viewer in (NOBODY, Viewer('p'), Viewer('q'), Viewer('m'), Viewer('x', True)):
+            looked = dataclasses.replace(
+                kept, membership='rejected' if viewer.project == 'm' else None)
+            if viewer.may_see(looked):
+                assert database.images.get(kept.id, viewer=viewer) == looked
+            else:
+                with pytest.raises(contract.NotFound):
+                    database.images.get(kept.id, viewer=viewer)
+
+    def test_membership_is_that_of_the_viewer(self, database):
+        kept = database.images.add(rich(visibility='shared'))
+        database.members.add(kept.id, 'm', status='accepted')
+        database.members.add(kept.id, 'n')
+
+        seen = [database.images.get(kept.id, viewer=viewer).membership
+                for viewer in (Viewer('m'), Viewer('n'), Viewer('p'), Viewer('n', True), None)]
+
+        assert seen == ['accepted', 'pending', None, 'pending', None]
+
+    # --- changing
+
+    def test_returns_the_image_as_written(self, images, host):
+        kept = images.add(rich())
+        host.advance(seconds=5)
+        changes = {'name': None, 'status': 'deactivated', 'size': 7, 'os_hidden': True,
+                   'attempt': 1, 'lease_until': host.now(), 'visibility': 'public',
+                   'protected': False, 'tags': ('c', 'b'), 'properties': {'k': 'w', 'n': ''},
+                   'locations': (Location('file:///3', {'store': 'slow'}),)}
+
+        written = images.update(kept, changes)
+
+        assert written == dataclasses.replace(kept, **{
+            **changes, 'tags': ('b', 'c')}, updated_at=host.now(), revision=kept.revision + 1)
+        assert images.get(kept.id, viewer=None) == written
+
+    @pytest.mark.parametrize(('field', 'steps'), [
+        ('tags', [('a',), (), ('a', 'b'), ('b',), ('a', 'A'), ()]),
+        ('properties', [{'a': '1'}, {}, {'a': '2', 'b': '1'}, {'b': '2'}, {'a': '1'},
+                        {'A': '1', 'b': '2'}, {}]),
+        ('locations', [
+            (Location('u:1', {'a': 1}),), (),
+            (Location('u:1', {'a': 2}), Location('u:2')),
+            (Location('u:2'), Location('u:1', {'a': 2})),
+            (Location('u:1', {'a': 3}), Location('u:3')),
+            (Location('u:0'), Location('u:1', {'a': 3}), Location('u:3')),
+            (Location('u:3', status='pending_delete'), Location('u:3')), ()]),
+    ])
+    def test_collections_are_replaced_as_a_whole(self, images, field, steps):
+        image = images.add(Image(str(uuid.uuid4())))
+
+        for value in steps:
+            image = images.update(image, {field: value})
+
+            again = images.get(image.id, viewer=None)
+            assert again == image
+            assert again.properties == value if field == 'properties' else (
+                getattr(again, field) == tuple(sorted(value) if field == 'tags' else value))
+
+    def test_keeps_the_membership_of_the_reader(self, database):
+        kept = database.images.add(rich(visibility='shared'))
+        database.members.add(kept.id, 'm', status='accepted')
+        seen = database.images.get(kept.id, viewer=Viewer('m'))
+
+        assert database.images.update(seen, {'name': 'n'}).membership == 'accepted'
+
+    def test_nothing_changed_is_a_write_too(self, images):
+        kept = images.add(rich())
+
+        written = images.update(kept, {})
+
+        assert written.revision == kept.revision + 1
+
+    def test_a_stale_reader_is_refused_and_told_what_is(self, images):
+        stale = images.add(rich())
+        present = images.update(stale, {'status': 'deactivated', 'tags': ('kept',)})
+
+        with pytest.raises(contract.Conflict) as refused:
+            images.update(stale, {'name': 'lost', 'tags': (), 'properties': {}})
+
+        assert refused.value.details == {'status': 'deactivated', 'revision': present.revision}
+        assert images.get(stale.id, viewer=None) == present
+
+    def test_a_status_outside_the_wanted_ones_is_refused(self, images):
+        kept = images.add(rich(status='queued'))
+
+        with pytest.raises(contract.Conflict) as refused:
+            images.update(kept, {'status': 'active'}, status={'saving', 'importing'})
+        written = images.update(kept, {'status': 'saving'}, status={'queued', 'killed'})
+
+        assert refused.value.details == {'status': 'queued', 'revision': kept.revision}
+        assert written.status == 'saving'
+
+    @pytest.mark.parametrize('changes', [{'name': 'n'}, {'tags': ('t',)}])
+    def test_what_is_gone_is_not_found(self, images, changes):
+        kept = images.add(rich())
+        images.remove(kept, pending=True)
+
+        with pytest.raises(contract.NotFound):
+            images.update(kept, changes)
+        with pytest.raises(contract.NotFound):
+            images.update(rich(), changes)
+
+    @pytest.mark.parametrize('field', ['id', 'revision', 'membership', 'created_at',
+                                       'updated_at', 'deleted_at', 'no_such_field'])
+    def test_what_is_no_field_is_a_mistake_of_the_caller(self, images, field):
+        kept = images.add(rich())
+
+        with pytest.raises(TypeError):
+            images.update(kept, {field: None})
+
+        assert images.get(kept.id, viewer=None) == kept
+
+    def test_one_of_many_writers_wins(self, images):
+        kept = images.add(rich())
+
+        won = race(16, lambda n: images.update(
+            kept, {'name': str(n), 'properties': {'writer': str(n), 'k': 'v'},
+                   'tags': (str(n),)}))
+
+        assert len(won) == 1
+        assert images.get(kept.id, viewer=None) == won[0]
+
+    # --- its care
+
+    def test_another_process_has_the_same_unless_it_is_volatile(self, database):
+        kept = database.images.add(rich(visibility='shared'))
+        other = type(database)(database.options, database.host, name=database.name,
+                               conf=database.conf)
+
+        try:
+            if database.VOLATILE:
+                with pytest.raises(contract.NotFound):
+                    other.images.get(kept.id, viewer=None)
+                return
+            assert other.images.get(kept.id, viewer=None) == kept
+            written = other.images.update(kept, {'name': 'by the other'})
+            other.members.add(kept.id, 'm')
+            with pytest.raises(contract.Conflict):
+                database.images.update(kept, {'name': 'lost'})
+            assert database.images.get(kept.id, viewer=Viewer('m')) == dataclasses.replace(
+                written, membership='pending')
+            assert database.images.list(ImageQuery(Viewer('p'))).items == (written,)
+            database.images.remove(written, pending=False)
+            with pytest.raises(contract.NotFound):
+                other.images.get(kept.id, viewer=None)
+            with pytest.raises(contract.Conflict):
+                other.images.add(rich(kept.id))
+        finally:
+            other.close()
+
+    def test_one_of_many_writers_in_two_processes_wins(self, database):
+        kept = database.images.add(rich())
+        both = [database, database if database.VOLATILE else type(database)(
+            database.options, database.host, name=database.name, conf=database.conf)]
+
+        won = race(8, lambda n: both[n % 2].images.update(kept, {'name': str(n)}))
+
+        assert len(won) == 1
+        assert [each.images.get(kept.id, viewer=None) for each in both] == won * 2
+        if both[1] is not database:
+            both[1].close()
+
+    def test_is_well_and_up_to_date(self, database):
+        database.sync()
+
+        assert database.health()
+        assert database.behind() is False
+        assert isinstance(database.version(), str)

@@ -1,0 +1,11 @@
+"""The contract suite of the layer ``store``."""
+
+from glancelite.testing.contracts.store.suite import (
+    LargeImageContract,
+    StoreContract,
+    cut,
+    pattern,
+    same,
+)
+
+__all__ = ['LargeImageContract', 'StoreContract', 'cut', 'pattern', 'same']

@@ -1,0 +1,151 @@
+"""What a store declares it can do, and so does; and what it says where it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from glancelite import contract
+from glancelite.testing.contracts.store.toolbox import same, secrets, twin
+
+#: addresses that no store with other data may follow; ``{url}`` is one of its own,
+#: ``{base}/{name}`` the same in two parts
+HOSTILE = (
+    '', 'x', '/', '//', '://', '../../etc/passwd', '/etc/passwd', 'file:///etc/passwd',
+    'file:///etc/../etc/passwd', 'file://localhost/etc/passwd', 'filesystem:///etc/passwd',
+    'file:///proc/self/environ', 'http://127.0.0.1:9/secret', 'none://a/b', '{base}', '{base}/',
+    '{base}/..', '{base}/.', '{base}/../{name}', '{base}/../../etc/passwd', '{url}/',
+    '{url}/..', '{url}/../../../../../../etc/passwd', '{url}\0', '{url}\n', ' {url}', 'x{url}',
+    '{base}/%2e%2e/etc/passwd', '{base}//etc/passwd', '{base}/{name}/{name}', '{url}\0/../x',
+    '{base}x/{name}',
+)
+
+
+def hostile(address: str, url: str) -> str:
+    """One of ``HOSTILE``, made from an address of the store."""
+    base, _, name = url.rpartition('/')
+    return address.format(url=url, base=base, name=name)
+
+
+def leads_nowhere(store: contract.Store, ask, address: str) -> bool:
+    """Does ``ask`` refuse this address?
+
+    What a store without ``write`` calls its own, such as all of the web, was not put there by
+    us: there may be something, or a server that does not answer.
+    """
+    elsewhere = 'write' not in store.CAPABILITIES and store.owns(address)
+    try:
+        ask(address)
+    except (contract.Invalid, contract.NotFound):
+        return True
+    except (contract.Forbidden, contract.Unavailable):
+        if not elsewhere:
+            raise
+    return elsewhere
+
+
+class AbilitiesContract:
+    """Part of ``ReadingContract``; the fixtures are explained there."""
+
+    @pytest.fixture
+    def adoptable(self, sample):
+        """``(url, data)``: an address that a user may give, and what is there.
+
+        Override it where users write other addresses than the store itself.
+        """
+        return sample
+
+    def test_takes_data_only_if_it_says_so(self, store, missing):
+        if 'write' in store.CAPABILITIES:
+            assert type(store).write is not contract.Store.write
+            return
+
+        chunks = iter([b'12345'])
+        for act in (lambda: store.write('key', chunks), lambda: store.delete(missing),
+                    lambda: store.discard('key')):
+            with pytest.raises(contract.ReadOnly):
+                act()
+        assert list(chunks) == [b'12345']
+
+    # --- adopt
+
+    def test_adopts_what_is_its_own_or_says_that_it_cannot(self, store, sample, adoptable,
+                                                          context):
+        url, data = adoptable
+        if 'adopt' not in store.CAPABILITIES:
+            with pytest.raises(contract.Unsupported):
+                store.adopt(url)
+            return
+
+        kept = store.adopt(url, ctx=context())
+
+        assert same(b''.join(store.read(kept)), data)
+        assert store.size(kept) == len(data)
+        assert store.owns(kept)
+        assert kept.isprintable()
+        assert kept.partition('://')[0] in store.SCHEMES
+        assert store.adopt(kept) == kept    # there is one way to write it
+        if url == sample[0] and 'write' in store.CAPABILITIES:
+            assert kept == url              # and that is how the store does
+
+    @pytest.mark.parametrize('address', HOSTILE, ids=ascii)
+    def test_adopts_nothing_hostile(self, store, sample, address):
+        url, data = sample
+        address = hostile(address, url)
+
+        try:
+            kept = store.adopt(address)
+        except contract.Invalid:    # as is Unsupported
+            return
+
+        assert 'adopt' in store.CAPABILITIES
+        assert store.owns(address)
+        assert store.owns(kept)
+        if kept != url:
+            assert leads_nowhere(store, store.read, kept)
+            assert leads_nowhere(store, store.size, kept)
+        assert same(b''.join(store.read(url)), data)
+
+    def test_adopting_keeps_no_secrets(self, store, adoptable):
+        scheme, _, rest = adoptable[0].partition('://')
+        given = f'{scheme}://user:hidden-word@{rest}'
+
+        try:
+            said = store.adopt(given)
+        except contract.Invalid as refusal:
+            said = f'{refusal} {refusal.details}'
+
+        assert not [word for word in ('hidden-word', *secrets(store)) if word in said]
+
+    # --- share
+
+    def test_shares_or_says_that_it_cannot(self, store, sample, context):
+        url, data = sample
+        if 'share' not in store.CAPABILITIES:
+            with pytest.raises(contract.Unsupported):
+                store.share(url, public=True, projects=())
+            return
+
+        said = [store.share(url, public=public, projects=projects, ctx=context())
+                for public, projects in ((True, ()), (False, ('one', 'two')), (False, ()))]
+
+        assert said == [None] * 3
+        assert same(b''.join(store.read(url)), data)
+
+    def test_what_is_missing_cannot_be_shared(self, store, missing):
+        refusal = (contract.NotFound if 'share' in store.CAPABILITIES else contract.Unsupported)
+
+        with pytest.raises(refusal):
+            store.share(missing, public=False, projects=('one',))
+
+    # --- claims
+
+    def test_its_claims_are_texts_that_do_not_change(self, store):
+        claims = store.claims()
+        other = twin(store)
+
+        try:
+            assert not isinstance(claims, str)
+            assert all(isinstance(claim, str) and claim for claim in claims)
+            assert sorted(store.claims()) == sorted(claims) == sorted(other.claims())
+        finally:
+            other.close()

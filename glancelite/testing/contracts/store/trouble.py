@@ -1,0 +1,166 @@
+"""A store whose backend is down, and two stores of one driver: both need a second configuration.
+
+They are suites of their own; ``StoreContract`` does not have these claims.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import itertools
+import uuid
+
+import pytest
+
+from glancelite import contract
+from glancelite.testing.contracts.store.toolbox import MIB, secrets, within
+
+
+class BrokenBackendContract:
+    """Says in time, and in one way only, that its backend does not answer.
+
+    Override ``broken`` with a store that is configured well, but for an endpoint where nobody
+    answers, and ``broken_url`` with an address that it takes for its own.
+    """
+
+    @pytest.fixture
+    def broken(self):
+        raise NotImplementedError('override the `broken` fixture')
+
+    @pytest.fixture
+    def broken_url(self, broken):
+        raise NotImplementedError('override the `broken_url` fixture')
+
+    @pytest.fixture
+    def patience(self):
+        """Seconds within which the backend is given up."""
+        return 30
+
+    @pytest.fixture
+    def refused(self, broken, patience):
+        """Calls something, which has to say in time that the backend is not available."""
+        def ask(method, *args, **named):
+            with pytest.raises(contract.Unavailable) as raised:
+                within(patience, method, *args, **named)
+            said = f'{raised.value} {raised.value.details}'
+            assert said.strip()
+            assert not [word for word in secrets(broken) if word in said]
+        return ask
+
+    def test_without_a_backend_health_says_so(self, broken, refused, patience):
+        if 'write' in broken.CAPABILITIES:
+            refused(broken.health)
+            return
+
+        with contextlib.suppress(contract.Unavailable):     # the web has many, and is never down
+            assert within(patience, broken.health)
+
+    def test_without_a_backend_nothing_is_read(self, broken, broken_url, refused):
+        refused(broken.read, broken_url)
+        refused(broken.size, broken_url)
+
+    @pytest.mark.parametrize('size', [None, 64 * MIB], ids=['unknown', 'known'])
+    def test_without_a_backend_nothing_is_written(self, broken, refused, size):
+        if 'write' not in broken.CAPABILITIES:
+            with pytest.raises(contract.ReadOnly):
+                broken.write('key', iter([b'12345']), size=size)
+            return
+
+        refused(broken.write, 'key', itertools.repeat(bytes(MIB), 64), size=size)
+
+    def test_without_a_backend_nothing_is_taken_for_removed(self, broken, broken_url, refused):
+        if 'write' not in broken.CAPABILITIES:
+            with pytest.raises(contract.ReadOnly):
+                broken.delete(broken_url)
+            return
+
+        refused(broken.delete, broken_url)
+        refused(broken.discard, 'key')
+
+    def test_without_a_backend_nothing_is_taken_for_shared(self, broken, broken_url, refused):
+        if 'share' not in broken.CAPABILITIES:
+            with pytest.raises(contract.Unsupported):
+                broken.share(broken_url, public=True, projects=())
+            return
+
+        refused(broken.share, broken_url, public=True, projects=())
+
+    def test_many_who_wait_for_a_backend_wait_no_longer_than_one(self, broken, broken_url,
+                                                                 refused):
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            asked = [pool.submit(refused, broken.size, broken_url) for _ in range(16)]
+
+        assert [each.result() for each in asked] == [None] * 16
+
+    def test_what_needs_no_backend_is_answered_without(self, broken, broken_url, patience):
+        assert within(patience, broken.owns, broken_url)
+        assert sorted(within(patience, broken.claims)) == sorted(broken.claims())
+        assert isinstance(dict(within(patience, broken.properties)), dict)
+        if 'adopt' in broken.CAPABILITIES:
+            assert within(patience, broken.adopt, broken_url)
+
+
+class TwoStoresContract:
+    """Two stores of one driver do not bleed into each other.
+
+    Override ``store`` and ``other``: instances with different names and options.
+    """
+
+    @pytest.fixture
+    def store(self):
+        raise NotImplementedError('override the `store` fixture')
+
+    @pytest.fixture
+    def other(self):
+        raise NotImplementedError('override the `other` fixture')
+
+    @pytest.fixture
+    def key(self):
+        return str(uuid.uuid4())
+
+    @pytest.fixture
+    def both(self, store, other, key):
+        """``(store, URL)`` twice: the same key, but the data is the name of the store."""
+        found = [(each, each.write(key, iter([each.name.encode()])).url)
+                 for each in (store, other)]
+        yield found
+        for each, url in found:
+            with contextlib.suppress(contract.NotFound):
+                each.delete(url)
+            each.discard(key)
+
+    def test_each_of_two_stores_knows_its_own(self, both):
+        (one, its), (other, others) = both
+
+        assert its != others
+        assert [one.owns(its), one.owns(others)] == [True, False]
+        assert [other.owns(its), other.owns(others)] == [False, True]
+
+    def test_each_of_two_stores_has_its_own(self, both):
+        for store, url in both:
+            assert b''.join(store.read(url)) == store.name.encode()
+
+    def test_neither_of_two_stores_follows_the_other(self, both):
+        (one, its), (other, others) = both
+
+        for store, foreign in ((one, others), (other, its)):
+            asks = [store.read, store.size, store.delete]
+            if 'adopt' in store.CAPABILITIES:
+                asks.append(store.adopt)
+            for ask in asks:
+                with pytest.raises((contract.Invalid, contract.NotFound)):
+                    ask(foreign)
+
+        assert [b''.join(store.read(url)) for store, url in both] == [
+            one.name.encode(), other.name.encode()]
+
+    def test_what_one_of_two_stores_removes_the_other_keeps(self, both, key):
+        (one, its), (other, others) = both
+
+        one.delete(its)
+        one.discard(key)
+
+        assert b''.join(other.read(others)) == other.name.encode()
+
+    def test_two_stores_claim_nothing_in_common(self, store, other):
+        assert not set(store.claims()) & set(other.claims())

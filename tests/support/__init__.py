@@ -1,0 +1,1 @@
+"""Tests of what plugins may use beside the contract."""

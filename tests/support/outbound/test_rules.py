@@ -1,0 +1,231 @@
+"""Users can send us to the web, but not to ourselves, our neighbours or where we forbid."""
+
+import logging
+import socket
+
+import pytest
+from oslo_config import cfg
+
+from glancelite import contract
+from glancelite.support import outbound
+
+PUBLIC = '93.184.215.14'
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """Host -> addresses that are found for it; addresses lead to themselves."""
+    known = {'images.example': [PUBLIC]}
+    real = socket.getaddrinfo
+
+    def look_up(host, port, *args, **named):
+        if isinstance(known.get(host), OSError):
+            raise known[host]
+        return [answer for each in known.get(host, [host])
+                for answer in real(each, port, *args, flags=socket.AI_NUMERICHOST, **named)]
+
+    monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+    return known
+
+
+@pytest.fixture
+def rules(names):
+    """Builds rules; options without ``import_filtering_opts``."""
+    def make(**options):
+        conf = cfg.ConfigOpts()
+        outbound.register(conf)
+        for name, value in options.items():
+            conf.set_override(name, value, group=outbound.SECTION)
+        return outbound.Rules(conf)
+    return make
+
+
+def refused(rules, url):
+    try:
+        rules.check(url)
+    except contract.Invalid:
+        return True
+    return False
+
+
+# --- what a URL is
+
+@pytest.mark.parametrize(('url', 'normal'), [
+    ('http://images.example', 'http://images.example/'),
+    ('HTTP://Images.Example./b/?c=/../d#e', 'http://images.example/b/?c=/../d'),
+    ('https://images.example:443/x', 'https://images.example/x'),
+    ('http://images.example:443/x', 'http://images.example:443/x'),
+    ('http://[2606:2800:0:0::1]:80/x', 'http://[2606:2800::1]/x'),
+    ('http://images.example/\xe4 '.strip(), 'http://images.example/%C3%A4'),
+])
+def test_a_url_is_read_in_one_way(rules, names, url, normal):
+    assert rules().check(url).url == normal
+
+
+@pytest.mark.parametrize('url', [
+    '', 'x', '//images.example/x', 'images.example/x', 'http:images.example', 'http:///x',
+    'http://', 'http:/images.example/x', 'file:///etc/passwd', 'ftp://images.example/x',
+    'gopher://images.example/x', 'swift+http://images.example/x', 'http+unix://images.example/x',
+    ' http://images.example/x', 'http://images.example/a b', 'http://images.example/\n',
+    'http://images.example/x\0', 'http://images.example\r\nHost: evil/', 'http://images.example\\x',
+    'http://images.example\\@evil.example/', 'http://evil@evil@images.example/',
+    'http://images.example:x/', 'http://images.example:99999/', 'http://images.example:0/',
+    'http://images.example:-1/', 'http://images%2eexample/', 'http://[::1/', 'http://::1/',
+    'http://[fe80::1%25eth0]/', 'http://images..example/', 'http://.images.example/',
+    'http://images.example/a/../b', 'http://images.example/%2e%2E/b', 'http://images.example/.',
+    'http://-/', 'http://a' + '.a' * 130 + '/', 'http://\u2460.example/', None, 7, b'http://x/'])
+def test_what_is_no_plain_web_address_is_refused(rules, url):
+    assert refused(rules(), url)
+
+
+def test_a_user_and_password_are_in_no_text(rules):
+    target = rules().check('http://user:p%40ss@images.example/x')
+
+    assert target.authorization == 'Basic dXNlcjpwQHNz'
+    assert target.url == 'http://images.example/x'
+    assert 'Basic' not in repr(target)
+    assert 'user' not in repr(target)
+
+
+# --- addresses that are not for users
+
+@pytest.mark.parametrize('host', [
+    '127.0.0.1', '127.1', '127.0.1', '127.8.9.10', '2130706433', '0x7f000001', '0x7f.1',
+    '0177.0.0.1', '017700000001', '0x7F.0x0.0x0.0x1', '127.0.0.1.', '0', '0.0.0.0', '0x0',
+    '169.254.169.254', '2852039166', '0xa9fea9fe', '0251.0376.0251.0376', '169.254.1.1',
+    '224.0.0.1', '255.255.255.255', '240.0.0.1', '100.100.100.200', '[::1]', '[::]',
+    '[0:0:0:0:0:0:0:1]', '[fe80::1]', '[febf::1]', '[ff02::1]', '[fd00:ec2::254]',
+    '[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '[::ffff:169.254.169.254]', '[::127.0.0.1]',
+    '[::ffff:0:127.0.0.1]', '[64:ff9b::7f00:1]', '[64:ff9b::169.254.169.254]',
+    '[64:ff9b:1::a9fe:a9fe]', '[2002:7f00:1::]', '[2002:a9fe:a9fe::1]',
+    '[2001:0:7f00:1::]', '[2001:0:1:2:3:4:80ff:fffe]', '[2606:2800::5efe:7f00:1]',
+    '[2606:2800::200:5efe:a9fe:a9fe]'])
+def test_however_it_is_written_we_do_not_go_there(rules, names, host):
+    assert refused(rules(), f'http://{host}/x')
+
+    names['images.example'] = [host.strip('[]')]
+    assert refused(rules(), 'http://images.example/x')
+
+
+@pytest.mark.parametrize('host', [
+    PUBLIC, '10.0.0.1', '172.16.0.1', '192.168.1.1', '167772161', '[fd12::1]', '[2606:2800::1]',
+    '[::ffff:10.0.0.1]', '[64:ff9b::5db8:d70e]', '[2002:5db8:d70e::1]'])
+def test_other_addresses_are_allowed(rules, host):
+    assert rules().check(f'http://{host}/x')
+
+
+@pytest.mark.parametrize('host', ['1.2.3.4.5', '256.1.1.1', '0x', '1.2.3.0x1ff', '08.1.1.1',
+                                  '4294967296', '1.example.0x7f'])
+def test_half_a_number_is_no_host(rules, host):
+    assert refused(rules(), f'http://{host}/x')
+
+
+def test_one_bad_address_of_many_is_enough(rules, names):
+    names['images.example'] = [PUBLIC, '127.0.0.1']
+
+    assert refused(rules(), 'http://images.example/x')
+
+
+def test_the_addresses_of_a_host_are_told(rules, names):
+    names['images.example'] = [PUBLIC, '2606:2800::1', PUBLIC]
+    found = rules()
+
+    assert found.addresses(found.parse('http://images.example/')) == [PUBLIC, '2606:2800::1']
+
+
+def test_an_unknown_host_is_refused_and_an_unknown_answer_is_not(rules, names):
+    names['gone.example'] = socket.gaierror(socket.EAI_NONAME, 'no')
+    names['later.example'] = socket.gaierror(socket.EAI_AGAIN, 'later')
+
+    assert refused(rules(), 'http://gone.example/')
+    with pytest.raises(contract.Unavailable):
+        rules().check('http://later.example/')
+
+
+# --- lists
+
+@pytest.mark.parametrize(('options', 'url', 'allowed'), [
+    ({'allowed_schemes': ['https']}, 'http://images.example/', False),
+    ({'allowed_schemes': ['HTTPS']}, 'https://images.example/', True),
+    ({'allowed_schemes': [], 'disallowed_schemes': ['http']}, 'http://images.example/', False),
+    ({'allowed_schemes': [], 'disallowed_schemes': ['http']}, 'https://images.example/', True),
+    ({'allowed_schemes': ['http'], 'disallowed_schemes': ['http']}, 'http://images.example/',
+     True),
+    ({'allowed_schemes': ['file']}, 'file:///etc/passwd', False),
+    ({}, 'http://images.example:8080/', False),
+    ({}, 'http://images.example:443/', True),
+    ({'allowed_ports': [8080]}, 'http://images.example:8080/', True),
+    ({'allowed_ports': [8080]}, 'http://images.example:80/', False),
+    ({'allowed_ports': [8080]}, 'http://images.example/', True),
+    ({'allowed_ports': [], 'disallowed_ports': [22]}, 'http://images.example:22/', False),
+    ({'allowed_ports': [], 'disallowed_ports': [22]}, 'http://images.example:23/', True),
+    ({'allowed_ports': [22], 'disallowed_ports': [22]}, 'http://images.example:22/', True),
+    ({'allowed_hosts': ['images.example']}, 'http://images.example/', True),
+    ({'allowed_hosts': ['Images.Example.']}, 'http://IMAGES.example/', True),
+    ({'allowed_hosts': ['images.example']}, f'http://{PUBLIC}/', False),
+    ({'allowed_hosts': ['images.example']}, 'http://x.images.example/', False),
+    ({'allowed_hosts': ['images.example'], 'disallowed_hosts': ['images.example']},
+     'http://images.example/', True),
+    ({'allowed_hosts': ['images.example'], 'disallowed_hosts': [PUBLIC]},
+     'http://images.example/', True),
+    ({'allowed_hosts': ['127.0.0.1']}, 'http://127.0.0.1/', True),
+    ({'allowed_hosts': ['127.0.0.1']}, 'http://2130706433/', True),
+    ({'allowed_hosts': ['127.0.0.1']}, 'http://127.0.0.2/', False),
+    ({'allowed_hosts': ['127.0.0.0/8']}, 'http://127.0.0.2/', True),
+    ({'allowed_hosts': ['[::1]']}, 'http://[::1]/', True),
+    ({'allowed_hosts': ['::1']}, 'http://[0:0::1]/', True),
+    ({'allowed_hosts': ['images.example:80']}, 'http://images.example/', False),
+    ({'disallowed_hosts': ['images.example']}, 'http://images.example/', False),
+    ({'disallowed_hosts': ['images.example']}, 'http://Images.Example./', False),
+    ({'disallowed_hosts': ['images.example']}, f'http://{PUBLIC}/', True),
+    ({'disallowed_hosts': [PUBLIC]}, 'http://images.example/', False),
+    ({'disallowed_hosts': [PUBLIC]}, f'http://[::ffff:{PUBLIC}]/', False),
+    ({'disallowed_hosts': ['10.0.0.0/8']}, 'http://10.1.2.3/', False),
+    ({'disallowed_hosts': ['10.0.0.0/8']}, 'http://0xa010203/', False),
+    ({'disallowed_hosts': ['b\xfccher.example']}, 'http://b\xfccher.example/', False),
+    ({'disallowed_hosts': ['b\xfccher.example']}, 'http://xn--bcher-kva.example/', False),
+])
+def test_the_lists_of_the_operator_decide(rules, names, options, url, allowed):
+    names['xn--bcher-kva.example'] = [PUBLIC]
+
+    assert refused(rules(**options), url) is not allowed
+
+
+def test_an_allowed_host_may_be_anywhere(rules, names):
+    names['images.example'] = ['127.0.0.1']
+
+    assert rules(allowed_hosts=['images.example']).check('http://images.example/')
+
+
+def test_lists_without_effect_are_reported(rules, caplog):
+    with caplog.at_level(logging.WARNING):
+        rules(allowed_hosts=['a.example'], disallowed_hosts=['b.example'])
+        rules(disallowed_hosts=['a b'])
+
+    assert [record.getMessage() for record in caplog.records] == [
+        '[import_filtering_opts] disallowed_hosts has no effect, because allowed_hosts is not '
+        "empty", "[import_filtering_opts] 'a b' is no host; no address has it"]
+
+
+def test_the_defaults_are_those_of_glance():
+    assert {opt.dest: opt.default for opt in outbound.OPTS} == {
+        'allowed_schemes': ['http', 'https'], 'disallowed_schemes': [],
+        'allowed_hosts': [], 'disallowed_hosts': [],
+        'allowed_ports': [80, 443], 'disallowed_ports': []}
+
+
+def test_lists_may_stand_in_the_brackets_of_glance(tmp_path):
+    file = tmp_path / 'glance-api.conf'
+    file.write_text('[import_filtering_opts]\nallowed_ports = [80, 8080]\n'
+                    'allowed_hosts = web.example, [::1]\nallowed_schemes = [HTTPS]\n'
+                    'disallowed_hosts = [bad.example]\n')
+    conf = cfg.ConfigOpts()
+    conf(['--config-file', str(file)], project='glancelite')
+    outbound.rules.register(conf)
+
+    found = conf.import_filtering_opts
+
+    assert found.allowed_ports == [80, 8080]
+    assert found.allowed_hosts == ['web.example', '[::1]']
+    assert found.disallowed_hosts == ['bad.example']
+    assert [each.lower() for each in found.allowed_schemes] == ['https']
