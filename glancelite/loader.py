@@ -100,7 +100,7 @@ def find(layer: str, name: str) -> Installed:
     """The installed plugin ``name``; no other one is imported.
 
     :raises Misconfigured: there is none, it cannot be imported, or it does
-        not keep the treaty.
+        not keep the contract.
     """
     problems: list[BaseException] = []
     manager = NamedExtensionManager(
@@ -129,8 +129,9 @@ def violation(layer: str, kind: Any) -> str:
     if kind.CONTRACT != contract.CONTRACT:
         return (f'was written for version {kind.CONTRACT} of the contract; '
                 f'this service speaks version {contract.CONTRACT}')
-    missing = {verb for ability in kind.CAPABILITIES for verb in base.DEMANDS.get(ability, ())
-               if getattr(kind, verb) is getattr(base, verb)}
+    missing = {method for capability in kind.CAPABILITIES
+               for method in base.REQUIRED_METHODS.get(capability, ())
+               if getattr(kind, method) is getattr(base, method)}
     if inspect.isabstract(kind):
         missing |= kind.__abstractmethods__
     return f'lacks {", ".join(sorted(missing))}' if missing else ''
@@ -138,7 +139,7 @@ def violation(layer: str, kind: Any) -> str:
 
 def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
          instance: str | None = None, section: str | None = None,
-         given: Mapping[str, Any] = contract.NOTHING) -> Plugin:
+         given: Mapping[str, Any] = contract.EMPTY) -> Plugin:
     """Build one plugin with the options of its own section.
 
     :param layer: the last word of the entry-point namespace, e.g. ``store``.
@@ -146,7 +147,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     :param instance: what the operator calls it; the entry point's name if None.
     :param section: where its options are, if not in its own section.
     :param given: values that go before those of the configuration.
-    :raises Misconfigured: it is not installed, does not keep the treaty, or
+    :raises Misconfigured: it is not installed, does not keep the contract, or
         its options do not do.
     """
     plugin = find(layer, name)
@@ -155,11 +156,11 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     instance = instance or name
     section = section or kind.section(instance)
     try:
-        for register in kind.FOREIGN_OPTS:
+        for register in kind.LIBRARY_OPTS:
             register(conf)
         options = read_options(conf, kind.OPTS, section, given=given,
                                fallback=_defaults(layer, kind, instance))
-        living = kind(options, host, name=instance, conf=conf if kind.FOREIGN_OPTS else None)
+        living = kind(options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None)
     except cfg.Error as error:
         raise Misconfigured(f'{layer} plugin {instance!r}: {error}') from error
     except ImportError as error:
@@ -206,7 +207,7 @@ def value(place: Any, section: str, name: str) -> Any:
 
 def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, *,
                  fallback: Sequence[str] = (),
-                 given: Mapping[str, Any] = contract.NOTHING) -> Options:
+                 given: Mapping[str, Any] = contract.EMPTY) -> Options:
     """Register ``opts`` and read them.
 
     :param given: values that go before those of the configuration.

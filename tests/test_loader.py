@@ -1,4 +1,4 @@
-"""From a name in the configuration to a plugin that keeps the treaty."""
+"""From a name in the configuration to a plugin that keeps the contract."""
 
 import pytest
 from oslo_config import cfg
@@ -43,7 +43,7 @@ class ForgetsToDelete(Reads):
     CAPABILITIES = frozenset({'write'})
 
     def write(self, key, chunks, *, size=None, ctx=None):
-        return contract.Written('x://', sum(map(len, chunks)))
+        return contract.WriteResult('x://', sum(map(len, chunks)))
 
     def discard(self, key, *, ctx=None):
         pass

@@ -20,7 +20,7 @@ class Caller(hooks.PecanHook):
 
     def on_route(self, state: Any) -> None:
         environ = state.request.environ
-        state.request.context = environ.get(middleware.CALLER) or self._identify(environ)
+        state.request.context = environ.get(middleware.CONTEXT_KEY) or self._identify(environ)
 
 
 class Identified:
@@ -33,7 +33,7 @@ class Identified:
     def __call__(self, environ: MutableMapping[str, Any],
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            environ[middleware.CALLER] = self._identify(environ)
+            environ[middleware.CONTEXT_KEY] = self._identify(environ)
         except Exception as error:
             return errors.answer(environ, error)(environ, start_response)
         return self._app(environ, start_response)

@@ -16,11 +16,12 @@ from oslo_config import cfg
 
 from glancelite import config, contract, loader
 from glancelite.assembly.stores import build as build_stores
-from glancelite.contract import Context, CredentialSource, Misconfigured, Usage
+from glancelite.contract import Context, Misconfigured, Usage
+from glancelite.contract.plugin import PluginT
 from glancelite.schema.image import ImageSchema
 from glancelite.schema.render import documents
 from glancelite.schema.views import ImageView
-from glancelite.services.chains import NotifierFan, PolicyChain, QuotaChain
+from glancelite.services.chains import NotifierGroup, PolicyChain, QuotaChain
 from glancelite.services.data import ImageData
 from glancelite.services.discovery import Discovery
 from glancelite.services.events import Events
@@ -38,13 +39,14 @@ LOG = logging.getLogger(__name__)
 class ServiceHost:
     """What plugins may ask of the service.
 
-    :param load: builds a plugin of the service; None where no plugin asks for another one.
+    :param load: builds a plugin of the service; None if no plugin asks for another one.
     """
 
     def __init__(self, load: Callable[..., Any] | None = None) -> None:
         self.node = socket.gethostname()
         self.database: contract.Database | None = None
-        self.key_manager: contract.KeyManager | None = None
+        #: layer -> the plugin that ``[layers]`` chooses, for ``chosen``
+        self.plugins: dict[type[contract.Plugin], contract.Plugin] = {}
         self._load = load
 
     def now(self) -> datetime.datetime:
@@ -54,11 +56,13 @@ class ServiceHost:
         assert self.database is not None
         return self.database.images.usage(project)
 
-    def credential(self, name: str, section: str,
-                   options: Mapping[str, object] = contract.NOTHING) -> CredentialSource:
+    def chosen(self, layer: type[PluginT]) -> PluginT:
+        return cast(PluginT, self.plugins[layer])
+
+    def load(self, layer: type[PluginT], name: str, section: str,
+             options: Mapping[str, object] = contract.EMPTY) -> PluginT:
         assert self._load is not None
-        return cast(CredentialSource, self._load('credential', name, section=section,
-                                                 given=options))
+        return cast(PluginT, self._load(layer.LAYER, name, section=section, given=options))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class Core:
         :raises Unauthenticated: nobody we know.
         """
         ctx = self.authenticator.identify(environ)
-        return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.admin(ctx)),
+        return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.is_admin(ctx)),
                                    request_id=environ.get('openstack.request_id'))
 
     def close(self) -> None:
@@ -146,9 +150,10 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
     database = host.database = load('database', chosen.database)
     if chosen.sync_database:
         LOG.info('database: %s', database.sync())
-    host.key_manager = load('key_manager', chosen.key_manager)
+    key_manager = load('key_manager', chosen.key_manager)
+    host.plugins[contract.KeyManager] = key_manager
     stores = build_stores(conf, load)
-    fan = NotifierFan([load('notifier', name) for name in chosen.notifier],
+    fan = NotifierGroup([load('notifier', name) for name in chosen.notifier],
                       conf.disabled_notifications)
     leases = Leases(database, stores, host, seconds=conf.upload_lease,
                     delay=conf.scrub_time if conf.delayed_delete else None)
@@ -159,7 +164,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
         stores=stores,
         database=database,
         inspectors=tuple(load('inspector', name) for name in chosen.inspector),
-        key_manager=host.key_manager,
+        key_manager=key_manager,
         leases=leases,
         host=host)
     settings = Settings(

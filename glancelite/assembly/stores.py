@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, cast
 
 from oslo_config import cfg
 
@@ -16,10 +16,6 @@ from glancelite.services.stores.backend import Backend
 
 LOG = logging.getLogger(__name__)
 
-DRIVERS = {'filesystem': 'file', 'https': 'http', 'swift+http': 'swift', 'swift+https': 'swift',
-           'swift+config': 'swift'}
-"""What ``[glance_store] default_store`` calls a driver -> what the driver is called."""
-
 Load = Callable[..., Any]
 
 
@@ -27,7 +23,7 @@ def build(conf: cfg.ConfigOpts, load: Load) -> Stores:
     """The stores that the operator means.
 
     A store that cannot be set up is left aside, unless it is the default one; a driver that
-    is not installed, or does not keep the treaty, stops the start in any case.
+    is not installed, or does not keep the contract, stops the start in any case.
 
     :param load: as ``loader.load`` with the configuration and the host given.
     :raises Misconfigured: with what would have been right.
@@ -58,23 +54,23 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
 def _reserved(conf: cfg.ConfigOpts, load: Load, name: str) -> Backend:
     """A store of the service's own; plain files if the operator does not say."""
     driver = str(loader.read_options(conf, config.RESERVED_STORE, name).driver)
-    given = {}
-    if driver == 'file':
-        kind = loader.find('store', driver).kind
-        assert kind is not None
-        options = loader.read_options(conf, kind.OPTS, name)
-        if not (options.filesystem_store_datadir or options.filesystem_store_datadirs):
-            given['filesystem_store_datadir'] = f'/var/lib/glance/{name}'
+    kind = _kind(driver)
+    given = kind.reserved_defaults(name, loader.read_options(conf, kind.OPTS, name))
     return _backend(load, name, driver, instance=name, given=given)
 
 
 def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
     """The way of configurations without ``enabled_backends``: all options in [glance_store]."""
-    default = DRIVERS.get(conf.glance_store.default_store, conf.glance_store.default_store)
-    installed = loader.installed('store')
+    installed = _installed()
+
+    def driver_of(word: str) -> str:
+        """Glance names a driver by any of its schemes."""
+        return next((name for name, kind in installed.items() if word in kind.SCHEMES), word)
+
+    default = driver_of(conf.glance_store.default_store)
     drivers = [default]
     for name in conf.glance_store.stores:
-        driver = DRIVERS.get(name, name)
+        driver = driver_of(name)
         if driver not in installed:
             LOG.warning('[glance_store] stores: no store plugin is called %r', driver)
         elif driver not in drivers:
@@ -86,11 +82,24 @@ def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
 
 def _backend(load: Load, name: str, driver: str, *, weight: int = 0,
              description: str | None = None, read_only: bool = False, **where: Any) -> Backend:
-    kind = loader.find('store', driver).kind
-    assert kind is not None
-    assert issubclass(kind, contract.Store)
-    return Backend(name, kind, lambda: load('store', driver, **where), driver_name=driver,
+    return Backend(name, _kind(driver), lambda: load('store', driver, **where), driver_name=driver,
                    weight=weight, description=description, read_only=read_only)
+
+
+@functools.cache
+def _installed() -> Mapping[str, type[contract.Store]]:
+    """Every usable driver that is installed, by name."""
+    return {plugin.name: cast(type[contract.Store], plugin.kind)
+            for plugin in loader.installed('store').values()
+            if plugin.kind is not None and not loader.violation('store', plugin.kind)}
+
+
+def _by_scheme() -> Mapping[str, type[contract.Store]]:
+    return {scheme: kind for kind in _installed().values() for scheme in kind.SCHEMES}
+
+
+def _kind(driver: str) -> type[contract.Store]:
+    return cast(type[contract.Store], loader.find('store', driver).kind)
 
 
 def _furnished(conf: cfg.ConfigOpts, load: Load, backends: list[Backend], default: str,
@@ -105,19 +114,20 @@ def _furnished(conf: cfg.ConfigOpts, load: Load, backends: list[Backend], defaul
 
     for backend in (*backends, *more.get('reserved', ())):
         try:
-            found = backend.driver.claims()
+            found = backend.driver.exclusive_resources()
         except (Misconfigured, contract.Error):
             if backend.name == default:
                 raise
             # it is in the log, and the others serve; what it claims is looked at when it can be
             backend.approve = functools.partial(
-                lambda name, driver: claim(name, driver.claims()), backend.name)
+                lambda name, driver: claim(name, driver.exclusive_resources()), backend.name)
             continue
         claim(backend.name, found)
         if backend.name == default and not backend.takes_data:
             raise Misconfigured(f'[glance_store] default_backend: the store {default} '
                                 'is read-only')
-    return Stores(backends, default, strategy=load('location', _strategy(conf)), **more)
+    return Stores(backends, default, strategy=load('location', _strategy(conf)),
+                  installed=_by_scheme, **more)
 
 
 def _strategy(conf: cfg.ConfigOpts) -> str:

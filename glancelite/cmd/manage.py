@@ -123,7 +123,7 @@ def _sections(plugin: contract.Plugin) -> Iterator[str]:
     if plugin.OPTS:
         yield f'[{plugin.section(plugin.name)}]'
     probe = cfg.ConfigOpts()
-    for register in plugin.FOREIGN_OPTS:
+    for register in plugin.LIBRARY_OPTS:
         register(probe)
     for name in probe:
         if isinstance(probe[name], cfg.ConfigOpts.GroupAttr):

@@ -1,6 +1,6 @@
-"""What plugins and vendors import: the treaty between the service and its parts.
+"""The contract between the service and its plugins: all that a plugin imports.
 
-Standard library only.  ``CONTRACT`` is its version.
+It needs the standard library only.  ``CONTRACT`` is its version.
 """
 
 from glancelite.contract.auth import Authenticator
@@ -8,7 +8,7 @@ from glancelite.contract.context import Context
 from glancelite.contract.credential import Credential, CredentialSource
 from glancelite.contract.database import Database, ImageRecords, MemberRecords
 from glancelite.contract.errors import (
-    BY_CODE,
+    ERRORS_BY_CODE,
     Conflict,
     Error,
     Forbidden,
@@ -27,7 +27,7 @@ from glancelite.contract.errors import (
     WrongContent,
 )
 from glancelite.contract.event import EVENTS, Event
-from glancelite.contract.inspector import Inspector, Tap
+from glancelite.contract.inspector import Inspection, Inspector
 from glancelite.contract.key_manager import KeyManager
 from glancelite.contract.location import LocationStrategy
 from glancelite.contract.middleware import Middleware
@@ -35,12 +35,12 @@ from glancelite.contract.notifier import Notifier
 from glancelite.contract.plugin import CONTRACT, Host, Plugin
 from glancelite.contract.policy import PolicyEngine
 from glancelite.contract.query import ImageQuery, Viewer, Where
-from glancelite.contract.quota import Ask, QuotaEnforcer
+from glancelite.contract.quota import QuotaEnforcer, QuotaRequest
 from glancelite.contract.store import FileExtent, Store
 from glancelite.contract.values import (
+    EMPTY,
     IMAGE_FIELDS,
     MEMBER_STATUSES,
-    NOTHING,
     STATUSES,
     VISIBILITIES,
     Image,
@@ -48,10 +48,10 @@ from glancelite.contract.values import (
     Member,
     Page,
     Usage,
-    Written,
+    WriteResult,
 )
 
-#: layer -> the class that its plugins subclass
+#: name of a layer -> the class that its plugins subclass
 LAYERS: dict[str, type[Plugin]] = {
     kind.LAYER: kind for kind in (
         Authenticator, PolicyEngine, QuotaEnforcer, Notifier, LocationStrategy, Inspector,
@@ -59,12 +59,59 @@ LAYERS: dict[str, type[Plugin]] = {
 }
 
 __all__ = [
-    'BY_CODE', 'CONTRACT', 'EVENTS', 'IMAGE_FIELDS', 'LAYERS', 'MEMBER_STATUSES', 'NOTHING',
-    'STATUSES', 'VISIBILITIES', 'Ask', 'Authenticator', 'Conflict', 'Context', 'Credential',
-    'CredentialSource', 'Database', 'Error', 'Event', 'FileExtent', 'Forbidden', 'Gone', 'Host',
-    'Image', 'ImageQuery', 'ImageRecords', 'InUse', 'Inspector', 'Invalid', 'KeyManager',
-    'Location', 'LocationStrategy', 'Member', 'MemberRecords', 'Middleware', 'Misconfigured',
-    'NotFound', 'Notifier', 'Page', 'Plugin', 'PolicyEngine', 'QuotaEnforcer', 'QuotaExceeded',
-    'RangeNotSatisfiable', 'ReadOnly', 'Store', 'Tap', 'TooLarge', 'Unauthenticated',
-    'Unavailable', 'Unsupported', 'Usage', 'Viewer', 'Where', 'Written', 'WrongContent',
+    'CONTRACT',
+    'EMPTY',
+    'ERRORS_BY_CODE',
+    'EVENTS',
+    'IMAGE_FIELDS',
+    'LAYERS',
+    'MEMBER_STATUSES',
+    'STATUSES',
+    'VISIBILITIES',
+    'Authenticator',
+    'Conflict',
+    'Context',
+    'Credential',
+    'CredentialSource',
+    'Database',
+    'Error',
+    'Event',
+    'FileExtent',
+    'Forbidden',
+    'Gone',
+    'Host',
+    'Image',
+    'ImageQuery',
+    'ImageRecords',
+    'InUse',
+    'Inspection',
+    'Inspector',
+    'Invalid',
+    'KeyManager',
+    'Location',
+    'LocationStrategy',
+    'Member',
+    'MemberRecords',
+    'Middleware',
+    'Misconfigured',
+    'NotFound',
+    'Notifier',
+    'Page',
+    'Plugin',
+    'PolicyEngine',
+    'QuotaEnforcer',
+    'QuotaExceeded',
+    'QuotaRequest',
+    'RangeNotSatisfiable',
+    'ReadOnly',
+    'Store',
+    'TooLarge',
+    'Unauthenticated',
+    'Unavailable',
+    'Unsupported',
+    'Usage',
+    'Viewer',
+    'Where',
+    'WriteResult',
+    'WrongContent',
 ]

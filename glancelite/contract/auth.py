@@ -1,4 +1,4 @@
-"""The layer ``auth``: who is calling?"""
+"""The layer ``auth``: identifies the caller of a request."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ class Authenticator(Plugin):
     """Turns a request into a ``Context``."""
 
     LAYER = 'auth'
-    #: True if anybody who reaches the port gets in: such a service listens on
-    #: loopback only, unless the operator insists.
+    #: True if every request is accepted without proof of identity.  Such a service
+    #: listens on loopback only, unless the operator sets ``allow_insecure_bind``.
     OPEN: ClassVar[bool] = False
 
     @abc.abstractmethod
     def identify(self, environ: MutableMapping[str, Any]) -> Context:
-        """The caller of a WSGI request.
+        """Identify the caller.
 
-        Headers only: the body must stay untouched.  ``request_id`` and
-        ``is_admin`` of the result are filled in by the core.
+        Read headers only; the body must stay unread.  The core sets
+        ``request_id`` and ``is_admin`` of the result.
 
-        :raises Unauthenticated: no identity, or a false one.
+        :param environ: the WSGI environment of the request.
+        :raises Unauthenticated: there is no identity, or it is not valid.
         :raises Unavailable: the identity service does not answer.
         """

@@ -1,4 +1,4 @@
-"""Who is calling."""
+"""The caller of a request."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from glancelite.contract.query import Viewer
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """The caller of one request, as the authenticator found it.
+    """The caller of one request, as identified by the authenticator.
 
-    ``is_admin`` is set by the core from the policy chain (rule
-    ``context_is_admin``); an authenticator leaves it alone.
-    ``read_only`` marks the anonymous caller of ``allow_anonymous_access``.
-    ``token`` and ``catalog`` are secrets of the caller: never logged.
+    The core sets ``is_admin`` from the policy chain (rule ``context_is_admin``);
+    an authenticator leaves it unset.  ``read_only`` marks the anonymous caller of
+    ``allow_anonymous_access``.  ``token`` and ``catalog`` are secrets of the caller:
+    never log them.
     """
 
     user: str | None = None
@@ -36,5 +36,5 @@ class Context:
 
     @property
     def viewer(self) -> Viewer:
-        """The eyes through which records are looked at for this caller."""
+        """The caller, for visibility checks in the database."""
         return Viewer(self.project, self.is_admin)

@@ -1,4 +1,4 @@
-"""The layer ``credential``: with whose rights a store uses its backend."""
+"""The layer ``credential``: the identity with which a plugin uses its backend."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from glancelite.contract.plugin import Plugin
 
 
 class Credential(abc.ABC):
-    """What one operation on a backend acts with; for the threads of that operation.
+    """The identity of one operation on a backend; may be used by several threads.
 
-    :ivar project: id of the project whose account is used, where that is known.
+    :ivar project: id of the project whose account is used; None if unknown.
     """
 
     project: str | None = None
 
     @abc.abstractmethod
     def token(self) -> str:
-        """A token that is good for a while; renewed when the old one is about to expire.
+        """Return a valid token; a token that is about to expire is renewed first.
 
-        :raises Unavailable: the identity service does not answer or refuses us.
+        :raises Unavailable: the identity service does not answer or rejects us.
         """
 
     @abc.abstractmethod
     def endpoint(self, service_type: str, *, interface: str = 'public',
                  region: str | None = None) -> str:
-        """Where the service is, by the catalog.
+        """Return the URL of a service from the service catalog.
 
         :param interface: ``public``, ``internal`` or ``admin``.
-        :raises Unavailable: the catalog does not say.
+        :raises Unavailable: the catalog has no such endpoint.
         """
 
-    def refused(self) -> None:  # noqa: B027  a token that cannot be renewed stays as it is
-        """The backend did not take the token: ask for another one the next time."""
+    def invalidate(self) -> None:  # noqa: B027  a token that cannot be renewed is kept
+        """Report that the backend rejected the token; the next ``token()`` is a new one."""
 
-    def close(self) -> None:  # noqa: B027  most hold nothing
-        """Give up what was made for this operation."""
+    def close(self) -> None:  # noqa: B027  most hold no resources
+        """Release what was created for this operation."""
 
 
 class CredentialSource(Plugin):
-    """Gives credentials to those plugins that ask their host for some.
+    """Creates credentials for plugins that ask their host for a source.
 
-    Its options are in the section of the plugin that asks; what is not there is looked up in
-    ``[backend_defaults]``, and then in the section of its own.
+    Options are read from the section of the plugin that asks, then from
+    ``[backend_defaults]``, then from the section of the credential plugin.
     """
 
     LAYER = 'credential'
 
     @abc.abstractmethod
-    def open(self, ctx: Context | None, *, long: bool = False) -> Credential | None:
-        """Rights for one operation; whoever asks closes them.
+    def open(self, ctx: Context | None, *, long_running: bool = False) -> Credential | None:
+        """Create the credential for one operation.  The caller of ``open`` closes it.
 
-        :param ctx: the caller; None when the service acts on its own, or one who has a project
-            and no token where it does so for that project.
-        :param long: it may take longer than the caller's token lives.
-        :returns: None if the backend knows no identity service.
-        :raises Unavailable: the identity service does not answer or refuses us.
-        :raises Unsupported: these rights need a caller, and there is none.
+        :param ctx: the caller.  None if the service acts for itself; a context with a
+            project and without a token if the service acts on behalf of that project.
+        :param long_running: the operation may outlive the caller's token.
+        :returns: None if the backend has no identity service.
+        :raises Unavailable: the identity service does not answer or rejects us.
+        :raises Unsupported: this source needs a caller, and there is none.
         """
 
     def session(self) -> Any:
-        """A ``keystoneauth1`` session with the service's own rights, for libraries that want one.
+        """Return a ``keystoneauth1`` session of the service's own account.
 
-        :raises Unsupported: there are none.
+        :raises Unsupported: the source has no account of the service.
         """
-        raise Unsupported('there is no session without rights of the service')
+        raise Unsupported('this credential source has no account of the service')

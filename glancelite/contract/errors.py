@@ -1,14 +1,14 @@
-"""What can go wrong, named by what it means to the caller."""
+"""Errors, named by their meaning for the caller."""
 
 from __future__ import annotations
 
 
 class Error(Exception):
-    """A failure with a meaning.
+    """The base of all errors that plugins raise for the core to handle.
 
     ``code`` is part of the contract and never changes; the text may.
-    ``details`` holds JSON-ready facts that a client may show.  The text is
-    shown to end users: no secrets, no paths, no addresses of backends.
+    ``details`` are JSON-ready values that a client may show.  End users read the
+    text: it must not contain secrets, paths or addresses of backends.
     """
 
     code = 'error'
@@ -19,22 +19,21 @@ class Error(Exception):
 
 
 class Invalid(Error):
-    """The request cannot be understood or breaks a rule of the data."""
+    """The request is malformed, or a value breaks a rule."""
 
     code = 'invalid'
 
 
 class Unsupported(Invalid):
-    """The plugin does not have this ability; see its ``CAPABILITIES``."""
+    """The plugin lacks this capability; see ``CAPABILITIES``."""
 
     code = 'unsupported'
 
 
 class Unauthenticated(Error):
-    """Nobody knows who is calling.
+    """The caller could not be identified.
 
-    ``challenge`` is the value of the ``WWW-Authenticate`` header, if the
-    authenticator has one to offer.
+    ``challenge`` is the value of the ``WWW-Authenticate`` header, if any.
     """
 
     code = 'unauthenticated'
@@ -45,61 +44,61 @@ class Unauthenticated(Error):
 
 
 class Forbidden(Error):
-    """The caller is known and may not do this."""
+    """The caller is known, but not allowed to do this."""
 
     code = 'forbidden'
 
 
 class NotFound(Error):
-    """There is no such thing, or none that the caller may know of."""
+    """The object does not exist, or the caller may not see it."""
 
     code = 'not_found'
 
 
 class Conflict(Error):
-    """The thing is not in the state that this operation starts from."""
+    """The state of the object does not allow this operation."""
 
     code = 'conflict'
 
 
 class InUse(Conflict):
-    """Somebody else still builds on the data, such as a clone of a snapshot."""
+    """The data is still used, for example by a clone of a snapshot."""
 
     code = 'in_use'
 
 
 class Gone(Error):
-    """The thing went away while we were working on it."""
+    """The object was deleted during the operation."""
 
     code = 'gone'
 
 
 class ReadOnly(Gone):
-    """This store takes no data; the Image API says so with 410."""
+    """The store does not accept data; the Image API answers 410."""
 
     code = 'read_only'
 
 
 class TooLarge(Error):
-    """More than a limit or a backend allows."""
+    """A limit or the capacity of a backend is exceeded."""
 
     code = 'too_large'
 
 
 class QuotaExceeded(TooLarge):
-    """The project, or the image, has used up what it may have."""
+    """A quota of the project or the image is exceeded."""
 
     code = 'quota_exceeded'
 
 
 class WrongContent(Error):
-    """The bytes, or the media type, are not what they are said to be."""
+    """The data or its media type does not match what was declared."""
 
     code = 'wrong_content'
 
 
 class RangeNotSatisfiable(Error):
-    """The part asked for lies outside the image; ``size`` is its length in bytes."""
+    """The requested range is outside the image; ``size`` is the image size in bytes."""
 
     code = 'range_not_satisfiable'
 
@@ -109,23 +108,23 @@ class RangeNotSatisfiable(Error):
 
 
 class Unavailable(Error):
-    """A backend does not answer, or refuses us; later may be better."""
+    """A backend does not answer, or rejects the service; a retry may succeed."""
 
     code = 'unavailable'
 
 
 class Misconfigured(Exception):
-    """The service must not start with this configuration.
+    """The service cannot start with this configuration.
 
-    The text is one line which says what would have been right.
+    The text is one line that says which value would be right.
     """
 
 
-def _meanings(kind: type[Error]) -> dict[str, type[Error]]:
+def _by_code(kind: type[Error]) -> dict[str, type[Error]]:
     found = {kind.code: kind}
     for sub in kind.__subclasses__():
-        found.update(_meanings(sub))
+        found.update(_by_code(sub))
     return found
 
 
-BY_CODE = _meanings(Error)
+ERRORS_BY_CODE = _by_code(Error)

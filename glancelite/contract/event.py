@@ -1,4 +1,4 @@
-"""What notifiers are told, and which use case tells what."""
+"""Events that notifiers receive, and the use cases that emit them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 class Event:
     """Something that has happened.
 
-    ``payload`` is JSON-ready, in the shape that consumers of OpenStack's
-    notifications know (a plain text for errors); ``priority`` is ``INFO``
-    or ``ERROR``; ``publisher`` is which service of a cloud tells it.
+    ``payload`` is JSON-ready and has the form of OpenStack's image notifications; for
+    errors it is a text.  ``priority`` is ``INFO`` or ``ERROR``.  ``publisher`` names the
+    service that emitted the event.
     """
 
     type: str
     payload: Mapping[str, object] | str
     context: Context
-    at: datetime.datetime
+    timestamp: datetime.datetime
     priority: str = 'INFO'
     publisher: str = 'image.localhost'

@@ -1,4 +1,4 @@
-"""The layer ``inspector``: what kind of bytes are these?"""
+"""The layer ``inspector``: examines the content of uploads."""
 
 from __future__ import annotations
 
@@ -11,42 +11,44 @@ from glancelite.contract.plugin import Plugin
 from glancelite.contract.values import Image
 
 
-class Tap(abc.ABC):
-    """Sees the bytes of one upload on their way into a store."""
+class Inspection(abc.ABC):
+    """One examination of one upload.  It sees all bytes on their way into a store."""
 
-    #: ``feed`` takes read-only ``memoryview`` as well, which spares a copy
-    BUFFERS: ClassVar[bool] = False
+    #: True if ``feed`` accepts a read-only ``memoryview`` in place of ``bytes``, which
+    #: saves a copy
+    ACCEPTS_MEMORYVIEW: ClassVar[bool] = False
 
     @abc.abstractmethod
     def feed(self, chunk: bytes) -> None:
-        """Look at the next bytes; whatever is raised stops the upload.
+        """Examine the next bytes; any exception stops the upload.
 
-        :param chunk: ``bytes``; where ``BUFFERS`` says so, perhaps a ``memoryview`` of bytes,
-            which does not change while anything refers to it.
+        :param chunk: ``bytes``, or possibly a ``memoryview`` of bytes if
+            ``ACCEPTS_MEMORYVIEW`` is set.  A view does not change while it is referenced.
         """
 
     def finish(self) -> Mapping[str, object]:
-        """The verdict, while the store can still be told to forget everything.
+        """Return the result, while the store can still discard the data.
 
-        :returns: fields of ``Image`` that are known now.
-        :raises WrongContent: the bytes are not what the image claims.
-        :raises Invalid: they are not what somebody has vouched for.
+        :returns: fields of ``Image`` that are now known.
+        :raises WrongContent: the content does not match the image's formats.
+        :raises Invalid: the content does not match its signature.
         """
         return {}
 
     def close(self) -> None:  # noqa: B027  many have nothing to close
-        """Let go of resources; called once, also after a failure."""
+        """Release resources; called once, also after a failure."""
 
 
 class Inspector(Plugin):
-    """Looks into the content of images; all inspectors must be content."""
+    """Examines the content of images.  All configured inspectors must accept it."""
 
     LAYER = 'inspector'
 
     @abc.abstractmethod
-    def open(self, image: Image, *, ctx: Context | None = None) -> Tap | None:
-        """A tap for one upload; None if this image is of no interest.
+    def open(self, image: Image, *, ctx: Context | None = None) -> Inspection | None:
+        """Start the inspection of one upload.
 
-        :param ctx: whose upload it is.
-        :raises Invalid: what the image says of itself cannot be right, whatever the bytes are.
+        :param ctx: the caller who uploads.
+        :returns: None if this inspector does not examine the image.
+        :raises Invalid: attributes of the image are wrong whatever its content is.
         """

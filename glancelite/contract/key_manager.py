@@ -1,4 +1,4 @@
-"""The layer ``key_manager``: where the cloud keeps certificates and keys."""
+"""The layer ``key_manager``: certificates and encryption keys."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from glancelite.contract.plugin import Plugin
 
 
 class KeyManager(Plugin):
-    """Fetches certificates and removes keys, with the rights of the caller.
+    """Reads certificates and deletes keys with the rights of the caller.
 
-    The ids come from the properties of images, so users have written them: whatever they are,
-    the answer is one of the errors here, within a minute.
+    Ids come from image properties, which users write: they may be any text.  Each
+    method returns or raises one of the errors below within a minute.
     """
 
     LAYER = 'key_manager'
 
     @abc.abstractmethod
     def certificate(self, ctx: Context, certificate_id: str) -> bytes:
-        """An X.509 certificate, in DER.
+        """Return an X.509 certificate in DER encoding.
 
-        :raises NotFound: there is nothing of this id.
-        :raises Forbidden: not for this caller.
-        :raises Invalid: what is there is no such certificate.
-        :raises Unavailable: the key manager does not answer, or there is none.
+        :raises NotFound: no object has this id.
+        :raises Forbidden: the caller may not read it.
+        :raises Invalid: the object is not an X.509 certificate.
+        :raises Unavailable: the key manager does not answer, or none is configured.
         """
 
     @abc.abstractmethod
     def delete(self, ctx: Context, key_id: str) -> None:
-        """Remove a key for good.
+        """Delete a key permanently.
 
-        :raises NotFound: there is nothing of this id.
-        :raises Forbidden: not by this caller, or nobody knows whether he may.
-        :raises Invalid: what is there is no key.
-        :raises Unavailable: the key manager does not answer, or there is none.
+        :raises NotFound: no object has this id.
+        :raises Forbidden: the caller may not delete it, or this cannot be determined.
+        :raises Invalid: the object is not a key.
+        :raises Unavailable: the key manager does not answer, or none is configured.
         """

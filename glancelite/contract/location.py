@@ -1,4 +1,4 @@
-"""The layer ``location``: which copy first?"""
+"""The layer ``location``: the order in which the locations of an image are used."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from glancelite.contract.values import Location
 
 
 class LocationStrategy(Plugin):
-    """Chooses the order in which the copies of an image are tried and shown."""
+    """Sorts the locations of an image for reading and for display."""
 
     LAYER = 'location'
 
     @abc.abstractmethod
     def order(self, locations: Sequence[Location],
               weights: Mapping[str, int]) -> Sequence[Location]:
-        """The same locations, the one to try first in front.
+        """Return the same locations, the one to read first in front.
 
-        :param weights: store name -> weight that the operator gave it; a
-            store that is not configured is missing here.
+        :param weights: name of a store -> its option ``weight``.  Stores that are not
+            configured are missing.
         """

@@ -1,4 +1,4 @@
-"""The layer ``middleware``: what is around the API."""
+"""The layer ``middleware``: WSGI middleware around the API."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from glancelite.contract.plugin import Plugin
 
-#: where a middleware of ``[pipeline] extra`` finds the ``Context`` of the caller in ``environ``;
-#: another one that it puts there is the caller from then on
-CALLER = 'glancelite.caller'
+#: key in ``environ`` of the caller's ``Context``, for middleware in ``[pipeline] extra``.
+#: A middleware may replace the value; the API then uses the new context.
+CONTEXT_KEY = 'glancelite.caller'
 WSGIApp = Callable[[MutableMapping[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Middleware(Plugin):
-    """A WSGI wrapper; the list in the configuration names the outermost first."""
+    """A WSGI wrapper.  The configuration lists the outermost one first."""
 
     LAYER = 'middleware'
 
     @abc.abstractmethod
     def wrap(self, app: WSGIApp) -> WSGIApp:
-        """``app`` with something around it; request bodies stay unread."""
+        """Return ``app`` wrapped; request bodies must stay unread."""

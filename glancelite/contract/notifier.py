@@ -1,4 +1,4 @@
-"""The layer ``notifier``: who wants to know?"""
+"""The layer ``notifier``: receives events."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from glancelite.contract.plugin import Plugin
 
 
 class Notifier(Plugin):
-    """Is told what has happened; several may listen."""
+    """Receives every event; several notifiers may be configured."""
 
     LAYER = 'notifier'
 
     @abc.abstractmethod
-    def tell(self, event: Event) -> None:
-        """Pass the event on, without holding up the request for long.
+    def notify(self, event: Event) -> None:
+        """Pass the event on, without delaying the request for long.
 
-        The event is shared with other notifiers: its payload must not be changed.
-        What is raised here is logged and never reaches the caller.
+        All notifiers share the event: do not change its payload.  An exception is
+        logged; it never reaches the caller of the API.
         """

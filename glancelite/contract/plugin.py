@@ -1,4 +1,4 @@
-"""What every plugin is, and the narrow window it has back into the service."""
+"""The base of all plugins, and what the service offers to them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import abc
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from glancelite.contract.values import NOTHING, Usage
+from glancelite.contract.values import EMPTY, Usage
 
-if TYPE_CHECKING:
-    from glancelite.contract.credential import CredentialSource
-    from glancelite.contract.key_manager import KeyManager
-
-#: The version of this treaty.  It grows by methods with defaults and keyword
-#: parameters with defaults; anything else makes a new number.
+#: Version of the contract.  Methods with defaults and keyword parameters with
+#: defaults may be added within a version; any other change makes a new one.
 CONTRACT = 1
+
+PluginT = TypeVar('PluginT', bound='Plugin')
 
 
 class Host(Protocol):
@@ -24,57 +22,61 @@ class Host(Protocol):
 
     @property
     def node(self) -> str:
-        """Name of this machine, the same for all its processes."""
+        """Name of this host; the same in all its processes."""
 
     def now(self) -> datetime.datetime:
-        """The time, aware, in UTC."""
-
-    @property
-    def key_manager(self) -> KeyManager:
-        """Where certificates and keys are; not yet in ``__init__``."""
+        """The current time, aware, in UTC."""
 
     def usage(self, project: str) -> Usage:
-        """What a project holds at this moment; asks the database, so not in ``__init__``."""
+        """What a project uses now.  Asks the database; not available in ``__init__``."""
 
-    def credential(self, name: str, section: str,
-                   options: Mapping[str, object] = NOTHING) -> CredentialSource:
-        """The plugin ``name`` of the layer ``credential``; the service closes it in the end.
+    def chosen(self, layer: type[PluginT]) -> PluginT:
+        """The plugin that ``[layers]`` chooses; not available in ``__init__``.
 
-        :param section: where its options are, usually the name of the store that asks;
-            ``[backend_defaults]`` and then ``[credential:<name>]`` have what it lacks.
-        :param options: go before those of the section.
-        :raises Misconfigured: it is not installed, or its options do not do.
+        :param layer: class of a layer with one plugin, such as ``KeyManager``.
+        """
+
+    def load(self, layer: type[PluginT], name: str, section: str,
+             options: Mapping[str, object] = EMPTY) -> PluginT:
+        """Load another plugin for the one that asks.  The service closes it in the end.
+
+        :param layer: class of the layer, such as ``CredentialSource``.
+        :param name: name of the plugin's entry point.
+        :param section: section of its options, usually the name of the store that asks.
+            Missing options are read from ``[backend_defaults]`` and
+            ``[<layer>:<name>]``.
+        :param options: values that take precedence over the configuration.
+        :raises Misconfigured: the plugin is not installed, or its options are invalid.
         """
 
 
 class Plugin(abc.ABC):
-    """The base of all layers' classes; a plugin subclasses its layer's class.
+    """The base of all layers' classes; a plugin subclasses the class of its layer.
 
-    A service has several processes, perhaps on several machines.  Each of them
-    has its own instances, built after the fork, of which each is used by many
-    threads at once.  Before that, the first process builds all, to see that
-    they can be, and closes them.  So what an instance keeps in its memory is
-    known to one process only.
+    A service has several processes, possibly on several hosts.  Each worker process
+    builds its own instances after the fork, and many threads use an instance at once.
+    Before that, the first process builds every plugin and closes it again, as a check
+    of the configuration.  So the memory of an instance is known to one process only.
 
     Class attributes, all optional:
 
     ``CONTRACT``
-        version of the treaty the plugin was written for.
+        version of the contract that the plugin was written for.
     ``OPTS``
-        ``oslo.config`` options; their values arrive as attributes of
+        ``oslo.config`` options; their values are the attributes of
         ``self.options``.
     ``SECTION``
-        configuration section of ``OPTS`` where one has a name by tradition;
-        otherwise ``<layer>:<plugin>``, or a store's own name.
-    ``FOREIGN_OPTS``
-        functions which take a ``ConfigOpts`` and register the options of a
-        library that insists on sections of its own.  Such a plugin
-        gets the ``ConfigOpts`` as ``self.conf``; others have None there.
+        configuration section of ``OPTS``, if the field has an established name for
+        it; otherwise ``<layer>:<plugin>``, or the name of the store.
+    ``LIBRARY_OPTS``
+        functions that take a ``ConfigOpts`` and register the options of a library
+        that uses sections of its own.  Such a plugin gets the ``ConfigOpts`` as
+        ``self.conf``; for others ``self.conf`` is None.
     ``CAPABILITIES``
-        optional abilities; what is not declared is never asked for.  The words are those
-        of the layer's class; so far only ``Store`` has any.
+        optional features.  The core does not use a feature that is not declared.
+        The layer's class lists the words; only ``Store`` has any.
 
-    The module of a plugin must import without the plugin's own optional
+    The module of a plugin must be importable without the plugin's own optional
     library (import that in ``__init__``), so that its options can be
     documented anywhere.
     """
@@ -83,18 +85,18 @@ class Plugin(abc.ABC):
     CONTRACT: ClassVar[int] = CONTRACT
     OPTS: ClassVar[Sequence[Any]] = ()
     SECTION: ClassVar[str | None] = None
-    FOREIGN_OPTS: ClassVar[Sequence[Callable[[Any], None]]] = ()
+    LIBRARY_OPTS: ClassVar[Sequence[Callable[[Any], None]]] = ()
     CAPABILITIES: ClassVar[frozenset[str]] = frozenset()
-    #: for each layer: ability -> the methods that whoever declares it has to bring
-    DEMANDS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    #: set by a layer's class: capability -> methods that a plugin with it must define
+    REQUIRED_METHODS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
     def __init__(self, options: Any, host: Host, *, name: str = '', conf: Any = None):
-        """Set up; do not talk to the backend yet where that can wait.
+        """Set up the plugin; connect to a backend later, if possible.
 
-        :param options: values of ``OPTS`` by name, as attributes.
-        :param name: what the operator calls this instance: the name of a store, otherwise
-            that of the entry point.
-        :param conf: see ``FOREIGN_OPTS``.
+        :param options: values of ``OPTS``, as attributes.
+        :param name: name of this instance: the name of a store, otherwise that of the
+            entry point.
+        :param conf: see ``LIBRARY_OPTS``.
         :raises Misconfigured: these options cannot work together.
         :raises Error: the backend is needed now and does not answer.
         """
@@ -109,15 +111,15 @@ class Plugin(abc.ABC):
         return cls.SECTION or f'{cls.LAYER}:{name}'
 
     def health(self) -> str:
-        """Ask the backend whether it is well.
+        """Check the backend.
 
         :returns: a few words for the operator, such as a version.
-        :raises Error: it is not; the text says why.
+        :raises Error: the backend does not work; the text says why.
         """
         return 'ok'
 
     def close(self) -> None:  # noqa: B027  many have nothing to close
-        """Let go of connections and threads; called once, at the end.
+        """Release connections and threads; called once, at the end.
 
-        What still waits to be passed on is passed on, within a few seconds.
+        Send what is still queued, within a few seconds.
         """

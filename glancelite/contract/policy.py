@@ -1,4 +1,4 @@
-"""The layer ``policy``: may this caller do this to that?"""
+"""The layer ``policy``: decides what a caller may do."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from glancelite.contract.values import Image
 
 
 class PolicyEngine(Plugin):
-    """One voice in a chain in which all must agree.
+    """One member of the policy chain.  All members must allow an action.
 
-    ``verb`` is a rule name of OpenStack's default policies, such as
-    ``get_image`` (``oslopolicy-sample-generator --namespace glancelite`` lists
-    those that are asked; more may come); ``image`` is the image it is about: as proposed for
-    ``add_image``, as it is before the change otherwise, None where the verb
-    is about no image.  ``member`` is the project that a membership belongs to.
+    ``action`` is the name of a rule in OpenStack's default policies, such as
+    ``get_image``; ``oslopolicy-sample-generator --namespace glancelite`` lists those in
+    use, and more may come.  ``image`` is the image that the action is about: as proposed
+    for ``add_image``, otherwise as it is before the change; None if the action is not
+    about an image.  ``member`` is the project of a membership.
     """
 
     LAYER = 'policy'
 
     @abc.abstractmethod
-    def enforce(self, ctx: Context, verb: str, image: Image | None = None, *,
+    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
                 member: str | None = None) -> None:
-        """Return if the caller may; an engine without an opinion returns.
+        """Return if the caller may do this, or if this engine has no rule for it.
 
         :raises Forbidden: the caller may not.
-        :raises Unavailable: the decision cannot be had; counts as a refusal.
+        :raises Unavailable: the decision cannot be made; counts as a refusal.
         """
 
-    def filter(self, ctx: Context, verb: str, images: Sequence[Image]) -> Sequence[Image]:
-        """Those of ``images`` to which the caller may do ``verb``, in order.
+    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
+        """Return those of ``images`` for which ``action`` is allowed, in order.
 
-        Must agree with ``enforce``, in far less than one call for each.  The result
-        has a length: not a generator.
+        The result must agree with ``enforce``, and must cost far less than one call per
+        image.  It has a length: it is not a generator.
         """
-        return [image for image in images if self.allows(ctx, verb, image)]
+        return [image for image in images if self.allows(ctx, action, image)]
 
-    def allows(self, ctx: Context, verb: str, image: Image | None = None, *,
+    def allows(self, ctx: Context, action: str, image: Image | None = None, *,
                member: str | None = None) -> bool:
-        """``enforce`` as a question."""
+        """Return whether ``enforce`` would return."""
         try:
-            self.enforce(ctx, verb, image, member=member)
+            self.enforce(ctx, action, image, member=member)
         except Forbidden:
             return False
         return True
 
-    def admin(self, ctx: Context) -> bool | None:
-        """Is the caller an administrator of images?  None for no opinion.
+    def is_admin(self, ctx: Context) -> bool | None:
+        """Return whether the caller is an administrator of images; None if undecided.
 
-        Asked once for each request, before ``ctx.is_admin`` is known.
-        The first opinion of the chain decides; without any, the role
-        ``admin`` does.
+        Called once for each request, before ``ctx.is_admin`` is set.  The first answer
+        of the chain that is not None counts.  If there is none, callers with the role
+        ``admin`` are administrators.
         """
         return None

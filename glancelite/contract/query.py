@@ -1,7 +1,8 @@
-"""What a listing of images asks for; ``matches`` defines what it means.
+"""Queries for listings of images.
 
-Backends translate an ``ImageQuery`` into their own language; the conformance
-suite compares each of them with ``matches`` and ``ordered`` on random data.
+``matches`` and ``ordered`` define what a query means.  A database translates an
+``ImageQuery`` into its own language; the conformance kit compares the result with these
+functions on random data.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ OPERATORS = (*_OPERATORS, 'in')
 class Where:
     """One condition on a field of ``Image`` that is a string, a number, a boolean or a time.
 
-    ``operator`` is one of ``OPERATORS``; for ``in`` the value is a tuple.
-    An unset field satisfies no condition, not even ``neq``.  Strings compare
-    by code point, case counts.
+    ``operator`` is one of ``OPERATORS``; for ``in`` the value is a tuple.  An unset
+    field satisfies no condition, not even ``neq``.  Strings are compared by code point;
+    case counts.
     """
 
     field: str
     operator: str
     value: object
 
-    def holds(self, image: Image) -> bool:
+    def matches(self, image: Image) -> bool:
         found = getattr(image, self.field)
         if found is None:
             return False
@@ -48,13 +49,13 @@ class Where:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose eyes a query looks through; ``project`` None is the anonymous caller."""
+    """The project for which records are read; ``project`` None is the anonymous caller."""
 
     project: str | None = None
     is_admin: bool = False
 
     def may_see(self, image: Image) -> bool:
-        """Row visibility of one image (``image.membership`` is the viewer's own).
+        """Return whether the viewer may see an image with the viewer's own ``membership``.
 
         Source: Image API v2, "Image visibility".
         """
@@ -68,18 +69,18 @@ class Viewer:
 class ImageQuery:
     """A page of images.
 
-    :param viewer: whose listing this is.
+    :param viewer: the project that lists images.
     :param visibility: None for the default set, ``all``, or one visibility.
-    :param member_status: which memberships bring other projects' shared
-        images into the list; ``all`` for any.
+    :param member_status: member status of shared images of other projects in the list;
+        ``all`` for any.
     :param hidden: the value that ``os_hidden`` must have.
-    :param where: all must hold.
-    :param tags: the image has every one of them.
+    :param where: conditions; all must match.
+    :param tags: tags that the image must have.
     :param properties: custom properties that must have exactly these values.
     :param sort: ``(key, 'asc' | 'desc')`` pairs, keys of ``SORT_KEYS``, complete with
         the tie-breakers ``created_at`` and ``id``.
-    :param after: the image which the previous page ended with.
-    :param limit: how many at most; None for all.
+    :param after: the last image of the previous page.
+    :param limit: most images on the page; None for all.
     """
 
     viewer: Viewer
@@ -95,7 +96,7 @@ class ImageQuery:
 
 
 def matches(query: ImageQuery, image: Image) -> bool:
-    """Does ``image`` belong into the listing, whatever the page?
+    """Return whether ``image`` is in the listing, on any page.
 
     ``image.membership`` must be that of the viewer's project.
     """
@@ -103,7 +104,7 @@ def matches(query: ImageQuery, image: Image) -> bool:
         return False
     return (_in_scope(query, image)
             and image.os_hidden == query.hidden
-            and all(where.holds(image) for where in query.where)
+            and all(where.matches(image) for where in query.where)
             and query.tags.issubset(image.tags)
             and all(image.properties.get(name) == value
                     for name, value in query.properties.items()))
@@ -123,15 +124,15 @@ def _in_scope(query: ImageQuery, image: Image) -> bool:
 
 
 def ordered(query: ImageQuery, images: Iterable[Image]) -> list[Image]:
-    """``images`` in the order of the query; an unset value sorts below every other.
+    """Return ``images`` in the order of the query.
 
-    Strings sort by code point.
+    An unset value sorts below all others.  Strings sort by code point.
     """
     return sorted(images, key=functools.cmp_to_key(functools.partial(compare, query)))
 
 
 def compare(query: ImageQuery, one: Image, other: Image) -> int:
-    """Negative, zero or positive as ``one`` comes before, with or after ``other``."""
+    """Return a negative number, zero or a positive one: ``one`` before, with, after ``other``."""
     for key, direction in query.sort:
         mine, theirs = getattr(one, key), getattr(other, key)
         if mine == theirs:

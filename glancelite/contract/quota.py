@@ -1,4 +1,4 @@
-"""The layer ``quota``: is there room for it?"""
+"""The layer ``quota``: limits what projects and images may use."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from glancelite.contract.plugin import Plugin
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Ask:
-    """What a use case wants to have.
+class QuotaRequest:
+    """What a use case is about to use, or has just reserved.
 
-    ``project`` pays for it, None if nobody does.  The counts are totals of
-    one image after the change, None where the change does not touch them.
-    ``bytes`` is what an upload announced, None if it did not say.
+    ``project`` is charged; None if no project is.  The counts are the totals of one image
+    after the change, None if the change does not touch them.  ``bytes`` is the size that
+    an upload announced, None if it announced none.
 
-    An ask about a project's total (bytes) is made *after* it was
-    written, and undone if refused: so that asks which race see each other,
-    and ``Host.usage`` includes it.
+    A request for bytes is made *after* they were reserved in the database, and the
+    reservation is undone if it is refused.  So concurrent requests see each other, and
+    ``Host.usage`` includes the reservation.
     """
 
-    verb: str
+    action: str
     project: str | None = None
     images: int | None = None
     bytes: int | None = None
@@ -33,16 +33,16 @@ class Ask:
 
 
 class QuotaEnforcer(Plugin):
-    """One voice in a chain in which all must grant."""
+    """One member of the quota chain.  All members must grant a request."""
 
     LAYER = 'quota'
 
     @abc.abstractmethod
-    def check(self, ctx: Context, ask: Ask) -> int | None:
-        """Grant or refuse.
+    def check(self, ctx: Context, request: QuotaRequest) -> int | None:
+        """Grant the request by returning.
 
-        :returns: for an upload, the most bytes that it may have in all; None
-            for no limit, and for other verbs.
-        :raises QuotaExceeded: no room.
-        :raises Unavailable: the limits cannot be had; counts as a refusal.
+        :returns: for an upload, the most bytes that it may have in total; None for
+            no limit, and for other actions.
+        :raises QuotaExceeded: the request exceeds a limit.
+        :raises Unavailable: the limits are not known; counts as a refusal.
         """

@@ -1,8 +1,9 @@
-"""The layer ``store``: where the bytes are."""
+"""The layer ``store``: keeps image data."""
 
 from __future__ import annotations
 
 import abc
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import BinaryIO, ClassVar
@@ -10,22 +11,24 @@ from typing import BinaryIO, ClassVar
 from glancelite.contract.context import Context
 from glancelite.contract.errors import ReadOnly, Unsupported
 from glancelite.contract.plugin import Plugin
-from glancelite.contract.values import Written
+from glancelite.contract.values import EMPTY, WriteResult
+
+_USER_INFO = re.compile(r'\A([^:]*://)[^/?#]*@')
 
 
 class FileExtent:
-    """A part of an open file: an iterator of bytes that a server may hand to the kernel.
+    """A part of an open file: an iterator of bytes that a server may pass to ``sendfile``.
 
-    A store returns it from ``read`` where it can; the file belongs to it.
+    A store returns it from ``read`` where it can.  The extent owns the file.
 
     :param file: open for unbuffered or buffered binary reading.
     :param offset: first byte.
-    :param length: bytes, all of which exist.
-    :param chunk: bytes per read when nobody uses the kernel's way.
+    :param length: number of bytes; all of them exist.
+    :param chunk: bytes per read when the extent is iterated.
 
-    ``fallback`` is set by the core where there is another copy: called with the bytes
-    that came of this file and with what went wrong, it returns the rest, or raises
-    what it was given.  Whoever reads the file past the iterator calls it as well.
+    The core sets ``fallback`` if the image has another location.  It takes the number of
+    bytes that came from this file and the failure; it returns the remaining bytes, or
+    raises the failure.  Code that reads the file without the iterator calls it as well.
     """
 
     def __init__(self, file: BinaryIO, offset: int, length: int, chunk: int = 1 << 20):
@@ -50,7 +53,7 @@ class FileExtent:
         try:
             data = self.file.read(min(self._chunk, self._left))
             if not data:
-                raise OSError('the file is shorter than it was')
+                raise OSError('the file was truncated')
         except OSError as error:
             if self.fallback is None:
                 raise
@@ -62,150 +65,172 @@ class FileExtent:
     def close(self) -> None:
         self.file.close()
         if self._rest is not None:
-            close(self._rest)
+            close_chunks(self._rest)
 
 
-def close(chunks: Iterator[bytes]) -> None:
-    """Let go of what a store has opened for reading, if there is anything."""
-    end = getattr(chunks, 'close', None)
-    if end is not None:
-        end()
+def close_chunks(chunks: Iterator[bytes]) -> None:
+    """Release what a store opened for reading, if anything."""
+    close = getattr(chunks, 'close', None)
+    if close is not None:
+        close()
 
 
 class Store(Plugin):
-    """Keeps bytes under a key.  Knows nothing of images, hashes or callers.
+    """Keeps data under keys.  It knows nothing of images, hashes or policies.
 
     Capabilities:
 
     ``write``
-        takes data, and so brings ``write``, ``delete`` and ``discard``; without
-        it they are never called and the store is shown as read-only.
+        accepts data, and so defines ``write``, ``delete`` and ``discard``.  Without it
+        these are never called, and the store is shown as read-only.
     ``range``
-        ``read`` honours ``offset`` and ``length``; without it, the core asks
-        for whole objects only.
+        ``read`` honours ``offset`` and ``length``.  Without it the core reads whole
+        objects only.
     ``adopt``
-        users may point an image to data that they have put into the backend
-        themselves, and so it brings ``adopt``.
+        users may add locations of data that is in the backend already; defines
+        ``adopt``.
     ``share``
-        the backend can let other projects read, and so it brings ``share``.
+        the backend can give other projects read access; defines ``share``.
+
+    ``glancelite.contract.store_rules`` has the rule for keys and the texts of errors.
     """
 
     LAYER = 'store'
     CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
-    DEMANDS = MappingProxyType({'write': ('write', 'delete', 'discard'), 'adopt': ('adopt',),
-                                'share': ('share',)})
-    #: what the URLs of this driver start with, before the colon
+    REQUIRED_METHODS = MappingProxyType({
+        'write': ('write', 'delete', 'discard'), 'adopt': ('adopt',), 'share': ('share',)})
+    #: schemes of this driver's URLs, without the colon
     SCHEMES: ClassVar[tuple[str, ...]] = ()
-    #: known to this instance only and forgotten with it, as only stores for tests may be:
-    #: a service with such a store has one process
+    #: those of ``SCHEMES`` whose data is public: every user may add locations with them,
+    #: other locations need the role ``service``
+    PUBLIC_SCHEMES: ClassVar[tuple[str, ...]] = ()
+    #: True if only this instance has the data, and it is lost with it (stores for tests).
+    #: A service with such a store has one process.
     VOLATILE: ClassVar[bool] = False
-    #: ``write`` takes chunks that are read-only ``memoryview`` as well, which spares a copy
-    BUFFERS: ClassVar[bool] = False
+    #: True if ``write`` accepts chunks that are read-only ``memoryview``, which saves a copy
+    ACCEPTS_MEMORYVIEW: ClassVar[bool] = False
 
     @classmethod
     def section(cls, name: str) -> str:
         return cls.SECTION or name
 
-    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
-              ctx: Context | None = None) -> Written:
-        """Store everything ``chunks`` yields, or nothing at all.
+    @classmethod
+    def redact(cls, url: str) -> str:
+        """Return a URL of this driver without its secrets, for display and logs.
 
-        The bytes are durable when this returns.
-
-        :param key: 1-255 characters of ``[A-Za-z0-9._-]``, the first a letter or
-            a digit; case counts.  The core uses no key twice; a store must not believe it.
-        :param chunks: non-empty ``bytes`` of any length; pulled once, and to
-            the end. Where ``BUFFERS`` says so, a chunk may be a ``memoryview`` of bytes
-            instead; it does not change while anything refers to it.
-        :param size: bytes to come, if known; a hint, not a promise.
-        :param ctx: the caller, for stores that act with the caller's rights.
-        :returns: where it is (opaque to everybody else) and its length in bytes.
-        :raises Conflict: the key is taken, or just being written.
-        :raises TooLarge: the backend is full.
-        :raises Unavailable: the backend does not answer or refuses us.
-
-        Whatever ``chunks`` raises passes through unchanged, and nothing remains.
+        Override it if secrets are elsewhere than in the user information of the URL.
         """
-        raise ReadOnly('this store takes no data')
+        return _USER_INFO.sub(r'\1', url)
+
+    @classmethod
+    def reserved_defaults(cls, name: str, options: object) -> Mapping[str, object]:
+        """Options for the service's own store ``name``, such as the staging store.
+
+        :param options: the options that the operator has set, as attributes.
+        :returns: values for required options that are not set.
+        """
+        return EMPTY
+
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
+              ctx: Context | None = None) -> WriteResult:
+        """Store everything that ``chunks`` yields, or nothing.
+
+        The data is durable when this returns.  An exception raised by ``chunks`` passes
+        through unchanged, and no data remains.
+
+        :param key: see ``store_rules.KEY``; case counts.  The core uses no key twice, but
+            the store must not rely on it.
+        :param chunks: non-empty ``bytes`` of any length; iterated once, to the end.  If
+            ``ACCEPTS_MEMORYVIEW`` is set, a chunk may be a ``memoryview`` of bytes; it
+            does not change while it is referenced.
+        :param size: expected number of bytes, if known; it may be wrong.
+        :param ctx: the caller, for stores that use the caller's rights.
+        :returns: the URL, which only this driver interprets, and the number of bytes.
+        :raises Conflict: the key has data, or is being written.
+        :raises TooLarge: the backend is full.
+        :raises Unavailable: the backend does not answer or rejects us.
+        """
+        raise ReadOnly('this store does not accept data')
 
     @abc.abstractmethod
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
              ctx: Context | None = None) -> Iterator[bytes]:
-        """The bytes at ``url``; an iterator, with ``close()`` if it holds anything.
+        """Open the data at ``url``; return an iterator, with ``close()`` if it needs one.
 
-        It opens before it returns: what is missing is reported here, not
-        at the first chunk.
+        Missing data is reported by this call, not by the first chunk.
 
-        :param offset: first byte wanted; at most the size.
-        :param length: how many bytes; None, or more than there are, to the end.
-        :raises NotFound: nothing is stored there.
-        :raises Invalid: the URL is none of this store's.
-        :raises Unsupported: a range, without the capability.
+        :param offset: first byte; at most the size.
+        :param length: number of bytes; None, or more than there are, reads to the end.
+        :raises NotFound: there is no data.
+        :raises Invalid: the URL is not one of this store's.
+        :raises Unsupported: a range was requested, without the capability.
         :raises RangeNotSatisfiable: ``offset`` is beyond the end.
-        :raises Unavailable: the backend does not answer or refuses us.
+        :raises Unavailable: the backend does not answer or rejects us.
         """
 
     @abc.abstractmethod
     def size(self, url: str, *, ctx: Context | None = None) -> int:
-        """Length of what is stored at ``url``, in bytes; raises as ``read`` does."""
+        """Return the size of the data at ``url`` in bytes; raises as ``read`` does."""
 
     def delete(self, url: str, *, ctx: Context | None = None) -> None:
-        """Remove what is stored at ``url``.
+        """Delete the data at ``url``.
 
-        :raises NotFound: nothing is stored there.
-        :raises Invalid: the URL is none of this store's.
-        :raises InUse: somebody builds on it; it stays.
-        :raises Forbidden: the backend does not let us.
+        :raises NotFound: there is no data.
+        :raises Invalid: the URL is not one of this store's.
+        :raises InUse: the data is still used; it stays.
+        :raises Forbidden: the backend does not allow it.
         :raises Unavailable: the backend does not answer.
         """
-        raise ReadOnly('this store gives nothing up')
+        raise ReadOnly('this store does not delete data')
 
     def discard(self, key: str, *, ctx: Context | None = None) -> None:
-        """Remove whatever a server that died left under ``key``; nothing there is fine.
+        """Delete whatever an interrupted upload left under ``key``, if anything.
 
-        Called for keys to which no image points.
+        The core calls it for keys that no image refers to.
 
-        :param ctx: for whom it was written, where that is known: perhaps a project and no token.
+        :param ctx: on whose behalf it was written, if known; it may have a project and
+            no token.
         """
-        raise ReadOnly('this store gives nothing up')
+        raise ReadOnly('this store does not delete data')
 
     @abc.abstractmethod
     def owns(self, url: str) -> bool:
-        """Would this store, as configured, be the one to read ``url``?
+        """Return whether ``url`` belongs to this store, as it is configured.
 
-        Asked where nobody has recorded in which store a copy is: two stores of one driver
-        should not both say yes.
+        Used for locations without the name of a store.  Of two stores of one driver only
+        one should return True.
         """
 
     def adopt(self, url: str, *, ctx: Context | None = None) -> str:
-        """May an image be where a user says that it is?
+        """Check a URL that a user adds as a location, and return it in normal form.
 
-        The user's word is hostile: this looks at the URL only and opens nothing. Whether there
-        is data is asked later, with ``size`` and ``read``, which are as careful.
+        Such URLs are hostile.  This method looks at the URL only and opens nothing; the
+        core reads the data later, with ``size`` and ``read``, which check the URL again.
 
-        :returns: the URL as it is to be kept: without secrets, written as ``write`` would.
-        :raises Invalid: the URL is none of this store's, or leads where nobody may send us.
+        :returns: the URL to record: without secrets, in the form that ``write`` returns.
+        :raises Invalid: the URL is not one of this store's, or it leads to a place that
+            must not be opened.
         """
-        raise Unsupported('this store has only what it was given')
+        raise Unsupported('this store does not accept locations')
 
     def share(self, url: str, *, public: bool, projects: Sequence[str],
               ctx: Context | None = None) -> None:
-        """Let others read what is stored at ``url``, and nobody else any more.
+        """Give read access to the data at ``url``, and take it from all others.
 
-        :param public: everybody may.
-        :param projects: these projects may.
-        :raises NotFound: nothing is stored there.
-        :raises Unavailable: the backend does not answer or refuses us.
+        :param public: give it to everybody.
+        :param projects: give it to these projects.
+        :raises NotFound: there is no data.
+        :raises Unavailable: the backend does not answer or rejects us.
         """
-        raise Unsupported('this store lets nobody else read')
+        raise Unsupported('this store cannot give read access')
 
-    def claims(self) -> Collection[str]:
-        """What this store must have for itself, such as its directories.
+    def exclusive_resources(self) -> Collection[str]:
+        """Name what no other store may use, such as directories.
 
-        Two stores of one service with a claim in common stop the start.
+        The service does not start if two of its stores name the same resource.
         """
         return ()
 
     def properties(self) -> Mapping[str, object]:
-        """JSON-ready facts for ``GET /v2/info/stores/detail``; no secrets."""
+        """Return JSON-ready values for ``GET /v2/info/stores/detail``; no secrets."""
         return {}

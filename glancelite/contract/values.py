@@ -1,8 +1,8 @@
-"""The things the service speaks of, as frozen values.
+"""Images, members, locations and other records, as frozen values.
 
-A value never changes: whoever wants another one asks the database to write it
-and gets the new value back.  All times are aware ``datetime`` in UTC; all
-sizes are bytes unless the name says otherwise.
+A value never changes; a change is written by the database, which returns the new value.
+All times are aware ``datetime`` in UTC.  All sizes are bytes, unless the name says
+otherwise.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
-def _nothing() -> Mapping[str, Any]:
-    return NOTHING
+def _empty() -> Mapping[str, Any]:
+    return EMPTY
 
 
 STATUSES = ('queued', 'saving', 'active', 'killed', 'deleted', 'uploading',
@@ -30,33 +30,33 @@ MEMBER_STATUSES = ('pending', 'accepted', 'rejected')
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Location:
-    """One copy of an image's bytes.
+    """Where one copy of an image's data is.
 
-    ``url`` is opaque to everyone but the store that wrote it; ``metadata``
-    is JSON-ready and names the store under ``store``.  ``status`` is
-    ``pending_delete`` while the bytes are being removed.
+    Only the store that wrote the data interprets ``url``.  ``metadata`` is JSON-ready and
+    names the store under ``store``.  ``status`` is ``active``, or ``pending_delete``
+    until the data is deleted.
     """
 
     url: str
-    metadata: Mapping[str, object] = dataclasses.field(default_factory=_nothing)
+    metadata: Mapping[str, object] = dataclasses.field(default_factory=_empty)
     status: str = 'active'
 
     @property
     def store(self) -> str | None:
-        """Name of the configured store that holds this copy, if recorded."""
+        """Name of the store that has the data, if recorded."""
         name = self.metadata.get('store')
         return name if isinstance(name, str) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Image:
-    """An image as one reader saw it at one moment.
+    """An image as it was when it was read.
 
-    ``revision`` counts writes; every write names the one it has read.
-    ``membership`` is the member status of the project that looked, None if
-    it is no member: the only field that depends on who asked.
-    ``attempt`` counts uploads that were given up because their server died;
-    ``lease_until`` is when the present work on it, such as an upload, is given up.
+    ``revision`` counts writes; a write succeeds only on the revision it was based on.
+    ``membership`` is the member status of the viewer's project, None if that is no member;
+    it is the only field that depends on the viewer.  ``attempt`` counts uploads that were
+    abandoned.  ``lease_until`` is when other processes take over the work in progress,
+    such as an upload; None if there is none.
     """
 
     id: str
@@ -79,7 +79,7 @@ class Image:
     updated_at: datetime.datetime | None = None
     deleted_at: datetime.datetime | None = None
     tags: tuple[str, ...] = ()
-    properties: Mapping[str, str] = dataclasses.field(default_factory=_nothing)
+    properties: Mapping[str, str] = dataclasses.field(default_factory=_empty)
     locations: tuple[Location, ...] = ()
     revision: int = 0
     membership: str | None = None
@@ -87,29 +87,29 @@ class Image:
     lease_until: datetime.datetime | None = None
 
     @property
-    def copies(self) -> tuple[Location, ...]:
-        """The locations that can be read: not those which are being removed."""
+    def active_locations(self) -> tuple[Location, ...]:
+        """The locations that can be read, without those that are pending deletion."""
         found = self.locations
         return found if all(one.status == 'active' for one in found) else tuple(
             one for one in found if one.status == 'active')
 
     @property
     def key(self) -> str:
-        """Name of the bytes in a store: the id, then one name per given-up upload.
+        """Key of the data in a store: the id, then a new key for each abandoned upload.
 
-        A server that was taken for dead can so never touch its successor's bytes.
+        So a process that lost its lease cannot change the data of a later upload.
         """
         return self.keys[-1]
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The names that uploads of this image have had, the present one last."""
+        """The keys that uploads of this image have used, the present one last."""
         return (self.id, *(f'{self.id}.{attempt + 1}' for attempt in range(1, self.attempt + 1)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Member:
-    """A project with which an image is shared."""
+    """A project that an image is shared with."""
 
     image_id: str
     member: str
@@ -121,34 +121,34 @@ class Member:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a listing; ``more`` says whether anything follows it."""
+    """One page of a listing; ``more`` is True if another page follows."""
 
     items: tuple[T, ...]
     more: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Written:
-    """What a store has to say after a write.
+class WriteResult:
+    """The result of ``Store.write``.
 
     ``url`` begins with one of the store's ``SCHEMES`` and has neither secrets nor
-    unprintable characters.  ``metadata`` is JSON-ready and kept with the location;
-    the word ``store`` in it belongs to the core.
+    unprintable characters.  ``size`` is the number of bytes written.  ``metadata`` is
+    JSON-ready and is recorded with the location; the core sets its key ``store``.
     """
 
     url: str
     size: int
-    metadata: Mapping[str, object] = dataclasses.field(default_factory=_nothing)
+    metadata: Mapping[str, object] = dataclasses.field(default_factory=_empty)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
-    """What a project holds, from images that are not killed, deleted or pending deletion.
+    """What a project uses, without images that are killed, deleted or pending deletion.
 
-    ``bytes`` is the sum of size x copies, those left out that are leaving; an image in ``saving``
-    counts with the size that its upload has promised.  ``staged`` is bytes
-    of images ``uploading`` or ``importing``; ``uploading`` counts images in
-    ``saving``, ``uploading`` and ``importing``.
+    ``bytes`` is the sum of size times active locations; an image in ``saving`` counts with
+    the size that its upload announced.  ``staged`` is the size of images ``uploading`` or
+    ``importing``.  ``uploading`` counts images in ``saving``, ``uploading`` and
+    ``importing``.
     """
 
     images: int = 0

@@ -9,11 +9,11 @@ from typing import Any
 
 UUID = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def _nothing() -> Mapping[str, Any]:
-    return NOTHING
+    return EMPTY
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from glancelite.contract import errors, values
 from glancelite.domain import properties as rules
 from glancelite.schema import checks
-from glancelite.schema.fields import NOTHING, UUID, Field, Resource
+from glancelite.schema.fields import EMPTY, UUID, Field, Resource
 
 LONGEST = {'maxLength': 255}
 
@@ -112,7 +112,7 @@ def resource(disk_formats: Sequence[str], container_formats: Sequence[str],
     enums = {'disk_format': tuple(disk_formats), 'container_format': tuple(container_formats)}
     base = tuple(dataclasses.replace(field, enum=enums[field.name]) if field.name in enums
                  else field for field in FIELDS)
-    custom, required = _extension(NOTHING if extra is None else extra)
+    custom, required = _extension(EMPTY if extra is None else extra)
     known = {field.name: field.schema() for field in base}
     for name in custom.keys() & known.keys():
         if _bare(custom[name]) != _bare(known[name]):

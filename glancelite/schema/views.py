@@ -41,7 +41,7 @@ class ImageView:
         self._direct_url = show_direct_url
         self._locations = show_locations
         self._stores = show_stores
-        self._places_of = places or operator.attrgetter('copies')
+        self._places_of = places or operator.attrgetter('active_locations')
 
     @property
     def shows_locations(self) -> bool:

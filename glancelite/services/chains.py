@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Event, Image
+from glancelite.contract import Context, Event, Image, QuotaRequest
 
 LOG = logging.getLogger(__name__)
 
@@ -20,31 +20,31 @@ class PolicyChain(contract.PolicyEngine):
     def __init__(self, engines: Sequence[contract.PolicyEngine]):
         self._engines = tuple(engines)
 
-    def enforce(self, ctx: Context, verb: str, image: Image | None = None, *,
+    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
                 member: str | None = None) -> None:
         try:
             for engine in self._engines:
-                engine.enforce(ctx, verb, image, member=member)
+                engine.enforce(ctx, action, image, member=member)
         except contract.Forbidden:
             # an image without a creation time is only proposed: nothing to hide
             if image is None or image.created_at is None:
                 raise
-            if verb == 'get_image' or not self.allows(ctx, 'get_image', image):
+            if action == 'get_image' or not self.allows(ctx, 'get_image', image):
                 raise contract.NotFound(f'No image found with ID {image.id}') from None
             raise
 
-    def allows(self, ctx: Context, verb: str, image: Image | None = None, *,
+    def allows(self, ctx: Context, action: str, image: Image | None = None, *,
                member: str | None = None) -> bool:
-        return all(engine.allows(ctx, verb, image, member=member) for engine in self._engines)
+        return all(engine.allows(ctx, action, image, member=member) for engine in self._engines)
 
-    def filter(self, ctx: Context, verb: str, images: Sequence[Image]) -> Sequence[Image]:
+    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
         for engine in self._engines:
-            images = engine.filter(ctx, verb, images)
+            images = engine.filter(ctx, action, images)
         return images
 
-    def admin(self, ctx: Context) -> bool:
+    def is_admin(self, ctx: Context) -> bool:
         for engine in self._engines:
-            opinion = engine.admin(ctx)
+            opinion = engine.is_admin(ctx)
             if opinion is not None:
                 return opinion
         return 'admin' in ctx.roles
@@ -56,12 +56,12 @@ class QuotaChain(contract.QuotaEnforcer):
     def __init__(self, enforcers: Sequence[contract.QuotaEnforcer]):
         self._enforcers = tuple(enforcers)
 
-    def check(self, ctx: Context, ask: Ask) -> int | None:
-        limits = [enforcer.check(ctx, ask) for enforcer in self._enforcers]
+    def check(self, ctx: Context, request: QuotaRequest) -> int | None:
+        limits = [enforcer.check(ctx, request) for enforcer in self._enforcers]
         return min((limit for limit in limits if limit is not None), default=None)
 
 
-class NotifierFan(contract.Notifier):
+class NotifierGroup(contract.Notifier):
     """All are told; what one raises is logged and hurts nobody.
 
     :param disabled: event types, or dotted beginnings of them, that are not sent.
@@ -79,9 +79,9 @@ class NotifierFan(contract.Notifier):
         return not any('.'.join(words[:count]) in self._disabled
                        for count in range(1, len(words) + 1))
 
-    def tell(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         for notifier in self._notifiers:
             try:
-                notifier.tell(event)
+                notifier.notify(event)
             except Exception:
                 LOG.exception('the notifier %s failed on %s', notifier.name, event.type)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image
+from glancelite.contract import Context, Image, QuotaRequest
 from glancelite.domain import ranges, status
 from glancelite.services import store_acls
 from glancelite.services.layers import Layers
@@ -132,7 +132,7 @@ class ImageData:
         layers = self._layers
         for number in range(1, TURNS + 1):
             try:
-                return image, layers.quota.check(ctx, Ask('upload_image', image.owner,
+                return image, layers.quota.check(ctx, QuotaRequest('upload_image', image.owner,
                                                           bytes=size))
             except contract.QuotaExceeded:
                 if (number == TURNS or size is None or image.owner is None
@@ -155,7 +155,7 @@ class ImageData:
         if size is None:
             # what nobody announced counts from here on, so uploads that race see each other
             image = self._write(image, {'size': written}) or image
-            layers.quota.check(ctx, Ask('upload_image', image.owner, bytes=written))
+            layers.quota.check(ctx, QuotaRequest('upload_image', image.owner, bytes=written))
         active = self._activate(ctx, image, {
             'virtual_size': None, **facts, 'status': 'active', 'locations': (location,),
             'lease_until': None}, undo)
@@ -207,8 +207,8 @@ class ImageData:
         return queued
 
     def _taps(self, ctx: Context, image: Image, size: int | None,
-              limit: int | None) -> list[contract.Tap]:
-        taps: list[contract.Tap] = []
+              limit: int | None) -> list[contract.Inspection]:
+        taps: list[contract.Inspection] = []
         if limit is not None:
             taps.append(Limit(limit, contract.QuotaExceeded))
         if size is not None:
@@ -272,7 +272,7 @@ class ImageData:
         if image.status == 'deactivated' and not ctx.is_admin:
             raise contract.Forbidden(f'The requested image {image.id} has been deactivated. '
                                      'Image data download is forbidden.')
-        if not image.copies or image.size is None:
+        if not image.active_locations or image.size is None:
             return None
         part = ranges.wanted(range_header, content_range, image.size)
         offset, length = part or (0, image.size)

@@ -10,26 +10,26 @@ import datetime
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Member
-from glancelite.services.chains import NotifierFan
+from glancelite.services.chains import NotifierGroup
 
 
 class Events:
     """Builds events and hands them on; builds nothing if nobody listens."""
 
-    def __init__(self, fan: NotifierFan, host: contract.Host, *,
+    def __init__(self, fan: NotifierGroup, host: contract.Host, *,
                  publisher: str = 'image.localhost'):
-        self._fan = fan
+        self._notifiers = fan
         self._host = host
         self._publisher = publisher
 
     def image(self, ctx: Context, event_type: str, image: Image, **more: object) -> None:
         """Tell of an image; ``more`` is added to its payload."""
-        if self._fan.listens(event_type):
+        if self._notifiers.listens(event_type):
             self._tell(ctx, event_type, {**image_payload(image), **more})
 
     def member(self, ctx: Context, event_type: str, member: Member) -> None:
         """Tell of a membership."""
-        if self._fan.listens(event_type):
+        if self._notifiers.listens(event_type):
             self._tell(ctx, event_type, {
                 'image_id': member.image_id, 'member_id': member.member, 'status': member.status,
                 'created_at': _time(member.created_at), 'updated_at': _time(member.updated_at),
@@ -37,12 +37,12 @@ class Events:
 
     def failed(self, ctx: Context, event_type: str, text: str) -> None:
         """Tell that something went wrong."""
-        if self._fan.listens(event_type):
+        if self._notifiers.listens(event_type):
             self._tell(ctx, event_type, text, priority='ERROR')
 
     def sent(self, ctx: Context, image: Image, *, sent: int, wanted: int) -> None:
         """Tell that bytes went out; with priority ERROR if they were not all."""
-        if self._fan.listens('image.send'):
+        if self._notifiers.listens('image.send'):
             self._tell(ctx, 'image.send', {
                 'bytes_sent': sent, 'image_id': image.id, 'owner_id': image.owner,
                 'receiver_tenant_id': ctx.project, 'receiver_user_id': ctx.user,
@@ -50,7 +50,7 @@ class Events:
 
     def _tell(self, ctx: Context, event_type: str, payload: dict[str, object] | str,
               priority: str = 'INFO') -> None:
-        self._fan.tell(contract.Event(event_type, payload, ctx, self._host.now(), priority,
+        self._notifiers.notify(contract.Event(event_type, payload, ctx, self._host.now(), priority,
                                       self._publisher))
 
 

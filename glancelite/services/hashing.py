@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from glancelite import contract
-from glancelite.contract import Context, Image
+from glancelite.contract import Context, Image, store_rules
 from glancelite.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Hashing:
         size, look = 0, time.monotonic() + LOOK
         chunks = self._stores.read(image, offset=0, length=image.size or 0, ctx=ctx)
         if chunks is None:
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
         try:
             for chunk in chunks:
                 digest.update(chunk)
@@ -103,7 +103,7 @@ class Hashing:
                         raise Cancelled
                     look = time.monotonic() + LOOK
         finally:
-            contract.store.close(chunks)
+            contract.store.close_chunks(chunks)
         if size != image.size:
             raise contract.Unavailable(f'there are {size} bytes instead of {image.size}')
         return {'os_hash_algo': algorithm, 'os_hash_value': digest.hexdigest(),

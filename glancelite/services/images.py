@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image, ImageQuery
+from glancelite.contract import Context, Image, ImageQuery, QuotaRequest
 from glancelite.domain import encryption, patch, properties, status
 from glancelite.schema.image import Creation
 from glancelite.services import location_deletion, store_acls
@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 #: seconds between the second try and the third, at most; each later wait is up to twice that
 PAUSE = 0.004
 
-_VISIBILITY_VERBS = {'public': 'publicize_image', 'community': 'communitize_image'}
+_VISIBILITY_ACTIONS = {'public': 'publicize_image', 'community': 'communitize_image'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,8 +68,9 @@ class Images:
             raise contract.Forbidden('You are not permitted to create images '
                                      f"owned by '{image.owner}'.")
         self._enforce_visibility(ctx, image, image.visibility)
-        layers.quota.check(ctx, Ask('add_image', image.owner, images=1, tags=len(image.tags),
-                                    properties=properties.counted(image.properties)))
+        layers.quota.check(ctx, QuotaRequest(
+            'add_image', image.owner, images=1, tags=len(image.tags),
+            properties=properties.counted(image.properties)))
         if creation.read_only:
             raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")
         properties.check_values(fields, custom)
@@ -149,7 +150,7 @@ class Images:
 
         def pay(image: Image) -> None:
             if places and places[0].added:
-                layers.quota.check(ctx, Ask('set_image_location', image.owner,
+                layers.quota.check(ctx, QuotaRequest('set_image_location', image.owner,
                                             bytes=places[0].added))
 
         image = self.change(ctx, image_id, change, pay)
@@ -197,14 +198,14 @@ class Images:
         tags = patched.changes.get('tags')
         grows = bool(patched.new_properties)
         if grows or tags is not None:
-            self._layers.quota.check(ctx, Ask(
+            self._layers.quota.check(ctx, QuotaRequest(
                 'modify_image', image.owner, tags=None if tags is None else len(tags),
                 properties=properties.counted(patched.changes['properties']) if grows else None))
 
     def _enforce_visibility(self, ctx: Context, image: Image, visibility: str) -> None:
-        verb = _VISIBILITY_VERBS.get(visibility)
-        if verb:
-            self._layers.policy.enforce(ctx, verb, image)
+        action = _VISIBILITY_ACTIONS.get(visibility)
+        if action:
+            self._layers.policy.enforce(ctx, action, image)
 
     def delete(self, ctx: Context, image_id: str) -> None:
         """Delete an image and its bytes.
@@ -235,7 +236,7 @@ class Images:
             if image.protected:
                 raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
             try:
-                return image, records.remove(image, pending=bool(
+                return image, records.delete(image, pending=bool(
                     image.locations or image.attempt or image.status == 'saving'))
             except contract.Conflict:   # somebody has just protected it
                 if not left:
@@ -252,14 +253,14 @@ class Images:
             except contract.Error as error:
                 # one that got its bytes just before the removal does not come back
                 if number == 0 and image.status == 'pending_delete':
-                    records.restore(image, status='deactivated' if before.status == 'deactivated'
+                    records.undelete(image, status='deactivated' if before.status == 'deactivated'
                                     else 'active')
                     location_deletion.mark(layers, before)
                     raise
                 LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
                 return  # the image is gone already; the sweep removes the rest
         if not image.attempt:
-            records.scrubbed(image)
+            records.complete_delete(image)
 
     def _delete_key(self, ctx: Context, image: Image) -> None:
         """Remove the key of the encrypted volume that a deleted image was made of.
@@ -287,10 +288,10 @@ class Images:
         """Give the bytes out again; raises as ``deactivate`` does."""
         self._switch(ctx, image_id, 'reactivate', 'deactivated', 'active')
 
-    def _switch(self, ctx: Context, image_id: str, verb: str, old: str, new: str) -> None:
+    def _switch(self, ctx: Context, image_id: str, action: str, old: str, new: str) -> None:
         def change(image: Image) -> Mapping[str, object]:
-            self._layers.policy.enforce(ctx, verb, image)
-            status.require(verb, image)
+            self._layers.policy.enforce(ctx, action, image)
+            status.require(action, image)
             return status.move(image, new) if image.status == old else {}
 
         self.change(ctx, image_id, change)

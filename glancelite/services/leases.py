@@ -115,7 +115,7 @@ class Leases:
         with self._lock:
             held = tuple(self._held)
         if held:
-            self._images.renew(held, until=self.until())
+            self._images.renew_leases(held, until=self.until())
 
     def sweep(self) -> int:
         """Finish what processes that died have begun, for about as long as a round may take.
@@ -128,7 +128,7 @@ class Leases:
         end, done = time.monotonic() + self._interval, 0
         while True:
             images = self._images.unfinished(
-                now=self._host.now(), removed_before=self.swept_before(), limit=PAGE,
+                now=self._host.now(), deleted_before=self.swept_before(), limit=PAGE,
                 after=self._seen)
             for image in images:
                 self._seen = image
@@ -168,7 +168,7 @@ class Leases:
             for location in image.locations:
                 self._stores.delete(location, ctx=on_behalf_of(image))
             self._discard(image, image.keys[:-1] if image.locations else image.keys)
-            self._images.scrubbed(image)
+            self._images.complete_delete(image)
             LOG.info('the deletion of image %s is complete', image.id)
         return True
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image, Location
+from glancelite.contract import Context, Image, Location, QuotaRequest
 from glancelite.domain import digests, status
 from glancelite.domain.patch import Operation
 from glancelite.services import location_deletion
@@ -30,7 +30,7 @@ class Places:
         self._image = image
         self._sizes = sizes
         self._algorithm = algorithm
-        self._copies = list(image.copies)
+        self._copies = list(image.active_locations)
         self._removed: list[Location] = []
         self._facts: dict[str, object] = {}
         self._touched = False
@@ -58,7 +58,7 @@ class Places:
             self._insert(place, step.value[0])
         else:
             self._replace(step.value)
-        self._layers.quota.check(self._ctx, Ask('set_image_location', self._image.owner,
+        self._layers.quota.check(self._ctx, QuotaRequest('set_image_location', self._image.owner,
                                                 locations=len(self._copies)))
 
     def changes(self) -> Mapping[str, object]:
@@ -77,7 +77,7 @@ class Places:
     @property
     def added(self) -> int:
         """How many bytes more the image counts for when the changes are written."""
-        new = len(self._copies) + len(self._removed) - len(self._image.copies)
+        new = len(self._copies) + len(self._removed) - len(self._image.active_locations)
         size = self._facts.get('size', self._image.size)
         return new * size if isinstance(size, int) else 0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image, Location
+from glancelite.contract import Context, Image, Location, QuotaRequest
 from glancelite.domain import digests, status
 from glancelite.services import location_deletion
 from glancelite.services.hashing import Cancelled, Hashing
@@ -52,7 +52,7 @@ class Locations:
         return self._layers.stores.shown(image)
 
     def add(self, ctx: Context, image_id: str, url: str,
-            expected: Mapping[str, str] = contract.NOTHING) -> None:
+            expected: Mapping[str, str] = contract.EMPTY) -> None:
         """Give a queued image the data at ``url``, which is in a store already.
 
         It ends where the caller looks for it, in the status of the image: data that is not
@@ -72,17 +72,16 @@ class Locations:
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'add_image_location', image)
         status.require('add_location', image)
-        web = url.startswith(('http://', 'https://'))
-        if not (web and layers.stores.reads_web) and _SERVICES.isdisjoint(
+        public = layers.stores.is_public(url)
+        if not layers.stores.reads_public(url) and _SERVICES.isdisjoint(
                 ctx.roles | ctx.service_roles):
-            raise contract.Forbidden('Only a service may point an image to data that is not '
-                                     'on the web, or where no store reads from there.')
-        layers.quota.check(ctx, Ask('add_image_location', image.owner,
+            raise contract.Forbidden('Only a service may add a location with this kind of URL.')
+        layers.quota.check(ctx, QuotaRequest('add_image_location', image.owner,
                                     locations=len(image.locations) + 1))
         try:
             location = layers.stores.adopt(url, ctx=ctx)
         except contract.Invalid as error:
-            if web:
+            if public:
                 raise
             LOG.warning('image %s cannot be where it is said to be: %s', image.id, error)
             return
@@ -127,7 +126,8 @@ class Locations:
         """
         :raises QuotaExceeded: its project may not have as many bytes.
         """
-        self._layers.quota.check(ctx, Ask('add_image_location', image.owner, bytes=image.size))
+        self._layers.quota.check(
+            ctx, QuotaRequest('add_image_location', image.owner, bytes=image.size))
 
     def _resume(self, image: Image) -> None:
         """Read an active image whose hash nobody knows, since whoever was at it has died."""
@@ -237,8 +237,9 @@ class Locations:
             layers.policy.enforce(ctx, 'get_image_location', image)
             layers.policy.enforce(ctx, 'delete_image_location', image)
             status.require('delete_copy', image)
-            there = [one for one in image.copies if layers.stores.placed(one).store == store]
-            if len(image.copies) == 1:
+            there = [one for one in image.active_locations
+                     if layers.stores.placed(one).store == store]
+            if len(image.active_locations) == 1:
                 raise contract.Forbidden(
                     'Cannot delete image data from the only store containing it. Consider '
                     'deleting the image instead.')

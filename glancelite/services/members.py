@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image, Member
+from glancelite.contract import Context, Image, Member, QuotaRequest
 from glancelite.domain import properties
 from glancelite.services import store_acls
 from glancelite.services.layers import Layers
@@ -36,7 +36,7 @@ class Members:
         records = layers.database.members
         added = records.add(image.id, member)
         try:
-            layers.quota.check(ctx, Ask('add_member', image.owner,
+            layers.quota.check(ctx, QuotaRequest('add_member', image.owner,
                                         members=len(records.list(image.id))))
         except contract.Error:
             records.remove(image.id, member)
@@ -105,9 +105,9 @@ class Members:
                                      f'is {image.visibility}.')
         return image
 
-    def _enforce(self, ctx: Context, verb: str, image: Image, member: str | None = None) -> None:
+    def _enforce(self, ctx: Context, action: str, image: Image, member: str | None = None) -> None:
         """Who may not look at an image has nothing to do with its members either."""
-        self._layers.policy.enforce(ctx, verb, image, member=member)
+        self._layers.policy.enforce(ctx, action, image, member=member)
         self._layers.policy.enforce(ctx, 'get_image', image)
 
     def _seen(self, ctx: Context, image: Image) -> Sequence[Member]:

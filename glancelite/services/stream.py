@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from glancelite import contract
-from glancelite.support.background import Beside
+from glancelite.support.background import BackgroundCalls
 
 LOG = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ BATCH = 1 << 20
 class tapped(Iterator[bytes]):
     """Yields ``source`` unchanged; every tap has seen a chunk before the store has.
 
-    Taps that take ``bytes`` only get copies of ``memoryview``; see ``Tap.BUFFERS``.
+    Inspections without ``ACCEPTS_MEMORYVIEW`` get copies of views as ``bytes``.
 
     ``with tapped(source, taps) as chunks: store.write(key, chunks)``; then
     ``chunks.facts``.  What a tap raises comes out of the store's ``next()``, so
@@ -32,14 +32,15 @@ class tapped(Iterator[bytes]):
     :param taps: closed together with this, even if nothing was ever pulled.
     """
 
-    def __init__(self, source: Iterable[bytes], taps: Sequence[contract.Tap] = ()):
+    def __init__(self, source: Iterable[bytes], taps: Sequence[contract.Inspection] = ()):
         self._taps = taps
         self._facts: dict[str, object] | None = None
         self._flow = self._run(source)
         self._closed = False
 
     def _run(self, source: Iterable[bytes]) -> Iterator[bytes]:
-        feeds = [tap.feed if tap.BUFFERS else _with_bytes(tap.feed) for tap in self._taps]
+        feeds = [tap.feed if tap.ACCEPTS_MEMORYVIEW else _with_bytes(tap.feed)
+                 for tap in self._taps]
         for chunk in source:
             if not chunk:
                 continue
@@ -85,7 +86,7 @@ def _with_bytes(feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
     return lambda chunk: feed(bytes(chunk))
 
 
-class Limit(contract.Tap):
+class Limit(contract.Inspection):
     """Stops an upload at the first chunk that goes beyond a limit.
 
     :param most: bytes that may pass.
@@ -93,7 +94,7 @@ class Limit(contract.Tap):
     :param reason: the sentence for the user.
     """
 
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
 
     def __init__(self, most: int, error: type[contract.Error] = contract.TooLarge,
                  reason: str = ''):
@@ -107,13 +108,13 @@ class Limit(contract.Tap):
             raise self._error(self._reason)
 
 
-class Exact(contract.Tap):
+class Exact(contract.Inspection):
     """Refuses an upload that is longer or shorter than was announced.
 
     :param size: bytes that have to come.
     """
 
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
 
     def __init__(self, size: int):
         self._size = size
@@ -132,7 +133,7 @@ class Exact(contract.Tap):
         return {'size': self._size}
 
 
-class Digests(contract.Tap):
+class Digests(contract.Inspection):
     """Counts and hashes.  Facts: ``size``, ``checksum``, ``os_hash_algo``, ``os_hash_value``.
 
     Long uploads hash the two algorithms side by side: md5 in the caller's
@@ -144,7 +145,7 @@ class Digests(contract.Tap):
     :raises ValueError: nobody knows the algorithm.
     """
 
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
 
     def __init__(self, algorithm: str = 'sha512', *, checksum: bool = True):
         self._algorithm = algorithm
@@ -155,7 +156,7 @@ class Digests(contract.Tap):
         self._size = 0
         self._batch: list[bytes] = []
         self._batched = 0
-        self._helper: Beside[list[bytes]] | None = None
+        self._helper: BackgroundCalls[list[bytes]] | None = None
 
     def feed(self, chunk: bytes) -> None:
         length = len(chunk)
@@ -171,7 +172,7 @@ class Digests(contract.Tap):
             _update(self._hash, batch)
         else:
             if self._helper is None:
-                self._helper = Beside(lambda batch: _update(self._hash, batch),
+                self._helper = BackgroundCalls(lambda batch: _update(self._hash, batch),
                                       'glancelite-hash')
             self._helper.call(batch)
             _update(self._md5, batch)
@@ -238,7 +239,7 @@ class Verified(Iterator[bytes]):
 
     def close(self) -> None:
         """Close the chunks, even if nobody asked for the first."""
-        contract.store.close(self._chunks)
+        contract.store.close_chunks(self._chunks)
 
 
 def verified(chunks: Iterator[bytes], image: contract.Image) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from glancelite import contract
-from glancelite.contract import Ask, Context, Image
+from glancelite.contract import Context, Image, QuotaRequest
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
 
@@ -33,7 +33,7 @@ class Tags:
             self._layers.policy.enforce(ctx, 'modify_image', image)
             if tag in image.tags:
                 return {}
-            self._layers.quota.check(ctx, Ask('modify_image', image.owner,
+            self._layers.quota.check(ctx, QuotaRequest('modify_image', image.owner,
                                               tags=len(image.tags) + 1))
             return {'tags': tuple(sorted((*image.tags, tag)))}
 

@@ -32,7 +32,7 @@ def restore(layers: Layers, image_id: str) -> Image:
         raise contract.Gone(f'The data of image {image_id} is not there any more, or not all '
                             'of it.')
     _check_time(layers, image)      # stores may take long to answer
-    return layers.database.images.restore(image)
+    return layers.database.images.undelete(image)
 
 
 def _check_time(layers: Layers, image: Image) -> None:
@@ -48,7 +48,7 @@ def _waiting(layers: Layers, image_id: str) -> Image:
     """The image as it was removed."""
     last = None
     while found := layers.database.images.unfinished(
-            now=_BEFORE_ALL, removed_before=layers.host.now(), after=last):
+            now=_BEFORE_ALL, deleted_before=layers.host.now(), after=last):
         for image in found:
             if image.id == image_id:
                 return image

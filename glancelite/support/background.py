@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Item = TypeVar('Item')
 
 
-class Beside(Generic[Item]):
+class BackgroundCalls(Generic[Item]):
     """Calls a function in a thread of its own, in order, one at a time.
 
     What a call raises comes out of the next ``call`` or ``finish``, and no further call is

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from glancelite import contract
+from glancelite.contract.plugin import PluginT
 
 
 class FakeHost:
@@ -20,7 +21,7 @@ class FakeHost:
                  conf: Any = None):
         self.node = 'test-node'
         self.conf = conf
-        self._credentials: list[contract.Plugin] = []
+        self._loaded: list[contract.Plugin] = []
         self.clock = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
         self.key_manager = FakeKeyManager()
         self._usage = usage
@@ -35,8 +36,12 @@ class FakeHost:
     def usage(self, project: str) -> contract.Usage:
         return self._usage(project) if self._usage else contract.Usage()
 
-    def credential(self, name: str, section: str,
-                   options: Mapping[str, object] = contract.NOTHING) -> contract.CredentialSource:
+    def chosen(self, layer: type[PluginT]) -> PluginT:
+        assert layer is contract.KeyManager
+        return cast(PluginT, self.key_manager)
+
+    def load(self, layer: type[PluginT], name: str, section: str,
+             options: Mapping[str, object] = contract.EMPTY) -> PluginT:
         from oslo_config import cfg
 
         from glancelite import loader
@@ -44,15 +49,14 @@ class FakeHost:
             self.conf = cfg.ConfigOpts()
             self.conf([], project='glancelite', default_config_files=[],
                        default_config_dirs=[])
-        source = loader.load(self.conf, self, 'credential', name, section=section,
-                             given=options)
-        self._credentials.append(source)
-        return cast(contract.CredentialSource, source)
+        plugin = loader.load(self.conf, self, layer.LAYER, name, section=section, given=options)
+        self._loaded.append(plugin)
+        return cast(PluginT, plugin)
 
     def close(self) -> None:
-        """Close what ``credential`` has given away."""
-        while self._credentials:
-            self._credentials.pop().close()
+        """Close the plugins that ``load`` returned."""
+        while self._loaded:
+            self._loaded.pop().close()
 
 
 class FakeKeyManager(contract.KeyManager):
@@ -84,7 +88,7 @@ class Recorder(contract.Notifier):
         super().__init__(options, host, **named)
         self.events: list[contract.Event] = []
 
-    def tell(self, event: contract.Event) -> None:
+    def notify(self, event: contract.Event) -> None:
         self.events.append(event)
 
     @property

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from glancelite import assembly, config
-from glancelite.services.chains import NotifierFan
+from glancelite.services.chains import NotifierGroup
 from glancelite.services.data import ImageData
 from glancelite.services.discovery import Discovery
 from glancelite.services.events import Events
@@ -41,7 +41,7 @@ def exchange(core: assembly.Core, *, notifiers=None, **blocks) -> assembly.Core:
     :param blocks: fields of ``services.layers.Layers``.
     """
     if notifiers is not None:
-        blocks['events'] = Events(NotifierFan(notifiers), core.layers.host)
+        blocks['events'] = Events(NotifierGroup(notifiers), core.layers.host)
     layers = dataclasses.replace(core.layers, **blocks)
     images = Images(layers)
     return dataclasses.replace(

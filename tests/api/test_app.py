@@ -8,7 +8,7 @@ import webtest
 
 from glancelite import assembly, config, contract
 from glancelite.api.app import make_app
-from glancelite.contract.middleware import CALLER
+from glancelite.contract.middleware import CONTEXT_KEY
 from glancelite.plugins.middleware.request_id import RequestId
 from glancelite.testing import service
 from tests.api.conftest import CHALLENGE, SERVICE, Tokens, client
@@ -50,9 +50,9 @@ def test_extra_middleware_knows_the_caller_and_may_change_him(core):
 
         def wrap(self, app):
             def guarded(environ, start_response):
-                caller = environ[CALLER]
+                caller = environ[CONTEXT_KEY]
                 seen.append((environ.get('marks', ''), caller.project))
-                environ[CALLER] = dataclasses.replace(caller, project=f'{caller.project}-sub')
+                environ[CONTEXT_KEY] = dataclasses.replace(caller, project=f'{caller.project}-sub')
                 return app(environ, start_response)
             return guarded
 

@@ -88,7 +88,7 @@ def test_each_meaning_has_its_status(error, status):
 
 
 def test_every_error_of_the_contract_has_a_status():
-    without = [kind.__name__ for kind in contract.BY_CODE.values()
+    without = [kind.__name__ for kind in contract.ERRORS_BY_CODE.values()
                if kind is not contract.Error and not set(kind.__mro__) & set(errors.STATUS)]
 
     assert without == []

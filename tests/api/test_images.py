@@ -206,8 +206,8 @@ def test_only_data_can_be_withheld(app, other, new):
 
 def test_locations_are_shown_to_those_who_may_see_them(core, app, new, upload):
     class Hides(contract.PolicyEngine):
-        def enforce(self, ctx, verb, image=None, *, member=None):
-            if verb == 'get_image_location' and ctx.project != 'own':
+        def enforce(self, ctx, action, image=None, *, member=None):
+            if action == 'get_image_location' and ctx.project != 'own':
                 raise contract.Forbidden('not for you')
     from glancelite.api.app import make_app
     from glancelite.schema.views import ImageView

@@ -13,8 +13,8 @@ class Refuses(contract.QuotaEnforcer):
     def __init__(self):
         self.asked = []
 
-    def check(self, ctx, ask):
-        self.asked.append(ask.verb)
+    def check(self, ctx, request):
+        self.asked.append(request.action)
         raise contract.QuotaExceeded('nothing is left')
 
 

@@ -64,13 +64,13 @@ def test_hidden_asks_for_hidden_images_only():
 def test_an_unset_field_satisfies_no_condition(operator):
     value = ('a',) if operator == 'in' else 'a'
 
-    assert not Where('name', operator, value).holds(image(name=None))
+    assert not Where('name', operator, value).matches(image(name=None))
 
 
 def test_conditions_compare_by_code_point():
-    assert Where('name', 'gt', 'Z').holds(image(name='a'))
-    assert Where('name', 'gt', '\uffff').holds(image(name='\U0001f600'))
-    assert not Where('name', 'eq', 'a').holds(image(name='A'))
+    assert Where('name', 'gt', 'Z').matches(image(name='a'))
+    assert Where('name', 'gt', '\uffff').matches(image(name='\U0001f600'))
+    assert not Where('name', 'eq', 'a').matches(image(name='A'))
 
 
 def test_all_tags_and_properties_must_hold():

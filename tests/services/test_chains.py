@@ -5,8 +5,8 @@ import datetime
 import pytest
 
 from glancelite import contract
-from glancelite.contract import Ask, Event, Image
-from glancelite.services.chains import NotifierFan, PolicyChain, QuotaChain
+from glancelite.contract import Event, Image, QuotaRequest
+from glancelite.services.chains import NotifierGroup, PolicyChain, QuotaChain
 from glancelite.testing.fakes import Recorder
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -15,17 +15,17 @@ PROPOSED = Image('one')
 
 
 class Refuses(contract.PolicyEngine):
-    """Refuses some verbs."""
+    """Refuses some actions."""
 
-    def __init__(self, *verbs, admin=None):
+    def __init__(self, *actions, admin=None):
         super().__init__(None, None)
-        self._verbs, self._admin = verbs, admin
+        self._verbs, self._admin = actions, admin
 
-    def enforce(self, ctx, verb, image=None, *, member=None):
-        if verb in self._verbs:
-            raise contract.Forbidden(f'not {verb}')
+    def enforce(self, ctx, action, image=None, *, member=None):
+        if action in self._verbs:
+            raise contract.Forbidden(f'not {action}')
 
-    def admin(self, ctx):
+    def is_admin(self, ctx):
         return self._admin
 
 
@@ -41,7 +41,7 @@ class Allows(contract.QuotaEnforcer):
 
 class Breaks(contract.Notifier):
 
-    def tell(self, event):
+    def notify(self, event):
         raise RuntimeError('the broker is away')
 
 
@@ -85,7 +85,7 @@ def test_a_list_is_filtered_by_every_engine(context):
             super().__init__(None, None)
             self._name = name
 
-        def enforce(self, ctx, verb, image=None, *, member=None):
+        def enforce(self, ctx, action, image=None, *, member=None):
             if image.name == self._name:
                 raise contract.Forbidden('not this one')
 
@@ -102,7 +102,7 @@ def test_a_list_is_filtered_by_every_engine(context):
 def test_the_first_opinion_decides_who_is_an_administrator(opinions, roles, admin, context):
     chain = PolicyChain([Refuses(admin=opinion) for opinion in opinions])
 
-    assert chain.admin(context(roles=roles)) is admin
+    assert chain.is_admin(context(roles=roles)) is admin
 
 
 @pytest.mark.parametrize(('limits', 'narrowest'), [
@@ -110,13 +110,13 @@ def test_the_first_opinion_decides_who_is_an_administrator(opinions, roles, admi
 def test_the_narrowest_limit_counts(limits, narrowest, context):
     chain = QuotaChain([Allows(limit) for limit in limits])
 
-    assert chain.check(context(), Ask('upload_image')) == narrowest
+    assert chain.check(context(), QuotaRequest('upload_image')) == narrowest
 
 
 def test_all_are_told_though_one_fails(context):
     first, last = Recorder(), Recorder()
 
-    NotifierFan([first, Breaks(None, None, name='broken'), last]).tell(
+    NotifierGroup([first, Breaks(None, None, name='broken'), last]).notify(
         event('image.create', context()))
 
     assert first.types == last.types == ['image.create']
@@ -128,8 +128,8 @@ def test_all_are_told_though_one_fails(context):
     (['image.member'], 'image.update', True), (['image.mem'], 'image.member.update', True),
     (['task'], 'image.create', True)])
 def test_types_are_disabled_by_whole_dotted_beginnings(disabled, event_type, listens):
-    assert NotifierFan([Recorder()], disabled).listens(event_type) is listens
+    assert NotifierGroup([Recorder()], disabled).listens(event_type) is listens
 
 
 def test_nobody_listens_without_a_notifier():
-    assert not NotifierFan([]).listens('image.create')
+    assert not NotifierGroup([]).listens('image.create')

@@ -183,13 +183,13 @@ def test_a_quota_is_exact_though_uploads_race(core, ctx, queued, kept):
         def __init__(self):
             super().__init__(None, core.layers.host)
 
-        def check(self, ctx, ask):
-            if ask.verb != 'upload_image':
+        def check(self, ctx, request):
+            if request.action != 'upload_image':
                 return None
-            used = self.host.usage(ask.project).bytes
+            used = self.host.usage(request.project).bytes
             if used > 25:
                 raise contract.QuotaExceeded('full')
-            return 25 - used + (ask.bytes or 0)
+            return 25 - used + (request.bytes or 0)
 
     limited = service.exchange(core, quota=QuotaChain([FiveBytesEach()]))
     images = [queued() for _ in range(20)]
@@ -216,7 +216,7 @@ def test_a_quota_is_exact_though_uploads_race(core, ctx, queued, kept):
 def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued, kept):
     class FourBytes(contract.QuotaEnforcer):
 
-        def check(self, ctx, ask):
+        def check(self, ctx, request):
             return 4
 
     limited = service.exchange(core, quota=QuotaChain([FourBytes(None, None)]))
@@ -291,7 +291,7 @@ def _does_not_answer(url, *, ctx=None):
 
 
 def _refuse_the_second_time(answers):
-    def check(ctx, ask):
+    def check(ctx, request):
         try:
             return next(answers)
         except StopIteration:

@@ -80,7 +80,7 @@ def test_what_a_store_holds_on_to_does_not_keep_an_image(core, ctx, active, late
 
 
 def by_patch(core, admin, image):
-    place = next(n for n, one in enumerate(image.copies) if one.store == 'cold')
+    place = next(n for n, one in enumerate(image.active_locations) if one.store == 'cold')
     core.images.update(admin, image.id, patch.parse(
         [{'op': 'remove', 'path': f'/locations/{place}'}], patch.DRAFT_10,
         core.schema.validate_attribute))
@@ -97,7 +97,7 @@ def test_a_copy_that_is_removed_leaves_its_bytes_for_a_while(remove, core, ctx, 
 
     remove(core, admin, twice)
 
-    assert kept(twice).copies == (stays,)
+    assert kept(twice).active_locations == (stays,)
     assert core.layers.database.images.usage(ctx.project).bytes == 4
     later(SCRUB_TIME - 5)
     assert core.layers.leases.sweep() == 0
@@ -137,7 +137,7 @@ def test_a_copy_that_a_store_holds_on_to_is_tried_again(core, admin, twice, kept
     later(SCRUB_TIME + 5)
 
     core.layers.leases.sweep()
-    assert len(kept(twice).copies) == 1
+    assert len(kept(twice).active_locations) == 1
     monkeypatch.setattr(driver, 'delete', type(driver).delete.__get__(driver))
     later(SCRUB_TIME + 5)
     core.layers.leases.sweep()

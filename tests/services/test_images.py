@@ -173,13 +173,13 @@ def test_an_image_that_is_protected_in_the_last_moment_is_not_deleted(core, ctx,
                                                                       monkeypatch):
     image = active()
     records = core.layers.database.images
-    remove = records.remove
+    delete = records.delete
 
     def late(image, *, pending):
         if not kept(image).protected:
             core.images.update(ctx, image.id, operations(core, ('replace', 'protected', True)))
-        return remove(image, pending=pending)
-    monkeypatch.setattr(records, 'remove', late)
+        return delete(image, pending=pending)
+    monkeypatch.setattr(records, 'delete', late)
 
     with pytest.raises(contract.Forbidden):
         core.images.delete(ctx, image.id)
@@ -235,14 +235,14 @@ def test_a_deletion_that_fails_reactivates_nothing(core, ctx, active, kept, monk
 def test_bytes_that_arrive_just_before_the_removal_go_with_it(core, ctx, queued, monkeypatch):
     image = queued()
     records = core.layers.database.images
-    remove = records.remove
+    delete = records.delete
     uploaded = []
 
     def late(image, *, pending):
         uploaded.append(core.data.upload(ctx, image.id, iter([b'data'])))
-        return remove(image, pending=pending)
+        return delete(image, pending=pending)
 
-    monkeypatch.setattr(records, 'remove', late)
+    monkeypatch.setattr(records, 'delete', late)
 
     core.images.delete(ctx, image.id)
 
@@ -273,7 +273,7 @@ def test_a_listing_goes_on_behind_a_page_that_the_policy_emptied(core, ctx, queu
         def __init__(self):
             super().__init__(None, None)
 
-        def enforce(self, ctx, verb, image=None, *, member=None):
+        def enforce(self, ctx, action, image=None, *, member=None):
             if image is not None and image.name == 'b':
                 raise contract.Forbidden('not this one')
 

@@ -75,7 +75,7 @@ def test_an_upload_without_lease_is_somebody_elses(core, queued, kept):
 
 def test_a_deletion_that_stopped_half_way_is_finished(core, active, monkeypatch):
     image = active()
-    core.layers.database.images.remove(image, pending=True)
+    core.layers.database.images.delete(image, pending=True)
     store = core.layers.stores.of(image.locations[0]).driver
     assert core.layers.leases.sweep() == 0, 'it may still be somebody\'s work in progress'
     now = core.layers.host.now() + datetime.timedelta(hours=1)
@@ -101,7 +101,7 @@ def test_an_upload_that_died_after_its_image_was_deleted_leaves_no_bytes(core, c
 
 def test_a_store_that_is_away_is_tried_again(core, active, monkeypatch):
     image = active()
-    core.layers.database.images.remove(image, pending=True)
+    core.layers.database.images.delete(image, pending=True)
     store = core.layers.stores.of(image.locations[0]).driver
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
@@ -192,7 +192,7 @@ def pending(core, active, monkeypatch):
     """Ids of images whose deletion stopped half way, long ago."""
     images = [active() for _ in range(5)]
     for image in images:
-        core.layers.database.images.remove(image, pending=True)
+        core.layers.database.images.delete(image, pending=True)
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
     return [image.id for image in images]

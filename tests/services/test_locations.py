@@ -322,7 +322,7 @@ def test_a_copy_whose_removal_died_half_way_is_not_read_and_then_swept(
     monkeypatch.setattr('glancelite.services.location_deletion.finish', lambda *args: None)
     core.locations.remove_copy(admin, 'fast', twice.id)
 
-    assert [one.store for one in kept(twice).copies] == ['cold']
+    assert [one.store for one in kept(twice).active_locations] == ['cold']
     assert [one.store for one in core.layers.stores.shown(kept(twice))] == ['cold']
     core.layers.database.images.update(kept(twice), {'lease_until': core.layers.host.now()})
     assert core.layers.leases.sweep() == 1
@@ -347,7 +347,7 @@ def test_a_copy_that_a_store_keeps_from_the_sweep_is_as_it_was(
 
     assert core.layers.leases.sweep() == 1
 
-    assert sorted(kept(twice).copies, key=str) == sorted(twice.locations, key=str)
+    assert sorted(kept(twice).active_locations, key=str) == sorted(twice.locations, key=str)
     assert kept(twice).lease_until is None
 
 
@@ -361,7 +361,7 @@ def test_a_copy_that_somebody_else_is_removing_is_his_business(core, admin, ctx,
     def slow(url, *, ctx=None):
         monkeypatch.setattr(driver, 'delete', refuse)
         core.locations.remove_copy(admin, 'cold', twice.id)
-        assert [one.url for one in kept(twice).copies] == [third.url]
+        assert [one.url for one in kept(twice).active_locations] == [third.url]
         with pytest.raises(contract.Forbidden, match='the only store'):
             core.locations.remove_copy(admin, 'cold', twice.id)
         delete(url)
@@ -386,7 +386,7 @@ def test_a_copy_that_is_leaving_does_not_come_back_with_an_image_that_stays(
         with pytest.raises(contract.InUse):
             core.images.delete(admin, twice.id)
         assert kept(twice).status == 'active'
-        assert kept(twice).copies == twice.locations[1:]
+        assert kept(twice).active_locations == twice.locations[1:]
         delete(url)
 
     def refuse(url, *, ctx=None):

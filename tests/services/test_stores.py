@@ -185,8 +185,8 @@ def test_stores_that_do_not_exist_cannot_be_preferred(core, ctx, twice, prefer):
 
 def test_a_policy_may_refuse_the_choice_of_a_store_alone(core, ctx, twice):
     class NoChoice(contract.PolicyEngine):
-        def enforce(self, ctx, verb, image=None, *, member=None):
-            if verb == 'download_from_store':
+        def enforce(self, ctx, action, image=None, *, member=None):
+            if action == 'download_from_store':
                 raise contract.Forbidden('not from there')
     strict = service.exchange(core, policy=PolicyChain([NoChoice(None, None)]))
 
@@ -480,7 +480,7 @@ def test_only_stores_that_take_views_get_them(core, ctx, queued, monkeypatch, ta
         return write(key, (given.append(type(chunk)) or bytes(chunk) for chunk in chunks), **named)
 
     monkeypatch.setattr(driver, 'write', watched)
-    monkeypatch.setattr(type(driver), 'BUFFERS', takes)
+    monkeypatch.setattr(type(driver), 'ACCEPTS_MEMORYVIEW', takes)
 
     monkeypatch.setattr('glancelite.services.stores.stores.COPY', 600_000)
     image = core.data.upload(ctx, queued().id, iter([memoryview(DATA)]), size=len(DATA))

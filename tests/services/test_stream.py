@@ -29,7 +29,7 @@ def expected(data, algorithm='sha512'):
             'os_hash_algo': algorithm, 'os_hash_value': hashlib.new(algorithm, data).hexdigest()}
 
 
-class Spy(contract.Tap):
+class Spy(contract.Inspection):
     """Writes down what happens to it; raises where it is told to."""
 
     def __init__(self, log, name='', *, at_finish=None, facts=()):
@@ -74,7 +74,7 @@ def test_chunks_pass_as_they_are_and_empty_ones_do_not():
 
 def test_views_pass_as_they_are_to_whom_takes_them():
     class Modern(Spy):
-        BUFFERS = True
+        ACCEPTS_MEMORYVIEW = True
 
     log, view = [], memoryview(b'12')
 

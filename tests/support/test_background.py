@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from glancelite.support.background import Beside
+from glancelite.support.background import BackgroundCalls
 
 
 class Gate:
@@ -28,7 +28,7 @@ def gate():
 
 @pytest.fixture
 def beside(gate):
-    calls = Beside(gate, 'glancelite-test')
+    calls = BackgroundCalls(gate, 'glancelite-test')
     yield calls
     gate.go.set()
     calls.abandon()
@@ -63,7 +63,7 @@ def test_the_caller_goes_on_while_one_call_is_under_way(gate, beside):
 
 
 def test_as_many_calls_as_wanted_are_ahead_of_the_caller(gate):
-    beside = Beside(gate, 'glancelite-test', ahead=2)
+    beside = BackgroundCalls(gate, 'glancelite-test', ahead=2)
     for item in 1, 2:
         beside.call(item)
     third = threading.Thread(target=beside.call, args=(3,))
@@ -103,7 +103,7 @@ def test_a_failure_is_told_and_ends_it(end):
         seen.append(item)
         raise OSError(item)
 
-    calls = Beside(fails, 'glancelite-test')
+    calls = BackgroundCalls(fails, 'glancelite-test')
     calls.call('first')
     for _ in range(2):      # whoever asks again is told again
         with pytest.raises(OSError, match='first'):

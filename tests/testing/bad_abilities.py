@@ -21,7 +21,7 @@ class Able(MemoryStore):
     def share(self, url, *, public, projects, ctx=None):
         self._find(url)
 
-    def claims(self):
+    def exclusive_resources(self):
         return {f'memory {self.name}'}
 
 
@@ -98,20 +98,20 @@ class SharesWhatIsMissing(Able):
 
 
 class ClaimsAnew(Able):
-    def claims(self):
+    def exclusive_resources(self):
         return {str(uuid.uuid4())}
 
 
 class ClaimsByInstance(Able):
-    def claims(self):
+    def exclusive_resources(self):
         return {str(id(self))}
 
 
 class ClaimsOneText(Able):
-    def claims(self):
+    def exclusive_resources(self):
         return self.name
 
 
 class ClaimsPaths(Able):
-    def claims(self):
+    def exclusive_resources(self):
         return {pathlib.Path(self.name)}

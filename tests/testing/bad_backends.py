@@ -25,7 +25,7 @@ class Dead(contract.Store):
     def adopt(self, url, *, ctx=None):
         return url
 
-    def claims(self):
+    def exclusive_resources(self):
         return ['dead']
 
 

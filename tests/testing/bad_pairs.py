@@ -60,5 +60,5 @@ class DiscardsForBoth(_Pair):
 
 
 class ClaimsTheSame(Able):
-    def claims(self):
+    def exclusive_resources(self):
         return {'memory'}

@@ -78,7 +78,7 @@ class ShowsWhatDied(MemoryStore):
         with path.open('wb', buffering=0) as file:
             for chunk in chunks:
                 size += file.write(chunk)
-        return contract.Written(self._prefix + key, size)
+        return contract.WriteResult(self._prefix + key, size)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         try:

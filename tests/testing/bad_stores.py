@@ -15,20 +15,20 @@ class Overwrites(MemoryStore):
 
 
 class KeepsViews(MemoryStore):
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
 
 
 class LosesTheLastByte(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
         data = b''.join(chunks)
         kept = super().write(key, iter([data[:-1] or data]))
-        return contract.Written(kept.url, len(data))
+        return contract.WriteResult(kept.url, len(data))
 
 
 class BelievesTheSize(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
         written = super().write(key, chunks)
-        return contract.Written(written.url, written.size if size is None else size)
+        return contract.WriteResult(written.url, written.size if size is None else size)
 
 
 class StopsAtTheSize(MemoryStore):
@@ -56,7 +56,7 @@ class LeavesPartials(MemoryStore):
             data.extend(chunks)
         finally:
             self._stored[key] = tuple(data)
-        return contract.Written(self._prefix + key, sum(map(len, data)))
+        return contract.WriteResult(self._prefix + key, sum(map(len, data)))
 
 
 class ShowsPartials(MemoryStore):
@@ -69,7 +69,7 @@ class ShowsPartials(MemoryStore):
         except BaseException:
             self.discard(key)
             raise
-        return contract.Written(self._prefix + key, sum(map(len, self._stored[key])))
+        return contract.WriteResult(self._prefix + key, sum(map(len, self._stored[key])))
 
 
 class WrapsFailures(MemoryStore):
@@ -97,7 +97,7 @@ class LastWriterWins(MemoryStore):
         if key in self._stored:
             raise contract.Conflict('taken')
         self._stored[key] = data = tuple(chunks)
-        return contract.Written(self._prefix + key, sum(map(len, data)))
+        return contract.WriteResult(self._prefix + key, sum(map(len, data)))
 
 
 class MixesUpWriters(MemoryStore):
@@ -235,7 +235,7 @@ class HasFactsThatAreNoJSON(MemoryStore):
 class NamesItsStoreItself(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
         written = super().write(key, chunks)
-        return contract.Written(written.url, written.size, {'store': 'me'})
+        return contract.WriteResult(written.url, written.size, {'store': 'me'})
 
 
 class HoldsAllInMemory(MemoryStore):

@@ -43,7 +43,7 @@ class Good(MemoryStore):
     def _down(self, *asked, **named):
         raise contract.Unavailable('nobody answers')
 
-    def claims(self):
+    def exclusive_resources(self):
         return [self.options.folder + self.name]
 
 

@@ -30,11 +30,11 @@ class _Exchanged(MemoryDatabase):
 
 class FinishesWhatLives(_Exchanged):
     class IMAGES(MemoryImages):
-        def scrubbed(self, image):
+        def complete_delete(self, image):
             try:
-                self.remove(image, pending=False)
+                self.delete(image, pending=False)
             except contract.NotFound:
-                super().scrubbed(image)
+                super().complete_delete(image)
 
 
 class LooksBeforeItWrites(_Exchanged):

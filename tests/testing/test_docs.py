@@ -97,11 +97,11 @@ def test_the_suites_of_the_page_pass(suites, pytester, acme_folder):
 
 
 def test_what_the_page_does_with_a_token_can_be_done():
-    text = next(text for text in snippets('python') if 'host.credential' in text)
+    text = next(text for text in snippets('python') if 'host.load' in text)
 
     compile(text, 'doc/plugins.md', 'exec')
-    for kind, name in ((contract.Host, 'host'), (contract.CredentialSource, 'self._rights'),
-                       (contract.Credential, 'rights')):
+    for kind, name in ((contract.Host, 'host'), (contract.CredentialSource, 'self._credentials'),
+                       (contract.Credential, 'credential')):
         used = set(re.findall(rf'(?<![\w.]){name}\.(\w+)\(', text))
         assert used
         assert [method for method in used if not hasattr(kind, method)] == []

@@ -33,10 +33,11 @@ COMMIT;
 class SQLiteStore(contract.Store):
     """Images in the blocks of one SQLite file: for one host with few and small images.
 
-    Read it as an example: each comment says which clause of the treaty is kept, and how.
+    Read it as an example: each comment says which clause of the contract is kept, and how.
     """
 
-    # The treaty it was written for: a service that speaks another one refuses it in one sentence.
+    # The version of the contract that this was written for. A service with another version
+    # refuses the plugin.
     CONTRACT = 1
     SCHEMES = ('sqlite',)
     # No 'share': SQLite knows no users. What is not declared is never asked for.
@@ -90,7 +91,7 @@ class SQLiteStore(contract.Store):
                 with contextlib.suppress(contract.Error):   # the first failure counts
                     run(file, 'DELETE FROM image WHERE number = ?', number)
                 raise
-        return contract.Written(f'sqlite://{self._label}/{key}', total)
+        return contract.WriteResult(f'sqlite://{self._label}/{key}', total)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         # All that can be wrong is said now, and not with the first block.
@@ -139,7 +140,7 @@ class SQLiteStore(contract.Store):
         self._key(url)
         return url
 
-    def claims(self):
+    def exclusive_resources(self):
         # A service with two stores that have one of these in common does not start.
         return {f'sqlite file {self._path.resolve()}', f'sqlite label {self._label}'}
 

@@ -43,7 +43,7 @@ def test_two_stores_with_one_file_or_one_label_claim_the_same(make_store, tmp_pa
 
     one, two = make_store(), make_store(sqlite_path=str(tmp_path / other))
 
-    assert set(one.claims()) & set(two.claims())
+    assert set(one.exclusive_resources()) & set(two.exclusive_resources())
 
 
 def test_an_address_can_be_written_in_other_ways_and_is_kept_in_one(make_store):

@@ -40,7 +40,7 @@ class ImageFile(Resource):
         image = found.image
         tag = _tag(image)
         if tag is not None and _knows(environ.get('HTTP_IF_NONE_MATCH'), tag):
-            contract.store.close(found.chunks)
+            contract.store.close_chunks(found.chunks)
             return Response.empty(304, [('ETag', tag)])
         headers = [('Content-Type', MEDIA_TYPE), ('Content-Length', str(found.length)),
                    ('Accept-Ranges', 'bytes')]
@@ -121,7 +121,7 @@ class Sent:
         done, self._done = self._done, None
         if done is not None:
             try:
-                contract.store.close(self._chunks)
+                contract.store.close_chunks(self._chunks)
             finally:
                 done(self._sent)
 

@@ -73,7 +73,7 @@ class HTTPBasic(contract.Authenticator):
         cfg.IntOpt('cache_time', default=60, min=0,
                    help='Seconds for which a verified password is not verified again.'),
     )
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)

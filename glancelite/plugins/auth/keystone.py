@@ -45,7 +45,7 @@ class Keystone(contract.Authenticator):
                     help='Let callers without a valid token in, to read what the policy lets '
                          'people without roles read.'),
     )
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)

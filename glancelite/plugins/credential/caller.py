@@ -26,14 +26,14 @@ class CallerCredential(contract.CredentialSource):
         super().__init__(options, host, name=name, conf=conf)
         self._account = service.Account(options) if options.auth_url else None
 
-    def open(self, ctx, *, long=False):
+    def open(self, ctx, *, long_running=False):
         if ctx is None or not ctx.token:
             if self._account is None:
                 raise contract.Unsupported('This can only be done with the rights of a caller, '
                                            'and there is none.')
             return service.Token(self._account)
         plain = CallerToken(ctx)
-        if not long or self._account is None:
+        if not long_running or self._account is None:
             return plain
         try:
             return TrustedToken(ctx, plain, self._account)
@@ -112,7 +112,7 @@ class TrustedToken(contract.Credential):
     def endpoint(self, service_type, *, interface='public', region=None):
         return self._plain.endpoint(service_type, interface=interface, region=region)
 
-    def refused(self):
+    def invalidate(self):
         self._now.refused()
 
     def close(self):

@@ -8,7 +8,7 @@ from glancelite import contract
 class NoCredential(contract.CredentialSource):
     """Gives nothing."""
 
-    def open(self, ctx, *, long=False):
+    def open(self, ctx, *, long_running=False):
         return None
 
     def health(self):

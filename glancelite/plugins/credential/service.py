@@ -66,7 +66,7 @@ class ServiceCredential(contract.CredentialSource):
         super().__init__(options, host, name=name, conf=conf)
         self._account = Account(options)
 
-    def open(self, ctx, *, long=False):
+    def open(self, ctx, *, long_running=False):
         return Token(self._account)
 
     def session(self):
@@ -87,7 +87,7 @@ class Account:
     :raises Misconfigured: the options do not make a login.
     """
 
-    def __init__(self, options: Any, more: Mapping[str, object] = contract.NOTHING):
+    def __init__(self, options: Any, more: Mapping[str, object] = contract.EMPTY):
         from keystoneauth1 import exceptions, loading, session
         self._failures = exceptions
         self.options = options
@@ -168,7 +168,7 @@ class Token(contract.Credential):
             raise missing(service_type, interface, region) from None
         return found.rstrip('/')
 
-    def refused(self):
+    def invalidate(self):
         self._account.forget(self._token)
 
 

@@ -123,7 +123,7 @@ class MemoryImages(contract.ImageRecords):
             records.images[image.id] = kept
         return dataclasses.replace(kept, membership=image.membership)
 
-    def remove(self, image, *, pending):
+    def delete(self, image, *, pending):
         now = self._host.now()
         status = 'pending_delete' if pending else 'deleted'
         records = self._records
@@ -140,7 +140,7 @@ class MemoryImages(contract.ImageRecords):
             records.removed[image.id] = kept
         return dataclasses.replace(kept, membership=image.membership)
 
-    def restore(self, image, *, status='active'):
+    def undelete(self, image, *, status='active'):
         now = self._host.now()
         records = self._records
         with records.lock:
@@ -155,7 +155,7 @@ class MemoryImages(contract.ImageRecords):
             records.images[image.id] = kept
         return dataclasses.replace(kept, membership=image.membership)
 
-    def scrubbed(self, image):
+    def complete_delete(self, image):
         records = self._records
         with records.lock:
             removed = records.removed.get(image.id)
@@ -164,7 +164,7 @@ class MemoryImages(contract.ImageRecords):
                 records.removed[image.id] = _with_status(removed, 'deleted')
                 records.members.pop(image.id, None)
 
-    def renew(self, image_ids, *, until):
+    def renew_leases(self, image_ids, *, until):
         images = self._records.images
         with self._records.lock:
             for image_id in image_ids:
@@ -173,14 +173,14 @@ class MemoryImages(contract.ImageRecords):
                         image.lease_until < until):
                     images[image_id] = dataclasses.replace(image, lease_until=until)
 
-    def unfinished(self, *, now, removed_before, limit=100, after=None):
+    def unfinished(self, *, now, deleted_before, limit=100, after=None):
         with self._records.lock:
             images = list(self._records.images.values())
             removed = list(self._records.removed.values())
         late = [i for i in images
                 if i.lease_until is not None and i.lease_until <= now]
         waiting = [i for i in removed
-                   if i.status == 'pending_delete' and i.deleted_at < removed_before]
+                   if i.status == 'pending_delete' and i.deleted_at < deleted_before]
         found = sorted(late + waiting, key=_unfinished_order)
         if after is not None:
             found = [i for i in found if _unfinished_order(i) > _unfinished_order(after)]
@@ -192,7 +192,7 @@ class MemoryImages(contract.ImageRecords):
                       if image.owner == project and image.status not in _GONE]
         return Usage(
             images=len(images),
-            bytes=sum((i.size or 0) * max(len(i.copies), i.status == 'saving')
+            bytes=sum((i.size or 0) * max(len(i.active_locations), i.status == 'saving')
                       for i in images),
             staged=sum(i.size or 0 for i in images if i.status in ('uploading', 'importing')),
             uploading=sum(i.status in ('saving', 'uploading', 'importing') for i in images))

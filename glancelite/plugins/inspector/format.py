@@ -53,7 +53,7 @@ class FormatInspector(contract.Inspector):
                          gpt_nonfatal=frozenset(self.options.gpt_safety_checks_nonfatal))
 
 
-class FormatTap(contract.Tap):
+class FormatTap(contract.Inspection):
     """Looks at one upload; fact: ``virtual_size``.
 
     The verdict does not depend on how the bytes are cut into chunks: the
@@ -65,7 +65,7 @@ class FormatTap(contract.Tap):
     :param gpt_nonfatal: names of checks that partition tables may fail.
     """
 
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
 
     def __init__(self, declared: str, *, strict: bool, vmdk_types: frozenset[str],
                  gpt_nonfatal: frozenset[str]):

@@ -6,7 +6,7 @@ from cryptography import exceptions, x509
 from oslo_config import cfg
 
 from glancelite import contract
-from glancelite.support.background import Beside
+from glancelite.support.background import BackgroundCalls
 
 #: of images, all of which must be there
 PROPERTIES = ('img_signature', 'img_signature_hash_method', 'img_signature_key_type',
@@ -56,7 +56,8 @@ class SignatureInspector(contract.Inspector):
     def _public_key(self, certificate_id, kind, ctx):
         try:
             certificate = x509.load_der_x509_certificate(
-                self.host.key_manager.certificate(ctx or contract.Context(), certificate_id))
+                self.host.chosen(contract.KeyManager).certificate(
+                    ctx or contract.Context(), certificate_id))
             key = certificate.public_key()
         except contract.Error as error:
             raise _failed(f'certificate {certificate_id}: {error}') from error
@@ -73,14 +74,14 @@ class SignatureInspector(contract.Inspector):
         return key
 
 
-class SignatureTap(contract.Tap):
+class SignatureTap(contract.Inspection):
     """Hashes one upload, in a thread of its own, and judges in the end."""
 
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
 
     def __init__(self, verifier):
         self._verifier = verifier
-        self._beside = Beside(verifier.update, 'glancelite-signature')
+        self._beside = BackgroundCalls(verifier.update, 'glancelite-signature')
 
     def feed(self, chunk):
         self._beside.call(chunk)

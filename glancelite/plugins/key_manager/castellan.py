@@ -36,7 +36,7 @@ class CastellanKeyManager(contract.KeyManager):
     caller sets one for them.
     """
 
-    FOREIGN_OPTS = (_api,)
+    LIBRARY_OPTS = (_api,)
 
     def __init__(self, options, host, *, name='castellan', conf=None):
         super().__init__(options, host, name=name, conf=conf)

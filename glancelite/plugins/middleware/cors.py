@@ -25,7 +25,7 @@ class CORS(contract.Middleware):
     Without ``[cors] allowed_origin`` no answer gets a CORS header.
     """
 
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def wrap(self, app):
         decorated = cors.CORS(app, self.conf)

@@ -22,7 +22,7 @@ class Healthcheck(contract.Middleware):
     ``[healthcheck] disable_by_file_path``.
     """
 
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def wrap(self, app):
         check = healthcheck.Healthcheck(app, self.conf)

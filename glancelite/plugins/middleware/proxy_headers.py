@@ -21,7 +21,7 @@ class ProxyHeaders(contract.Middleware):
     clients reach the service directly: they could pretend anything.
     """
 
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def wrap(self, app):
         if not self.conf.oslo_middleware.enable_proxy_headers_parsing:

@@ -12,7 +12,7 @@ LOG = logging.getLogger('glancelite.notification')
 class LogNotifier(contract.Notifier):
     """One line of JSON for each event; never the caller's token."""
 
-    def tell(self, event):
+    def notify(self, event):
         level = logging.ERROR if event.priority == 'ERROR' else logging.INFO
         if LOG.isEnabledFor(level):
             line = _line(event)
@@ -26,7 +26,7 @@ def _line(event):
     caller = event.context
     return json.dumps({
         'event_type': event.type, 'publisher_id': event.publisher, 'priority': event.priority,
-        'timestamp': event.at.isoformat(),
+        'timestamp': event.timestamp.isoformat(),
         'request_id': caller.request_id, 'user_id': caller.user, 'project_id': caller.project,
         'payload': event.payload if isinstance(event.payload, str) else dict(event.payload),
     }, ensure_ascii=False, default=str)

@@ -31,7 +31,7 @@ class OsloPolicy(contract.PolicyEngine):
     rules stay as they were.
     """
 
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)
@@ -54,27 +54,27 @@ class OsloPolicy(contract.PolicyEngine):
         except Exception as error:      # a YAML, an I/O or a rule's fault: all stop the start
             raise contract.Misconfigured(f'policy: {_one_line(error)}') from error
 
-    def enforce(self, ctx, verb, image=None, *, member=None):
-        if not self._allows(ctx, verb, image, member):
-            raise contract.Forbidden(f'You are not authorized to complete {verb} action.')
+    def enforce(self, ctx, action, image=None, *, member=None):
+        if not self._allows(ctx, action, image, member):
+            raise contract.Forbidden(f'You are not authorized to complete {action} action.')
 
-    def allows(self, ctx, verb, image=None, *, member=None):
-        return self._allows(ctx, verb, image, member)
+    def allows(self, ctx, action, image=None, *, member=None):
+        return self._allows(ctx, action, image, member)
 
-    def filter(self, ctx, verb, images):
+    def filter(self, ctx, action, images):
         try:
-            return self._now().filter(ctx, verb, images)
+            return self._now().filter(ctx, action, images)
         except Exception as error:
-            raise _undecided(verb) from error
+            raise _undecided(action) from error
 
-    def admin(self, ctx):
+    def is_admin(self, ctx):
         return self._allows(ctx, 'context_is_admin', None, None)
 
-    def _allows(self, ctx, verb, image, member):
+    def _allows(self, ctx, action, image, member):
         try:
-            return self._now().allows(ctx, verb, image, member)
+            return self._now().allows(ctx, action, image, member)
         except Exception as error:      # whatever a remote or custom check meets
-            raise _undecided(verb) from error
+            raise _undecided(action) from error
 
     def _now(self):
         if time.monotonic() >= self._next_look and self._look.acquire(blocking=False):
@@ -112,9 +112,9 @@ class OsloPolicy(contract.PolicyEngine):
         return found
 
 
-def _undecided(verb):
-    LOG.exception('policy: rule %s could not be decided', verb)
-    return contract.Unavailable(f'It cannot be decided whether {verb} is allowed.')
+def _undecided(action):
+    LOG.exception('policy: rule %s could not be decided', action)
+    return contract.Unavailable(f'It cannot be decided whether {action} is allowed.')
 
 
 def _one_line(error):

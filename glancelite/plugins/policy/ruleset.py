@@ -55,44 +55,44 @@ class RuleSet:
             {CREDENTIALS[name] for name in mentioned & CREDENTIALS.keys()} - set(_ALWAYS)))
         self._remembered = {}
 
-    def allows(self, ctx, verb, image, member):
+    def allows(self, ctx, action, image, member):
         """May the caller?  Raises what a remote or custom check raises."""
-        answer = self._answer(ctx, verb, image is None)
+        answer = self._answer(ctx, action, image is None)
         if answer is True or answer is False:
             return answer
         if answer is None:
-            return self._ask(ctx, verb, image, member)
+            return self._ask(ctx, action, image, member)
         return answer(image, member)
 
-    def filter(self, ctx, verb, images):
-        answer = self._answer(ctx, verb, False)
+    def filter(self, ctx, action, images):
+        answer = self._answer(ctx, action, False)
         if answer is True:
             return images
         if answer is False:
             return []
         if answer is None:
-            return [image for image in images if self._ask(ctx, verb, image, None)]
+            return [image for image in images if self._ask(ctx, action, image, None)]
         return [image for image in images if answer(image, None)]
 
-    def _answer(self, ctx, verb, imageless):
+    def _answer(self, ctx, action, imageless):
         """True, False, a test of ``(image, member)``, or None: ask the library."""
-        key = (verb, imageless, self._caller(ctx))
+        key = (action, imageless, self._caller(ctx))
         try:
             return self._remembered[key]
         except KeyError:
             pass
-        answer = self._work_out(ctx, verb, imageless)
+        answer = self._work_out(ctx, action, imageless)
         if len(self._remembered) >= MEMORY:
             self._remembered.clear()        # cheaper than to keep an order on every question
         self._remembered[key] = answer
         return answer
 
-    def _work_out(self, ctx, verb, imageless):
+    def _work_out(self, ctx, action, imageless):
         try:
-            rule = self._rules[verb]
+            rule = self._rules[action]
         except KeyError:
             return False
-        registered = self._enforcer.registered_rules.get(verb)
+        registered = self._enforcer.registered_rules.get(action)
         if registered and registered.scope_types and _scope(ctx) not in registered.scope_types:
             return False
         readers = _imageless_readers(ctx) if imageless else _image_readers(ctx)
@@ -101,8 +101,8 @@ class RuleSet:
         except _NotPlain:
             return None
 
-    def _ask(self, ctx, verb, image, member):
-        return bool(self._enforcer.enforce(verb, target(ctx, image, member), credentials(ctx)))
+    def _ask(self, ctx, action, image, member):
+        return bool(self._enforcer.enforce(action, target(ctx, image, member), credentials(ctx)))
 
     def _refuse_nonsense(self):
         """The library turns what it cannot parse into a silent refusal; we say it."""
@@ -257,7 +257,7 @@ def _image_readers(ctx):
 
 
 def _imageless_readers(ctx):
-    """A verb about no image is about the caller's own project."""
+    """A action about no image is about the caller's own project."""
     fixed = {'project_id': ctx.project, 'owner': str(ctx.project)}
 
     def reader(name):

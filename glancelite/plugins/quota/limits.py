@@ -7,7 +7,7 @@ from oslo_config import cfg
 from glancelite import contract
 
 UNITS = {'': 1, 'B': 1, 'KB': 1 << 10, 'MB': 1 << 20, 'GB': 1 << 30, 'TB': 1 << 40}
-#: verbs whose bytes are no upload, so that ``image_size_cap`` is not about them
+#: actions whose bytes are no upload, so that ``image_size_cap`` is not about them
 LOCATIONS = frozenset({'set_image_location', 'add_image_location'})
 
 
@@ -49,30 +49,31 @@ class Limits(contract.QuotaEnforcer):
             ('locations', 'image locations', options.image_location_quota),
         )
 
-    def check(self, ctx, ask):
+    def check(self, ctx, request):
         for field, what, limit in self._counts:
-            wanted = getattr(ask, field)
+            wanted = getattr(request, field)
             if wanted is not None and wanted > limit >= 0:
                 raise contract.QuotaExceeded(
                     f'The limit has been exceeded on the number of allowed {what}. '
                     f'Attempted: {wanted}, Maximum: {limit}',
                     what=field, attempted=wanted, limit=limit)
-        if ask.verb == 'upload_image' or ask.bytes is not None:
-            return self._room(ask)
+        if request.action == 'upload_image' or request.bytes is not None:
+            return self._room(request)
         return None
 
-    def _room(self, ask):
+    def _room(self, request):
         """The most bytes this upload may have in all."""
         cap = self.options.image_size_cap
-        if ask.bytes is not None and ask.bytes > cap and ask.verb not in LOCATIONS:
+        if request.bytes is not None and request.bytes > cap and request.action not in LOCATIONS:
             raise contract.QuotaExceeded(
-                f'The size of the image, {ask.bytes} bytes, exceeds the maximum of {cap} bytes',
-                what='image_size_cap', attempted=ask.bytes, limit=cap)
-        if not self._storage or ask.project is None:
+                f'The size of the image, {request.bytes} bytes, exceeds the maximum of {cap} '
+                'bytes',
+                what='image_size_cap', attempted=request.bytes, limit=cap)
+        if not self._storage or request.project is None:
             return cap
-        promised = ask.bytes or 0
-        left = self._storage - self.host.usage(ask.project).bytes + promised
-        if left < promised or (ask.bytes is None and left <= 0):
+        promised = request.bytes or 0
+        left = self._storage - self.host.usage(request.project).bytes + promised
+        if left < promised or (request.bytes is None and left <= 0):
             raise contract.QuotaExceeded(
                 'The image exceeds what is left of the storage quota of the project: '
                 f'{max(left, 0)} bytes of {self._storage}',

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.support import outbound
 
 LOG = logging.getLogger(__name__)
@@ -45,9 +46,9 @@ class HTTPStore(contract.Store):
                      help='Seconds to wait for the next bytes of a web server; in any time that '
                           'long in which we wait for it, it also has to send 1 KiB/s.'),
     )
-    FOREIGN_OPTS = (outbound.register,)
+    LIBRARY_OPTS = (outbound.register,)
     CAPABILITIES = frozenset({'range', 'adopt'})
-    SCHEMES = ('http', 'https')
+    SCHEMES = PUBLIC_SCHEMES = ('http', 'https')
 
     def __init__(self, options, host, *, name='http', conf=None):
         super().__init__(options, host, name=name, conf=conf)
@@ -99,7 +100,7 @@ class HTTPStore(contract.Store):
             raise contract.Invalid('A location is shown to others: it must not have a password.')
         return url.partition('#')[0]
 
-    def claims(self):
+    def exclusive_resources(self):
         return ('all addresses on the web',)
 
     def health(self):
@@ -123,7 +124,7 @@ class HTTPStore(contract.Store):
                 raise contract.Unavailable('The web server sends the data in another form.')
             return reply
         if status in (404, 410):
-            failure = contract.NotFound('There is no data at this location.')
+            failure = store_rules.no_data()
         elif method == 'HEAD' and status >= 400:
             return reply
         else:
@@ -189,7 +190,7 @@ class _Body:
 
 def _reach(offset: int, size: int) -> None:
     if offset > size:
-        raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+        raise store_rules.beyond_end(size)
 
 
 def _skip(reply: outbound.Reply, offset: int) -> None:
@@ -197,7 +198,7 @@ def _skip(reply: outbound.Reply, offset: int) -> None:
     while seen < offset:
         data = reply.read(min(CHUNK, offset - seen))
         if not data:
-            raise contract.RangeNotSatisfiable('The data is shorter than that.', size=seen)
+            raise store_rules.beyond_end(seen)
         seen += len(data)
 
 

@@ -6,6 +6,7 @@ import itertools
 import threading
 
 from glancelite import contract
+from glancelite.contract import store_rules
 
 
 class MemoryStore(contract.Store):
@@ -22,7 +23,7 @@ class MemoryStore(contract.Store):
         self._stored: dict[str, tuple[bytes, ...]] = {}
 
     def write(self, key, chunks, *, size=None, ctx=None):
-        taken = contract.Conflict('There is data under this key already.')
+        taken = store_rules.key_in_use()
         if key in self._stored:
             raise taken
         data = tuple(chunks)
@@ -30,7 +31,7 @@ class MemoryStore(contract.Store):
             if key in self._stored:
                 raise taken
             self._stored[key] = data
-        return contract.Written(self._prefix + key, sum(map(len, data)))
+        return contract.WriteResult(self._prefix + key, sum(map(len, data)))
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         data = self._find(url)
@@ -38,7 +39,7 @@ class MemoryStore(contract.Store):
             return iter(data)
         size = sum(map(len, data))
         if offset > size:
-            raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+            raise store_rules.beyond_end(size)
         return _part(data, offset, size if length is None else offset + length)
 
     def size(self, url, *, ctx=None):
@@ -47,7 +48,7 @@ class MemoryStore(contract.Store):
     def delete(self, url, *, ctx=None):
         self._find(url)
         if self._stored.pop(self._key(url), None) is None:
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
 
     def discard(self, key, *, ctx=None):
         self._stored.pop(key, None)
@@ -64,14 +65,14 @@ class MemoryStore(contract.Store):
 
     def _key(self, url: str) -> str:
         if not self.owns(url):
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return url[len(self._prefix):]
 
     def _find(self, url: str) -> tuple[bytes, ...]:
         try:
             return self._stored[self._key(url)]
         except KeyError:
-            raise contract.NotFound('There is no data at this location.') from None
+            raise store_rules.no_data() from None
 
 
 def _part(data, start, end):

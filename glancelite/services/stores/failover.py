@@ -136,4 +136,4 @@ class _Continued:
         return next(self._chunks)
 
     def close(self) -> None:
-        contract.store.close(self._chunks)
+        contract.store.close_chunks(self._chunks)

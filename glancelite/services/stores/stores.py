@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
@@ -14,16 +13,13 @@ from glancelite.services.stores.failover import Reading
 
 LOG = logging.getLogger(__name__)
 
-# the keys of S3 may have slashes in them, and nothing that comes after them has an @
-_SECRETS = re.compile(r'\A(s3(?:\+https?)?://).*@|\A([^:]*://)[^/?#]*@')
-
 #: bytes of a copy at most: as many as objects of Ceph have, so that nobody copies them again
 COPY = 4 << 20
 
 
 def suited(chunks: Iterator[bytes], driver: contract.Store) -> Iterator[bytes]:
     """``bytes`` for drivers that take no views of memory."""
-    return chunks if driver.BUFFERS else _copied(chunks)
+    return chunks if driver.ACCEPTS_MEMORYVIEW else _copied(chunks)
 
 
 def _copied(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -41,18 +37,22 @@ class Stores:
     :param backends: in the operator's order.
     :param multi: whether the operator named the stores (``enabled_backends``):
         then callers may choose among them, and locations carry the name.
-    :param reserved: stores of the service's own, such as for staging: nobody is told of them.
+    :param reserved: stores of the service's own, such as for staging; users do not see them.
+    :param installed: returns scheme -> driver, of those not configured as well; called when
+        an image has a location that no configured store can have.
     """
 
     def __init__(self, backends: Iterable[Backend], default: str, *,
                  strategy: contract.LocationStrategy, multi: bool = True,
-                 reserved: Iterable[Backend] = ()):
+                 reserved: Iterable[Backend] = (),
+                 installed: Callable[[], Mapping[str, type[contract.Store]]] = dict):
         self._backends = {backend.name: backend for backend in backends}
         self._reserved = {backend.name: backend for backend in reserved}
         self._default = default
         self._strategy = strategy
         self._weights = {name: backend.weight for name, backend in self._backends.items()}
         self._multi = multi
+        self._installed = installed
 
     @property
     def multi(self) -> bool:
@@ -141,11 +141,11 @@ class Stores:
     def _candidates(self, image: Image,
                     prefer: Sequence[str]) -> Iterable[tuple[Backend, Location]]:
         found = []
-        for location in self._ordered(image.copies):
+        for location in self._ordered(image.active_locations):
             backend = self.find(location)
             if backend is not None:
                 found.append((backend, location))
-        if not found and image.copies:
+        if not found and image.active_locations:
             raise contract.Unavailable('The store of this image is not configured here.')
         if len(found) > 1:
             # those that did not answer a moment ago come last, but they do come
@@ -184,7 +184,7 @@ class Stores:
             raise failure
 
     def adopt(self, url: str, *, name: str | None = None, metadata: Mapping[str, object] =
-              contract.NOTHING, ctx: Context | None = None) -> Location:
+              contract.EMPTY, ctx: Context | None = None) -> Location:
         """The location that a user's URL makes.
 
         :param name: the store that the user names, asked first; as in Glance, another one
@@ -209,10 +209,15 @@ class Stores:
         """Bytes of a copy; raises as the driver does."""
         return self.of(location).reader().size(location.url, ctx=ctx)
 
-    @property
-    def reads_web(self) -> bool:
-        """Is there a store for addresses on the web?"""
-        return any('http' in backend.schemes for backend in self._backends.values())
+    def is_public(self, url: str) -> bool:
+        """Return whether the data at this URL is public, be there a store for it or not."""
+        scheme = _scheme(url)
+        driver = self._driver_of(scheme)
+        return driver is not None and scheme in driver.PUBLIC_SCHEMES
+
+    def reads_public(self, url: str) -> bool:
+        """Return whether the data is public, and a store here can read it."""
+        return self.is_public(url) and any(_scheme(url) in backend.schemes for backend in self)
 
     @property
     def shares(self) -> bool:
@@ -222,7 +227,7 @@ class Stores:
     def share(self, image: Image, *, projects: Collection[str], ctx: Context) -> None:
         """Tell the stores that care who may read; their trouble is logged only."""
         public = image.visibility in ('public', 'community')
-        for location in image.copies:
+        for location in image.active_locations:
             backend = self.find(location)
             if backend is not None and 'share' in backend.abilities:
                 try:
@@ -259,13 +264,29 @@ class Stores:
             if found is not None:
                 location = dataclasses.replace(
                     location, metadata={**location.metadata, 'store': found.name})
-        if '@' in location.url:
-            location = dataclasses.replace(location, url=_SECRETS.sub(r'\1\2', location.url))
-        return location
+        url = self.redact(location)
+        return location if url == location.url else dataclasses.replace(location, url=url)
+
+    def redact(self, location: Location) -> str:
+        """Return the URL of a location without its secrets."""
+        url = location.url
+        if '@' not in url:
+            return url
+        driver = self._driver_of(_scheme(url))
+        if driver is not None:
+            return driver.redact(url)
+        # no driver here knows where the secrets of such a URL end
+        return f'{_scheme(url)}://{url.rpartition("@")[2]}'
+
+    def _driver_of(self, scheme: str) -> type[contract.Store] | None:
+        for backend in self:
+            if scheme in backend.schemes:
+                return backend.kind
+        return self._installed().get(scheme)
 
     def shown(self, image: Image) -> Sequence[Location]:
         """The copies as users see them, the one to try first in front."""
-        return [self.placed(location) for location in self._ordered(image.copies)]
+        return [self.placed(location) for location in self._ordered(image.active_locations)]
 
     def _ordered(self, locations: Sequence[Location]) -> Sequence[Location]:
         if len(locations) < 2:
@@ -280,3 +301,7 @@ class Stores:
 
     def _location(self, url: str, metadata: Mapping[str, object], name: str) -> Location:
         return Location(url, {**metadata, 'store': name} if self._multi else metadata)
+
+
+def _scheme(url: str) -> str:
+    return url.partition('://')[0]

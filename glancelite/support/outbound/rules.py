@@ -83,7 +83,7 @@ _HOST = re.compile(r'[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_-])?\Z')
 
 
 def register(conf: Any) -> None:
-    """Make the options known to a ``ConfigOpts``; for a plugin's ``FOREIGN_OPTS``."""
+    """Make the options known to a ``ConfigOpts``; for a plugin's ``LIBRARY_OPTS``."""
     conf.register_opts(OPTS, group=SECTION)
 
 

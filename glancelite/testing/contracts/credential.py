@@ -36,9 +36,10 @@ class CredentialContract:
                  if opt.secret and getattr(credential.options, opt.dest)]
         return [*given, *([caller.token] if caller.token else [])]
 
-    @pytest.mark.parametrize('long', [False, True])
-    def test_gives_tokens_that_fit_into_a_header_or_nothing(self, credential, caller, long):
-        found = credential.open(caller, long=long)
+    @pytest.mark.parametrize('long_running', [False, True])
+    def test_gives_tokens_that_fit_into_a_header_or_nothing(self, credential, caller,
+                                                            long_running):
+        found = credential.open(caller, long_running=long_running)
         if found is None:
             return
 
@@ -67,7 +68,7 @@ class CredentialContract:
                 return True
             try:
                 if number % 5 == 0:
-                    found.refused()
+                    found.invalidate()
                 return bool(found.token())
             finally:
                 found.close()
@@ -86,23 +87,23 @@ class CredentialContract:
         found.close()
         assert len(tokens) == 1
 
-    @pytest.mark.parametrize('long', [False, True])
-    def test_a_token_that_is_refused_is_not_the_end(self, credential, caller, long):
-        found = credential.open(caller, long=long)
+    @pytest.mark.parametrize('long_running', [False, True])
+    def test_a_token_that_is_refused_is_not_the_end(self, credential, caller, long_running):
+        found = credential.open(caller, long_running=long_running)
         if found is None:
             return
 
         try:
             found.token()
-            found.refused()
+            found.invalidate()
             assert found.token()
         finally:
             found.close()
 
-    @pytest.mark.parametrize('long', [False, True])
+    @pytest.mark.parametrize('long_running', [False, True])
     def test_names_the_place_of_a_service_or_says_that_it_cannot(self, credential, caller,
-                                                                  service_type, long):
-        found = credential.open(caller, long=long)
+                                                                  service_type, long_running):
+        found = credential.open(caller, long_running=long_running)
         if found is None:
             return
 
@@ -119,9 +120,9 @@ class CredentialContract:
         finally:
             found.close()
 
-    @pytest.mark.parametrize('long', [False, True])
-    def test_may_be_closed_more_than_once(self, credential, caller, long):
-        found = credential.open(caller, long=long)
+    @pytest.mark.parametrize('long_running', [False, True])
+    def test_may_be_closed_more_than_once(self, credential, caller, long_running):
+        found = credential.open(caller, long_running=long_running)
 
         if found is not None:
             found.close()
@@ -136,7 +137,7 @@ class CredentialContract:
         assert session.get_token()
 
     def test_says_no_secret(self, credential, caller, secrets):
-        found = credential.open(caller, long=True)
+        found = credential.open(caller, long_running=True)
 
         said = [repr(credential), credential.health(), repr(found)]
         if found is not None:

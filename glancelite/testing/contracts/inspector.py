@@ -64,7 +64,7 @@ class InspectorContract:
     def test_every_image_gets_a_tap_or_is_of_no_interest(self, inspector, disk_format, container):
         tap = inspector.open(image(disk_format, container))
 
-        assert tap is None or isinstance(tap, contract.Tap)
+        assert tap is None or isinstance(tap, contract.Inspection)
 
     @pytest.mark.parametrize('disk_format', FORMATS[:8])
     @pytest.mark.parametrize('start', BEGINNINGS, ids=lambda start: ascii(start[:8]))
@@ -91,7 +91,7 @@ class InspectorContract:
         for start in BEGINNINGS:
             data = start + b'x' * 100_000
             tap = inspector.open(image(disk_format))
-            kind = memoryview if tap is not None and tap.BUFFERS else bytes
+            kind = memoryview if tap is not None and tap.ACCEPTS_MEMORYVIEW else bytes
 
             said = verdict(inspector, image(disk_format), map(kind, cut(data, 65_536)))
 

@@ -36,25 +36,25 @@ class NotifierContract:
 
     @pytest.mark.parametrize('kind', TYPES)
     def test_every_event_can_be_told(self, notifier, kind):
-        assert notifier.tell(event(kind)) is None
+        assert notifier.notify(event(kind)) is None
 
     def test_a_failure_can_be_told_in_plain_text(self, notifier):
         failure = event('image.upload', 'the store is full\n%s %(x)s', priority='ERROR')
 
-        assert notifier.tell(failure) is None
+        assert notifier.notify(failure) is None
 
     def test_what_is_told_stays_as_it_is(self, notifier):
         payload = copy.deepcopy(PAYLOAD)
 
-        notifier.tell(event(payload=payload))
+        notifier.notify(event(payload=payload))
 
         assert payload == PAYLOAD
 
     def test_the_secrets_of_the_caller_are_not_logged(self, notifier, caplog):
         caplog.set_level(logging.DEBUG)
 
-        notifier.tell(event())
-        notifier.tell(event('image.upload', 'it failed', priority='ERROR'))
+        notifier.notify(event())
+        notifier.notify(event('image.upload', 'it failed', priority='ERROR'))
 
         assert SECRET not in caplog.text
 
@@ -62,12 +62,12 @@ class NotifierContract:
         start = time.monotonic()
 
         for _ in range(100):
-            notifier.tell(event())
+            notifier.notify(event())
 
         assert time.monotonic() - start < 5     # seconds: no network in the way
 
     def test_many_may_tell_at_once(self, notifier):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            told = list(pool.map(lambda _: notifier.tell(event()), range(80)))
+            told = list(pool.map(lambda _: notifier.notify(event()), range(80)))
 
         assert told == [None] * 80

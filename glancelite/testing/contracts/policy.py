@@ -14,7 +14,7 @@ import pytest
 from glancelite import contract
 from glancelite.contract import Context, Image
 
-VERBS = (
+ACTIONS = (
     'add_image', 'get_image', 'get_images', 'modify_image', 'delete_image', 'publicize_image',
     'communitize_image', 'upload_image', 'download_image', 'deactivate', 'reactivate',
     'get_image_location', 'set_image_location', 'delete_image_location', 'add_image_location',
@@ -59,34 +59,34 @@ class PolicyContract:
     def policy(self):
         raise NotImplementedError('override the `policy` fixture')
 
-    @pytest.mark.parametrize('verb', VERBS)
-    def test_a_question_is_answered_as_the_order_is(self, policy, verb):
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_a_question_is_answered_as_the_order_is(self, policy, action):
         for ctx, image in itertools.product(CALLERS, some_images(12)):
             for member in (None, 'p', 'q'):
-                allowed = policy.allows(ctx, verb, image, member=member)
+                allowed = policy.allows(ctx, action, image, member=member)
 
                 if allowed:
-                    assert policy.enforce(ctx, verb, image, member=member) is None
+                    assert policy.enforce(ctx, action, image, member=member) is None
                 else:
                     with pytest.raises(contract.Forbidden, match=r'\S'):
-                        policy.enforce(ctx, verb, image, member=member)
+                        policy.enforce(ctx, action, image, member=member)
 
-    @pytest.mark.parametrize('verb', VERBS)
-    def test_a_list_is_filtered_as_each_image_would_be(self, policy, verb):
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_a_list_is_filtered_as_each_image_would_be(self, policy, action):
         images = some_images(60)
 
         for ctx in CALLERS:
-            left = policy.filter(ctx, verb, images)
+            left = policy.filter(ctx, action, images)
 
             assert isinstance(left, Sequence)
-            assert list(left) == [image for image in images if policy.allows(ctx, verb, image)]
+            assert list(left) == [image for image in images if policy.allows(ctx, action, image)]
 
     def test_nothing_is_left_of_nothing(self, policy):
         assert [list(policy.filter(ctx, 'get_image', [])) for ctx in CALLERS] == (
             [[]] * len(CALLERS))
 
     def test_the_same_question_has_the_same_answer_whatever_was_asked_between(self, policy):
-        questions = list(itertools.product(CALLERS, VERBS, some_images(4)))
+        questions = list(itertools.product(CALLERS, ACTIONS, some_images(4)))
         answers = [policy.allows(*question) for question in questions]
         mixed = list(enumerate(questions))
         random.Random(3).shuffle(mixed)
@@ -101,14 +101,14 @@ class PolicyContract:
         plain = Image(id='i', owner='q', visibility='private')
         painted = Image(id='i', owner='q', visibility='private', properties=pretending)
 
-        for ctx, verb in itertools.product(CALLERS, VERBS):
-            assert policy.allows(ctx, verb, painted) == policy.allows(ctx, verb, plain)
+        for ctx, action in itertools.product(CALLERS, ACTIONS):
+            assert policy.allows(ctx, action, painted) == policy.allows(ctx, action, plain)
 
-    @pytest.mark.parametrize('verb', ['get_images', 'add_task', 'a_verb_of_the_future'])
-    def test_a_verb_about_no_image_is_decided(self, policy, verb):
-        answers = [policy.allows(ctx, verb) for ctx in CALLERS]
+    @pytest.mark.parametrize('action', ['get_images', 'add_task', 'a_verb_of_the_future'])
+    def test_a_verb_about_no_image_is_decided(self, policy, action):
+        answers = [policy.allows(ctx, action) for ctx in CALLERS]
 
         assert set(answers) <= {True, False}
 
     def test_has_an_opinion_on_administrators_or_none(self, policy):
-        assert all(policy.admin(ctx) in (True, False, None) for ctx in CALLERS)
+        assert all(policy.is_admin(ctx) in (True, False, None) for ctx in CALLERS)

@@ -10,7 +10,7 @@ import concurrent.futures
 import pytest
 
 from glancelite import contract
-from glancelite.contract import Ask, Context
+from glancelite.contract import Context, QuotaRequest
 
 COUNTS = ('images', 'properties', 'tags', 'members', 'locations')
 STEPS = (0, 1, 2, 9, 10, 11, 100, 128, 129, 10_000, 1 << 31, 1 << 62)
@@ -23,33 +23,34 @@ class QuotaContract:
     def quota(self):
         raise NotImplementedError('override the `quota` fixture')
 
-    def _grants(self, quota, ask):
+    def _grants(self, quota, request):
         try:
-            quota.check(CALLER, ask)
+            quota.check(CALLER, request)
         except contract.QuotaExceeded:
             return False
         return True
 
     def test_who_asks_for_nothing_gets_it(self, quota):
-        assert quota.check(CALLER, Ask('get_image', 'p')) is None
+        assert quota.check(CALLER, QuotaRequest('get_image', 'p')) is None
 
     @pytest.mark.parametrize('field', COUNTS)
     def test_what_is_too_much_is_not_granted_by_asking_for_more(self, quota, field):
-        granted = [self._grants(quota, Ask('modify_image', 'p', **{field: step}))
+        granted = [self._grants(quota, QuotaRequest('modify_image', 'p', **{field: step}))
                    for step in STEPS]
 
         assert granted == sorted(granted, reverse=True)
         assert granted[0]
 
     def test_bytes_that_are_too_many_are_not_granted_by_asking_for_more(self, quota):
-        granted = [self._grants(quota, Ask('upload_image', 'p', bytes=step)) for step in STEPS]
+        granted = [self._grants(quota, QuotaRequest('upload_image', 'p', bytes=step))
+                   for step in STEPS]
 
         assert granted == sorted(granted, reverse=True)
 
     @pytest.mark.parametrize('announced', [None, 0, 1, 1000, 1 << 30])
     def test_an_upload_that_is_granted_may_have_what_it_announced(self, quota, announced):
         try:
-            most = quota.check(CALLER, Ask('upload_image', 'p', bytes=announced))
+            most = quota.check(CALLER, QuotaRequest('upload_image', 'p', bytes=announced))
         except contract.QuotaExceeded:
             return
 
@@ -59,19 +60,21 @@ class QuotaContract:
     def test_only_uploads_have_a_most(self, quota, field):
         for step in STEPS:
             try:
-                assert quota.check(CALLER, Ask('modify_image', 'p', **{field: step})) is None
+                assert quota.check(
+                    CALLER, QuotaRequest('modify_image', 'p', **{field: step})) is None
             except contract.QuotaExceeded:
                 break
 
     def test_what_nobody_pays_for_can_be_asked_too(self, quota):
-        for ask in (Ask('upload_image', bytes=1), Ask('upload_image'), Ask('add_image', images=1)):
-            assert self._grants(quota, ask) in (True, False)
+        for request in (QuotaRequest('upload_image', bytes=1), QuotaRequest('upload_image'),
+                        QuotaRequest('add_image', images=1)):
+            assert self._grants(quota, request) in (True, False)
 
     def test_many_may_ask_at_once(self, quota):
-        ask = Ask('upload_image', 'p', bytes=1)
-        expected = self._grants(quota, ask)
+        request = QuotaRequest('upload_image', 'p', bytes=1)
+        expected = self._grants(quota, request)
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: self._grants(quota, ask), range(40)))
+            answers = list(pool.map(lambda _: self._grants(quota, request), range(40)))
 
         assert answers == [expected] * 40

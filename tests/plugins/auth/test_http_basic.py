@@ -37,7 +37,7 @@ def make(make_plugin):
     def make(path, **options):
         conf = cfg.ConfigOpts()
         conf([])
-        for register in HTTPBasic.FOREIGN_OPTS:
+        for register in HTTPBasic.LIBRARY_OPTS:
             register(conf)
         conf.set_override('http_basic_auth_user_file', str(path), group='oslo_middleware')
         return make_plugin(HTTPBasic, conf=conf, **options)

@@ -27,7 +27,7 @@ def make(make_plugin, tmp_path):
             [f'[{GROUP}]', *(f'{name} = {value}' for name, value in authtoken.items())]))
         conf = cfg.ConfigOpts()
         conf(['--config-file', str(config)])
-        for register in Keystone.FOREIGN_OPTS:
+        for register in Keystone.LIBRARY_OPTS:
             register(conf)
         return make_plugin(Keystone, conf=conf, **options)
     return make

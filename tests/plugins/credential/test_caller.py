@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from glancelite import contract
+from glancelite.contract import CredentialSource
 from glancelite.testing.contracts import CredentialContract
 
 
@@ -13,7 +14,7 @@ class TestCaller(CredentialContract):
 
     @pytest.fixture
     def credential(self, host):
-        return host.credential('caller', 'cold')
+        return host.load(CredentialSource, 'caller', 'cold')
 
     @pytest.fixture
     def caller(self, call):
@@ -28,17 +29,17 @@ class TestTrustedCaller(TestCaller):
 
     @pytest.fixture
     def credential(self, host, account):
-        return host.credential('caller', 'cold', account)
+        return host.load(CredentialSource, 'caller', 'cold', account)
 
 
 @pytest.fixture
 def trusting(host, account):
-    return host.credential('caller', 'cold', account)
+    return host.load(CredentialSource, 'caller', 'cold', account)
 
 
 @pytest.fixture
 def alone(host):
-    return host.credential('caller', 'cold')
+    return host.load(CredentialSource, 'caller', 'cold')
 
 
 @pytest.mark.parametrize('source', ['trusting', 'alone'])
@@ -46,14 +47,14 @@ def test_what_is_short_is_done_with_the_callers_token(request, source, call):
     ctx = call()
 
     found = request.getfixturevalue(source).open(ctx)
-    found.refused()
+    found.invalidate()
 
     assert (found.token(), found.project) == (ctx.token, ctx.project)
 
 
 def test_what_is_long_is_done_in_the_callers_name(trusting, keystone, call, trusts):
     ctx = call()
-    found = trusting.open(ctx, long=True)
+    found = trusting.open(ctx, long_running=True)
 
     told = keystone.told(found.token())
 
@@ -68,12 +69,12 @@ def test_what_is_long_is_done_in_the_callers_name(trusting, keystone, call, trus
 
 def test_a_trust_outlives_the_callers_token(trusting, keystone, call, trusts):
     ctx = call()
-    found = trusting.open(ctx, long=True)
+    found = trusting.open(ctx, long_running=True)
     first = found.token()
 
     # not revoked: that ends more in Keystone than a token which is too old
     found._plain._token = 'expired'
-    found.refused()
+    found.invalidate()
     second = found.token()
     told = keystone.told(second)
     found.close()
@@ -86,7 +87,7 @@ def test_a_trust_outlives_the_callers_token(trusting, keystone, call, trusts):
 def test_without_an_account_of_ours_the_token_has_to_last(alone, call):
     ctx = call()
 
-    assert alone.open(ctx, long=True).token() == ctx.token
+    assert alone.open(ctx, long_running=True).token() == ctx.token
 
 
 @pytest.mark.parametrize('broken', ['roles', 'password'])
@@ -99,7 +100,7 @@ def test_without_a_trust_the_token_has_to_last(host, account, call, trusts, brok
     else:
         given['password'] = 'a-wrong-one'
 
-    found = host.credential('caller', 'cold', given).open(asking, long=True)
+    found = host.load(CredentialSource, 'caller', 'cold', given).open(asking, long_running=True)
 
     assert found.token() == ctx.token
     found.close()

@@ -3,6 +3,7 @@
 import pytest
 
 from glancelite import contract
+from glancelite.contract import CredentialSource
 from glancelite.testing.contracts import CredentialContract
 
 
@@ -10,12 +11,12 @@ class TestNone(CredentialContract):
 
     @pytest.fixture
     def credential(self, host):
-        return host.credential('none', 'cold')
+        return host.load(CredentialSource, 'none', 'cold')
 
     @pytest.mark.parametrize('long', [True, False])
     def test_nobody_gets_anything(self, credential, context, long):
-        assert credential.open(context(), long=long) is None
-        assert credential.open(None, long=long) is None
+        assert credential.open(context(), long_running=long) is None
+        assert credential.open(None, long_running=long) is None
 
     def test_there_is_no_session_either(self, credential):
         with pytest.raises(contract.Unsupported):
@@ -34,7 +35,7 @@ def test_options_are_those_of_the_store_then_those_of_all_stores_then_the_plugin
     host.conf = cfg.ConfigOpts()
     host.conf(['--config-file', str(file)], project='glancelite')
 
-    options = host.credential('service', 'cold').options
+    options = host.load(CredentialSource, 'service', 'cold').options
 
     assert (options.username, options.auth_url, options.project_name) == (
         'mine', 'http://all.example/v3', 'service')

@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from glancelite import contract
+from glancelite.contract import CredentialSource
 from glancelite.plugins.credential.service import ServiceCredential
 from glancelite.testing.contracts import CredentialContract
 from tests.servers import process
@@ -17,7 +18,7 @@ class TestPassword(CredentialContract):
 
     @pytest.fixture
     def credential(self, host, account):
-        return host.credential('service', 'cold', account)
+        return host.load(CredentialSource, 'service', 'cold', account)
 
     @pytest.fixture
     def service_type(self):
@@ -52,7 +53,7 @@ class TestApplicationCredential(CredentialContract):
     @pytest.fixture
     def credential(self, host, keystone, made):
         # projects of other options, such as those of [backend_defaults], must not disturb
-        return host.credential('service', 'cold', {
+        return host.load(CredentialSource, 'service', 'cold', {
             'auth_type': 'v3applicationcredential', 'auth_url': keystone.url,
             'application_credential_id': made['id'], 'project_name': 'service',
             'application_credential_secret': made['secret']})
@@ -69,7 +70,7 @@ class TestSwiftsOwn(CredentialContract):
 
     @pytest.fixture
     def credential(self, host, swift):
-        return host.credential('service', 'cold', {
+        return host.load(CredentialSource, 'service', 'cold', {
             'auth_type': 'v1password', 'auth_url': swift.auth_url, 'username': 'test:tester',
             'password': 'testing'})
 
@@ -83,7 +84,7 @@ class TestSwiftsOwn(CredentialContract):
 
 @pytest.fixture
 def source(host, account):
-    return host.credential('service', 'cold', account)
+    return host.load(CredentialSource, 'service', 'cold', account)
 
 
 def test_the_token_is_that_of_the_account(source, keystone):
@@ -121,7 +122,7 @@ def test_a_token_that_was_refused_is_replaced_once(source):
 
 def test_a_token_that_expires_soon_is_replaced(host, account):
     # tokens live for an hour
-    source = host.credential('service', 'cold', {**account, 'expire_soon': 7200})
+    source = host.load(CredentialSource, 'service', 'cold', {**account, 'expire_soon': 7200})
     found = source.open(None)
 
     assert found.token() != found.token()
@@ -135,7 +136,7 @@ def test_what_is_asked_for_in_the_section_is_used(host, keystone, tmp_path):
     host.conf = cfg.ConfigOpts()
     host.conf([], default_config_files=[str(file)])
 
-    assert host.credential('service', 'cold').open(None).token()
+    assert host.load(CredentialSource, 'service', 'cold').open(None).token()
 
 
 @pytest.mark.parametrize(('wrong', 'sentence'), [
@@ -148,7 +149,7 @@ def test_what_is_asked_for_in_the_section_is_used(host, keystone, tmp_path):
 ])
 def test_options_that_make_no_login_are_refused_with_a_sentence(host, account, wrong, sentence):
     with pytest.raises(contract.Misconfigured, match=sentence):
-        host.credential('service', 'cold', {**account, **wrong})
+        host.load(CredentialSource, 'service', 'cold', {**account, **wrong})
 
 
 @pytest.mark.parametrize('auth_type', ['password', 'v3password'])
@@ -157,7 +158,8 @@ def test_options_that_make_no_login_are_refused_with_a_sentence(host, account, w
 def test_a_wrong_account_is_our_fault_and_no_secret_is_told(host, account, wrong, auth_type,
                                                             caplog):
     caplog.set_level(logging.DEBUG)
-    source = host.credential('service', 'cold', {**account, **wrong, 'auth_type': auth_type})
+    source = host.load(CredentialSource, 'service', 'cold',
+                       {**account, **wrong, 'auth_type': auth_type})
 
     for ask in (lambda: source.open(None), source.health):
         with pytest.raises(contract.Unavailable) as refused:
@@ -169,7 +171,7 @@ def test_a_wrong_account_is_our_fault_and_no_secret_is_told(host, account, wrong
 
 
 def test_an_identity_service_that_is_down_stops_no_start(host, account):
-    source = host.credential('service', 'cold', {
+    source = host.load(CredentialSource, 'service', 'cold', {
         **account, 'auth_url': f'http://127.0.0.1:{process.free_port()}/v3', 'timeout': 5})
 
     for ask in (lambda: source.open(None), source.health):

@@ -15,7 +15,7 @@ def make_sql(make_plugin):
     def make(url, **options):
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[])
-        for register in SQLDatabase.FOREIGN_OPTS:
+        for register in SQLDatabase.LIBRARY_OPTS:
             register(conf)
         for name, value in {'connection': url, 'max_retries': 0, **options}.items():
             conf.set_override(name, value, 'database')

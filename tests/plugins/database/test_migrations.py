@@ -96,7 +96,7 @@ def test_reads_and_writes_the_images_of_glance(database, engine):
     written = images.update(found, {
         'name': 'ours', 'properties': {'k': 'w', 'gone': 'back'}, 'tags': ('b', 'c')})
     assert images.get(found.id, viewer=None) == written
-    assert images.restore(images.remove(written, pending=True)).properties == {
+    assert images.undelete(images.delete(written, pending=True)).properties == {
         'k': 'w', 'gone': 'back'}
     with pytest.raises(Conflict):
         images.add(rich(glance33.REMOVED))
@@ -122,12 +122,12 @@ def test_sees_what_glance_writes_beside_it(database, engine, host):
 def test_finishes_what_glance_has_left_pending(database, engine, host):
     glance33.fill(engine)
     database.sync()
-    found, = database.images.unfinished(now=host.now(), removed_before=host.now())
+    found, = database.images.unfinished(now=host.now(), deleted_before=host.now())
 
     assert (found.id, found.name) == (glance33.PENDING, 'pending')
     assert [location.url for location in found.locations] == ['file:///pending']
 
-    back = database.images.restore(found)
+    back = database.images.undelete(found)
 
     assert (back.status, dict(back.properties)) == ('active', {'k': 'v'})
     assert back.locations == (Location('file:///pending', {'store': 'fast'}),)

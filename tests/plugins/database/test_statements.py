@@ -76,12 +76,12 @@ def test_writing_is_a_few_statements(database, count, amount):
     assert count(lambda: images.update(first, other), lambda: images.update(
         second, other)) == ends + 6
     first, second = images.add(many(amount)), images.add(many(amount))
-    assert count(lambda: images.remove(first, pending=False),
-                 lambda: images.remove(second, pending=False)) == ends + 7
+    assert count(lambda: images.delete(first, pending=False),
+                 lambda: images.delete(second, pending=False)) == ends + 7
     ids = [images.add(rich(status='saving')).id for _ in range(amount)]
-    assert count(*2 * [lambda: images.renew(ids, until=first.created_at)]) == 1
+    assert count(*2 * [lambda: images.renew_leases(ids, until=first.created_at)]) == 1
     assert count(*2 * [lambda: images.unfinished(
-        now=first.created_at, removed_before=first.created_at)]) == 2
+        now=first.created_at, deleted_before=first.created_at)]) == 2
 
 
 def test_the_status_alone_is_one_statement(database, count):

@@ -88,7 +88,7 @@ def test_every_container_is_verified(make_plugin, keep, container):
     tap = make_plugin(SignatureInspector).open(signed)
 
     tap.close()
-    assert isinstance(tap, contract.Tap)
+    assert isinstance(tap, contract.Inspection)
 
 
 def test_the_key_manager_is_asked_in_the_name_of_the_caller(inspect, keep, host, context):

@@ -30,7 +30,7 @@ def make_castellan(make_plugin, keystone, barbican):
     def make(**options):
         conf = cfg.ConfigOpts()
         conf([], project='glancelite', default_config_files=[], default_config_dirs=[])
-        for register in CastellanKeyManager.FOREIGN_OPTS:
+        for register in CastellanKeyManager.LIBRARY_OPTS:
             register(conf)
         for name, value in {'auth_endpoint': keystone.url, **options}.items():
             section, _, name = name.rpartition('__')

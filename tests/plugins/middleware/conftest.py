@@ -10,7 +10,7 @@ def make_middleware(make_plugin):
     def make(kind, **sections):
         conf = cfg.ConfigOpts()
         conf([])
-        for register in kind.FOREIGN_OPTS:
+        for register in kind.LIBRARY_OPTS:
             register(conf)
         for section, values in sections.items():
             for name, value in values.items():

@@ -22,7 +22,7 @@ class TestLogNotifier(NotifierContract):
     def test_an_event_is_one_line_of_json(self, notifier, caplog):
         caplog.set_level(logging.INFO)
 
-        notifier.tell(event('image.create'))
+        notifier.notify(event('image.create'))
 
         [record] = caplog.records
         assert (record.name, record.levelname) == ('glancelite.notification', 'INFO')
@@ -33,7 +33,7 @@ class TestLogNotifier(NotifierContract):
             'project_id': 'p', 'payload': PAYLOAD}
 
     def test_a_failure_is_an_error(self, notifier, caplog):
-        notifier.tell(event('image.upload', 'it failed', priority='ERROR'))
+        notifier.notify(event('image.upload', 'it failed', priority='ERROR'))
 
         [record] = caplog.records
         assert record.levelname == 'ERROR'
@@ -53,7 +53,7 @@ class TestLogNotifier(NotifierContract):
         try:
             raise contract.TooLarge('the image is larger than it may be')
         except contract.TooLarge:
-            notifier.tell(event('image.upload', 'it failed', priority='ERROR'))
+            notifier.notify(event('image.upload', 'it failed', priority='ERROR'))
         logger.removeHandler(handler)
 
         assert json.loads(handler.stream.getvalue())['payload'] == 'it failed'
@@ -61,6 +61,6 @@ class TestLogNotifier(NotifierContract):
     def test_a_silent_log_costs_nothing(self, notifier, caplog):
         caplog.set_level(logging.WARNING, logger='glancelite.notification')
 
-        notifier.tell(event(payload={'not json': object}))
+        notifier.notify(event(payload={'not json': object}))
 
         assert caplog.records == []

@@ -16,7 +16,7 @@ from glancelite import contract
 from glancelite.contract import Context, Image
 from glancelite.plugins.policy import oslo, rules, ruleset
 from glancelite.plugins.policy.oslo import OsloPolicy
-from glancelite.testing.contracts.policy import CALLERS, VERBS, PolicyContract, some_images
+from glancelite.testing.contracts.policy import ACTIONS, CALLERS, PolicyContract, some_images
 
 OWN = Image(id='i', owner='p')
 MEMBER = Context(user='u', project='p', roles=frozenset({'member', 'reader'}))
@@ -34,7 +34,7 @@ def make(make_plugin, tmp_path):
     def make(**options):
         conf = cfg.ConfigOpts()
         conf(['--config-dir', str(tmp_path)])
-        for register in OsloPolicy.FOREIGN_OPTS:
+        for register in OsloPolicy.LIBRARY_OPTS:
             register(conf)
         for name, value in options.items():
             conf.set_override(name, value, group='oslo_policy')
@@ -52,22 +52,22 @@ class TestOsloPolicy(PolicyContract):
     def policy(self, make):
         return make()
 
-    @pytest.mark.parametrize('verb', VERBS)
-    def test_it_answers_as_the_library_does(self, policy, verb):
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_it_answers_as_the_library_does(self, policy, action):
         enforcer = library.Enforcer(policy.conf)
         enforcer.register_defaults(list(rules.list_rules()))
 
         for ctx in CALLERS:
             for image in some_images(30):
                 for member in (None, 'p'):
-                    assert policy.allows(ctx, verb, image, member=member) == enforcer.enforce(
-                        verb, ruleset.target(ctx, image, member), ruleset.credentials(ctx))
+                    assert policy.allows(ctx, action, image, member=member) == enforcer.enforce(
+                        action, ruleset.target(ctx, image, member), ruleset.credentials(ctx))
 
     def test_the_role_admin_administers_unless_its_token_is_for_the_system(self, policy):
-        assert policy.admin(ADMIN) is True
-        assert policy.admin(MEMBER) is False
-        assert policy.admin(Context(roles=frozenset({'admin'}), system_scope='all')) is False
-        assert policy.admin(Context(roles=frozenset({'admin'}), domain='d')) is False
+        assert policy.is_admin(ADMIN) is True
+        assert policy.is_admin(MEMBER) is False
+        assert policy.is_admin(Context(roles=frozenset({'admin'}), system_scope='all')) is False
+        assert policy.is_admin(Context(roles=frozenset({'admin'}), domain='d')) is False
 
     def test_members_share_and_receivers_accept(self, policy):
         shared = Image(id='i', owner='q', visibility='shared', membership='pending')
@@ -182,7 +182,7 @@ class TestFiles:
         config.write_text('[oslo_policy]\npolicy_file = none.yaml\n')
         conf = cfg.ConfigOpts()
         conf(['--config-file', str(config)])
-        for register in OsloPolicy.FOREIGN_OPTS:
+        for register in OsloPolicy.LIBRARY_OPTS:
             register(conf)
 
         make_plugin(OsloPolicy, conf=conf)
@@ -323,7 +323,7 @@ def test_random_rules_are_answered_as_the_library_answers_them(
           two=two.replace('rule:two', 'rule:one'))
     conf = cfg.ConfigOpts()
     conf(['--config-dir', str(folder)])
-    for register in OsloPolicy.FOREIGN_OPTS:
+    for register in OsloPolicy.LIBRARY_OPTS:
         register(conf)
     asked = ruleset.RuleSet(conf)
     enforcer = library.Enforcer(conf)

@@ -17,7 +17,7 @@ OTHERS = Image(id='i', owner='q', membership='accepted')
 NOBODYS = Image(id='i', visibility='public')
 OWNER = Context(user='u', project='p', roles=frozenset({'member', 'reader'}))
 ADMIN = Context(user='a', project='p', roles=frozenset({'admin'}), is_admin=True)
-VERBS = sorted(rule.name for rule in rules.list_rules())
+ACTIONS = sorted(rule.name for rule in rules.list_rules())
 
 
 class TestOwnership(PolicyContract):
@@ -30,17 +30,17 @@ class TestOwnership(PolicyContract):
     def defaults(self, make_plugin):
         conf = cfg.ConfigOpts()
         conf([])
-        for register in OsloPolicy.FOREIGN_OPTS:
+        for register in OsloPolicy.LIBRARY_OPTS:
             register(conf)
         return make_plugin(OsloPolicy, conf=conf)
 
-    @pytest.mark.parametrize('verb', sorted({*ownership.CHANGES, 'add_image'}))
-    def test_what_belongs_to_others_is_theirs(self, policy, verb):
-        assert policy.allows(OWNER, verb, OWN)
-        assert not policy.allows(OWNER, verb, OTHERS)
-        assert not policy.allows(OWNER, verb, NOBODYS)
-        assert policy.allows(ADMIN, verb, OTHERS)
-        assert policy.allows(ADMIN, verb, NOBODYS)
+    @pytest.mark.parametrize('action', sorted({*ownership.CHANGES, 'add_image'}))
+    def test_what_belongs_to_others_is_theirs(self, policy, action):
+        assert policy.allows(OWNER, action, OWN)
+        assert not policy.allows(OWNER, action, OTHERS)
+        assert not policy.allows(OWNER, action, NOBODYS)
+        assert policy.allows(ADMIN, action, OTHERS)
+        assert policy.allows(ADMIN, action, NOBODYS)
 
     def test_who_has_no_project_owns_nothing(self, policy):
         nobody = Context(user='u', roles=frozenset({'member'}))
@@ -59,24 +59,24 @@ class TestOwnership(PolicyContract):
         assert policy.allows(nova, 'add_image_location', OTHERS)
         assert not policy.allows(nova, 'set_image_location', OTHERS)
 
-    @pytest.mark.parametrize('verb', VERBS)
-    def test_the_anonymous_change_nothing(self, policy, verb):
-        reads = verb.startswith(('get_', 'list_', 'download_')) or verb in (
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_the_anonymous_change_nothing(self, policy, action):
+        reads = action.startswith(('get_', 'list_', 'download_')) or action in (
             'fetch_image_location', 'cache_list', 'stores_info_detail')
 
         try:
-            policy.enforce(Context(read_only=True), verb, OWN)
+            policy.enforce(Context(read_only=True), action, OWN)
             refusal = ''
         except contract.Forbidden as error:
             refusal = str(error)
 
         assert refusal == ('' if reads else 'Read-only access')
 
-    @pytest.mark.parametrize('verb', VERBS)
-    def test_it_refuses_nothing_that_the_default_rules_allow(self, policy, defaults, verb):
-        members = ('p', 'q', 'services') if verb == 'modify_member' else (None, 'p', 'q')
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_it_refuses_nothing_that_the_default_rules_allow(self, policy, defaults, action):
+        members = ('p', 'q', 'services') if action == 'modify_member' else (None, 'p', 'q')
         callers = [ctx for ctx in CALLERS if not ctx.read_only]
 
         for ctx, image, member in itertools.product(callers, some_images(60), members):
-            if defaults.allows(ctx, verb, image, member=member):
-                assert policy.allows(ctx, verb, image, member=member)
+            if defaults.allows(ctx, action, image, member=member):
+                assert policy.allows(ctx, action, image, member=member)

@@ -101,7 +101,7 @@ class TestLargeImages(LargeImageContract):
 def test_the_layout_is_the_one_of_glance(store, tmp_path):
     written = store.write('key', iter([b'12345']))
 
-    assert written == contract.Written(f'file://{tmp_path}/key', 5)
+    assert written == contract.WriteResult(f'file://{tmp_path}/key', 5)
     assert (tmp_path / 'key').read_bytes() == b'12345'
 
 
@@ -390,8 +390,8 @@ def test_a_directory_is_claimed_under_its_true_name(make_store, tmp_path):
     one = make_store(datadir=str(tmp_path / 'real'))
     other = make_store(datadirs=[f'{tmp_path}/link', f'{tmp_path}/own'])
 
-    assert set(one.claims()) == {f'{tmp_path}/real'}
-    assert set(other.claims()) == {f'{tmp_path}/real', f'{tmp_path}/own'}
+    assert set(one.exclusive_resources()) == {f'{tmp_path}/real'}
+    assert set(other.exclusive_resources()) == {f'{tmp_path}/real', f'{tmp_path}/own'}
 
 
 def test_a_directory_that_is_named_twice_is_worth_a_warning(make_store, tmp_path, caplog):

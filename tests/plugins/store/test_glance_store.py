@@ -131,7 +131,8 @@ def test_the_library_and_we_read_what_the_other_has_written(make_bridge, make_st
     assert os.listdir(folder) == []
     assert ours.properties() == {'data_dir': str(folder), 'chunk_size': 65536,
                                  'thin_provisioning': False}
-    assert set(ours.claims()) == set(make_store(datadir=str(folder)).claims())
+    theirs = make_store(datadir=str(folder))
+    assert set(ours.exclusive_resources()) == set(theirs.exclusive_resources())
 
 
 def test_what_is_in_any_of_several_directories_is_its_own(make_bridge, tmp_path):

@@ -249,7 +249,7 @@ def test_a_backend_that_is_down_does_not_stop_the_start(make, shelf, caplog):
     assert {'write', 'adopt', 'share'} == store.CAPABILITIES
     assert b''.join(store.read(url)) == b'12345'
     assert store.health() == 'acme_tape of glance_store'
-    assert store.claims() == ['tape://robot']
+    assert store.exclusive_resources() == ['tape://robot']
 
 
 # --- who is acting
@@ -269,8 +269,8 @@ class Rights(contract.CredentialSource, contract.Credential):
         super().__init__(None, None)
         self.done = []
 
-    def open(self, ctx, *, long=False):
-        self.done.append(('open', ctx and ctx.project, long))
+    def open(self, ctx, *, long_running=False):
+        self.done.append(('open', ctx and ctx.project, long_running))
         return self
 
     def token(self):
@@ -279,7 +279,7 @@ class Rights(contract.CredentialSource, contract.Credential):
     def endpoint(self, service_type, **named):
         raise contract.Unavailable('there is none')
 
-    def refused(self):
+    def invalidate(self):
         self.done.append('refused')
 
     def close(self):
@@ -290,7 +290,7 @@ class Rights(contract.CredentialSource, contract.Credential):
 def rights(host, monkeypatch):
     rights = Rights()
     asked = []
-    monkeypatch.setattr(host, 'credential', lambda name, section: (
+    monkeypatch.setattr(host, 'load', lambda layer, name, section: (
         asked.append((name, section)), rights)[1])
     rights.asked = asked
     return rights

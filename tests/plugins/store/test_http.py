@@ -24,7 +24,7 @@ def make_store(make_plugin):
     """Builds a store that may go to loopback, unless ``rules`` says otherwise."""
     def make(rules=None, **options):
         conf = cfg.ConfigOpts()
-        for register in HTTPStore.FOREIGN_OPTS:
+        for register in HTTPStore.LIBRARY_OPTS:
             register(conf)
         given = {'allowed_hosts': ['127.0.0.1', 'localhost'], 'allowed_ports': []}
         for name, value in (given if rules is None else rules).items():
@@ -114,7 +114,7 @@ def test_it_takes_no_data(store):
 
 
 def test_two_of_them_would_claim_the_same(make_store):
-    assert set(make_store().claims()) & set(make_store().claims())
+    assert set(make_store().exclusive_resources()) & set(make_store().exclusive_resources())
 
 
 def test_the_options_are_those_of_glance():

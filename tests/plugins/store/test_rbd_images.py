@@ -51,7 +51,7 @@ def test_the_layout_is_the_one_of_glance(store, ceph, images):
 
     written = store.write('key', iter([b'12345']))
 
-    assert written == contract.Written(f'rbd://{ceph.fsid}/images/key/snap', 5)
+    assert written == contract.WriteResult(f'rbd://{ceph.fsid}/images/key/snap', 5)
     with rbd.Image(ioctx, 'key', read_only=True) as image:
         assert [snap['name'] for snap in image.list_snaps()] == ['snap']
         assert image.is_protected_snap('snap')

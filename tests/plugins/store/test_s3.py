@@ -78,7 +78,7 @@ def test_the_layout_is_the_one_of_glance(store, s3_server, s3_bucket):
     written = store.write(name, iter([b'12345']))
 
     host = s3_server.url.removeprefix('http://')
-    assert written == contract.Written(f's3://{host}/{s3_bucket}/{name}', 5)
+    assert written == contract.WriteResult(f's3://{host}/{s3_bucket}/{name}', 5)
     assert s3_server.admin.get_object(Bucket=s3_bucket, Key=name)['Body'].read() == b'12345'
 
 
@@ -445,7 +445,7 @@ def test_secrets_are_not_in_logs_and_representations(make_s3, s3_server, caplog)
         store.write(key(), iter([b'1']))
 
     said = ' '.join([caplog.text, repr(store), repr(vars(store)), repr(store.options),
-                     str(store.claims()), repr(store._place.find(
+                     str(store.exclusive_resources()), repr(store._place.find(
                          store._place.url('k').replace('://', '://hidden-user:hidden-secret@')))])
 
     assert 'hidden' not in said

@@ -61,7 +61,7 @@ def test_it_is_found_and_reads_its_section_and_the_defaults_of_all(host, configu
     store = loader.load(configured, host, 'store', 's3', instance='cold')
 
     assert store.owns('s3://s3/c/key')
-    assert list(store.claims()) == ['s3://s3/c']
+    assert list(store.exclusive_resources()) == ['s3://s3/c']
     store.close()
 
 
@@ -177,4 +177,5 @@ def test_former_names_are_known(make):
 def test_two_stores_with_one_bucket_are_noticed(make):
     one, same, other = make(), make(host='https://S3.example.com:443/'), make(bucket='other')
 
-    assert list(one.claims()) == list(same.claims()) != list(other.claims())
+    assert list(one.exclusive_resources()) == list(same.exclusive_resources())
+    assert list(one.exclusive_resources()) != list(other.exclusive_resources())

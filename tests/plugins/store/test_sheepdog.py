@@ -153,7 +153,7 @@ def test_other_daemons_of_the_cluster_are_asked_if_they_are_known(make_sheepdog,
         assert not store.owns(there)
         with pytest.raises(contract.Invalid):
             store.read(there)
-        assert sorted(knowing.claims()) == sorted(
+        assert sorted(knowing.exclusive_resources()) == sorted(
             f'sheepdog://127.0.0.1:{port}' for port in sheepdog_cluster.ports[:2])
     finally:
         store.delete(url)

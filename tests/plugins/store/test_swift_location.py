@@ -122,10 +122,10 @@ def test_stores_claim_what_their_new_images_are_called(make, file):
               make(**DIRECT, swift_store_multi_tenant=True),
               make(**DIRECT, swift_store_multi_tenant=True, swift_store_container='gold')]
 
-    claims = [tuple(store.claims()) for store in stores]
+    claims = [tuple(store.exclusive_resources()) for store in stores]
 
     assert len(set(claims)) == 6
-    assert make().claims() == make(swift_store_config_file=file).claims()
+    assert make().exclusive_resources() == make(swift_store_config_file=file).exclusive_resources()
 
 
 @pytest.mark.parametrize('url', [

@@ -111,7 +111,7 @@ def test_a_prefix_holds_segments_together_if_that_is_wanted(make, key, ask):
 def test_a_swift_that_knows_no_lists_gets_a_prefix(store, key, ask, monkeypatch):
     put = Account.put
 
-    def plain(self, container, name, body=b'', query='', headers=contract.NOTHING, **named):
+    def plain(self, container, name, body=b'', query='', headers=contract.EMPTY, **named):
         return put(self, container, name, body, '', headers, **named)   # as it is taken there
 
     monkeypatch.setattr(Account, 'put', plain)

@@ -22,7 +22,7 @@ def _register(conf: Any) -> None:
 class SQLDatabase(contract.Database):
 
     SECTION = 'database'
-    FOREIGN_OPTS = (_register,)
+    LIBRARY_OPTS = (_register,)
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)

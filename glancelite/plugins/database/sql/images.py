@@ -157,7 +157,7 @@ class SQLImages(contract.ImageRecords):
                                     status=status, revision=revision)
         raise _not_found(image_id)
 
-    def remove(self, image, *, pending):
+    def delete(self, image, *, pending):
         self._check(image.id)
         now = self._now()
         status = 'pending_delete' if pending else 'deleted'
@@ -189,7 +189,7 @@ class SQLImages(contract.ImageRecords):
         return self._engine.statement('any', lambda dialect: sa.select(
             *image_columns(dialect)).where(_THIS))
 
-    def restore(self, image, *, status='active'):
+    def undelete(self, image, *, status='active'):
         conflict = contract.Conflict(f'image {image.id} does not await its removal')
         if image.deleted_at is None:
             raise conflict
@@ -207,7 +207,7 @@ class SQLImages(contract.ImageRecords):
         return dataclasses.replace(self._engine.transaction(write),
                                    membership=image.membership)
 
-    def scrubbed(self, image):
+    def complete_delete(self, image):
         values = {'image_id': image.id, 'removed_at': self._dialect.time_in(image.deleted_at)}
         mark = self._engine.statement('scrubbed', lambda _: _scrubbed())
 
@@ -217,7 +217,7 @@ class SQLImages(contract.ImageRecords):
 
         self._engine.transaction(write)
 
-    def renew(self, image_ids, *, until):
+    def renew_leases(self, image_ids, *, until):
         until = self._dialect.time_in(self._cut(until))
         possible = [image_id for image_id in image_ids
                     if len(image_id) <= _i.id.type.length and self._dialect.storable(image_id)]
@@ -227,11 +227,11 @@ class SQLImages(contract.ImageRecords):
                 self._engine.statement(('renew', len(batch)), lambda _: _renew(len(batch))),  # noqa: B023
                 {'until': until, **{f'id_{n}': each for n, each in enumerate(batch)}})
 
-    def unfinished(self, *, now, removed_before, limit=100, after=None):
+    def unfinished(self, *, now, deleted_before, limit=100, after=None):
         removed = after is not None and after.deleted_at is not None
         found = [] if removed else self._left(_late, now, limit, after)
         if len(found) < limit:
-            found += self._left(_pending, removed_before, limit - len(found),
+            found += self._left(_pending, deleted_before, limit - len(found),
                                 after if removed else None)
         return tuple(image_of(row, self._dialect) for row in found)
 

@@ -6,7 +6,7 @@ import fcntl
 import mmap
 import os
 
-from glancelite.support.background import Beside
+from glancelite.support.background import BackgroundCalls
 
 #: bytes per write, the least and the most: as many as come at once; the buffer is aligned to
 #: a page, which suits every disk
@@ -38,8 +38,9 @@ class Direct:
         self._straight = True   # what comes may be written from where it is
         self._batch: list[bytes] = []
         self._batched = 0
-        self._beside: Beside[list[bytes]] = Beside(self._put, 'glancelite-write', ahead=2)
-        self._keeper: Beside[int] = Beside(os.fdatasync, 'glancelite-keep')
+        self._beside: BackgroundCalls[list[bytes]] = BackgroundCalls(
+            self._put, 'glancelite-write', ahead=2)
+        self._keeper: BackgroundCalls[int] = BackgroundCalls(os.fdatasync, 'glancelite-keep')
         self._written = 0   # since the keeper looked
 
     def write(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ import time
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.file import guarded_io, upload
 from glancelite.plugins.store.file.watchdog import Guard, NoAnswer
 
@@ -74,8 +75,14 @@ class FileStore(contract.Store):
                    help='A warning is logged when this percentage of them is under way.'),
     )
     CAPABILITIES = frozenset({'write', 'range'})
-    BUFFERS = True
+    ACCEPTS_MEMORYVIEW = True
     SCHEMES = ('file', 'filesystem')
+
+    @classmethod
+    def reserved_defaults(cls, name, options):
+        if options.filesystem_store_datadir or options.filesystem_store_datadirs:
+            return contract.EMPTY
+        return {'filesystem_store_datadir': f'/var/lib/glance/{name}'}
 
     def __init__(self, options, host, *, name='file', conf=None):
         super().__init__(options, host, name=name, conf=conf)
@@ -134,7 +141,7 @@ class FileStore(contract.Store):
                 raise self._meaning(error) from error
         if len(self._roots) > 1:
             self._settle(key, path)
-        return contract.Written(f'file://{path}', file.size, self._metadata(path))
+        return contract.WriteResult(f'file://{path}', file.size, self._metadata(path))
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         guard, path = self._find(url)
@@ -151,7 +158,7 @@ class FileStore(contract.Store):
             return guarded_io.Extent(guard, file, offset, length, first)
         if rest < 0:
             guard.background(file.close) if ahead else file.close()
-            raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+            raise store_rules.beyond_end(size)
         return contract.FileExtent(file, offset, length, self._chunk)
 
     def size(self, url, *, ctx=None):
@@ -163,7 +170,7 @@ class FileStore(contract.Store):
         try:
             guard.move(os.unlink, path)
         except FileNotFoundError:
-            raise contract.NotFound('There is no data at this location.') from None
+            raise store_rules.no_data() from None
         except NoAnswer as error:
             raise self._meaning(error) from error
         except OSError as error:
@@ -194,7 +201,7 @@ class FileStore(contract.Store):
                 'chunk_size': self._chunk,
                 'thin_provisioning': self._thin}
 
-    def claims(self):
+    def exclusive_resources(self):
         return set(self._real.values())
 
     def health(self):
@@ -314,7 +321,7 @@ class FileStore(contract.Store):
         """The guard of its directory, and the path."""
         path = self._locate(url)
         if path is None:
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return self._guards[path.rpartition('/')[0]], path
 
     def _stat(self, guard, path):
@@ -323,17 +330,17 @@ class FileStore(contract.Store):
         except OSError as error:
             raise self._reading(error) from error
         if not stat.S_ISREG(found.st_mode):
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
         return found
 
     # failures
 
     def _taken(self):
-        return contract.Conflict('There is data under this key already.')
+        return store_rules.key_in_use()
 
     def _reading(self, error):
         if error.errno in _ABSENT:
-            return contract.NotFound('There is no data at this location.')
+            return store_rules.no_data()
         return self._meaning(error)
 
     def _meaning(self, error):

@@ -12,6 +12,7 @@ import uuid
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.glance_store import errors
 from glancelite.plugins.store.glance_store.context import caller
 from glancelite.plugins.store.glance_store.driver import Kind
@@ -58,7 +59,7 @@ def _of_the_driver(conf):
 class GlanceStore(contract.Store):
     """A bridge to the driver that ``glance_store_driver`` names.
 
-    What the interface of glance_store cannot keep of the treaty:
+    What the interface of glance_store cannot keep of the contract:
 
     * a ``size`` that turns out wrong is refused (``Invalid``), and is no mere hint;
     * data that is not whole yet is hidden in the process that writes it, not in
@@ -79,7 +80,7 @@ class GlanceStore(contract.Store):
                         'caller, or another installed plugin of the layer credential. Without '
                         'it the driver gets the token of the caller as it came.'),
     )
-    FOREIGN_OPTS = (_of_the_driver,)
+    LIBRARY_OPTS = (_of_the_driver,)
     #: the most that a driver can have; each instance says what its own has
     CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
 
@@ -89,7 +90,8 @@ class GlanceStore(contract.Store):
         self._bits = capabilities.BitMasks
         self._bad = exceptions.BadStoreConfiguration
         self._kind = Kind(options.glance_store_driver, name, conf)
-        self._source = host.credential(options.credential, name) if options.credential else None
+        self._source = host.load(contract.CredentialSource, options.credential, name) \
+            if options.credential else None
         self._lock = threading.Lock()
         self._writing = set()
         self._shared = None
@@ -126,7 +128,7 @@ class GlanceStore(contract.Store):
     def write(self, key, chunks, *, size=None, ctx=None):
         self._may('write', contract.ReadOnly)
         source = Source(chunks)
-        with self._alone(key), self._acting(ctx, long=True) as context:
+        with self._alone(key), self._acting(ctx, long_running=True) as context:
             ours = self._reserve(key, context)
             try:
                 url, length, _, _, metadata = self._driver().add(
@@ -162,7 +164,7 @@ class GlanceStore(contract.Store):
         for url in self._guesses(key):
             try:
                 with self._open(url, context):
-                    raise contract.Conflict('There is data under this key already.')
+                    raise store_rules.key_in_use()
             except contract.NotFound:
                 absent = True
             except (contract.Invalid, contract.Unavailable):
@@ -184,7 +186,7 @@ class GlanceStore(contract.Store):
             raise contract.Unavailable('The store cannot be used now.')
         if len(key) > 31 and key in url:
             self._pattern = url.replace(key, '{key}')
-        return contract.Written(url, length, self._metadata(metadata))
+        return contract.WriteResult(url, length, self._metadata(metadata))
 
     def _metadata(self, given):
         from glance_store import check_location_metadata
@@ -200,7 +202,7 @@ class GlanceStore(contract.Store):
         if part:
             offset, length = self._part(url, offset, length, ctx)
         with contextlib.ExitStack() as held:
-            context = held.enter_context(self._acting(ctx, long=True))
+            context = held.enter_context(self._acting(ctx, long_running=True))
             self._refuse_half(url)
             chunks = self._open(url, context, offset=offset, length=length)
             try:
@@ -215,7 +217,7 @@ class GlanceStore(contract.Store):
         self._may('range', contract.Unsupported)
         size = self.size(url, ctx=ctx)
         if offset > size:
-            raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+            raise store_rules.beyond_end(size)
         return offset, size - offset if length is None else min(length, size - offset)
 
     def size(self, url, *, ctx=None):
@@ -272,7 +274,7 @@ class GlanceStore(contract.Store):
                 except NotImplementedError:
                     raise contract.Unsupported('The store lets nobody else read.') from None
 
-    def claims(self):
+    def exclusive_resources(self):
         # as our own drivers say it, where there are such
         return [os.path.realpath(start) if scheme == 'file'
                 else f'{scheme.partition("+")[0]}://{start}'.rstrip('/')
@@ -375,7 +377,7 @@ class GlanceStore(contract.Store):
                 return self._kind.location(url)
             except Exception:
                 LOG.debug('store %s: its driver does not understand a location', self.name)
-        raise contract.Invalid('This location belongs to another store.')
+        raise store_rules.foreign_url()
 
     @contextlib.contextmanager
     def _meanings(self):
@@ -396,13 +398,13 @@ class GlanceStore(contract.Store):
     # who is acting
 
     @contextlib.contextmanager
-    def _acting(self, ctx, *, long=False):
-        credential = self._source.open(ctx, long=long) if self._source else None
+    def _acting(self, ctx, *, long_running=False):
+        credential = self._source.open(ctx, long_running=long_running) if self._source else None
         try:
             yield caller(ctx, credential, self._source)
         except contract.Error as error:
             if credential and errors.refused(error.__cause__):
-                credential.refused()
+                credential.invalidate()
             raise
         finally:
             if credential:
@@ -412,7 +414,7 @@ class GlanceStore(contract.Store):
     def _alone(self, key):
         with self._lock:
             if key in self._writing:
-                raise contract.Conflict('There is data under this key already.')
+                raise store_rules.key_in_use()
             self._writing.add(key)
         try:
             yield
@@ -422,7 +424,7 @@ class GlanceStore(contract.Store):
 
     def _refuse_half(self, url):
         if self._writing and not self._writing.isdisjoint(url.split('/')):
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
 
     # where things are
 

@@ -16,6 +16,7 @@ import threading
 import time
 
 from glancelite import contract
+from glancelite.contract import store_rules
 
 LOG = logging.getLogger(__name__)
 
@@ -275,9 +276,9 @@ class Cluster:
         """What the ``errno`` of a failure means to our callers; the rest is for the log."""
         code = abs(code)
         if code in (errno.ENOENT, errno.ENAMETOOLONG):
-            return contract.NotFound('There is no data at this location.')
+            return store_rules.no_data()
         if code == errno.EEXIST:
-            return contract.Conflict('There is data under this key already.')
+            return store_rules.key_in_use()
         LOG.error('store %s: %s', self._name, error)
         if code in _FULL:
             return contract.TooLarge('The store is full.')

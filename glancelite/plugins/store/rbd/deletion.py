@@ -7,6 +7,7 @@ import logging
 import time
 
 from glancelite import contract
+from glancelite.contract import store_rules
 
 LOG = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Removal:
                         self._refuse_if_used(image, snapshot, snapshots)
                     self._remove_snapshot(image, snapshot)
                 elif snapshot is not None and (snapshots or snapshot != SNAPSHOT):
-                    raise contract.NotFound('There is no data at this location.')
+                    raise store_rules.no_data()
                 # else a removal stopped half-way, which is finished now
             self._remove_image(ioctx, name, snapshot)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.rbd import client, streams
 from glancelite.plugins.store.rbd.deletion import SNAPSHOT, Removal, publish
 
@@ -119,7 +120,7 @@ class RBDStore(contract.Store):
             self._undo(session, image, key, failure)
             raise
         session.close()
-        return contract.Written(_url(self._cluster.fsid(), self._pool, key, SNAPSHOT), written)
+        return contract.WriteResult(_url(self._cluster.fsid(), self._pool, key, SNAPSHOT), written)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         address = self._address(url)
@@ -133,7 +134,7 @@ class RBDStore(contract.Store):
             with self._cluster.meanings():
                 size = image.size()
             if offset > size:
-                raise contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+                raise store_rules.beyond_end(size)
             rest = size - offset
             return streams.Reader(
                 self._cluster, session, image, address.snapshot, offset,
@@ -181,7 +182,7 @@ class RBDStore(contract.Store):
             raise contract.Invalid('This location does not say in which cluster it is.')
         return _url(*address)
 
-    def claims(self):
+    def exclusive_resources(self):
         return [f'rbd {self.options.rbd_store_ceph_conf} {self._pool}']
 
     def properties(self):
@@ -277,7 +278,7 @@ class RBDStore(contract.Store):
         if address.pool not in self._pools or (
                 address.fsid not in self._former_fsids
                 and address.fsid != self._cluster.fsid()):
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return address
 
     def _open(self, ioctx, address):
@@ -309,7 +310,7 @@ def _parse(url):
             return _Address(*parts)
         if len(parts) == 1:
             return _Address(None, None, parts[0], None)
-    raise contract.Invalid('This location belongs to another store.')
+    raise store_rules.foreign_url()
 
 
 def _url(*parts):

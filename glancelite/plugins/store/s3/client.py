@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.s3.location import Place
 
 LOG = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ def _do_not_wait(params: dict[str, Any], **others: object) -> None:
 def meaning(store: str, refused: Refused) -> contract.Error:
     """What a refusal means to the caller; its details are for the log."""
     if refused.code in ('404', 'NoSuchKey'):
-        return contract.NotFound('There is no data at this location.')
+        return store_rules.no_data()
     hint = _HINTS.get(refused.status, '')
     LOG.error('store %s: %s%s', store, refused, hint and f' ({hint})')
     if refused.full:

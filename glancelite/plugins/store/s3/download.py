@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.s3.client import Client, Refused, meaning
 
 LOG = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Download(Iterator[bytes]):
         """A range without bytes is fine only if it does not begin after the end."""
         found = self._client.exists(self._key, **self._where)
         if found is None:
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
         if offset > found['ContentLength']:
             raise _beyond(found['ContentLength'])
 
@@ -142,4 +143,4 @@ class Download(Iterator[bytes]):
 
 
 def _beyond(size: int) -> contract.RangeNotSatisfiable:
-    return contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+    return store_rules.beyond_end(size)

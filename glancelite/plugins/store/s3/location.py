@@ -108,3 +108,9 @@ def _split(keys: str) -> tuple[str, str] | None:
     # Swift's access keys are account:user, and no secret key has been seen with a colon
     access, found, secret = keys.rpartition(':')
     return (access, secret) if found and access and secret else None
+
+
+def redact(url: str) -> str:
+    """Return the URL without keys.  Keys may contain slashes, what follows them has no ``@``."""
+    scheme, _, rest = url.partition('://')
+    return f'{scheme}://{rest.rpartition("@")[2]}'

@@ -10,6 +10,7 @@ import threading
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.s3 import location
 from glancelite.plugins.store.s3.client import Client, Refused, meaning
 from glancelite.plugins.store.s3.download import Download
@@ -110,6 +111,7 @@ class S3Store(contract.Store):
     )
     CAPABILITIES = frozenset({'write', 'range', 'adopt'})
     SCHEMES = location.SCHEMES
+    redact = staticmethod(location.redact)
 
     def __init__(self, options, host, *, name='s3', conf=None):
         super().__init__(options, host, name=name, conf=conf)
@@ -143,7 +145,7 @@ class S3Store(contract.Store):
             upload = Upload(self._client, self._senders, key, part=self._part, window=self._window,
                             threshold=min(self._threshold, LARGEST_PART))
             try:
-                return contract.Written(url, upload.run(chunks, size))
+                return contract.WriteResult(url, upload.run(chunks, size))
             except Refused as refused:
                 if refused.code == 'NoSuchBucket':
                     self._has_bucket = not self.options.s3_store_create_bucket_on_put
@@ -193,7 +195,7 @@ class S3Store(contract.Store):
             raise contract.Invalid('New images are not in former buckets.')
         return self._place.url(found.key)
 
-    def claims(self):
+    def exclusive_resources(self):
         return (f's3://{self._place}',)
 
     def properties(self):
@@ -234,7 +236,7 @@ class S3Store(contract.Store):
     def _find(self, url):
         found = self._place.find(url)
         if found is None:
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return found
 
     def _with_keys(self, url, ask):
@@ -251,7 +253,7 @@ class S3Store(contract.Store):
     def _known(self, key, where):
         known = self._client.exists(key, **where)
         if known is None:
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
         return known
 
     def _open_uploads(self, key):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.s3.client import Client, Refused
 
 LOG = logging.getLogger(__name__)
@@ -404,4 +405,4 @@ def _done(task: concurrent.futures.Future) -> bool:
 
 
 def taken() -> contract.Conflict:
-    return contract.Conflict('There is data under this key already.')
+    return store_rules.key_in_use()

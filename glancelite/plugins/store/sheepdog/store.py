@@ -15,6 +15,7 @@ from typing import BinaryIO
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.sheepdog.client import Dog, Failed
 
 LOG = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class SheepdogStore(contract.Store):
             dog.create(key)
         except Failed as failure:
             if failure.says('exists already'):
-                raise contract.Conflict('There is data under this key already.') from failure
+                raise store_rules.key_in_use() from failure
             raise self._meaning(failure) from failure
         try:
             dog.mark(key)
@@ -87,7 +88,7 @@ class SheepdogStore(contract.Store):
             if isinstance(failure, Failed):
                 raise self._meaning(failure) from failure
             raise
-        return contract.Written(self._prefix + key, written)
+        return contract.WriteResult(self._prefix + key, written)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         dog, name = self._find(url)
@@ -96,8 +97,7 @@ class SheepdogStore(contract.Store):
             return dog.read(name, offset, length)
         except Failed as failure:
             if failure.says('beyond the end'):
-                raise contract.RangeNotSatisfiable('The data is shorter than that.',
-                                                   size=self.size(url)) from failure
+                raise store_rules.beyond_end(self.size(url)) from failure
             raise self._meaning(failure) from failure
 
     def size(self, url, *, ctx=None):
@@ -128,7 +128,7 @@ class SheepdogStore(contract.Store):
     def owns(self, url):
         return self._locate(url) is not None
 
-    def claims(self):
+    def exclusive_resources(self):
         return [f'sheepdog://{address}:{port}' for address, port in self._dogs]
 
     def properties(self):
@@ -194,7 +194,7 @@ class SheepdogStore(contract.Store):
 
     def _whole(self, dog: Dog, name: str) -> None:
         if dog.marked(name):
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
 
     def _take_back(self, key: str) -> None:
         """Remove what we have begun; whoever is in the way of that must not hide why."""
@@ -221,14 +221,14 @@ class SheepdogStore(contract.Store):
     def _find(self, url: str) -> tuple[Dog, str]:
         found = self._locate(url)
         if found is None:
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return found
 
     # failures
 
     def _meaning(self, failure: Failed) -> contract.Error:
         if failure.missing:
-            return contract.NotFound('There is no data at this location.')
+            return store_rules.no_data()
         LOG.error('store %s: %s', self.name, failure)
         if failure.says(*_FULL):
             return contract.TooLarge('The store is full.')

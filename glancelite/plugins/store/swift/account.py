@@ -10,6 +10,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.swift import client
 from glancelite.plugins.store.swift.client import Download, HungUp, Pool, Reply, Upload
 
@@ -82,7 +83,7 @@ class Account:
             target, {**headers, 'X-Auth-Token': token}, length))
 
     def put(self, container: str, name: str, body: bytes = b'', query: str = '',
-            headers: Mapping[str, str] = contract.NOTHING,
+            headers: Mapping[str, str] = contract.EMPTY,
             timeout: float | None = None) -> Reply:
         """Write a small object at once; the answer, whatever it is."""
         return self._ask('PUT', _path(container, name) + query, headers, body, timeout)
@@ -109,7 +110,7 @@ class Account:
         for path, status in told.get('Errors') or ():
             LOG.error('%s could not be removed: %s', path, status)
         if told.get('Number Deleted') == 0 and told.get('Number Not Found'):
-            raise contract.NotFound('There is no data at this location.')
+            raise store_rules.no_data()
         if told.get('Errors'):
             raise contract.Unavailable('The object store has removed a part only.')
 
@@ -155,7 +156,7 @@ class Account:
 
     # how
 
-    def _ask(self, method: str, path: str, headers: Mapping[str, str] = contract.NOTHING,
+    def _ask(self, method: str, path: str, headers: Mapping[str, str] = contract.EMPTY,
              body: bytes = b'', timeout: float | None = None) -> Reply:
         return self._authorized(lambda token: self._pool.ask(
             method, self.url + path, {**headers, 'X-Auth-Token': token}, body, timeout=timeout))
@@ -166,7 +167,7 @@ class Account:
         try:
             answer = exchange(token)
             if answer.status == http.client.UNAUTHORIZED:
-                self._credential.refused()
+                self._credential.invalidate()
                 other = self._credential.token()
                 if other != token:
                     if isinstance(answer, Download):
@@ -186,9 +187,9 @@ def meaning(reply: Reply) -> contract.Error:
     """What an answer that is no success means; its text is for the log only."""
     status = reply.status
     if status == http.client.NOT_FOUND:
-        return contract.NotFound('There is no data at this location.')
+        return store_rules.no_data()
     if status in (http.client.CONFLICT, http.client.PRECONDITION_FAILED):
-        return contract.Conflict('There is data under this key already.')
+        return store_rules.key_in_use()
     LOG.error('Swift answers %s (transaction %s): %s', status,
               reply.headers.get('X-Trans-Id', 'unknown'), reply.body[:500])
     if status == http.client.REQUEST_ENTITY_TOO_LARGE:

@@ -6,6 +6,7 @@ import logging
 import re
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.swift.account import Account, broken
 from glancelite.plugins.store.swift.client import BROKEN
 from glancelite.plugins.store.swift.location import Address
@@ -131,4 +132,4 @@ def _total(found) -> int | None:
 
 
 def _beyond(size):
-    return contract.RangeNotSatisfiable('The data is shorter than that.', size=size)
+    return store_rules.beyond_end(size)

@@ -7,6 +7,7 @@ import urllib.parse
 from collections.abc import Collection, Sequence
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.swift import location, references
 from glancelite.plugins.store.swift.account import Account
 from glancelite.plugins.store.swift.location import Address
@@ -30,7 +31,7 @@ class CallersAccounts:
         # what is the same in the addresses of all accounts, as far as anybody has said it
         self._places = {_place(options.swift_store_endpoint)} - {None}
         login = references.load(options)[options.default_swift_reference].login
-        self._source = host.credential('caller', section, login)
+        self._source = host.load(contract.CredentialSource, 'caller', section, login)
 
     # where
 
@@ -49,7 +50,7 @@ class CallersAccounts:
         """
         address = location.parse(url)
         if address is None or address.scheme == 'config' or address.user is not None:
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return address
 
     def owns(self, url: str) -> bool:
@@ -71,13 +72,13 @@ class CallersAccounts:
             credential, own = self._enter(ctx)  # the caller has the catalogue with him
             credential.close()
         if _place(own) != _place(address.url):
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         # what is not his own we could perhaps read, in the name of others
         if ctx is not None and address.url != own:
             raise contract.Invalid('Images can only be taken from the account of their project.')
         return location.written(address.url, address.container, address.name)
 
-    def claims(self) -> Collection[str]:
+    def exclusive_resources(self) -> Collection[str]:
         endpoint = self._options.swift_store_endpoint or ''
         return [f'swift:{endpoint}:{self._options.swift_store_container}_']
 
@@ -93,14 +94,14 @@ class CallersAccounts:
         if address is not None:
             if _place(storage) != _place(address.url):
                 credential.close()
-                raise contract.Invalid('This location belongs to another store.')
+                raise store_rules.foreign_url()
             storage = address.url
         return Account(self._pool, storage, credential)
 
     def prolong(self, account: Account, ctx: contract.Context | None) -> None:
         """From now on it may take longer than the token of the caller lives."""
         if self._options.swift_store_use_trusts:
-            account.prolong(self._source.open(ctx, long=True))
+            account.prolong(self._source.open(ctx, long_running=True))
 
     def prepare(self, account: Account, container: str) -> bool:
         """Make a missing container; returns whether it is for one image alone."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.swift import location, references
 from glancelite.plugins.store.swift.account import Account
 from glancelite.plugins.store.swift.location import Address
@@ -63,7 +64,7 @@ class OneAccount:
         """
         address = location.parse(url)
         if address is None or self._whose(address) is None:
-            raise contract.Invalid('This location belongs to another store.')
+            raise store_rules.foreign_url()
         return address
 
     def owns(self, url: str) -> bool:
@@ -88,7 +89,7 @@ class OneAccount:
             raise contract.Invalid('Images cannot be taken from this container.')
         return f'swift+config://{self._default}/{address.container}/{address.name}'
 
-    def claims(self) -> Collection[str]:
+    def exclusive_resources(self) -> Collection[str]:
         return [f'swift+config://{self._default}/{self._options.swift_store_container}']
 
     # who
@@ -169,8 +170,8 @@ class OneAccount:
         with self._lock:
             found = self._sources.get(reference)
             if found is None:
-                found = self._sources[reference] = self._host.credential(
-                    'service', self._section, reference.login)
+                found = self._sources[reference] = self._host.load(
+                    contract.CredentialSource, 'service', self._section, reference.login)
             return found
 
     def _storage(self, credential):

@@ -93,7 +93,7 @@ class SwiftStore(contract.Store):
                     with contextlib.suppress(contract.Error):   # what went wrong is told
                         account.unmake(each)
                 raise
-        return contract.Written(url, written)
+        return contract.WriteResult(url, written)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         address = self._accounts.find(url)
@@ -164,8 +164,8 @@ class SwiftStore(contract.Store):
             except contract.Forbidden as error:
                 raise _refused() from error
 
-    def claims(self):
-        return self._accounts.claims()
+    def exclusive_resources(self):
+        return self._accounts.exclusive_resources()
 
     def properties(self):
         return {'container': self.options.swift_store_container,

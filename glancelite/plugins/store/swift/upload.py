@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.swift.account import Account, accept, refusal, send
 from glancelite.plugins.store.swift.client import Reply
 from glancelite.plugins.store.swift.segments import Segments
@@ -120,7 +121,7 @@ class Writing:
     def _segmented(self, source):
         with contextlib.suppress(contract.NotFound):
             self.account.head(self.container, self._name)
-            raise contract.Conflict('There is data under this key already.')
+            raise store_rules.key_in_use()
         segments = Segments(self, self._name, self._rules)
         try:
             while not source.ended():
@@ -176,7 +177,7 @@ class Writing:
             raise refusal(found)
         return found
 
-    def attempt(self, name, length=None, headers=contract.NOTHING):
+    def attempt(self, name, length=None, headers=contract.EMPTY):
         """As ``begin``; but a refusal is returned."""
         headers = {**NEW, **headers}
         found = self.account.begin(self.container, name, headers, length)

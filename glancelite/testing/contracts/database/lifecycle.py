@@ -23,7 +23,7 @@ class LifecycleContract:
         database.members.add(kept.id, 'm')
         host.advance(seconds=5)
 
-        removed = images.remove(kept, pending=pending)
+        removed = images.delete(kept, pending=pending)
 
         assert removed == dataclasses.replace(
             kept, status=status, deleted_at=host.now(), updated_at=host.now(),
@@ -39,7 +39,7 @@ class LifecycleContract:
         images.update(stale, {'name': 'newer', 'tags': ('new',),
                               'locations': (Location('file:///new'),)})
 
-        removed = images.remove(stale, pending=False)
+        removed = images.delete(stale, pending=False)
 
         assert (removed.name, removed.tags) == ('newer', ('new',))
         assert [location.url for location in removed.locations] == ['file:///new']
@@ -49,15 +49,15 @@ class LifecycleContract:
         kept = images.update(stale, {'protected': True})
 
         with pytest.raises(contract.Conflict):
-            images.remove(stale, pending=True)
+            images.delete(stale, pending=True)
 
         assert images.get(kept.id, viewer=None) == kept
-        assert images.remove(kept, pending=True).deleted_at
+        assert images.delete(kept, pending=True).deleted_at
 
     def test_one_of_many_removers_wins(self, images):
         kept = images.add(rich())
 
-        won = race(8, lambda n: images.remove(kept, pending=True))
+        won = race(8, lambda n: images.delete(kept, pending=True))
 
         assert len(won) == 1
 
@@ -71,10 +71,10 @@ class LifecycleContract:
         kept = images.update(kept, {'tags': ('b', 'c'), 'properties': {'k': 'v'},
                                     'locations': kept.locations[:1]})
         before = list(members.list(kept.id))
-        removed = images.remove(kept, pending=True)
+        removed = images.delete(kept, pending=True)
         host.advance(seconds=5)
 
-        back = images.restore(removed)
+        back = images.undelete(removed)
 
         assert back == dataclasses.replace(
             kept, updated_at=host.now(), revision=back.revision)
@@ -86,30 +86,30 @@ class LifecycleContract:
     def test_what_is_taken_back_has_the_status_that_it_had(self, images):
         kept = images.add(rich(status='deactivated'))
 
-        images.restore(images.remove(kept, pending=True), status='deactivated')
+        images.undelete(images.delete(kept, pending=True), status='deactivated')
 
         back = images.get(kept.id, viewer=None)
         assert back.status == 'deactivated'
         assert {location.status for location in back.locations} == {'active'}
 
     def test_what_is_not_pending_cannot_be_taken_back(self, images):
-        final = images.remove(images.add(rich()), pending=False)
-        scrubbed = images.remove(images.add(rich()), pending=True)
-        images.scrubbed(scrubbed)
-        twice = images.remove(images.add(rich()), pending=True)
-        images.restore(twice)
+        final = images.delete(images.add(rich()), pending=False)
+        scrubbed = images.delete(images.add(rich()), pending=True)
+        images.complete_delete(scrubbed)
+        twice = images.delete(images.add(rich()), pending=True)
+        images.undelete(twice)
 
         for image in (final, scrubbed, twice, rich(deleted_at=final.deleted_at)):
             with pytest.raises(contract.Conflict):
-                images.restore(image)
+                images.undelete(image)
 
     def test_only_what_is_pending_is_finished(self, images):
         live = images.add(rich())
-        back = images.restore(images.remove(images.add(rich()), pending=True))
-        final = images.remove(images.add(rich()), pending=False)
+        back = images.undelete(images.delete(images.add(rich()), pending=True))
+        final = images.delete(images.add(rich()), pending=False)
 
         for image in (live, back, final, rich()):
-            images.scrubbed(image)
+            images.complete_delete(image)
 
         assert [images.get(image.id, viewer=None) for image in (live, back)] == [live, back]
 
@@ -120,8 +120,8 @@ class LifecycleContract:
         longer = images.add(rich(lease_until=until + SECOND))
         host.advance(seconds=5)
 
-        images.renew([saving.id, other.id, longer.id, 'unknown', 'a\0b'], until=until)
-        images.renew([], until=until)
+        images.renew_leases([saving.id, other.id, longer.id, 'unknown', 'a\0b'], until=until)
+        images.renew_leases([], until=until)
 
         assert images.get(saving.id, viewer=None) == dataclasses.replace(
             saving, lease_until=until)
@@ -135,34 +135,34 @@ class LifecycleContract:
         images.add(rich(status='saving', lease_until=now + SECOND))
         images.add(rich(status='saving'))
         copied = images.add(rich(status='active', lease_until=now - SECOND))
-        pending = images.remove(images.add(rich()), pending=True)
-        images.remove(images.add(rich()), pending=False)
-        images.scrubbed(images.remove(images.add(rich()), pending=True))
+        pending = images.delete(images.add(rich()), pending=True)
+        images.delete(images.add(rich()), pending=False)
+        images.complete_delete(images.delete(images.add(rich()), pending=True))
 
         def found(**ask):
             return {image.id: image for image in images.unfinished(**ask)}
 
-        assert found(now=now, removed_before=now - SECOND) == {late.id: late, copied.id: copied}
-        assert found(now=now - 60 * SECOND, removed_before=now + SECOND) == {pending.id: pending}
-        assert found(now=now, removed_before=now + SECOND).keys() == {
+        assert found(now=now, deleted_before=now - SECOND) == {late.id: late, copied.id: copied}
+        assert found(now=now - 60 * SECOND, deleted_before=now + SECOND) == {pending.id: pending}
+        assert found(now=now, deleted_before=now + SECOND).keys() == {
             late.id, copied.id, pending.id}
-        assert len(images.unfinished(now=now, removed_before=now + SECOND, limit=1)) == 1
+        assert len(images.unfinished(now=now, deleted_before=now + SECOND, limit=1)) == 1
 
     def test_what_is_found_can_be_looked_through_in_pieces(self, images, host):
         now = host.now()
         for ago in (3, 2, 2, 2):    # some at the same moment
             images.add(rich(status='saving', lease_until=now - ago * SECOND))
         for _ in range(4):
-            images.remove(images.add(rich()), pending=True)
+            images.delete(images.add(rich()), pending=True)
         host.advance(seconds=5)
         for _ in range(2):
-            images.remove(images.add(rich()), pending=True)
+            images.delete(images.add(rich()), pending=True)
         host.advance(seconds=5)
 
-        whole = images.unfinished(now=now, removed_before=host.now())
+        whole = images.unfinished(now=now, deleted_before=host.now())
         for size in range(1, 5):
             pieces, last = [], None
-            while found := images.unfinished(now=now, removed_before=host.now(), limit=size,
+            while found := images.unfinished(now=now, deleted_before=host.now(), limit=size,
                                              after=last):
                 assert len(found) <= size
                 pieces += found
@@ -176,16 +176,16 @@ class LifecycleContract:
 
     def test_what_is_found_pending_can_be_restored_or_finished(self, images, host):
         one, two = images.add(rich()), images.add(rich())
-        images.remove(one, pending=True)
-        images.remove(two, pending=True)
+        images.delete(one, pending=True)
+        images.delete(two, pending=True)
         host.advance(seconds=5)
-        found = {i.id: i for i in images.unfinished(now=host.now(), removed_before=host.now())}
+        found = {i.id: i for i in images.unfinished(now=host.now(), deleted_before=host.now())}
 
-        images.restore(found[one.id])
-        images.scrubbed(found[two.id])
+        images.undelete(found[one.id])
+        images.complete_delete(found[two.id])
 
         assert images.get(one.id, viewer=None).locations == one.locations
-        assert list(images.unfinished(now=host.now(), removed_before=host.now())) == []
+        assert list(images.unfinished(now=host.now(), deleted_before=host.now())) == []
 
     def test_counts_what_a_project_holds(self, images):
         one, two = (Location('u:1'),), (Location('u:1'), Location('u:2'))
@@ -201,7 +201,7 @@ class LifecycleContract:
                 {'status': 'killed', 'size': 1 << 30, 'locations': one}):
             images.add(rich(**{'owner': 'counted', 'locations': (), **fields}))
         images.add(rich(owner='other'))
-        images.remove(images.add(rich(owner='counted')), pending=True)
+        images.delete(images.add(rich(owner='counted')), pending=True)
         active = images.add(rich(owner='counted', size=5, locations=two))
         images.update(images.update(active, {'locations': leaving}), {'size': 7})
 
@@ -272,7 +272,7 @@ class LifecycleContract:
     def test_no_image_no_members(self, database):
         kept = database.images.add(rich())
         database.members.add(kept.id, 'm')
-        database.images.remove(kept, pending=False)
+        database.images.delete(kept, pending=False)
 
         for ask in (lambda: database.members.add(kept.id, 'n'),
                     lambda: database.members.add(str(uuid.uuid4()), 'n'),

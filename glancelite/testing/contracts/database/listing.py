@@ -93,7 +93,7 @@ def populate(population: Population, host, amount: int = 60, seed: int = 1,
                      for project in dice.sample(members, dice.randrange(3))})
         if dice.random() < 0.1:
             population.images.remove(image)
-            population.database.images.remove(image, pending=dice.random() < 0.5)
+            population.database.images.delete(image, pending=dice.random() < 0.5)
     return population
 
 
@@ -153,7 +153,7 @@ class ListingContract:
     def test_goes_on_after_an_image_that_was_removed(self, crowd):
         query = ImageQuery(Viewer('p'), limit=4)
         last = crowd.database.images.list(query).items[-1]
-        gone = crowd.database.images.remove(last, pending=False)
+        gone = crowd.database.images.delete(last, pending=False)
         crowd.images = [image for image in crowd.images if image.id != last.id]
 
         crowd.check(dataclasses.replace(query, after=gone))

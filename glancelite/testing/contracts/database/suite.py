@@ -104,7 +104,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
     def test_an_id_stays_taken_after_the_removal(self, images):
         for pending in (True, False):
             kept = images.add(rich())
-            images.remove(kept, pending=pending)
+            images.delete(kept, pending=pending)
 
             with pytest.raises(contract.Conflict):
                 images.add(rich(kept.id))
@@ -125,7 +125,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         for ask in (lambda: images.get(image_id, viewer=None),
                     lambda: images.get(image_id, viewer=NOBODY),
                     lambda: images.update(ghost, {'name': 'n'}),
-                    lambda: images.remove(ghost, pending=False),
+                    lambda: images.delete(ghost, pending=False),
                     lambda: members.add(image_id, 'p'),
                     lambda: members.update(image_id, 'p', status='accepted'),
                     lambda: members.remove(image_id, 'p')):
@@ -253,7 +253,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
     @pytest.mark.parametrize('changes', [{'name': 'n'}, {'tags': ('t',)}])
     def test_what_is_gone_is_not_found(self, images, changes):
         kept = images.add(rich())
-        images.remove(kept, pending=True)
+        images.delete(kept, pending=True)
 
         with pytest.raises(contract.NotFound):
             images.update(kept, changes)
@@ -300,7 +300,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
             assert database.images.get(kept.id, viewer=Viewer('m')) == dataclasses.replace(
                 written, membership='pending')
             assert database.images.list(ImageQuery(Viewer('p'))).items == (written,)
-            database.images.remove(written, pending=False)
+            database.images.delete(written, pending=False)
             with pytest.raises(contract.NotFound):
                 other.images.get(kept.id, viewer=None)
             with pytest.raises(contract.Conflict):

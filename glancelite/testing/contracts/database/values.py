@@ -40,15 +40,15 @@ def live(images: contract.ImageRecords, limit: int | None = None) -> list[Image]
 
 def is_empty(images: contract.ImageRecords) -> bool:
     """Whether there is neither an image nor the rest of one."""
-    return not (live(images, 1) or images.unfinished(now=END, removed_before=END, limit=1))
+    return not (live(images, 1) or images.unfinished(now=END, deleted_before=END, limit=1))
 
 
 def clear(images: contract.ImageRecords) -> None:
     """Remove every image: for databases that nobody else uses."""
     for image in live(images):
-        images.remove(image, pending=False)
-    for image in images.unfinished(now=END, removed_before=END, limit=10_000):
-        images.scrubbed(image)
+        images.delete(image, pending=False)
+    for image in images.unfinished(now=END, deleted_before=END, limit=10_000):
+        images.complete_delete(image)
 
 
 def race(runners: int, run) -> list:

@@ -140,12 +140,13 @@ class AbilitiesContract:
     # --- claims
 
     def test_its_claims_are_texts_that_do_not_change(self, store):
-        claims = store.claims()
+        claims = store.exclusive_resources()
         other = twin(store)
 
         try:
             assert not isinstance(claims, str)
             assert all(isinstance(claim, str) and claim for claim in claims)
-            assert sorted(store.claims()) == sorted(claims) == sorted(other.claims())
+            assert sorted(claims) == sorted(store.exclusive_resources())
+            assert sorted(claims) == sorted(other.exclusive_resources())
         finally:
             other.close()

@@ -89,7 +89,7 @@ class StoreContract(PatienceContract):
         data = pattern(MIB) + bytes(MIB) + pattern(3 * 64 * KIB + 7)
         chunks = cut(data, 100_000)
 
-        url = box.write(box.key(), views(chunks) if store.BUFFERS else chunks).url
+        url = box.write(box.key(), views(chunks) if store.ACCEPTS_MEMORYVIEW else chunks).url
 
         assert same(box.bytes(url), data)
         assert all(type(chunk) is bytes for chunk in store.read(url))

@@ -123,10 +123,10 @@ class Box:
         self._keys.append(key)
         return key
 
-    def put(self, data: bytes, *, key: str | None = None) -> contract.Written:
+    def put(self, data: bytes, *, key: str | None = None) -> contract.WriteResult:
         return self.write(key or self.key(), iter([data] if data else []), size=len(data))
 
-    def write(self, key: str, chunks: Iterator[bytes], **named: Any) -> contract.Written:
+    def write(self, key: str, chunks: Iterator[bytes], **named: Any) -> contract.WriteResult:
         written = self._store.write(key, chunks, **named)
         self._urls[key] = written.url
         return written

@@ -94,7 +94,8 @@ class BrokenBackendContract:
 
     def test_what_needs_no_backend_is_answered_without(self, broken, broken_url, patience):
         assert within(patience, broken.owns, broken_url)
-        assert sorted(within(patience, broken.claims)) == sorted(broken.claims())
+        named = sorted(within(patience, broken.exclusive_resources))
+        assert named == sorted(broken.exclusive_resources())
         assert isinstance(dict(within(patience, broken.properties)), dict)
         if 'adopt' in broken.CAPABILITIES:
             assert within(patience, broken.adopt, broken_url)
@@ -163,4 +164,4 @@ class TwoStoresContract:
         assert b''.join(other.read(others)) == other.name.encode()
 
     def test_two_stores_claim_nothing_in_common(self, store, other):
-        assert not set(store.claims()) & set(other.claims())
+        assert not set(store.exclusive_resources()) & set(other.exclusive_resources())

@@ -1,0 +1,124 @@
+"""Records of images, with their properties, tags and locations."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+
+from glancelite.contract.query import ImageQuery, Viewer
+from glancelite.contract.values import Image, Page, Usage
+
+
+class ImageRecords(abc.ABC):
+    """Images with their properties, tags and locations."""
+
+    @abc.abstractmethod
+    def add(self, image: Image) -> Image:
+        """Add a new image.
+
+        The backend sets ``created_at``, ``updated_at`` and the first ``revision``, which
+        may be any number.
+
+        :returns: the image as recorded, with the other fields as given; tags are a set
+            and are returned sorted.
+        :raises Conflict: the id is in use, or was used before.
+        """
+
+    @abc.abstractmethod
+    def get(self, image_id: str, *, viewer: Viewer | None) -> Image:
+        """Return one image that is not deleted.
+
+        :param viewer: ``membership`` of the result is that of the viewer's project.
+            None is internal access: no visibility check, no membership.
+        :raises NotFound: there is no such image, or ``viewer`` may not see it.
+        """
+
+    @abc.abstractmethod
+    def list(self, query: ImageQuery) -> Page[Image]:
+        """Return one page of a listing.
+
+        The listing consists of the images that ``glancelite.contract.query.matches``
+        accepts, in the order of ``glancelite.contract.query.ordered``, each with the
+        ``membership`` of ``query.viewer``.  The page consists of the first ``query.limit``
+        of them that ``glancelite.contract.query.compare`` puts after ``query.after``,
+        which may have been changed or deleted since it was read.
+        """
+
+    @abc.abstractmethod
+    def update(self, image: Image, changes: Mapping[str, object], *,
+               status: Collection[str] | None = None) -> Image:
+        """Write ``changes`` if the image still has the revision that the caller read.
+
+        One statement decides, so two writers can never both succeed.  ``revision`` grows
+        by one, even if ``changes`` is empty.
+
+        :param image: the image as the caller has read it.
+        :param changes: field of ``Image`` -> new value.  ``properties``, ``tags`` and
+            ``locations`` are replaced as a whole.  ``id``, ``revision``, ``membership``
+            and the times other than ``lease_until`` cannot be changed here.
+        :param status: statuses that the image may have before the change; None for any.
+        :returns: the image as written, with ``membership`` as in ``image``.
+        :raises TypeError: ``changes`` has a name that cannot be changed here.
+        :raises NotFound: the image does not exist any more.
+        :raises Conflict: it has another revision, or a status outside ``status``;
+            ``details`` has the present ``status`` and ``revision``.
+        """
+
+    @abc.abstractmethod
+    def delete(self, image: Image, *, pending: bool) -> Image:
+        """Delete an image with its members, tags, properties and locations.
+
+        This ignores changes since ``image`` was read, except protection and another
+        deletion.  The id stays in use.  The data in stores is not touched.
+
+        :param pending: True sets the status ``pending_delete`` (also of the locations),
+            until ``complete_delete``; False sets ``deleted``.
+        :returns: the image as deleted, with locations and ``deleted_at``.
+        :raises NotFound: it is deleted already.
+        :raises Conflict: it is ``protected`` now, and was not in ``image``.
+        """
+
+    @abc.abstractmethod
+    def undelete(self, image: Image, *, status: str = 'active') -> Image:
+        """Undo a pending deletion; everything, members included, is as before.
+
+        The revision grows: a writer that read the image before its deletion loses.
+
+        :param image: the result of ``delete``.
+        :param status: the status that it had before.
+        :returns: the image; its locations are ``active``.
+        :raises Conflict: it is not pending deletion any more.
+        """
+
+    @abc.abstractmethod
+    def complete_delete(self, image: Image) -> None:
+        """Set ``deleted`` on an image in ``pending_delete``, whose data is gone now.
+
+        An image in another status stays as it is.
+        """
+
+    @abc.abstractmethod
+    def renew_leases(self, image_ids: Collection[str], *, until: datetime.datetime) -> None:
+        """Set ``lease_until`` of images that have an earlier one, without a new revision.
+
+        Other images and unknown ids are ignored.
+        """
+
+    @abc.abstractmethod
+    def unfinished(self, *, now: datetime.datetime, deleted_before: datetime.datetime,
+                   limit: int = 100, after: Image | None = None) -> Sequence[Image]:
+        """Return images whose work was interrupted, with their locations.
+
+        These are images with a ``lease_until`` that is not after ``now``, in any status
+        (images without a lease never), and images that have been ``pending_delete`` since
+        before ``deleted_before``.
+
+        :param after: one image of an earlier result, unchanged: continue behind it.
+        :returns: at most ``limit`` images: first those with a lease, by ``lease_until``,
+            then the others, by ``deleted_at``.
+        """
+
+    @abc.abstractmethod
+    def usage(self, project: str) -> Usage:
+        """Return what a project uses, with one aggregate for any number of images."""
