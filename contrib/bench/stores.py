@@ -27,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from glancelite import loader
 from glancelite.api import buffers, message
-from glancelite.services.stores import suited
+from glancelite.services.stores import acceptable
 from glancelite.services.stream import Digests, tapped
 from glancelite.testing.fakes import FakeHost
 from tests.plugins.store.reference import reference
@@ -200,7 +200,7 @@ def measure(case: Case, path: pathlib.Path, rounds: int) -> dict[str, list[float
             pass
 
     def write(what: str, source: Iterator[bytes], known: int | None) -> str:
-        written = timed(what, lambda: store.write(str(uuid.uuid4()), suited(source, store),
+        written = timed(what, lambda: store.write(str(uuid.uuid4()), acceptable(source, store),
                                                   size=known))
         return written.url  # type: ignore[attr-defined]
 

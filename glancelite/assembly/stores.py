@@ -1,18 +1,17 @@
-"""From the configuration to the stores: part of the assembly."""
+"""Builds the stores from the configuration."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from oslo_config import cfg
 
 from glancelite import config, contract, loader
 from glancelite.contract import Misconfigured
-from glancelite.services.stores import Stores
-from glancelite.services.stores.backend import Backend
+from glancelite.services.stores import ConfiguredStore, Stores
 
 LOG = logging.getLogger(__name__)
 
@@ -20,13 +19,13 @@ Load = Callable[..., Any]
 
 
 def build(conf: cfg.ConfigOpts, load: Load) -> Stores:
-    """The stores that the operator means.
+    """Build the configured stores.
 
-    A store that cannot be set up is left aside, unless it is the default one; a driver that
-    is not installed, or does not keep the contract, stops the start in any case.
+    The service starts without a store that cannot be built, unless it is the default one.
+    It does not start if a driver is not installed or does not conform to the contract.
 
-    :param load: as ``loader.load`` with the configuration and the host given.
-    :raises Misconfigured: with what would have been right.
+    :param load: ``loader.load`` with the configuration and the host filled in.
+    :raises Misconfigured: the text says what would be right.
     """
     if conf.enabled_backends:
         return _named(conf, load)
@@ -39,28 +38,30 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
     if default not in named:
         raise Misconfigured('[glance_store] default_backend must be one of the '
                             f'enabled_backends: {", ".join(named)}')
-    backends = []
+    exclusive = _Exclusive()
+    stores = []
     for name, driver in named.items():
         options = loader.read_options(conf, config.STORE, name,
                                       fallback=[loader.BACKEND_DEFAULTS])
-        backends.append(_backend(load, name, driver, instance=name, weight=options.weight,
-                                 description=options.store_description,
-                                 read_only=options.read_only))
-    return _furnished(conf, load, backends, default, reserved=[
-        _reserved(conf, load, name) for name in config.RESERVED_STORES
-        if name in conf.list_all_sections()])
+        stores.append(_store(load, name, driver, exclusive, instance=name,
+                             weight=options.weight, description=options.store_description,
+                             read_only=options.read_only))
+    reserved = [_reserved(conf, load, name, exclusive) for name in config.RESERVED_STORES
+                if name in conf.list_all_sections()]
+    return _stores(conf, load, stores, default, reserved=reserved)
 
 
-def _reserved(conf: cfg.ConfigOpts, load: Load, name: str) -> Backend:
-    """A store of the service's own; plain files if the operator does not say."""
+def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
+              exclusive: _Exclusive) -> ConfiguredStore:
+    """Build a store of the service's own, such as staging."""
     driver = str(loader.read_options(conf, config.RESERVED_STORE, name).driver)
     kind = _kind(driver)
     given = kind.reserved_defaults(name, loader.read_options(conf, kind.OPTS, name))
-    return _backend(load, name, driver, instance=name, given=given)
+    return _store(load, name, driver, exclusive, instance=name, given=given)
 
 
 def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
-    """The way of configurations without ``enabled_backends``: all options in [glance_store]."""
+    """Build the stores of a configuration without ``enabled_backends``, from [glance_store]."""
     installed = _installed()
 
     def driver_of(word: str) -> str:
@@ -76,14 +77,40 @@ def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
         elif driver not in drivers:
             drivers.append(driver)
     LOG.warning('[DEFAULT] enabled_backends is not set; the stores are %s', ', '.join(drivers))
-    return _furnished(conf, load, [_backend(load, driver, driver, section='glance_store')
-                                   for driver in drivers], default, multi=False)
+    exclusive = _Exclusive()
+    stores = [_store(load, driver, driver, exclusive, section='glance_store')
+              for driver in drivers]
+    return _stores(conf, load, stores, default, multi=False)
 
 
-def _backend(load: Load, name: str, driver: str, *, weight: int = 0,
-             description: str | None = None, read_only: bool = False, **where: Any) -> Backend:
-    return Backend(name, _kind(driver), lambda: load('store', driver, **where), driver_name=driver,
-                   weight=weight, description=description, read_only=read_only)
+class _SharedResource(Misconfigured):
+    """Two stores use a resource that only one may use."""
+
+
+class _Exclusive:
+    """The resources that stores use exclusively."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, str] = {}
+
+    def reserve(self, store: str, driver: contract.Store) -> None:
+        """
+        :raises _SharedResource: another store uses a resource of this driver.
+        """
+        for resource in driver.exclusive_resources():
+            other = self._users.setdefault(resource, store)
+            if other != store:
+                raise _SharedResource(
+                    f'the stores {other} and {store} must not share {resource}')
+
+
+def _store(load: Load, name: str, driver: str, exclusive: _Exclusive, *, weight: int = 0,
+           description: str | None = None, read_only: bool = False,
+           **where: Any) -> ConfiguredStore:
+    return ConfiguredStore(
+        name, _kind(driver), lambda: load('store', driver, **where), driver_name=driver,
+        weight=weight, description=description, read_only=read_only,
+        on_built=functools.partial(exclusive.reserve, name))
 
 
 @functools.cache
@@ -102,32 +129,23 @@ def _kind(driver: str) -> type[contract.Store]:
     return cast(type[contract.Store], loader.find('store', driver).kind)
 
 
-def _furnished(conf: cfg.ConfigOpts, load: Load, backends: list[Backend], default: str,
-               **more: Any) -> Stores:
-    claims: dict[str, str] = {}
-
-    def claim(name: str, found: Collection[str]) -> None:
-        for each in found:
-            other = claims.setdefault(each, name)
-            if other != name:
-                raise Misconfigured(f'the stores {other} and {name} must not share {each}')
-
-    for backend in (*backends, *more.get('reserved', ())):
+def _stores(conf: cfg.ConfigOpts, load: Load, stores: list[ConfiguredStore], default: str,
+            *, reserved: Sequence[ConfiguredStore] = (), multi: bool = True) -> Stores:
+    """Build the drivers now, as far as possible."""
+    for store in (*stores, *reserved):
         try:
-            found = backend.driver.exclusive_resources()
+            store.driver  # noqa: B018  built when it is read
+        except _SharedResource:
+            raise
         except (Misconfigured, contract.Error):
-            if backend.name == default:
+            if store.name == default:
                 raise
-            # it is in the log, and the others serve; what it claims is looked at when it can be
-            backend.approve = functools.partial(
-                lambda name, driver: claim(name, driver.exclusive_resources()), backend.name)
-            continue
-        claim(backend.name, found)
-        if backend.name == default and not backend.takes_data:
+            continue    # it is logged, the other stores work, and it is tried again later
+        if store.name == default and not store.is_writable:
             raise Misconfigured(f'[glance_store] default_backend: the store {default} '
                                 'is read-only')
-    return Stores(backends, default, strategy=load('location', _strategy(conf)),
-                  installed=_by_scheme, **more)
+    return Stores(stores, default, strategy=load('location', _strategy(conf)),
+                  installed=_by_scheme, reserved=reserved, multi=multi)
 
 
 def _strategy(conf: cfg.ConfigOpts) -> str:

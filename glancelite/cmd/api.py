@@ -59,7 +59,7 @@ def application(conf: cfg.ConfigOpts):
     """The WSGI application of one worker; its ``close`` ends it."""
     config.set_up_logging(conf)
     core = assembly.build(conf)
-    core.layers.leases.start()
+    core.start()
     app: Any = make_app(core)
     if core.authenticator.OPEN and not conf.layers.allow_insecure_bind:
         app = for_this_machine(app)

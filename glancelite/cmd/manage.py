@@ -10,8 +10,8 @@ from oslo_config import cfg
 from glancelite import assembly, config, contract, loader
 from glancelite.contract import Database, Misconfigured
 from glancelite.domain import encryption
-from glancelite.services.location_audit import repair
-from glancelite.services.undelete import restore
+from glancelite.services.location_audit import audit
+from glancelite.services.undelete import undelete
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def _layer_rows(core: assembly.Core) -> Iterator[tuple[str, str, str, str, str]]
                 yield (layer, name, f'{source.package} {source.version}',
                        ' '.join(_sections(plugin)) or '-',
                        _health(plugin.health)[1])
-        for backend in core.layers.stores.absent if layer == 'store' else ():
+        for backend in core.layers.stores.not_built if layer == 'store' else ():
             source = known[backend.driver_name]
             chosen.add(source.name)
             yield (layer, f'{backend.name} ({source.name})', f'{source.package} {source.version}',
@@ -144,9 +144,9 @@ def locations_(conf: cfg.ConfigOpts) -> int:
     core = assembly.build(conf)
     left = 0
     try:
-        for finding in repair(core.layers, write=conf.verb.write):
-            left += not finding.done
-            print(f'{"done" if finding.done else "    "}  {finding.image_id}: {finding.text}')
+        for finding in audit(core.layers, write=conf.verb.write):
+            left += not finding.corrected
+            print(f'{"done" if finding.corrected else "    "}  {finding.image_id}: {finding.text}')
     finally:
         core.close()
     return 3 if left else 0
@@ -156,7 +156,7 @@ def restore_(conf: cfg.ConfigOpts) -> int:
     """``restore``"""
     core = assembly.build(conf)
     try:
-        image = restore(core.layers, conf.verb.image_id)
+        image = undelete(core.layers, conf.verb.image_id)
         print(f'{image.id} is active again')
         if encryption.key_to_remove(image):
             print('its volume was encrypted, and the key was removed when it was deleted')
@@ -177,7 +177,7 @@ def check(conf: cfg.ConfigOpts) -> int:
         for subject, ask in (
                 *((f'{plugin.LAYER} {plugin.name}', plugin.health) for plugin in core.plugins),
                 *((f'store {backend.name}', backend.health)
-                  for backend in core.layers.stores.absent),
+                  for backend in core.layers.stores.not_built),
                 ('database tables', lambda: _up_to_date(core.layers.database))):
             well, text = _health(ask)
             failed |= not well

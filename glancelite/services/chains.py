@@ -1,4 +1,4 @@
-"""Many plugins of a layer as one."""
+"""Several plugins of a layer that act as one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LOG = logging.getLogger(__name__)
 
 
 class PolicyChain(contract.PolicyEngine):
-    """All engines must agree; the first refusal is the answer.  Empty allows.
+    """All engines must allow an action; an empty chain allows it.
 
-    To somebody who may not see the image, a refusal says ``NotFound``.
+    A refusal becomes ``NotFound`` for a caller who may not see the image.
     """
 
     def __init__(self, engines: Sequence[contract.PolicyEngine]):
@@ -26,7 +26,7 @@ class PolicyChain(contract.PolicyEngine):
             for engine in self._engines:
                 engine.enforce(ctx, action, image, member=member)
         except contract.Forbidden:
-            # an image without a creation time is only proposed: nothing to hide
+            # an image without a creation time does not exist yet: there is nothing to hide
             if image is None or image.created_at is None:
                 raise
             if action == 'get_image' or not self.allows(ctx, 'get_image', image):
@@ -44,14 +44,14 @@ class PolicyChain(contract.PolicyEngine):
 
     def is_admin(self, ctx: Context) -> bool:
         for engine in self._engines:
-            opinion = engine.is_admin(ctx)
-            if opinion is not None:
-                return opinion
+            answer = engine.is_admin(ctx)
+            if answer is not None:
+                return answer
         return 'admin' in ctx.roles
 
 
 class QuotaChain(contract.QuotaEnforcer):
-    """All must grant; the narrowest limit counts.  Empty grants."""
+    """All enforcers must grant a request; the lowest limit counts.  An empty chain grants."""
 
     def __init__(self, enforcers: Sequence[contract.QuotaEnforcer]):
         self._enforcers = tuple(enforcers)
@@ -62,17 +62,17 @@ class QuotaChain(contract.QuotaEnforcer):
 
 
 class NotifierGroup(contract.Notifier):
-    """All are told; what one raises is logged and hurts nobody.
+    """Passes events to all notifiers; the exception of one is logged.
 
-    :param disabled: event types, or dotted beginnings of them, that are not sent.
+    :param disabled: event types, or dotted prefixes of them, that are not sent.
     """
 
     def __init__(self, notifiers: Sequence[contract.Notifier], disabled: Sequence[str] = ()):
         self._notifiers = tuple(notifiers)
         self._disabled = frozenset(disabled)
 
-    def listens(self, event_type: str) -> bool:
-        """Is there anybody to tell about this type?"""
+    def wants(self, event_type: str) -> bool:
+        """Return whether events of this type are sent."""
         if not self._notifiers:
             return False
         words = event_type.split('.')

@@ -1,4 +1,4 @@
-"""What the service tells of its stores."""
+"""Use cases of discovery: the stores, and their health."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from glancelite.contract import Context
 from glancelite.services.layers import Layers
-from glancelite.services.stores.backend import Backend
+from glancelite.services.stores.configured import ConfiguredStore
 
-#: seconds for which the answer of a store is good
-FRESH = 30.0
-#: seconds that a caller waits for the stores that were asked
-PATIENCE = 5.0
+#: seconds for which the result of a health check is used
+MAX_AGE = 30.0
+#: seconds that a request waits for health checks
+TIMEOUT = 5.0
 
 
 class Discovery:
@@ -22,62 +22,62 @@ class Discovery:
     def __init__(self, layers: Layers):
         self._layers = layers
         self._lock = threading.Lock()
-        self._asked: dict[str, tuple[float, concurrent.futures.Future[str]]] = {}
+        self._checks: dict[str, tuple[float, concurrent.futures.Future[str]]] = {}
 
     @property
     def multi(self) -> bool:
-        """Are there stores with names at all?"""
+        """True if the stores have names (``enabled_backends``)."""
         return self._layers.stores.multi
 
     def stores(self) -> Sequence[Mapping[str, object]]:
-        """The stores as everybody may know them, in the operator's order."""
-        return [self._described(backend) for backend in self._layers.stores]
+        """Return the stores as every user may see them, in the order of the configuration."""
+        return [self._describe(store) for store in self._layers.stores]
 
     def detail(self, ctx: Context) -> Sequence[Mapping[str, object]]:
-        """The stores with what operators want to know, their health among it.
+        """Return the stores with details for operators, such as their health.
 
-        :raises Forbidden: not to this caller.
+        :raises Forbidden: the caller may not see this.
         """
         self._layers.policy.enforce(ctx, 'stores_info_detail')
-        backends = list(self._layers.stores)
-        answers = [self._ask(backend) for backend in backends]
-        concurrent.futures.wait(answers, PATIENCE)
-        return [{**self._described(backend), 'type': backend.driver_name,
-                 'weight': backend.weight, 'properties': dict(backend.properties()),
-                 'status': _status(answer)}
-                for backend, answer in zip(backends, answers, strict=True)]
+        stores = list(self._layers.stores)
+        checks = [self._check(store) for store in stores]
+        concurrent.futures.wait(checks, TIMEOUT)
+        return [{**self._describe(store), 'type': store.driver_name,
+                 'weight': store.weight, 'properties': dict(store.properties()),
+                 'status': _status(check)}
+                for store, check in zip(stores, checks, strict=True)]
 
-    def _described(self, backend: Backend) -> Mapping[str, object]:
-        found: dict[str, object] = {'id': backend.name}
-        if backend.description:
-            found['description'] = backend.description
-        if backend.name == self._layers.stores.default:
-            found['default'] = 'true'
-        if not backend.takes_data:
-            found['read-only'] = 'true'
-        return found
+    def _describe(self, store: ConfiguredStore) -> Mapping[str, object]:
+        description: dict[str, object] = {'id': store.name}
+        if store.description:
+            description['description'] = store.description
+        if store.name == self._layers.stores.default:
+            description['default'] = 'true'
+        if not store.is_writable:
+            description['read-only'] = 'true'
+        return description
 
-    def _ask(self, backend: Backend) -> concurrent.futures.Future[str]:
-        """Its health: one question at a time, and no more often than needed."""
+    def _check(self, store: ConfiguredStore) -> concurrent.futures.Future[str]:
+        """Start a health check, unless one is in progress or its result is recent."""
         with self._lock:
-            at, answer = self._asked.get(backend.name, (0.0, None))
-            if answer is not None and (not answer.done() or time.monotonic() - at < FRESH):
-                return answer
-            answer = concurrent.futures.Future()
-            self._asked[backend.name] = time.monotonic(), answer
-        threading.Thread(target=_answer, args=(backend, answer), daemon=True,
-                         name=f'health of {backend.name}').start()
-        return answer
+            started, check = self._checks.get(store.name, (0.0, None))
+            if check is not None and (not check.done() or time.monotonic() - started < MAX_AGE):
+                return check
+            check = concurrent.futures.Future()
+            self._checks[store.name] = time.monotonic(), check
+        threading.Thread(target=_run_check, args=(store, check), daemon=True,
+                         name=f'health of {store.name}').start()
+        return check
 
 
-def _answer(backend: Backend, answer: concurrent.futures.Future[str]) -> None:
+def _run_check(store: ConfiguredStore, check: concurrent.futures.Future[str]) -> None:
     try:
-        answer.set_result(backend.health())
-    except Exception as error:  # whatever a driver raises, it is not well
-        answer.set_exception(error)
+        check.set_result(store.health())
+    except Exception as error:  # drivers and their libraries may raise anything
+        check.set_exception(error)
 
 
-def _status(answer: concurrent.futures.Future[str]) -> str:
-    if not answer.done():
+def _status(check: concurrent.futures.Future[str]) -> str:
+    if not check.done():
         return 'silent'
-    return 'unavailable' if answer.exception() is not None else 'available'
+    return 'unavailable' if check.exception() is not None else 'available'

@@ -1,7 +1,7 @@
-"""What is told, and in which words: the payloads of notifications.
+"""Events and their payloads.
 
-Source: Image API contract, notifications.  The event types of each use case
-stand in ``contract.EVENTS``.
+Source: Image API contract, notifications.  ``contract.EVENTS`` lists the events of each
+use case.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ from glancelite.services.chains import NotifierGroup
 
 
 class Events:
-    """Builds events and hands them on; builds nothing if nobody listens."""
+    """Builds events and passes them to the notifiers; builds none if there is no notifier."""
 
-    def __init__(self, fan: NotifierGroup, host: contract.Host, *,
+    def __init__(self, notifiers: NotifierGroup, host: contract.Host, *,
                  publisher: str = 'image.localhost'):
-        self._notifiers = fan
+        self._notifiers = notifiers
         self._host = host
         self._publisher = publisher
 
     def image(self, ctx: Context, event_type: str, image: Image, **more: object) -> None:
-        """Tell of an image; ``more`` is added to its payload."""
-        if self._notifiers.listens(event_type):
-            self._tell(ctx, event_type, {**image_payload(image), **more})
+        """Emit an event about an image; ``more`` is added to its payload."""
+        if self._notifiers.wants(event_type):
+            self._emit(ctx, event_type, {**image_payload(image), **more})
 
     def member(self, ctx: Context, event_type: str, member: Member) -> None:
-        """Tell of a membership."""
-        if self._notifiers.listens(event_type):
-            self._tell(ctx, event_type, {
+        """Emit an event about a member."""
+        if self._notifiers.wants(event_type):
+            self._emit(ctx, event_type, {
                 'image_id': member.image_id, 'member_id': member.member, 'status': member.status,
                 'created_at': _time(member.created_at), 'updated_at': _time(member.updated_at),
                 'deleted': member.deleted_at is not None, 'deleted_at': _time(member.deleted_at)})
 
     def failed(self, ctx: Context, event_type: str, text: str) -> None:
-        """Tell that something went wrong."""
-        if self._notifiers.listens(event_type):
-            self._tell(ctx, event_type, text, priority='ERROR')
+        """Emit an event about a failure."""
+        if self._notifiers.wants(event_type):
+            self._emit(ctx, event_type, text, priority='ERROR')
 
     def sent(self, ctx: Context, image: Image, *, sent: int, wanted: int) -> None:
-        """Tell that bytes went out; with priority ERROR if they were not all."""
-        if self._notifiers.listens('image.send'):
-            self._tell(ctx, 'image.send', {
+        """Emit an event about a download; with priority ERROR if it was incomplete."""
+        if self._notifiers.wants('image.send'):
+            self._emit(ctx, 'image.send', {
                 'bytes_sent': sent, 'image_id': image.id, 'owner_id': image.owner,
                 'receiver_tenant_id': ctx.project, 'receiver_user_id': ctx.user,
             }, priority='INFO' if sent == wanted else 'ERROR')
 
-    def _tell(self, ctx: Context, event_type: str, payload: dict[str, object] | str,
+    def _emit(self, ctx: Context, event_type: str, payload: dict[str, object] | str,
               priority: str = 'INFO') -> None:
         self._notifiers.notify(contract.Event(event_type, payload, ctx, self._host.now(), priority,
                                       self._publisher))
 
 
 def image_payload(image: Image) -> dict[str, object]:
-    """An image as notifications show it."""
+    """Return the payload of an event about an image."""
     return {
         'id': image.id, 'name': image.name, 'status': image.status,
         'created_at': _time(image.created_at), 'updated_at': _time(image.updated_at),

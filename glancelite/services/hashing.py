@@ -1,4 +1,4 @@
-"""Hashing, in the background, data that users have put into a store themselves."""
+"""Hashes data that users added as locations, in the background."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from glancelite.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
 
-#: images that are read at once, by one process
-AT_ONCE = 2
-#: seconds between two looks whether the image is still wanted
-LOOK = 5.0
+#: images that one process reads at the same time
+THREADS = 2
+#: seconds between two checks whether the hash is still needed
+CHECK_INTERVAL = 5.0
 
 
 class Cancelled(Exception):
-    """Nobody wants to know any more."""
+    """The hash is not needed any more."""
 
 
 class Hashing:
-    """Reads images whose bytes did not come through us.
+    """Reads image data that was not uploaded through the service.
 
-    What is under way when the process ends is given up; the lease of an
-    image that waits for it runs out then, and the sweep sees to it.
+    Work in progress is abandoned when the process ends.  Then the lease of the image
+    expires, and the recovery takes it up.
 
-    :param tries: how often the data of one image is read before it is given up.
-    :param checksum: compute the md5, too.
+    :param tries: how often the data of one image is read after failures.
+    :param checksum: also compute the md5.
     """
 
     def __init__(self, stores: Stores, *, tries: int = 3, checksum: bool = True):
@@ -44,7 +44,7 @@ class Hashing:
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Have ``work`` done soon, in a thread; what it raises is logged."""
+        """Run ``work`` in a background thread; exceptions are logged."""
         def run() -> None:
             try:
                 work()
@@ -53,40 +53,40 @@ class Hashing:
 
         with self._lock:
             if self._closing.is_set():
-                raise contract.Unavailable('The service is ending.')
+                raise contract.Unavailable('The service is shutting down.')
             if self._pool is None:
                 self._pool = concurrent.futures.ThreadPoolExecutor(
-                    AT_ONCE, thread_name_prefix='hashing')
+                    THREADS, thread_name_prefix='hashing')
             self._pool.submit(run)
 
-    def hashes(self, image: Image, algorithm: str, ctx: Context,
-               wanted: Callable[[], bool]) -> Mapping[str, str]:
-        """Read an image with its locations, and hash it.
+    def compute(self, image: Image, algorithm: str, ctx: Context,
+                is_needed: Callable[[], bool]) -> Mapping[str, str]:
+        """Read the data of an image and hash it.
 
         :param algorithm: for ``os_hash_value``.
-        :param ctx: with whose rights, if the store asks.
-        :param wanted: asked every few seconds whether to go on.
-        :returns: ``os_hash_algo`` and ``os_hash_value``, and the ``checksum`` if that is wanted.
-        :raises Cancelled: not to go on.
-        :raises Unavailable: the data cannot be read, or is not as long as it was.
+        :param ctx: the caller, for stores that use the caller's rights.
+        :param is_needed: called every few seconds.
+        :returns: ``os_hash_algo`` and ``os_hash_value``, and possibly ``checksum``.
+        :raises Cancelled: the hash is not needed any more, or the service shuts down.
+        :raises Unavailable: the data cannot be read, or its size has changed.
         """
-        for left in reversed(range(self._tries)):
+        for remaining in reversed(range(self._tries)):
             try:
-                return self._once(image, algorithm, ctx, wanted)
+                return self._read(image, algorithm, ctx, is_needed)
             except Cancelled:
                 raise
             except Exception as error:  # whatever a driver or its library raises
                 LOG.warning('the data of image %s could not be read to hash it: %s',
                             image.id, error)
-                if not left:
+                if not remaining:
                     raise contract.Unavailable('The data cannot be read.') from error
         raise AssertionError('the last try has returned or raised')
 
-    def _once(self, image: Image, algorithm: str, ctx: Context,
-              wanted: Callable[[], bool]) -> Mapping[str, str]:
+    def _read(self, image: Image, algorithm: str, ctx: Context,
+              is_needed: Callable[[], bool]) -> Mapping[str, str]:
         digest = hashlib.new(algorithm)
         md5 = hashlib.md5(usedforsecurity=False) if self._checksum else None
-        size, look = 0, time.monotonic() + LOOK
+        size, check_at = 0, time.monotonic() + CHECK_INTERVAL
         chunks = self._stores.read(image, offset=0, length=image.size or 0, ctx=ctx)
         if chunks is None:
             raise store_rules.no_data()
@@ -98,10 +98,10 @@ class Hashing:
                 size += len(chunk)
                 if self._closing.is_set():
                     raise Cancelled
-                if time.monotonic() > look:
-                    if not wanted():
+                if time.monotonic() > check_at:
+                    if not is_needed():
                         raise Cancelled
-                    look = time.monotonic() + LOOK
+                    check_at = time.monotonic() + CHECK_INTERVAL
         finally:
             contract.store.close_chunks(chunks)
         if size != image.size:
@@ -110,7 +110,7 @@ class Hashing:
                 **({} if md5 is None else {'checksum': md5.hexdigest()})}
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Abandon the work in progress."""
         self._closing.set()
         with self._lock:
             if self._pool is not None:

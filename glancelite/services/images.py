@@ -1,11 +1,9 @@
-"""Use cases of images as such; their bytes are in ``data``."""
+"""Use cases of images; their data is in ``upload`` and ``download``."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import random
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,37 +11,34 @@ from glancelite import contract
 from glancelite.contract import Context, Image, ImageQuery, QuotaRequest
 from glancelite.domain import encryption, patch, properties, status
 from glancelite.schema.image import Creation
-from glancelite.services import location_deletion, store_acls
+from glancelite.services import location_deletion, optimistic, store_acls
 from glancelite.services.layers import Layers
-from glancelite.services.location_patch import Places
-from glancelite.services.optimistic import TRIES, take_back
+from glancelite.services.location_patch import LocationPatch
+from glancelite.services.recovery import Recovery, owner_context
 
 LOG = logging.getLogger(__name__)
-
-#: seconds between the second try and the third, at most; each later wait is up to twice that
-PAUSE = 0.004
 
 _VISIBILITY_ACTIONS = {'public': 'publicize_image', 'community': 'communitize_image'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of images; ``next_marker`` is where the next one begins, None at the end."""
+    """A page of images; ``next_marker`` is the marker of the next page, None at the end."""
 
     images: Sequence[Image]
     next_marker: str | None
 
 
 class Images:
-
     """
-    :param patches_locations: may users change where the bytes are?
+    :param patches_locations: users may change locations with a patch.
     :param hashing_algorithm: for ``os_hash_value``.
     """
 
-    def __init__(self, layers: Layers, *, patches_locations: bool = False,
+    def __init__(self, layers: Layers, recovery: Recovery, *, patches_locations: bool = False,
                  hashing_algorithm: str = 'sha512'):
         self._layers = layers
+        recovery.register(('pending_delete', 'deleted'), self._recover_deletion)
         self._patches_locations = patches_locations
         self._algorithm = hashing_algorithm
 
@@ -51,10 +46,10 @@ class Images:
         """Register an image without data.
 
         :param creation: what the caller gave, checked by the schema.
-        :raises Forbidden: not to this caller, or not these attributes.
+        :raises Forbidden: the caller may not create images, or not with these attributes.
         :raises QuotaExceeded: too many properties or tags.
-        :raises Invalid: a value the service cannot keep.
-        :raises Conflict: the id is taken, or was once.
+        :raises Invalid: the service cannot keep a value.
+        :raises Conflict: the id is in use, or was used before.
         """
         fields, custom = creation.fields, creation.properties
         layers = self._layers
@@ -88,11 +83,11 @@ class Images:
         return image
 
     def list(self, ctx: Context, query: ImageQuery, marker: str | None = None) -> Listing:
-        """A page of images.
+        """Return a page of images.
 
-        :param marker: id of the image that the previous page ended with.
-        :raises Forbidden: no lists for this caller; or the marker is not for its eyes.
-        :raises Invalid: no such marker.
+        :param marker: id of the last image of the previous page.
+        :raises Forbidden: the caller may not list images, or may not see the marker.
+        :raises Invalid: there is no such marker.
         """
         layers = self._layers
         layers.policy.enforce(ctx, 'get_images')
@@ -103,9 +98,9 @@ class Images:
                        page.items[-1].id if page.more and page.items else None)
 
     def may_see_locations_of(self, ctx: Context, images: Sequence[Image]) -> frozenset[str]:
-        """Ids of those images whose locations the caller may see."""
-        seen = self._layers.policy.filter(ctx, 'get_image_location', images)
-        return frozenset(image.id for image in seen)
+        """Return the ids of those images whose locations the caller may see."""
+        visible = self._layers.policy.filter(ctx, 'get_image_location', images)
+        return frozenset(image.id for image in visible)
 
     def _marker(self, ctx: Context, image_id: str) -> Image:
         records = self._layers.database.images
@@ -116,25 +111,26 @@ class Images:
         try:
             records.get(image_id, viewer=None)
         except contract.NotFound:
-            raise contract.Invalid(f'There is no image {image_id!r} to begin after.') from None
-        raise contract.Forbidden('You may not begin after this image.')
+            raise contract.Invalid(f'There is no image {image_id!r} to use as a marker.') from None
+        raise contract.Forbidden('You may not use this image as a marker.')
 
     def update(self, ctx: Context, image_id: str,
                operations: Sequence[patch.Operation]) -> Image:
-        """Apply a JSON patch, all of it or nothing.
+        """Apply a JSON patch, completely or not at all.
 
-        :raises NotFound: none, or none for this caller.
-        :raises Forbidden: not to this caller, or not these attributes.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not do this, or not with these attributes.
         :raises Conflict: an operation does not fit the image.
         :raises QuotaExceeded: too many properties, tags or locations.
-        :raises Invalid: no store reads a location, or there is no such one.
+        :raises Invalid: no store reads a location, or a position does not exist.
         :raises Unavailable: a store does not answer.
         """
         layers = self._layers
         sizes: dict[str, int] = {}
-        places: list[Places] = []
+        location_patch: LocationPatch | None = None
 
         def change(image: Image) -> Mapping[str, object]:
+            nonlocal location_patch
             if not operations:
                 return {}
             layers.policy.enforce(ctx, 'modify_image', image)
@@ -142,55 +138,53 @@ class Images:
                 patched = patch.apply(image, operations, is_admin=ctx.is_admin)
                 self._check(ctx, image, patched)
                 return patched.changes
-            places[:] = [Places(layers, ctx, image, sizes, algorithm=self._algorithm)]
+            location_patch = LocationPatch(layers, ctx, image, sizes, algorithm=self._algorithm)
             patched = patch.apply(image, operations, is_admin=ctx.is_admin,
-                                  place=places[0].apply)
+                                  place=location_patch.apply)
             self._check(ctx, image, patched)
-            return {**patched.changes, **places[0].changes()}
+            return {**patched.changes, **location_patch.changes()}
 
-        def pay(image: Image) -> None:
-            if places and places[0].added:
+        def check_quota(image: Image) -> None:
+            if location_patch is not None and location_patch.added_bytes:
                 layers.quota.check(ctx, QuotaRequest('set_image_location', image.owner,
-                                            bytes=places[0].added))
+                                                     bytes=location_patch.added_bytes))
 
-        image = self.change(ctx, image_id, change, pay)
-        if places and places[0].removed:
-            image = location_deletion.finish(layers, ctx, image, places[0].removed)
-        if layers.stores.shares and any(step.name == 'visibility' for step in operations):
+        image = self.change(ctx, image_id, change, check_quota)
+        if location_patch is not None and location_patch.removed:
+            image = location_deletion.complete(layers, ctx, image, location_patch.removed)
+        if layers.stores.any_shares and any(step.name == 'visibility' for step in operations):
             store_acls.share(layers, ctx, image)
         return image
 
     def change(self, ctx: Context, image_id: str,
                change: Callable[[Image], Mapping[str, object]],
                check: Callable[[Image], None] = lambda image: None) -> Image:
-        """Write what ``change`` makes of the image; anew if somebody else was faster.
+        """Write the changes that ``change`` returns, and emit an event if there are any.
 
-        Tells of an update if there was one; an empty change is none.
-
-        :param check: looks at what was written; if it raises an error, that is taken back.
+        :param change: called again with the present image after a conflict.
+        :param check: called with the image as written; if it raises, the write is undone.
         """
         records = self._layers.database.images
-        for number in range(1, TRIES + 1):
-            image = records.get(image_id, viewer=ctx.viewer)
-            changes = change(image)
-            if not changes:
-                return image
-            try:
-                written = records.update(image, changes)
-            except contract.Conflict:
-                if number == TRIES:
-                    raise
-                if number > 1:  # those who keep meeting part by waiting differently long
-                    time.sleep(random.uniform(0, PAUSE * 2 ** (number - 2)))  # noqa: S311
-                continue
-            try:
-                check(written)
-            except contract.Error:
-                take_back(records, image, written, changes)
-                raise
-            self._layers.events.image(ctx, 'image.update', written)
-            return written
-        raise AssertionError('the last try has returned or raised')
+        before: Image
+        changes: Mapping[str, object]
+
+        def decide(image: Image) -> Mapping[str, object] | None:
+            nonlocal before, changes
+            before, changes = image, change(image)
+            return changes or None
+
+        written = optimistic.retry(
+            lambda: records.get(image_id, viewer=ctx.viewer), decide,
+            lambda image, changes: records.update(image, changes))
+        if written is None:
+            return before
+        try:
+            check(written)
+        except contract.Error:
+            optimistic.undo(records, before, written, changes)
+            raise
+        self._layers.events.image(ctx, 'image.update', written)
+        return written
 
     def _check(self, ctx: Context, image: Image, patched: patch.Patched) -> None:
         for visibility in patched.visibilities:
@@ -208,65 +202,78 @@ class Images:
             self._layers.policy.enforce(ctx, action, image)
 
     def delete(self, ctx: Context, image_id: str) -> None:
-        """Delete an image and its bytes.
+        """Delete an image and its data.
 
-        The image is marked first and its bytes go after it, so that
-        whatever dies in between, the sweep can finish it. Where deletions are delayed, the
-        bytes are the sweep's from the beginning.
+        The image is marked before the data is deleted, so that the recovery can finish the
+        deletion if this process dies.  With delayed deletion the recovery deletes the data.
 
-        :raises NotFound: none, none for this caller, or deleted meanwhile.
-        :raises Forbidden: not to this caller; the image is protected; a store refuses.
-        :raises InUse: somebody builds on the bytes.
+        :raises NotFound: the caller sees no such image, or it was deleted meanwhile.
+        :raises Forbidden: the caller may not delete it, it is protected, or a store refuses.
+        :raises InUse: the data is in use.
         :raises Unavailable: a store does not answer.
         """
-        image, removed = self._remove(ctx, image_id)
-        if removed.locations and not self._layers.leases.delayed:
-            self._delete_bytes(ctx, removed, image)
-        self._delete_key(ctx, removed)
-        waits = removed.locations and self._layers.leases.delayed
-        self._layers.events.image(ctx, 'image.delete', removed if waits else
-                                  dataclasses.replace(removed, status='deleted'))
+        before, deleted = self._delete(ctx, image_id)
+        delayed = self._layers.retention.delayed
+        if deleted.locations and not delayed:
+            self._delete_data(ctx, deleted, before)
+        self._delete_key(ctx, deleted)
+        self._layers.events.image(
+            ctx, 'image.delete', deleted if deleted.locations and delayed else
+            dataclasses.replace(deleted, status='deleted'))
 
-    def _remove(self, ctx: Context, image_id: str) -> tuple[Image, Image]:
-        """:returns: the image before its removal, and after it."""
+    def _delete(self, ctx: Context, image_id: str) -> tuple[Image, Image]:
+        """:returns: the image before its deletion, and after it."""
         records = self._layers.database.images
-        for left in reversed(range(TRIES)):
-            image = records.get(image_id, viewer=ctx.viewer)
+
+        def decide(image: Image) -> bool:
+            """Return whether there may be data to delete."""
             self._layers.policy.enforce(ctx, 'delete_image', image)
             if image.protected:
                 raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
-            try:
-                return image, records.delete(image, pending=bool(
-                    image.locations or image.attempt or image.status == 'saving'))
-            except contract.Conflict:   # somebody has just protected it
-                if not left:
-                    raise
-        raise AssertionError('the last try has returned or raised')
+            return bool(image.locations or image.attempt or image.status == 'saving')
 
-    def _delete_bytes(self, ctx: Context, image: Image, before: Image) -> None:
-        """:param before: the image before its removal."""
+        deleted = optimistic.retry(      # a conflict: the image was protected meanwhile
+            lambda: records.get(image_id, viewer=ctx.viewer), decide,
+            lambda image, pending: (image, records.delete(image, pending=pending)))
+        assert deleted is not None
+        return deleted
+
+    def _delete_data(self, ctx: Context, image: Image, before: Image) -> None:
+        """:param before: the image before its deletion."""
         layers = self._layers
         records = layers.database.images
         for number, location in enumerate(image.locations):
             try:
                 layers.stores.delete(location, ctx=ctx)
             except contract.Error as error:
-                # one that got its bytes just before the removal does not come back
+                # an image that got its data just before the deletion is not undeleted
                 if number == 0 and image.status == 'pending_delete':
                     records.undelete(image, status='deactivated' if before.status == 'deactivated'
-                                    else 'active')
-                    location_deletion.mark(layers, before)
+                                     else 'active')
+                    location_deletion.restore_marks(layers, before)
                     raise
-                LOG.warning('a copy of the deleted image %s is still there: %s', image.id, error)
-                return  # the image is gone already; the sweep removes the rest
+                LOG.warning('a location of the deleted image %s is left to the recovery: %s',
+                            image.id, error)
+                return
         if not image.attempt:
             records.complete_delete(image)
 
-    def _delete_key(self, ctx: Context, image: Image) -> None:
-        """Remove the key of the encrypted volume that a deleted image was made of.
+    def _recover_deletion(self, image: Image) -> bool:
+        """Delete the data of a deleted image, with that of its abandoned uploads."""
+        layers, ctx = self._layers, owner_context(image)
+        for location in image.locations:
+            layers.stores.delete(location, ctx=ctx)
+        for key in image.keys[:-1] if image.locations else image.keys:
+            layers.stores.discard(key, ctx=ctx)
+        layers.database.images.complete_delete(image)
+        LOG.info('the deletion of image %s is complete', image.id)
+        return True
 
-        Only the caller may, so this is the time to do it, also where deletions are delayed. A
-        crash just before it leaves the key for ever.
+    def _delete_key(self, ctx: Context, image: Image) -> None:
+        """Delete the key of the encrypted volume that a deleted image was made of.
+
+        Only the caller may delete it, so the request does, also with delayed deletion.  If
+        the process dies just before this, the key stays.
         """
         key = encryption.key_to_remove(image)
         if key is None:
@@ -274,18 +281,18 @@ class Images:
         try:
             self._layers.key_manager.delete(ctx, key)
         except Exception as error:  # the image is deleted, whatever the plugin raises
-            LOG.warning('the key %.64r of the deleted image %s is still there: %s', key,
+            LOG.warning('the key %.64r of the deleted image %s was not deleted: %s', key,
                         image.id, error)
 
     def deactivate(self, ctx: Context, image_id: str) -> None:
-        """Withhold the bytes from everybody but administrators.
+        """Refuse downloads to all but administrators.
 
-        :raises Forbidden: not to this caller, or not in this status.
+        :raises Forbidden: the caller may not do this, or the status does not allow it.
         """
         self._switch(ctx, image_id, 'deactivate', 'active', 'deactivated')
 
     def reactivate(self, ctx: Context, image_id: str) -> None:
-        """Give the bytes out again; raises as ``deactivate`` does."""
+        """Allow downloads again; raises as ``deactivate`` does."""
         self._switch(ctx, image_id, 'reactivate', 'deactivated', 'active')
 
     def _switch(self, ctx: Context, image_id: str, action: str, old: str, new: str) -> None:

@@ -1,4 +1,4 @@
-"""The blocks of the domain controller."""
+"""The blocks of the domain controller, as the use cases see them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from glancelite import contract
 if TYPE_CHECKING:
     from glancelite.services.events import Events
     from glancelite.services.leases import Leases
+    from glancelite.services.retention import Retention
     from glancelite.services.stores import Stores
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Layers:
     """The blocks; built once, shared by all requests.
 
-    A chain is itself an engine, so that no use case can tell one from many.
+    A chain has the interface of one plugin, so a use case does not know how many there are.
     """
 
     policy: contract.PolicyEngine
@@ -29,4 +30,5 @@ class Layers:
     inspectors: Sequence[contract.Inspector]
     key_manager: contract.KeyManager
     leases: Leases
+    retention: Retention
     host: contract.Host

@@ -1,7 +1,7 @@
-"""Setting right what is recorded of the locations of all images.
+"""Checks and corrects the locations of all images.
 
-Old databases name no stores, or stores that were renamed since, and hold the
-passwords of Swift and S3 in URLs.  Reading copes with both; this writes it down.
+Old databases lack the names of stores, or have names of stores that were renamed since, and
+have passwords in URLs.  Reads handle both; this corrects the records.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ PAGE = 500
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one image, in words without secrets; ``done`` if it is right now."""
+    """A fault of one image, without secrets; ``corrected`` is True if it was corrected."""
 
     image_id: str
     text: str
-    done: bool
+    corrected: bool
 
 
-def repair(layers: Layers, *, write: bool) -> Iterator[Finding]:
-    """Look at every image that is not deleted.
+def audit(layers: Layers, *, write: bool) -> Iterator[Finding]:
+    """Check every image that is not deleted.
 
-    :param write: correct what can be; otherwise only tell of it.
+    :param write: correct what can be corrected.
     """
     for hidden in (False, True):
         query = ImageQuery(Viewer(is_admin=True), visibility='all', hidden=hidden, limit=PAGE,
@@ -46,45 +46,45 @@ def repair(layers: Layers, *, write: bool) -> Iterator[Finding]:
 
 def _image(layers: Layers, image: Image, *, write: bool) -> Iterator[Finding]:
     corrected = []
-    texts = []
+    faults = []
     for location in image.locations:
         better, text = _location(layers.stores, location)
         corrected.append(better)
         if text:
-            texts.append((text, better != location))
-    if not texts:
+            faults.append((text, better != location))
+    if not faults:
         return
-    done = False
-    if write and any(can for _, can in texts):
+    corrected_all = False
+    if write and any(can for _, can in faults):
         try:
             layers.database.images.update(image, {'locations': tuple(corrected)})
-            done = True
+            corrected_all = True
         except (contract.Conflict, contract.NotFound):
-            texts.append(('somebody is changing it; run this again', False))
-    for text, can in texts:
-        yield Finding(image.id, text, done and can)
+            faults.append(('the image was changed meanwhile; run this again', False))
+    for text, can in faults:
+        yield Finding(image.id, text, corrected_all and can)
 
 
 def _location(stores: Stores, location: Location) -> tuple[Location, str]:
-    """The location as it should be, and what was wrong; '' if nothing."""
-    found = stores.find(location)
-    if found is None:
-        return location, f'no store here has what is at {stores.placed(location).url}'
+    """Return the correct location and the fault, '' if there is none."""
+    store = stores.find(location)
+    if store is None:
+        return location, f'no configured store has {stores.redact(location)}'
     texts = []
     better = location
-    if stores.multi and location.store != found.name:
-        better = dataclasses.replace(better, metadata={**better.metadata, 'store': found.name})
-        texts.append(f'the store is {found.name}, not {location.store or "recorded"}')
-    bare = stores.placed(location).url
-    if bare != location.url:
+    if stores.multi and location.store != store.name:
+        better = dataclasses.replace(better, metadata={**better.metadata, 'store': store.name})
+        texts.append(f'the store is {store.name}, not {location.store or "recorded"}')
+    redacted = stores.redact(location)
+    if redacted != location.url:
         try:
-            url = found.reader().adopt(location.url)
+            url = store.reader().adopt(location.url)
         except contract.Error:
             url = location.url
-        if url != location.url and stores.placed(Location(url)).url == url:
+        if url != location.url and stores.redact(Location(url)) == url:
             better = dataclasses.replace(better, url=url)
             texts.append(f'there are secrets in the URL of {url}')
         else:
-            texts.append(f'there are secrets in the URL of {bare}, and the store {found.name} '
-                         'is not configured to do without')
+            texts.append(f'there are secrets in the URL of {redacted}, and the store '
+                         f'{store.name} is not configured to read it without them')
     return better, '; '.join(texts)

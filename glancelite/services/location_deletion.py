@@ -1,8 +1,8 @@
-"""Taking a copy away from an image that has others.
+"""Deletes the data of one location of an image that has others.
 
-The copy is marked first, with a lease, so that nobody reads it any more and the
-sweep finds it if we die; then its bytes go, and then what is recorded of it. Where
-deletions are delayed, all that comes after the mark is the sweep's.
+The location is marked first, with a lease: it is not read any more, and the recovery finds it
+if this process dies.  Then the data is deleted, then the location is removed.  With delayed
+deletion the recovery does everything after the mark.
 """
 
 from __future__ import annotations
@@ -13,75 +13,103 @@ from collections.abc import Collection, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
+from glancelite.services import optimistic
 from glancelite.services.layers import Layers
-from glancelite.services.optimistic import persist
+from glancelite.services.recovery import owner_context
 
 LOG = logging.getLogger(__name__)
 
 
-def leaving(layers: Layers, locations: Sequence[Location],
-            gone: Collection[Location]) -> Mapping[str, object]:
-    """The changes after which nobody reads those copies that are ``gone``."""
-    leases = layers.leases
-    return {'lease_until': leases.until_swept() if leases.delayed else leases.until(),
+def is_pending(locations: Sequence[Location]) -> bool:
+    """Return whether one of the locations is marked for deletion."""
+    return any(location.status != 'active' for location in locations)
+
+
+def mark(layers: Layers, locations: Sequence[Location],
+         chosen: Collection[Location]) -> Mapping[str, object]:
+    """Return the changes that mark the ``chosen`` ones of an image's locations."""
+    retention = layers.retention
+    return {'lease_until': retention.due() if retention.delayed else layers.leases.until(),
             'locations': tuple(
-                dataclasses.replace(one, status='pending_delete') if one in gone else one
+                dataclasses.replace(one, status='pending_delete') if one in chosen else one
                 for one in locations)}
 
 
-def without_lease(locations: Sequence[Location]) -> Mapping[str, object]:
-    """The change that ends the lease, unless the sweep needs it for what is leaving."""
-    return {'lease_until': None} if all(one.status == 'active' for one in locations) else {}
+def end_lease(locations: Sequence[Location]) -> Mapping[str, object]:
+    """Return the change that ends the lease, unless the recovery needs it for a mark."""
+    return {} if is_pending(locations) else {'lease_until': None}
 
 
-def mark(layers: Layers, before: Image) -> None:
-    """Mark anew what was leaving ``before``, as a deletion that was taken back forgets it."""
-    leaving = {one.url for one in before.locations if one.status != 'active'}
-    if leaving:
-        persist(layers.database.images, before.id, lambda present: {'locations': tuple(
-            dataclasses.replace(one, status='pending_delete') if one.url in leaving else one
-            for one in present.locations)})
+def restore_marks(layers: Layers, before: Image) -> None:
+    """Mark again the locations that were marked ``before``: undeleting an image unmarks all."""
+    marked = {one.url for one in before.locations if one.status != 'active'}
+    if marked:
+        optimistic.update(layers.database.images, before.id, lambda present: {
+            'locations': tuple(
+                dataclasses.replace(one, status='pending_delete') if one.url in marked else one
+                for one in present.locations)})
 
 
-def finish(layers: Layers, ctx: Context, image: Image, own: Collection[Location]) -> Image:
-    """Remove the bytes of those copies of ``image`` that are leaving, then their records.
+def complete(layers: Layers, ctx: Context, image: Image, chosen: Collection[Location]) -> Image:
+    """Delete the data of the ``chosen`` locations, which are marked, and remove them.
 
-    :param own: the copies, as they were before they were marked. Others may be leaving as well:
-        those are the business of whoever has marked them, or of the sweep.
+    :param chosen: the locations as they were before they were marked.  Other marked ones
+        belong to other requests, or to the recovery.
     :returns: the image without them.
-    :raises InUse, Forbidden, Unavailable: as the store says; the copy is as before then.
+    :raises InUse, Forbidden, Unavailable: as the store does; the location stays then.
     """
-    if layers.leases.delayed:
+    if layers.retention.delayed:
         return image
-    gone, back = set(), set()
+    deleted, kept = set(), set()
     failure = None
     with layers.leases.hold(image):
-        for location in own:
+        for location in chosen:
             try:
                 layers.stores.delete(location, ctx=ctx)
-                gone.add(location.url)
+                deleted.add(location.url)
             except contract.Error as error:
-                back.add(location.url)
+                kept.add(location.url)
                 failure = error
-        image = _settle(layers, image, gone, back)
+        image = _record(layers, image, deleted, kept)
     if failure is not None:
         raise failure
     return image
 
 
-def _settle(layers: Layers, image: Image, gone: Collection[str],
-            back: Collection[str]) -> Image:
+def _record(layers: Layers, image: Image, deleted: Collection[str],
+            kept: Collection[str]) -> Image:
+    """Remove the locations with a URL in ``deleted``, and unmark those in ``kept``."""
     def change(present: Image) -> Mapping[str, object]:
-        left = tuple(
-            dataclasses.replace(one, status='active') if one.url in back else one
-            for one in present.locations if one.url not in gone)
-        return {'locations': left, **without_lease(left)}
+        remaining = tuple(
+            dataclasses.replace(one, status='active') if one.url in kept else one
+            for one in present.locations if one.url not in deleted)
+        return {'locations': remaining, **end_lease(remaining)}
 
     try:
-        written = persist(layers.database.images, image.id, change)
+        written = optimistic.update(layers.database.images, image.id, change)
     except contract.Conflict:
-        LOG.warning('the removal of a copy of image %s is left to the sweep', image.id)
+        LOG.warning('the deletion of a location of image %s is left to the recovery', image.id)
         return image
     if written is None:
-        return image        # deleted meanwhile, with all that belongs to it
+        return image        # the image was deleted meanwhile
     return dataclasses.replace(written, membership=image.membership)
+
+
+def recover(layers: Layers, image: Image) -> tuple[Location, ...]:
+    """Delete the data of all marked locations, for the recovery.
+
+    :returns: the remaining locations.  If a store refuses, the location is active again; it
+        stays marked with delayed deletion, as the request has succeeded already.
+    """
+    remaining = []
+    for location in image.locations:
+        if location.status != 'active':
+            try:
+                layers.stores.delete(location, ctx=owner_context(image))
+                continue
+            except (contract.InUse, contract.Forbidden) as error:
+                LOG.warning('a location of image %s cannot be deleted: %s', image.id, error)
+                if not layers.retention.delayed:
+                    location = dataclasses.replace(location, status='active')
+        remaining.append(location)
+    return tuple(remaining)

@@ -1,4 +1,4 @@
-"""The locations of an image as one patch changes them."""
+"""The changes of one JSON patch to the locations of an image."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from glancelite.services import location_deletion
 from glancelite.services.layers import Layers
 
 
-class Places:
-    """Follows the operations on ``/locations`` of one patch of one image.
+class LocationPatch:
+    """Applies the operations on ``/locations`` of one patch to one image.
 
-    Nothing is written: ``changes`` says what is to be.
+    It writes nothing; ``changes`` returns what to write.
 
-    :param sizes: URL -> bytes, of what an earlier try of the same patch has looked at.
+    :param sizes: URL -> bytes, as found by earlier tries of the same patch; extended here.
     :param algorithm: of ``os_hash_value`` in this service.
     """
 
@@ -30,16 +30,16 @@ class Places:
         self._image = image
         self._sizes = sizes
         self._algorithm = algorithm
-        self._copies = list(image.active_locations)
+        self._locations = list(image.active_locations)
         self._removed: list[Location] = []
         self._facts: dict[str, object] = {}
         self._touched = False
 
     def apply(self, step: Operation) -> None:
         """
-        :raises Forbidden: not to this caller, or this must not be done.
-        :raises Conflict: not in this status, or the hashes are others.
-        :raises Invalid: no such place, or no store reads this URL.
+        :raises Forbidden: the caller may not do this, or the change is not allowed.
+        :raises Conflict: the status does not allow it, or the hashes differ.
+        :raises Invalid: there is no such position, or no store reads this URL.
         :raises QuotaExceeded: too many locations.
         """
         self._touched = True
@@ -52,60 +52,60 @@ class Places:
             self._image, [value['validation_data'] for value in step.value
                           if value.get('validation_data')], self._algorithm))
         if step.op == 'add':
-            place = _position(step.path[1], len(self._copies))
-            if place is None:
+            position = _position(step.path[1], len(self._locations))
+            if position is None:
                 raise contract.Invalid('Invalid position for adding a location.')
-            self._insert(place, step.value[0])
+            self._insert(position, step.value[0])
         else:
             self._replace(step.value)
-        self._layers.quota.check(self._ctx, QuotaRequest('set_image_location', self._image.owner,
-                                                locations=len(self._copies)))
+        self._layers.quota.check(self._ctx, QuotaRequest(
+            'set_image_location', self._image.owner, locations=len(self._locations)))
 
     def changes(self) -> Mapping[str, object]:
-        """For ``ImageRecords.update``."""
+        """Return the changes for ``ImageRecords.update``."""
         if not self._touched:
             return {}
-        others = [one for one in self._image.locations if one.status != 'active']
-        changes: dict[str, object] = {'locations': (*self._copies, *others), **self._facts}
+        pending = [one for one in self._image.locations if one.status != 'active']
+        changes: dict[str, object] = {'locations': (*self._locations, *pending), **self._facts}
         if self._removed:
-            changes.update(location_deletion.leaving(
-                self._layers, (*self._copies, *others, *self._removed), self._removed))
-        if self._image.status == 'queued' and self._copies:
+            changes.update(location_deletion.mark(
+                self._layers, (*self._locations, *pending, *self._removed), self._removed))
+        if self._image.status == 'queued' and self._locations:
             changes.update(status.move(self._image, 'active'))
         return changes
 
     @property
-    def added(self) -> int:
-        """How many bytes more the image counts for when the changes are written."""
-        new = len(self._copies) + len(self._removed) - len(self._image.active_locations)
+    def added_bytes(self) -> int:
+        """By how many bytes the image counts more for the quota after the changes."""
+        new = len(self._locations) + len(self._removed) - len(self._image.active_locations)
         size = self._facts.get('size', self._image.size)
         return new * size if isinstance(size, int) else 0
 
     @property
     def removed(self) -> Sequence[Location]:
-        """Whose bytes are to be removed when the changes are written."""
+        """The locations whose data is to be deleted after the changes are written."""
         return self._removed
 
     def _replace(self, value: list[Mapping[str, Any]]) -> None:
         if not value:
-            raise contract.Forbidden('An image cannot be left without locations this way.')
-        if not self._copies:
+            raise contract.Forbidden('The locations of an image cannot be emptied.')
+        if not self._locations:
             for each in value:
-                self._insert(len(self._copies), each)
+                self._insert(len(self._locations), each)
             return
-        # old ones that differ in their secrets only are shown alike
-        left = [(one, self._layers.stores.placed(one)) for one in self._copies]
-        if sorted(each['url'] for each in value) != sorted(shown.url for _, shown in left):
-            raise contract.Invalid('The locations of an image that has some can only be put into '
-                                   'another order, or get other metadata.')
-        self._copies = []
+        # old locations that differ only in their secrets are displayed alike
+        remaining = [(one, self._layers.stores.for_display(one)) for one in self._locations]
+        if sorted(each['url'] for each in value) != sorted(shown.url for _, shown in remaining):
+            raise contract.Invalid('Locations can only be replaced by the same locations in '
+                                   'another order, or with other metadata.')
+        self._locations = []
         for each in value:
-            pair = next(pair for pair in left if pair[1].url == each['url'])
-            left.remove(pair)
-            self._copies.append(self._described(*pair, each))
+            pair = next(pair for pair in remaining if pair[1].url == each['url'])
+            remaining.remove(pair)
+            self._locations.append(self._described(*pair, each))
 
     def _described(self, kept: Location, shown: Location, value: Mapping[str, Any]) -> Location:
-        """The same place with the metadata of ``value``; in which store it is, we know better."""
+        """Return the location with the metadata of ``value``, but with the real store."""
         metadata = dict(value.get('metadata') or {})
         metadata.pop('store', None)
         if shown.store is not None:
@@ -116,22 +116,22 @@ class Places:
         metadata = dict(value.get('metadata') or {})
         name = metadata.pop('store', None) or metadata.pop('backend', None)
         if name is not None and not isinstance(name, str):
-            raise contract.Invalid("'store' in the metadata of a location is the name of one.")
+            raise contract.Invalid("'store' in the metadata of a location must be a name.")
         stores = self._layers.stores
         location = stores.adopt(value['url'], name=name, metadata=metadata, ctx=self._ctx)
         if any(one.url == location.url and one.status != 'active'
                for one in self._image.locations):
-            raise contract.Invalid('The data at this location is being removed.')
-        if any(one.url == location.url for one in (*self._image.locations, *self._copies)):
+            raise contract.Invalid('The data at this location is being deleted.')
+        if any(one.url == location.url for one in (*self._image.locations, *self._locations)):
             raise contract.Invalid('The image has this location already.')
         size = self._size(location)
-        known = self._facts.get('size', self._image.size) if self._copies else None
+        known = self._facts.get('size', self._image.size) if self._locations else None
         if known is not None and size != known:
             raise contract.Conflict(f'There are {size} bytes at this location; the image '
                                     f'has {known}.')
-        if not self._copies:
+        if not self._locations:
             self._facts['size'] = size
-        self._copies.insert(position, location)
+        self._locations.insert(position, location)
 
     def _size(self, location: Location) -> int:
         size = self._sizes.get(location.url)
@@ -145,25 +145,25 @@ class Places:
             raise contract.Invalid('The data at this location is empty.')
         return size
 
-    def _remove(self, place: str) -> None:
+    def _remove(self, text: str) -> None:
         self._layers.policy.enforce(self._ctx, 'delete_image_location', self._image)
         status.require('remove_location', self._image)
-        if len(self._copies) < 2:
+        if len(self._locations) < 2:
             raise contract.Forbidden('The last location of an image cannot be removed.')
-        position = _position(place, len(self._copies) - 1)
+        position = _position(text, len(self._locations) - 1)
         if position is None:
             raise contract.Invalid('Invalid position for removing a location.')
-        gone = self._copies.pop(position)
-        if gone in self._image.locations:
-            self._removed.append(gone)
+        removed = self._locations.pop(position)
+        if removed in self._image.locations:
+            self._removed.append(removed)
 
 
-def _position(place: str, last: int) -> int | None:
-    """What the end of a path means, be it the number of a place or ``-``; None for nothing."""
-    if place == '-':
+def _position(text: str, last: int) -> int | None:
+    """Return the position that the end of a path means, a number or ``-``; None if invalid."""
+    if text == '-':
         return last
-    # a number of thousands of digits is one that Python refuses to read
-    if place.isascii() and place.isdecimal() and len(place) <= len(str(last)) and (
-            int(place) <= last):
-        return int(place)
+    # Python refuses to parse numbers with thousands of digits
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(last)) and (
+            int(text) <= last):
+        return int(text)
     return None

@@ -1,4 +1,4 @@
-"""Use cases of sharing."""
+"""Use cases of members: the projects that an image is shared with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glancelite.domain import properties
 from glancelite.services import store_acls
 from glancelite.services.layers import Layers
 
-LONGEST = 255
+MAX_LENGTH = 255
 
 
 class Members:
@@ -19,16 +19,16 @@ class Members:
         self._layers = layers
 
     def add(self, ctx: Context, image_id: str, member: object) -> Member:
-        """Share an image with a project; it has to accept.
+        """Share an image with a project, which has to accept it.
 
-        :raises Invalid: ``member`` is no string of 1-255 characters.
-        :raises NotFound: no such image for this caller.
-        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        :raises Invalid: ``member`` is not a string of 1-255 characters.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not do this, or the image is not ``shared``.
         :raises Conflict: it is a member already.
         :raises QuotaExceeded: too many members.
         """
-        if not isinstance(member, str) or not 1 <= len(member) <= LONGEST:
-            raise contract.Invalid(f'member must be a project id of 1-{LONGEST} characters.')
+        if not isinstance(member, str) or not 1 <= len(member) <= MAX_LENGTH:
+            raise contract.Invalid(f'member must be a project id of 1-{MAX_LENGTH} characters.')
         layers = self._layers
         properties.check_text('member', member)
         image = self._shared(ctx, image_id)
@@ -46,36 +46,36 @@ class Members:
         return added
 
     def list(self, ctx: Context, image_id: str) -> Sequence[Member]:
-        """Members of an image: all to its owner, itself to a member.
+        """Return the members of an image: all for its owner, itself for a member.
 
-        :raises NotFound: no such image for this caller.
-        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not do this, or the image is not ``shared``.
         """
         image = self._shared(ctx, image_id)
         self._enforce(ctx, 'get_members', image)
-        return self._seen(ctx, image)
+        return self._visible(ctx, image)
 
     def get(self, ctx: Context, image_id: str, member: str) -> Member:
-        """One member.
+        """Return one member.
 
-        :raises NotFound: none for this caller, whatever the reason.
+        :raises NotFound: the caller sees no such member, for any reason.
         """
         try:
             image = self._shared(ctx, image_id)
             self._enforce(ctx, 'get_member', image, member)
         except contract.Forbidden:
             raise contract.NotFound(f'{member} is no member of image {image_id}.') from None
-        return self._one(ctx, image, member)
+        return self._find(ctx, image, member)
 
     def set_status(self, ctx: Context, image_id: str, member: str, status: object) -> Member:
-        """Accept, reject, or think about it again.
+        """Set the status: accepted, rejected or pending.
 
-        :raises NotFound: no such image or no such member for this caller.
-        :raises Forbidden: not to this caller, or the image is not ``shared``.
-        :raises Invalid: no such status.
+        :raises NotFound: the caller sees no such image or member.
+        :raises Forbidden: the caller may not do this, or the image is not ``shared``.
+        :raises Invalid: there is no such status.
         """
         image = self._shared(ctx, image_id)
-        self._one(ctx, image, member)
+        self._find(ctx, image, member)
         self._enforce(ctx, 'modify_member', image, member)
         if status not in contract.MEMBER_STATUSES:
             raise contract.Invalid('status must be one of '
@@ -85,20 +85,20 @@ class Members:
         return changed
 
     def remove(self, ctx: Context, image_id: str, member: str) -> None:
-        """Stop sharing with a project.
+        """Stop sharing an image with a project.
 
-        :raises NotFound: no such image or no such member for this caller.
-        :raises Forbidden: not to this caller, or the image is not ``shared``.
+        :raises NotFound: the caller sees no such image or member.
+        :raises Forbidden: the caller may not do this, or the image is not ``shared``.
         """
         image = self._shared(ctx, image_id)
-        self._one(ctx, image, member)
+        self._find(ctx, image, member)
         self._enforce(ctx, 'delete_member', image, member)
         removed = self._layers.database.members.remove(image_id, member)
         self._layers.events.member(ctx, 'image.member.delete', removed)
         store_acls.share(self._layers, ctx, image)
 
     def _shared(self, ctx: Context, image_id: str) -> Image:
-        """The image, if it is in sight of the caller and can have members."""
+        """Return the image, if the caller sees it and it can have members."""
         image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
         if image.visibility != 'shared':
             raise contract.Forbidden(f'Only shared images have members; image {image.id} '
@@ -106,19 +106,19 @@ class Members:
         return image
 
     def _enforce(self, ctx: Context, action: str, image: Image, member: str | None = None) -> None:
-        """Who may not look at an image has nothing to do with its members either."""
+        """Enforce ``action``, and ``get_image``, without which members are not visible."""
         self._layers.policy.enforce(ctx, action, image, member=member)
         self._layers.policy.enforce(ctx, 'get_image', image)
 
-    def _seen(self, ctx: Context, image: Image) -> Sequence[Member]:
-        """The members that the caller knows of: the owner of all, a member of itself."""
+    def _visible(self, ctx: Context, image: Image) -> Sequence[Member]:
+        """Return the members that the caller may see: all for the owner, itself for a member."""
         found = self._layers.database.members.list(image.id)
         if ctx.is_admin or (ctx.project is not None and image.owner == ctx.project):
             return found
         return [member for member in found if member.member == ctx.project]
 
-    def _one(self, ctx: Context, image: Image, member: str) -> Member:
-        for found in self._seen(ctx, image):
+    def _find(self, ctx: Context, image: Image, member: str) -> Member:
+        for found in self._visible(ctx, image):
             if found.member == member:
                 return found
         raise contract.NotFound(f'{member} is no member of image {image.id}.')

@@ -1,43 +1,80 @@
-"""Changing an image on the service's own behalf, whatever others change of it meanwhile."""
+"""Optimistic writes: read an image, decide, write; start again after a conflict."""
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 from glancelite import contract
 from glancelite.contract import Image
 
-#: how often a change is applied anew to what somebody else has written meanwhile
+Decision = TypeVar('Decision')
+Result = TypeVar('Result')
+
+#: how often a write is tried when other writers are faster
 TRIES = 8
+#: seconds before the third try, at most; each later pause is up to twice as long
+PAUSE = 0.004
 
 
-def persist(records: contract.ImageRecords, image_id: str,
-            change: Callable[[Image], Mapping[str, object] | None]) -> Image | None:
-    """Write what ``change`` makes of the image; anew if somebody else was faster.
+def retry(read: Callable[[], Image], decide: Callable[[Image], Decision | None],
+          write: Callable[[Image, Decision], Result], *,
+          tries: int | None = TRIES) -> Result | None:
+    """Read an image and write to it; again from the start if another writer was faster.
 
-    :param change: returns None if the image is not its business any more.
-    :returns: the image as written; None if it was not, because of that or since it is gone.
-    :raises Conflict: somebody was faster each time.
+    :param decide: returns what to write, None for nothing.  Its errors end the retries.
+    :param tries: None for no limit.
+    :returns: the result of ``write``; None if there was nothing to write.
+    :raises Conflict: another writer was faster each time.
     """
-    for left in reversed(range(TRIES)):
-        try:
-            present = records.get(image_id, viewer=None)
-            changes = change(present)
-            return None if changes is None else records.update(present, changes)
-        except contract.NotFound:
+    number = 0
+    while True:
+        number += 1
+        image = read()
+        decision = decide(image)
+        if decision is None:
             return None
+        try:
+            return write(image, decision)
         except contract.Conflict:
-            if not left:
+            if number == tries:
                 raise
-    raise AssertionError('the last try has returned or raised')
+        if number > 1:  # writers that keep colliding part by pauses of random length
+            time.sleep(random.uniform(0, PAUSE * 2 ** min(number - 2, TRIES)))  # noqa: S311
 
 
-def take_back(records: contract.ImageRecords, before: Image, written: Image,
-              names: Collection[str]) -> None:
-    """Undo what was written of the fields ``names``, but for what others have changed since.
+def update(records: contract.ImageRecords, image_id: str,
+           change: Callable[[Image], Mapping[str, object] | None], *,
+           known: Image | None = None, status: Collection[str] | None = None,
+           tries: int | None = TRIES) -> Image | None:
+    """Change an image on behalf of the service, whatever other writers change meanwhile.
 
-    :raises Conflict: others keep changing the image.
+    :param change: returns the changes; None if the image must not be changed any more.
+    :param known: the image as it was read; the first try does not read it again.
+    :param status: as in ``ImageRecords.update``.
+    :returns: the image as written; None if ``change`` returned None or the image is gone.
+    :raises Conflict: another writer was faster each time.
     """
-    persist(records, written.id, lambda present: {
+    known_images = [known] if known is not None else []
+
+    def read() -> Image:
+        return known_images.pop() if known_images else records.get(image_id, viewer=None)
+
+    try:
+        return retry(read, change, lambda image, changes: records.update(
+            image, changes, status=status), tries=tries)
+    except contract.NotFound:
+        return None
+
+
+def undo(records: contract.ImageRecords, before: Image, written: Image,
+         names: Collection[str]) -> None:
+    """Undo what was written of the fields ``names``, unless others have changed it since.
+
+    :raises Conflict: another writer was faster each time.
+    """
+    update(records, written.id, lambda present: {
         name: getattr(before, name) for name in names
         if getattr(present, name) == getattr(written, name)} or None)

@@ -1,4 +1,4 @@
-"""Telling the stores that care which projects may read an image."""
+"""Read access to image data for other projects, in stores that support it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from glancelite.services.layers import Layers
 
 
 def share(layers: Layers, ctx: Context, image: Image) -> None:
-    """Do so after a change of data, visibility or members; costs nothing if no store cares."""
-    if layers.stores.shares and image.active_locations:
+    """Update read access after a change of data, visibility or members.
+
+    This costs nothing if no store has the capability ``share``.
+    """
+    if layers.stores.any_shares and image.active_locations:
         members = (layers.database.members.list(image.id) if image.visibility == 'shared'
                    else ())
         layers.stores.share(image, projects=[each.member for each in members], ctx=ctx)

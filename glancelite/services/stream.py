@@ -1,4 +1,4 @@
-"""The bytes of an upload on their way into a store: limited, counted, hashed, inspected."""
+"""The data of an upload on its way into a store: limited, counted, hashed, inspected."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from glancelite.support.background import BackgroundCalls
 
 LOG = logging.getLogger(__name__)
 
-#: Bytes handed to the hashing thread at once; less is not worth waking it for.
+#: bytes passed to the hashing thread at once; less is not worth waking it
 BATCH = 1 << 20
 
 
-class tapped(Iterator[bytes]):
-    """Yields ``source`` unchanged; every tap has seen a chunk before the store has.
+class InspectedStream(Iterator[bytes]):
+    """Yields ``source`` unchanged; each chunk is inspected before the store gets it.
+
+    ``with InspectedStream(source, inspections) as chunks: store.write(key, chunks)``; then
+    read ``chunks.facts``.  The errors of inspections are raised in the store's iteration, so
+    the store discards what it has written.  This includes the errors of ``finish()``, which
+    is called before the store sees the end.
 
     Inspections without ``ACCEPTS_MEMORYVIEW`` get copies of views as ``bytes``.
 
-    ``with tapped(source, taps) as chunks: store.write(key, chunks)``; then
-    ``chunks.facts``.  What a tap raises comes out of the store's ``next()``, so
-    the store forgets what it has written: that is also true of the verdicts
-    of ``finish()``, which are spoken before the store sees the end.
-
-    :param source: ``bytes``, or a ``memoryview`` of them, that nobody changes
-        afterwards; empty ones are left out.
-    :param taps: closed together with this, even if nothing was ever pulled.
+    :param source: ``bytes``, or a ``memoryview`` of bytes that does not change afterwards;
+        empty chunks are skipped.
+    :param inspections: closed together with this, even if no chunk was read.
     """
 
-    def __init__(self, source: Iterable[bytes], taps: Sequence[contract.Inspection] = ()):
-        self._taps = taps
+    def __init__(self, source: Iterable[bytes],
+                 inspections: Sequence[contract.Inspection] = ()):
+        self._inspections = inspections
         self._facts: dict[str, object] | None = None
         self._flow = self._run(source)
         self._closed = False
 
     def _run(self, source: Iterable[bytes]) -> Iterator[bytes]:
-        feeds = [tap.feed if tap.ACCEPTS_MEMORYVIEW else _with_bytes(tap.feed)
-                 for tap in self._taps]
+        feeds = [each.feed if each.ACCEPTS_MEMORYVIEW else _with_bytes(each.feed)
+                 for each in self._inspections]
         for chunk in source:
             if not chunk:
                 continue
@@ -48,8 +49,8 @@ class tapped(Iterator[bytes]):
                 feed(chunk)
             yield chunk
         facts: dict[str, object] = {}
-        for tap in self._taps:
-            facts.update(tap.finish())
+        for inspection in self._inspections:
+            facts.update(inspection.finish())
         self._facts = facts
 
     def __next__(self) -> bytes:
@@ -57,24 +58,24 @@ class tapped(Iterator[bytes]):
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """What the taps have found out: fields of ``Image``.
+        """The results of the inspections: fields of ``Image``.
 
-        :raises RuntimeError: the store did not pull to the end, so it cannot
-            have stored everything.
+        :raises RuntimeError: the store did not read to the end, so it cannot have stored
+            everything.
         """
         if self._facts is None:
-            raise RuntimeError('the store returned before it had seen all the data')
+            raise RuntimeError('the store returned before it had read all the data')
         return self._facts
 
     def close(self) -> None:
-        """Close the taps; safe to call twice."""
+        """Close the inspections; may be called twice."""
         if self._closed:
             return
         self._closed = True
-        for tap in self._taps:
-            tap.close()
+        for inspection in self._inspections:
+            inspection.close()
 
-    def __enter__(self) -> tapped:
+    def __enter__(self) -> InspectedStream:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -87,11 +88,11 @@ def _with_bytes(feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
 
 
 class Limit(contract.Inspection):
-    """Stops an upload at the first chunk that goes beyond a limit.
+    """Stops an upload at the first chunk that exceeds a limit.
 
-    :param most: bytes that may pass.
-    :param error: what to raise; ``contract.QuotaExceeded`` where a quota is the reason.
-    :param reason: the sentence for the user.
+    :param most: bytes allowed.
+    :param error: the class to raise; ``contract.QuotaExceeded`` if the limit is a quota.
+    :param reason: the message for the user.
     """
 
     ACCEPTS_MEMORYVIEW = True
@@ -109,9 +110,9 @@ class Limit(contract.Inspection):
 
 
 class Exact(contract.Inspection):
-    """Refuses an upload that is longer or shorter than was announced.
+    """Rejects an upload that is longer or shorter than announced.
 
-    :param size: bytes that have to come.
+    :param size: bytes announced.
     """
 
     ACCEPTS_MEMORYVIEW = True
@@ -134,15 +135,15 @@ class Exact(contract.Inspection):
 
 
 class Digests(contract.Inspection):
-    """Counts and hashes.  Facts: ``size``, ``checksum``, ``os_hash_algo``, ``os_hash_value``.
+    """Counts and hashes: ``size``, ``checksum``, ``os_hash_algo`` and ``os_hash_value``.
 
-    Long uploads hash the two algorithms side by side: md5 in the caller's
-    thread, the other one in a helper, which costs about as much.  An upload
-    below ``BATCH`` never starts the helper.
+    Long uploads compute both hashes in parallel: md5 in the caller's thread, the other one
+    in a background thread, which costs about as much.  An upload below ``BATCH`` does not
+    start the thread.
 
     :param algorithm: any name that ``hashlib`` knows.
-    :param checksum: also compute md5; without it there is no fact ``checksum``.
-    :raises ValueError: nobody knows the algorithm.
+    :param checksum: also compute md5; without it there is no ``checksum``.
+    :raises ValueError: the algorithm is unknown.
     """
 
     ACCEPTS_MEMORYVIEW = True
@@ -172,8 +173,8 @@ class Digests(contract.Inspection):
             _update(self._hash, batch)
         else:
             if self._helper is None:
-                self._helper = BackgroundCalls(lambda batch: _update(self._hash, batch),
-                                      'glancelite-hash')
+                self._helper = BackgroundCalls(
+                    lambda batch: _update(self._hash, batch), 'glancelite-hash')
             self._helper.call(batch)
             _update(self._md5, batch)
         self._batch = []
@@ -205,13 +206,13 @@ def _update(algorithm: Any, batch: list[bytes]) -> None:
 
 
 class Verified(Iterator[bytes]):
-    """The bytes of a whole image, the last of which only come if all are those of its hash.
+    """The data of a whole image; the last chunk is held back until the hash was checked.
 
-    So a receiver who counts is not content with others.
+    So a client never receives as many bytes of damaged data as announced.
 
     :param chunks: closed together with this.
-    :raises Unavailable: before the last chunk, if they are others.
-    :raises ValueError: nobody knows the algorithm of the image's hash.
+    :raises Unavailable: before the last chunk, if the hash differs.
+    :raises ValueError: the algorithm of the image's hash is unknown.
     """
 
     def __init__(self, chunks: Iterator[bytes], image: contract.Image):
@@ -229,7 +230,7 @@ class Verified(Iterator[bytes]):
             self._hash.update(chunk)
             held = chunk
         if self._hash.hexdigest() != (image.os_hash_value or image.checksum):
-            LOG.error('the bytes of image %s are not those that were stored', image.id)
+            LOG.error('the data of image %s does not match its hash', image.id)
             raise contract.Unavailable(f'The data of image {image.id} is damaged.')
         if held:
             yield held
@@ -238,16 +239,16 @@ class Verified(Iterator[bytes]):
         return next(self._flow)
 
     def close(self) -> None:
-        """Close the chunks, even if nobody asked for the first."""
+        """Close the chunks, even if none was read."""
         contract.store.close_chunks(self._chunks)
 
 
 def verified(chunks: Iterator[bytes], image: contract.Image) -> Iterator[bytes]:
-    """``chunks``, checked if there is something to check them by."""
+    """Return ``chunks``, checked if the image has a hash."""
     if not (image.os_hash_value or image.checksum):
         return chunks
     try:
         return Verified(chunks, image)
     except ValueError:
-        LOG.warning('nobody here knows the hash %s of image %s', image.os_hash_algo, image.id)
+        LOG.warning('the hash algorithm %s of image %s is unknown', image.os_hash_algo, image.id)
         return chunks

@@ -1,4 +1,4 @@
-"""Use cases of single tags."""
+"""Use cases of tags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glancelite.contract import Context, Image, QuotaRequest
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
 
-LONGEST = 255
+MAX_LENGTH = 255
 
 
 class Tags:
@@ -19,36 +19,36 @@ class Tags:
         self._images = images
 
     def add(self, ctx: Context, image_id: str, tag: str) -> None:
-        """Tag an image; a tag that is there already stays.
+        """Add a tag; nothing changes if the image has it already.
 
-        :raises NotFound: no such image for this caller.
-        :raises Forbidden: not to this caller.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not do this.
         :raises Invalid: the tag is too long.
         :raises QuotaExceeded: too many tags.
         """
-        if len(tag) > LONGEST or '\0' in tag:
-            raise contract.Invalid(f'A tag has at most {LONGEST} characters, and no NUL.')
+        if len(tag) > MAX_LENGTH or '\0' in tag:
+            raise contract.Invalid(f'A tag has at most {MAX_LENGTH} characters, and no NUL.')
 
         def change(image: Image) -> Mapping[str, object]:
             self._layers.policy.enforce(ctx, 'modify_image', image)
             if tag in image.tags:
                 return {}
-            self._layers.quota.check(ctx, QuotaRequest('modify_image', image.owner,
-                                              tags=len(image.tags) + 1))
+            self._layers.quota.check(ctx, QuotaRequest(
+                'modify_image', image.owner, tags=len(image.tags) + 1))
             return {'tags': tuple(sorted((*image.tags, tag)))}
 
         self._images.change(ctx, image_id, change)
 
     def remove(self, ctx: Context, image_id: str, tag: str) -> None:
-        """Take a tag away.
+        """Remove a tag.
 
-        :raises NotFound: no such image for this caller, or no such tag.
-        :raises Forbidden: not to this caller.
+        :raises NotFound: the caller sees no such image, or it has no such tag.
+        :raises Forbidden: the caller may not do this.
         """
         def change(image: Image) -> Mapping[str, object]:
             self._layers.policy.enforce(ctx, 'modify_image', image)
             if tag not in image.tags:
                 raise contract.NotFound(f'Image {image.id} has no tag {tag!r}.')
-            return {'tags': tuple(found for found in image.tags if found != tag)}
+            return {'tags': tuple(other for other in image.tags if other != tag)}
 
         self._images.change(ctx, image_id, change)

@@ -1,4 +1,4 @@
-"""A whole service in one process, with blocks that a test may exchange."""
+"""A whole service in one process, with blocks that a test may replace."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ import pathlib
 
 from glancelite import assembly, config
 from glancelite.services.chains import NotifierGroup
-from glancelite.services.data import ImageData
-from glancelite.services.discovery import Discovery
 from glancelite.services.events import Events
-from glancelite.services.hashing import Hashing
-from glancelite.services.images import Images
-from glancelite.services.locations import Locations
-from glancelite.services.members import Members
-from glancelite.services.tags import Tags
+from glancelite.services.use_cases import Options, UseCases
 
 MEMORY = """
 [DEFAULT]
@@ -29,22 +23,21 @@ database = memory
 
 
 def build(folder: pathlib.Path, text: str = MEMORY) -> assembly.Core:
-    """The service that a configuration file with ``text`` means; to be closed."""
+    """Build the service for a configuration file with ``text``; close it in the end."""
     path = folder / 'glancelite-api.conf'
     path.write_text(text)
     return assembly.build(config.load(['--config-file', str(path)]))
 
 
-def exchange(core: assembly.Core, *, notifiers=None, **blocks) -> assembly.Core:
-    """The same service with other blocks; ``notifiers`` are built into the fan.
+def exchange(core: assembly.Core, *, notifiers=None, options: Options | None = None,
+             **blocks) -> assembly.Core:
+    """Return the same service with other blocks.
 
+    :param notifiers: the notifiers that receive its events.
+    :param options: of the use cases; the defaults if None.
     :param blocks: fields of ``services.layers.Layers``.
     """
     if notifiers is not None:
         blocks['events'] = Events(NotifierGroup(notifiers), core.layers.host)
     layers = dataclasses.replace(core.layers, **blocks)
-    images = Images(layers)
-    return dataclasses.replace(
-        core, layers=layers, images=images, data=ImageData(layers), members=Members(layers),
-        tags=Tags(layers, images), discovery=Discovery(layers),
-        locations=Locations(layers, images, hashing=Hashing(core.layers.stores)))
+    return dataclasses.replace(core, layers=layers, use_cases=UseCases.build(layers, options))

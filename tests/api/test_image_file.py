@@ -349,7 +349,7 @@ def file(tmp_path):
 
 
 def download(core, data, **environ):
-    wsgi = make_app(dataclasses.replace(core, data=data))
+    wsgi = make_app(dataclasses.replace(core, use_cases=dataclasses.replace(core.use_cases, downloads=data)))
     return call(wsgi, 'GET', '/v2/images/x/file', **environ)['body']
 
 

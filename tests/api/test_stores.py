@@ -55,7 +55,7 @@ def test_a_store_that_does_not_say_how_it_is_is_silent(core, admin, monkeypatch)
     monkeypatch.setattr(core.layers.stores['cold'].driver, 'health', answer.wait)
 
     def status(patience):
-        monkeypatch.setattr('glancelite.services.discovery.PATIENCE', patience)
+        monkeypatch.setattr('glancelite.services.discovery.TIMEOUT', patience)
         return admin.get('/v2/info/stores/detail').json['stores'][1]['status']
 
     try:

@@ -7,6 +7,7 @@ import uuid
 
 from glancelite.domain import patch
 from glancelite.services.locations import Locations
+from glancelite.services.recovery import Recovery
 
 QCOW2 = {'disk_format': 'raw', 'container_format': 'bare'}
 
@@ -51,8 +52,9 @@ def _beside_data(core, ctx):
 def _point(core, ctx, image):
     """Without looking at the data in the background."""
     service = dataclasses.replace(ctx, service_roles=frozenset({'service'}))
-    Locations(core.layers, core.images, hashing=None, secure_hash=False).add(
-        service, image.id, image.name)
+    Locations(
+        core.layers, Recovery(core.layers), core.images, hashing=None, secure_hash=False
+    ).add(service, image.id, image.name)
 
 
 def _deactivated(core, ctx, **body):

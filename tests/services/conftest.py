@@ -37,13 +37,13 @@ def admin(context):
 @pytest.fixture
 def queued(core, ctx):
     """Makes queued images with the attributes given."""
-    return lambda **body: core.images.create(ctx, core.schema.create({**RAW, **body}))
+    return lambda **body: core.use_cases.images.create(ctx, core.schema.create({**RAW, **body}))
 
 
 @pytest.fixture
 def active(core, ctx, queued):
     """Makes images with data and the attributes given."""
-    return lambda **body: core.data.upload(ctx, queued(**body).id, iter([b'data']))
+    return lambda **body: core.use_cases.uploads.receive(ctx, queued(**body).id, iter([b'data']))
 
 
 @pytest.fixture

@@ -128,8 +128,8 @@ def test_all_are_told_though_one_fails(context):
     (['image.member'], 'image.update', True), (['image.mem'], 'image.member.update', True),
     (['task'], 'image.create', True)])
 def test_types_are_disabled_by_whole_dotted_beginnings(disabled, event_type, listens):
-    assert NotifierGroup([Recorder()], disabled).listens(event_type) is listens
+    assert NotifierGroup([Recorder()], disabled).wants(event_type) is listens
 
 
 def test_nobody_listens_without_a_notifier():
-    assert not NotifierGroup([]).listens('image.create')
+    assert not NotifierGroup([]).wants('image.create')

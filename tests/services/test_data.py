@@ -25,12 +25,12 @@ def stored(core, image, name='fast'):
 
 
 def body(core, ctx, image, **wanted):
-    found = core.data.download(ctx, image.id, **wanted)
+    found = core.use_cases.downloads.open(ctx, image.id, **wanted)
     return b''.join(found.chunks)
 
 
 def test_what_was_uploaded_is_active_with_its_size_and_hashes(core, ctx, queued, kept):
-    image = core.data.upload(ctx, queued().id, iter([b'one', b'two']), size=6)
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'one', b'two']), size=6)
 
     assert (image.status, image.size) == ('active', 6)
     assert image.checksum == hashlib.md5(b'onetwo').hexdigest()
@@ -42,20 +42,20 @@ def test_what_was_uploaded_is_active_with_its_size_and_hashes(core, ctx, queued,
 
 
 def test_an_image_may_be_empty(core, ctx, queued):
-    image = core.data.upload(ctx, queued().id, iter([]), size=0)
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([]), size=0)
 
     assert (image.status, image.size) == ('active', 0)
     assert body(core, ctx, image) == b''
 
 
 def test_the_size_need_not_be_announced(core, ctx, queued):
-    image = core.data.upload(ctx, queued().id, iter([b'data']))
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'data']))
 
     assert (image.status, image.size) == ('active', 4)
 
 
 def test_the_location_names_the_store_that_was_asked_for(core, ctx, queued):
-    image = core.data.upload(ctx, queued().id, iter([b'data']), store='cold')
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'data']), store='cold')
 
     assert [location.store for location in image.locations] == ['cold']
 
@@ -64,7 +64,7 @@ def test_a_store_that_is_unknown_is_refused_before_anything_changes(core, ctx, q
     image = queued()
 
     with pytest.raises(contract.Invalid):
-        core.data.upload(ctx, image.id, iter([b'data']), store='nowhere')
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), store='nowhere')
 
     assert kept(image) == image
 
@@ -74,37 +74,37 @@ def test_more_or_less_than_announced_leaves_a_queued_image(core, ctx, queued, ch
     image = queued()
 
     with pytest.raises(contract.Invalid):
-        core.data.upload(ctx, image.id, iter(chunks), size=size)
+        core.use_cases.uploads.receive(ctx, image.id, iter(chunks), size=size)
 
     assert (kept(image).status, kept(image).size) == ('queued', None)
-    assert core.data.download(ctx, image.id) is None
+    assert core.use_cases.downloads.open(ctx, image.id) is None
 
 
 def test_a_client_that_goes_away_leaves_a_queued_image_to_be_tried_again(core, ctx, queued, kept):
     image = queued()
     with pytest.raises(ClientWentAway):
-        core.data.upload(ctx, image.id, broken_source(b'some'), size=8)
+        core.use_cases.uploads.receive(ctx, image.id, broken_source(b'some'), size=8)
     assert kept(image).status == 'queued'
     assert kept(image).checksum is None
 
-    again = core.data.upload(ctx, image.id, iter([b'complete']), size=8)
+    again = core.use_cases.uploads.receive(ctx, image.id, iter([b'complete']), size=8)
 
     assert again.status == 'active'
     assert body(core, ctx, again) == b'complete'
 
 
 def test_formats_must_be_set(core, ctx):
-    image = core.images.create(ctx, core.schema.create({}))
+    image = core.use_cases.images.create(ctx, core.schema.create({}))
 
     with pytest.raises(contract.Invalid):
-        core.data.upload(ctx, image.id, iter([b'data']))
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
 
 def test_an_image_takes_data_once(core, ctx, queued):
-    image = core.data.upload(ctx, queued().id, iter([b'first']))
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'first']))
 
     with pytest.raises(contract.Conflict):
-        core.data.upload(ctx, image.id, iter([b'second']))
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'second']))
 
     assert body(core, ctx, image) == b'first'
 
@@ -116,7 +116,7 @@ def test_one_of_two_uploaders_at_once_wins(core, ctx, queued, kept):
     def upload(data):
         barrier.wait()
         try:
-            outcomes.append(core.data.upload(ctx, image.id, iter([data])).checksum)
+            outcomes.append(core.use_cases.uploads.receive(ctx, image.id, iter([data])).checksum)
         except contract.Conflict:
             outcomes.append(None)
 
@@ -135,11 +135,11 @@ def test_the_image_may_be_deleted_while_its_data_arrive(core, ctx, queued):
 
     def source():
         yield b'some'
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
         yield b'more'
 
     with pytest.raises(contract.Gone):
-        core.data.upload(ctx, image.id, source())
+        core.use_cases.uploads.receive(ctx, image.id, source())
 
     assert stored(core, image) is None
 
@@ -151,10 +151,10 @@ def test_the_image_may_be_changed_while_its_data_arrive(core, ctx, queued):
 
     def source():
         yield b'some'
-        core.images.update(ctx, image.id, operations)
+        core.use_cases.images.update(ctx, image.id, operations)
         yield b'more'
 
-    uploaded = core.data.upload(ctx, image.id, source())
+    uploaded = core.use_cases.uploads.receive(ctx, image.id, source())
 
     assert (uploaded.status, uploaded.name) == ('active', 'new')
 
@@ -171,7 +171,7 @@ def test_the_image_may_be_changed_just_when_its_upload_begins(core, ctx, queued,
 
     monkeypatch.setattr(records, 'update', late)
 
-    uploaded = core.data.upload(ctx, image.id, iter([b'data']))
+    uploaded = core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert (uploaded.status, uploaded.tags) == ('active', ('new',))
 
@@ -199,8 +199,11 @@ def test_a_quota_is_exact_though_uploads_race(core, ctx, queued, kept):
         barrier.wait()
         size = 5 if number % 2 else None
         with contextlib.suppress(contract.QuotaExceeded):
-            accepted.append(limited.data.upload(ctx, images[number].id, iter([b'12345']),
-                                                size=size))
+            accepted.append(
+                limited.use_cases.uploads.receive(
+                    ctx, images[number].id, iter([b'12345']), size=size
+                )
+            )
 
     threads = [threading.Thread(target=upload, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -228,7 +231,7 @@ def test_a_limit_stops_a_stream_of_unknown_length(core, ctx, queued, kept):
             yield b'123'
 
     with pytest.raises(contract.QuotaExceeded):
-        limited.data.upload(ctx, image.id, source())
+        limited.use_cases.uploads.receive(ctx, image.id, source())
 
     assert len(pulled) == 2
     assert kept(image).status == 'queued'
@@ -245,7 +248,7 @@ def test_the_step_back_of_a_failed_upload_is_told_once(watched, ctx, queued, kep
     monkeypatch.setattr(core.layers.quota, 'check', _refuse_the_second_time(iter([None])))
 
     with pytest.raises(contract.QuotaExceeded):
-        core.data.upload(ctx, image.id, iter([b'data']))
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert (kept(image).status, kept(image).attempt) == ('queued', int(stays))
     assert told() == ['saving', 'queued']
@@ -260,7 +263,7 @@ def test_the_step_back_from_an_activation_is_told_if_it_was_made(watched, ctx, q
     interrupted(done=False, away=away)
 
     with pytest.raises(contract.Unavailable):
-        core.data.upload(ctx, image.id, iter([b'data']))
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert told() == statuses
 
@@ -272,15 +275,15 @@ def test_bytes_that_cannot_be_taken_back_do_not_block_the_next_upload(
         failing.setattr(store, 'delete', _does_not_answer)
         failing.setattr(core.layers.quota, 'check', _refuse_the_second_time(iter([None])))
         with pytest.raises(contract.QuotaExceeded):
-            core.data.upload(ctx, image.id, iter([b'first']))
+            core.use_cases.uploads.receive(ctx, image.id, iter([b'first']))
 
     assert (kept(image).status, kept(image).size) == ('queued', None)
-    again = core.data.upload(ctx, image.id, iter([b'second']))
-    assert b''.join(core.data.download(ctx, image.id).chunks) == b'second'
-    core.images.delete(ctx, image.id)
+    again = core.use_cases.uploads.receive(ctx, image.id, iter([b'second']))
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == b'second'
+    core.use_cases.images.delete(ctx, image.id)
     later = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: later)
-    core.layers.leases.sweep()
+    core.use_cases.recovery.sweep()
     for url in again.locations[0].url, again.locations[0].url.replace(again.key, image.id):
         with pytest.raises(contract.NotFound):
             store.read(url)
@@ -307,11 +310,11 @@ def test_an_upload_that_was_taken_for_dead_cannot_harm_its_successor(core, ctx, 
         yield b'zombie'
         stale = images.get(image.id, viewer=None)
         images.update(stale, {'lease_until': stale.created_at})
-        assert core.layers.leases.sweep() == 1
-        core.data.upload(ctx, image.id, iter([b'successor']))
+        assert core.use_cases.recovery.sweep() == 1
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'successor']))
 
     with pytest.raises(contract.Gone):
-        core.data.upload(ctx, image.id, paused())
+        core.use_cases.uploads.receive(ctx, image.id, paused())
 
     survivor = kept(image)
     assert (survivor.status, survivor.attempt) == ('active', 1)
@@ -355,7 +358,7 @@ def test_an_activation_whose_answer_gets_lost_keeps_its_bytes(core, ctx, queued,
     image = queued()
     interrupted(done=True)
 
-    uploaded = core.data.upload(ctx, image.id, iter([b'data']))
+    uploaded = core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert uploaded.status == 'active'
     assert body(core, ctx, image) == b'data'
@@ -367,7 +370,7 @@ def test_an_activation_that_was_not_done_leaves_a_queued_image(core, ctx, queued
     interrupted(done=False)
 
     with pytest.raises(contract.Unavailable):
-        core.data.upload(ctx, image.id, iter([b'data']))
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert kept(image).status == 'queued'
     assert stored(core, image) is None
@@ -379,15 +382,15 @@ def test_while_nobody_knows_whose_the_bytes_are_they_stay(core, ctx, queued, int
     interrupted(done=done, away=True)
 
     with pytest.raises(contract.Unavailable):
-        core.data.upload(ctx, image.id, iter([b'data']))
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert stored(core, image) == b'data'
 
 
 def test_a_part_can_be_downloaded(core, ctx, queued):
-    image = core.data.upload(ctx, queued().id, iter([b'0123456789']))
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'0123456789']))
 
-    found = core.data.download(ctx, image.id, range_header='bytes=2-4')
+    found = core.use_cases.downloads.open(ctx, image.id, range_header='bytes=2-4')
 
     assert (found.offset, found.length, found.partial) == (2, 3, True)
     assert b''.join(found.chunks) == b'234'
@@ -395,31 +398,31 @@ def test_a_part_can_be_downloaded(core, ctx, queued):
 
 @pytest.mark.parametrize('header', ['bytes=10-', 'bytes=5-4', 'lines=1-2'])
 def test_a_part_outside_the_image_is_refused(core, ctx, queued, header):
-    image = core.data.upload(ctx, queued().id, iter([b'0123456789']))
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'0123456789']))
 
     with pytest.raises(contract.RangeNotSatisfiable) as refusal:
-        core.data.download(ctx, image.id, range_header=header)
+        core.use_cases.downloads.open(ctx, image.id, range_header=header)
 
     assert refusal.value.size == 10
 
 
 def test_an_image_without_data_has_nothing_to_download(core, ctx, queued):
-    assert core.data.download(ctx, queued().id) is None
+    assert core.use_cases.downloads.open(ctx, queued().id) is None
 
 
 def test_bytes_that_are_missing_in_the_store_are_no_data(core, ctx, queued):
-    image = core.data.upload(ctx, queued().id, iter([b'data']))
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'data']))
     core.layers.stores.delete(image.locations[0])
 
-    assert core.data.download(ctx, image.id) is None
+    assert core.use_cases.downloads.open(ctx, image.id) is None
 
 
 def test_a_deactivated_image_is_for_administrators_only(core, ctx, context, queued):
-    image = core.data.upload(ctx, queued().id, iter([b'data']))
-    core.images.deactivate(ctx, image.id)
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'data']))
+    core.use_cases.images.deactivate(ctx, image.id)
 
     with pytest.raises(contract.Forbidden):
-        core.data.download(ctx, image.id)
+        core.use_cases.downloads.open(ctx, image.id)
 
     admin = context('other', roles=['admin'], is_admin=True)
     assert body(core, admin, image) == b'data'
@@ -437,7 +440,7 @@ def test_a_lease_is_renewed_while_the_upload_lasts(core, ctx, queued, kept):
         leases.append(kept(image).lease_until)
         yield b'more'
 
-    core.data.upload(ctx, image.id, source())
+    core.use_cases.uploads.receive(ctx, image.id, source())
 
     assert leases[0] > core.layers.host.now()
 
@@ -452,16 +455,19 @@ def test_who_finds_no_room_among_others_makes_room_and_asks_again(core, ctx, que
         promises.append(kept(image).size)
         if len(promises) == 2:  # the other one is refused, or goes away
             records.update(other, {'status': 'queued', 'size': None})
-    monkeypatch.setattr('glancelite.services.data.time.sleep', wait)
+    monkeypatch.setattr('glancelite.services.upload.time.sleep', wait)
 
-    assert no_room(core).data.upload(ctx, image.id, iter([b'1234']), size=4).status == 'active'
+    assert (
+        no_room(core).use_cases.uploads.receive(ctx, image.id, iter([b'1234']), size=4).status
+        == 'active'
+    )
     assert promises == [None, None]
 
 
 def test_nobody_waits_for_room_that_others_do_not_hold(core, ctx, queued, active, no_room,
                                                        monkeypatch):
     active()
-    monkeypatch.setattr('glancelite.services.data.time.sleep', pytest.fail)
+    monkeypatch.setattr('glancelite.services.upload.time.sleep', pytest.fail)
 
     with pytest.raises(contract.QuotaExceeded):
-        no_room(core).data.upload(ctx, queued().id, iter([b'1']), size=1)
+        no_room(core).use_cases.uploads.receive(ctx, queued().id, iter([b'1']), size=1)

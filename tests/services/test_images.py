@@ -8,7 +8,7 @@ import pytest
 from glancelite import contract
 from glancelite.contract import ImageQuery, Viewer
 from glancelite.domain import patch
-from glancelite.services import images as images_module
+from glancelite.services import optimistic
 from glancelite.services.chains import PolicyChain
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
@@ -32,7 +32,7 @@ def test_a_new_image_is_queued_and_belongs_to_the_caller(core, ctx, queued, kept
 def test_the_caller_may_choose_an_id_that_was_never_used(core, ctx, queued):
     chosen = str(uuid.uuid4())
     assert queued(id=chosen).id == chosen
-    core.images.delete(ctx, chosen)
+    core.use_cases.images.delete(ctx, chosen)
 
     with pytest.raises(contract.Conflict):
         queued(id=chosen)
@@ -42,23 +42,23 @@ def test_an_image_for_somebody_else_is_made_by_an_administrator_only(core, ctx, 
     creation = core.schema.create({'owner': 'other'})
 
     with pytest.raises(contract.Forbidden):
-        core.images.create(ctx, creation)
+        core.use_cases.images.create(ctx, creation)
 
-    assert core.images.create(admin, creation).owner == 'other'
+    assert core.use_cases.images.create(admin, creation).owner == 'other'
 
 
 def test_a_public_image_is_made_by_an_administrator_only(core, ctx, admin):
     creation = core.schema.create({'visibility': 'public'})
 
     with pytest.raises(contract.Forbidden):
-        core.images.create(ctx, creation)
+        core.use_cases.images.create(ctx, creation)
 
-    assert core.images.create(admin, creation).visibility == 'public'
+    assert core.use_cases.images.create(admin, creation).visibility == 'public'
 
 
 def test_a_read_only_attribute_is_refused_after_everything_else(core, ctx):
     with pytest.raises(contract.Forbidden, match='status'):
-        core.images.create(ctx, core.schema.create({'status': 'active'}))
+        core.use_cases.images.create(ctx, core.schema.create({'status': 'active'}))
 
 
 def test_too_many_tags_are_refused(core, ctx, queued):
@@ -72,14 +72,14 @@ def test_an_image_of_others_is_hidden(core, context, queued):
     image = queued(visibility='private')
 
     with pytest.raises(contract.NotFound):
-        core.images.get(context('stranger'), image.id)
+        core.use_cases.images.get(context('stranger'), image.id)
 
 
 def test_a_patch_changes_everything_or_nothing(core, ctx, queued, kept):
     image = queued(name='old')
 
     with pytest.raises(contract.Conflict):
-        core.images.update(ctx, image.id, operations(
+        core.use_cases.images.update(ctx, image.id, operations(
             core, ('replace', 'name', 'new'), ('replace', 'missing', 'x')))
 
     assert kept(image) == image
@@ -89,7 +89,7 @@ def test_an_empty_patch_changes_and_tells_nothing(core, ctx, queued, kept):
     recorder = Recorder()
     image = queued()
 
-    service.exchange(core, notifiers=[recorder]).images.update(ctx, image.id, [])
+    service.exchange(core, notifiers=[recorder]).use_cases.images.update(ctx, image.id, [])
 
     assert kept(image) == image
     assert recorder.events == []
@@ -97,20 +97,24 @@ def test_an_empty_patch_changes_and_tells_nothing(core, ctx, queued, kept):
 
 def test_a_property_that_is_one_too_many_is_refused(core, ctx, queued):
     image = queued(**{f'p{number}': 'x' for number in range(128)})
-    core.images.update(ctx, image.id, operations(core, ('replace', 'p1', 'y')))
+    core.use_cases.images.update(ctx, image.id, operations(core, ('replace', 'p1', 'y')))
 
     with pytest.raises(contract.QuotaExceeded):
-        core.images.update(ctx, image.id, operations(core, ('add', 'more', 'x')))
+        core.use_cases.images.update(ctx, image.id, operations(core, ('add', 'more', 'x')))
 
 
 def test_a_change_of_visibility_needs_the_right_to_it(core, ctx, admin, queued):
     image = queued()
 
     with pytest.raises(contract.Forbidden):
-        core.images.update(ctx, image.id, operations(core, ('replace', 'visibility', 'public')))
+        core.use_cases.images.update(
+            ctx, image.id, operations(core, ('replace', 'visibility', 'public'))
+        )
 
-    core.images.update(admin, image.id, operations(core, ('replace', 'visibility', 'public')))
-    assert core.images.get(ctx, image.id).visibility == 'public'
+    core.use_cases.images.update(
+        admin, image.id, operations(core, ('replace', 'visibility', 'public'))
+    )
+    assert core.use_cases.images.get(ctx, image.id).visibility == 'public'
 
 
 def test_patches_that_race_are_all_applied(core, ctx, queued, kept):
@@ -119,7 +123,7 @@ def test_patches_that_race_are_all_applied(core, ctx, queued, kept):
 
     def change(number):
         barrier.wait()
-        core.images.update(ctx, image.id, operations(core, ('add', f'p{number}', 'x')))
+        core.use_cases.images.update(ctx, image.id, operations(core, ('add', f'p{number}', 'x')))
 
     threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -142,29 +146,29 @@ def test_a_patch_that_always_loses_says_so(core, ctx, queued, monkeypatch):
     monkeypatch.setattr(records, 'update', too_late)
 
     with pytest.raises(contract.Conflict):
-        core.images.update(ctx, image.id, operations(core, ('add', 'p', 'x')))
+        core.use_cases.images.update(ctx, image.id, operations(core, ('add', 'p', 'x')))
 
-    assert len(tries) == images_module.TRIES
+    assert len(tries) == optimistic.TRIES
 
 
 def test_a_deleted_image_takes_its_bytes_with_it(core, ctx, active):
     image = active()
 
-    core.images.delete(ctx, image.id)
+    core.use_cases.images.delete(ctx, image.id)
 
     with pytest.raises(contract.NotFound):
-        core.images.get(ctx, image.id)
+        core.use_cases.images.get(ctx, image.id)
     with pytest.raises(contract.NotFound):
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
     with pytest.raises(contract.NotFound):
-        core.layers.stores.of(image.locations[0]).driver.size(image.locations[0].url)
+        core.layers.stores.store_of(image.locations[0]).driver.size(image.locations[0].url)
 
 
 def test_a_protected_image_is_not_deleted(core, ctx, active, kept):
     image = active(protected=True)
 
     with pytest.raises(contract.Forbidden):
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
 
     assert kept(image) == image
 
@@ -177,32 +181,34 @@ def test_an_image_that_is_protected_in_the_last_moment_is_not_deleted(core, ctx,
 
     def late(image, *, pending):
         if not kept(image).protected:
-            core.images.update(ctx, image.id, operations(core, ('replace', 'protected', True)))
+            core.use_cases.images.update(
+                ctx, image.id, operations(core, ('replace', 'protected', True))
+            )
         return delete(image, pending=pending)
     monkeypatch.setattr(records, 'delete', late)
 
     with pytest.raises(contract.Forbidden):
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
 
     assert kept(image).status == 'active'
-    assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == b'data'
 
 
 def test_bytes_that_are_missing_do_not_keep_an_image(core, ctx, active):
     image = active()
     core.layers.stores.delete(image.locations[0])
 
-    core.images.delete(ctx, image.id)
+    core.use_cases.images.delete(ctx, image.id)
 
     with pytest.raises(contract.NotFound):
-        core.images.get(ctx, image.id)
+        core.use_cases.images.get(ctx, image.id)
 
 
 @pytest.mark.parametrize('refusal', [contract.InUse, contract.Forbidden, contract.Unavailable])
 def test_an_image_whose_store_refuses_stays_as_it_was(core, ctx, active, kept, refusal,
                                                       monkeypatch):
     image = active(tags=['kept'], color='red')
-    store = core.layers.stores.of(image.locations[0]).driver
+    store = core.layers.stores.store_of(image.locations[0]).driver
 
     def refuse(url, *, ctx=None):
         raise refusal('a clone builds on it')
@@ -210,24 +216,24 @@ def test_an_image_whose_store_refuses_stays_as_it_was(core, ctx, active, kept, r
     monkeypatch.setattr(store, 'delete', refuse)
 
     with pytest.raises(refusal):
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
 
     after = kept(image)
     assert (after.status, after.tags, dict(after.properties), after.locations) == (
         'active', ('kept',), {'color': 'red'}, image.locations)
-    assert b''.join(core.data.download(ctx, image.id).chunks) == b'data'
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == b'data'
 
 
 def test_a_deletion_that_fails_reactivates_nothing(core, ctx, active, kept, monkeypatch):
     image = active()
-    core.images.deactivate(ctx, image.id)
+    core.use_cases.images.deactivate(ctx, image.id)
 
     def refuse(url, *, ctx=None):
         raise contract.InUse('a clone builds on it')
 
-    monkeypatch.setattr(core.layers.stores.of(image.locations[0]).driver, 'delete', refuse)
+    monkeypatch.setattr(core.layers.stores.store_of(image.locations[0]).driver, 'delete', refuse)
     with pytest.raises(contract.InUse):
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
 
     assert kept(image).status == 'deactivated'
 
@@ -239,16 +245,16 @@ def test_bytes_that_arrive_just_before_the_removal_go_with_it(core, ctx, queued,
     uploaded = []
 
     def late(image, *, pending):
-        uploaded.append(core.data.upload(ctx, image.id, iter([b'data'])))
+        uploaded.append(core.use_cases.uploads.receive(ctx, image.id, iter([b'data'])))
         return delete(image, pending=pending)
 
     monkeypatch.setattr(records, 'delete', late)
 
-    core.images.delete(ctx, image.id)
+    core.use_cases.images.delete(ctx, image.id)
 
     location, = uploaded[0].locations
     with pytest.raises(contract.NotFound):
-        core.layers.stores.of(location).driver.read(location.url)
+        core.layers.stores.store_of(location).driver.read(location.url)
 
 
 def test_deactivating_twice_is_fine_and_told_once(core, ctx, active, kept):
@@ -256,8 +262,8 @@ def test_deactivating_twice_is_fine_and_told_once(core, ctx, active, kept):
     watched = service.exchange(core, notifiers=[recorder])
     image = active()
 
-    watched.images.deactivate(ctx, image.id)
-    watched.images.deactivate(ctx, image.id)
+    watched.use_cases.images.deactivate(ctx, image.id)
+    watched.use_cases.images.deactivate(ctx, image.id)
 
     assert kept(image).status == 'deactivated'
     assert recorder.types == ['image.update']
@@ -265,7 +271,7 @@ def test_deactivating_twice_is_fine_and_told_once(core, ctx, active, kept):
 
 def test_only_images_with_data_can_be_deactivated(core, ctx, queued):
     with pytest.raises(contract.Forbidden):
-        core.images.deactivate(ctx, queued().id)
+        core.use_cases.images.deactivate(ctx, queued().id)
 
 
 def test_a_listing_goes_on_behind_a_page_that_the_policy_emptied(core, ctx, queued):
@@ -283,7 +289,7 @@ def test_a_listing_goes_on_behind_a_page_that_the_policy_emptied(core, ctx, queu
     query = ImageQuery(Viewer('owner'), limit=1, sort=(('name', 'asc'), ('id', 'asc')))
     seen, marker = [], None
     for _ in range(5):
-        page = choosy.images.list(ctx, query, marker)
+        page = choosy.use_cases.images.list(ctx, query, marker)
         seen.append([image.name for image in page.images])
         marker = page.next_marker
         if marker is None:
@@ -298,6 +304,6 @@ def test_a_marker_that_is_unknown_is_invalid_and_a_hidden_one_forbidden(core, ct
     query = ImageQuery(Viewer('stranger'))
 
     with pytest.raises(contract.Invalid):
-        core.images.list(context('stranger'), query, str(uuid.uuid4()))
+        core.use_cases.images.list(context('stranger'), query, str(uuid.uuid4()))
     with pytest.raises(contract.Forbidden):
-        core.images.list(context('stranger'), query, hidden.id)
+        core.use_cases.images.list(context('stranger'), query, hidden.id)

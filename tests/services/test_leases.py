@@ -1,5 +1,6 @@
 """After a crash: what a dead process has begun is found and put in order."""
 
+import dataclasses
 import datetime
 import itertools
 import threading
@@ -7,8 +8,9 @@ import threading
 import pytest
 
 from glancelite import contract
-from glancelite.services import leases as leases_module
+from glancelite.services import recovery as recovery_module
 from glancelite.services.leases import Leases
+from glancelite.services.periodic import Periodic
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
@@ -28,7 +30,7 @@ def dead(core, ctx, queued):
 def test_a_dead_upload_is_queued_again_without_its_bytes(core, dead, kept):
     image, store, url = dead()
 
-    assert core.layers.leases.sweep() == 1
+    assert core.use_cases.recovery.sweep() == 1
 
     assert (kept(image).status, kept(image).size, kept(image).attempt) == ('queued', None, 1)
     with pytest.raises(contract.NotFound):
@@ -40,7 +42,7 @@ def test_what_is_left_is_looked_for_in_the_name_of_the_owner(core, ctx, dead, mo
     callers = []
     monkeypatch.setattr(store, 'discard', lambda key, *, ctx=None: callers.append(ctx))
 
-    core.layers.leases.sweep()
+    core.use_cases.recovery.sweep()
 
     assert callers == [contract.Context(project=ctx.project)]
     assert image.owner == ctx.project
@@ -48,41 +50,41 @@ def test_what_is_left_is_looked_for_in_the_name_of_the_owner(core, ctx, dead, mo
 
 def test_what_was_swept_can_be_uploaded_and_deleted(core, ctx, dead):
     image, _, _ = dead()
-    core.layers.leases.sweep()
+    core.use_cases.recovery.sweep()
 
-    uploaded = core.data.upload(ctx, image.id, iter([b'fresh']))
-    assert b''.join(core.data.download(ctx, image.id).chunks) == b'fresh'
-    core.images.delete(ctx, image.id)
+    uploaded = core.use_cases.uploads.receive(ctx, image.id, iter([b'fresh']))
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == b'fresh'
+    core.use_cases.images.delete(ctx, image.id)
 
     with pytest.raises(contract.NotFound):
-        core.layers.stores.of(uploaded.locations[0]).driver.size(uploaded.locations[0].url)
+        core.layers.stores.store_of(uploaded.locations[0]).driver.size(uploaded.locations[0].url)
 
 
 def test_an_upload_that_lives_is_left_alone(core, ctx, queued, kept):
     image = core.layers.database.images.update(
         queued(), {'status': 'saving', 'lease_until': core.layers.leases.until()})
 
-    assert core.layers.leases.sweep() == 0
+    assert core.use_cases.recovery.sweep() == 0
     assert kept(image).status == 'saving'
 
 
 def test_an_upload_without_lease_is_somebody_elses(core, queued, kept):
     image = core.layers.database.images.update(queued(), {'status': 'saving'})
 
-    assert core.layers.leases.sweep() == 0
+    assert core.use_cases.recovery.sweep() == 0
     assert kept(image).status == 'saving'
 
 
 def test_a_deletion_that_stopped_half_way_is_finished(core, active, monkeypatch):
     image = active()
     core.layers.database.images.delete(image, pending=True)
-    store = core.layers.stores.of(image.locations[0]).driver
-    assert core.layers.leases.sweep() == 0, 'it may still be somebody\'s work in progress'
+    store = core.layers.stores.store_of(image.locations[0]).driver
+    assert core.use_cases.recovery.sweep() == 0, 'it may still be somebody\'s work in progress'
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
 
-    assert core.layers.leases.sweep() == 1
-    assert core.layers.leases.sweep() == 0
+    assert core.use_cases.recovery.sweep() == 1
+    assert core.use_cases.recovery.sweep() == 0
     with pytest.raises(contract.NotFound):
         store.read(image.locations[0].url)
 
@@ -90,11 +92,11 @@ def test_a_deletion_that_stopped_half_way_is_finished(core, active, monkeypatch)
 def test_an_upload_that_died_after_its_image_was_deleted_leaves_no_bytes(core, ctx, dead,
                                                                          monkeypatch):
     image, store, url = dead()
-    core.images.delete(ctx, image.id)
+    core.use_cases.images.delete(ctx, image.id)
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
 
-    assert core.layers.leases.sweep() == 1
+    assert core.use_cases.recovery.sweep() == 1
     with pytest.raises(contract.NotFound):
         store.read(url)
 
@@ -102,7 +104,7 @@ def test_an_upload_that_died_after_its_image_was_deleted_leaves_no_bytes(core, c
 def test_a_store_that_is_away_is_tried_again(core, active, monkeypatch):
     image = active()
     core.layers.database.images.delete(image, pending=True)
-    store = core.layers.stores.of(image.locations[0]).driver
+    store = core.layers.stores.store_of(image.locations[0]).driver
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
 
@@ -111,16 +113,16 @@ def test_a_store_that_is_away_is_tried_again(core, active, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(store, 'delete', away)
-        assert core.layers.leases.sweep() == 0
+        assert core.use_cases.recovery.sweep() == 0
 
-    assert core.layers.leases.sweep() == 1
+    assert core.use_cases.recovery.sweep() == 1
 
 
 def test_the_thread_renews_and_sweeps_at_once(core, dead, kept):
     image, _, _ = dead()
 
-    core.layers.leases.start()
-    core.layers.leases.close()
+    core.start()
+    core.use_cases.recovery.close()
 
     assert kept(image).status == 'queued'
 
@@ -131,13 +133,13 @@ def test_a_sweep_that_dies_before_the_bytes_are_gone_is_finished_by_the_next(
     with monkeypatch.context() as crash:
         crash.setattr(core.layers.stores, 'discard', _die)
         with pytest.raises(SystemExit):
-            core.layers.leases.sweep()
+            core.use_cases.recovery.sweep()
     assert kept(image).status == 'saving'
-    assert core.layers.leases.sweep() == 0, 'it may be at work still'
+    assert core.use_cases.recovery.sweep() == 0, 'it may be at work still'
     now = core.layers.host.now() + datetime.timedelta(hours=1)
     monkeypatch.setattr(core.layers.host, 'now', lambda: now)
 
-    assert core.layers.leases.sweep() == 1
+    assert core.use_cases.recovery.sweep() == 1
 
     assert kept(image).status == 'queued'
     with pytest.raises(contract.NotFound):
@@ -148,26 +150,23 @@ def _die(key, *, ctx=None):
     raise SystemExit
 
 
-def test_a_slow_sweep_does_not_keep_leases_from_being_renewed(core, monkeypatch):
-    leases = Leases(core.layers.database, core.layers.stores, core.layers.host, seconds=0.04)
+def test_a_slow_sweep_does_not_delay_the_renewal_of_leases(core, monkeypatch):
+    leases = Leases(core.layers.database, core.layers.host, seconds=0.04)
     slow, renewed = threading.Event(), threading.Event()
-    monkeypatch.setattr(leases, 'sweep', named('sweep', slow.wait))
-    monkeypatch.setattr(leases, 'renew', named('renew', renewed.set))
+    monkeypatch.setattr(core.layers.database.images, 'unfinished', lambda **_: slow.wait() and ())
+    monkeypatch.setattr(leases, 'renew', renewed.set)
+    recovery = recovery_module.Recovery(dataclasses.replace(core.layers, leases=leases))
+    leases._renewal = Periodic(leases.renew, leases.interval, 'renewal')
 
+    recovery.start()
     leases.start()
     renewed.wait(5)
     renewed.clear()
 
     assert renewed.wait(5), 'the first sweep has not ended yet'
     slow.set()
+    recovery.close()
     leases.close()
-
-
-def named(name, call):
-    def work():
-        call()
-    work.__name__ = name
-    return work
 
 
 def test_a_driver_that_fails_does_not_keep_other_images_waiting(core, dead, kept, monkeypatch):
@@ -182,7 +181,7 @@ def test_a_driver_that_fails_does_not_keep_other_images_waiting(core, dead, kept
 
     monkeypatch.setattr(store, 'discard', broken)
 
-    core.layers.leases.sweep()
+    core.use_cases.recovery.sweep()
 
     assert kept(second).status == 'queued'
 
@@ -199,7 +198,7 @@ def pending(core, active, monkeypatch):
 
 
 def test_images_that_cannot_be_finished_do_not_hide_others(core, pending, monkeypatch):
-    monkeypatch.setattr(leases_module, 'PAGE', 2)
+    monkeypatch.setattr(recovery_module, 'PAGE', 2)
     store = core.layers.stores['fast'].driver
     delete = store.delete
 
@@ -210,17 +209,17 @@ def test_images_that_cannot_be_finished_do_not_hide_others(core, pending, monkey
 
     monkeypatch.setattr(store, 'delete', away)
 
-    assert [core.layers.leases.sweep() for _ in range(2)] == [1, 0]
+    assert [core.use_cases.recovery.sweep() for _ in range(2)] == [1, 0]
 
     monkeypatch.setattr(store, 'delete', delete)
-    assert core.layers.leases.sweep() == 4
+    assert core.use_cases.recovery.sweep() == 4
 
 
 def test_a_round_ends_in_time_and_the_next_one_goes_on(core, pending, monkeypatch):
-    monkeypatch.setattr(leases_module, 'PAGE', 2)
+    monkeypatch.setattr(recovery_module, 'PAGE', 2)
     store = core.layers.stores['fast'].driver
     clock, asked = itertools.count(0, 20), []   # each look at it is 20 s later
-    monkeypatch.setattr(leases_module.time, 'monotonic', lambda: next(clock))
+    monkeypatch.setattr(recovery_module.time, 'monotonic', lambda: next(clock))
 
     def away(url, *, ctx=None):
         asked.append(url.rpartition('/')[2])
@@ -230,7 +229,7 @@ def test_a_round_ends_in_time_and_the_next_one_goes_on(core, pending, monkeypatc
 
     rounds = []
     for _ in range(4):
-        core.layers.leases.sweep()
+        core.use_cases.recovery.sweep()
         rounds.append(list(asked))
         asked.clear()
 

@@ -6,7 +6,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.services import location_audit as audit_module
-from glancelite.services.location_audit import repair
+from glancelite.services.location_audit import audit
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def recorded(core, kept):
 def test_what_is_right_stays_as_it_is(core, active, kept):
     image = active()
 
-    assert list(repair(core.layers, write=True)) == []
+    assert list(audit(core.layers, write=True)) == []
     assert kept(image) == image
 
 
@@ -30,14 +30,14 @@ def test_what_is_right_stays_as_it_is(core, active, kept):
 def test_the_name_of_the_store_is_set_right(core, active, recorded, kept, metadata):
     hidden = recorded(active(os_hidden=True), metadata=metadata)
 
-    told, = repair(core.layers, write=False)
-    assert (told.image_id, told.done) == (hidden.id, False)
+    told, = audit(core.layers, write=False)
+    assert (told.image_id, told.corrected) == (hidden.id, False)
     assert kept(hidden) == hidden
-    done, = repair(core.layers, write=True)
+    done, = audit(core.layers, write=True)
 
-    assert done.done
+    assert done.corrected
     assert kept(hidden).locations[0].metadata == {**metadata, 'store': 'fast'}
-    assert list(repair(core.layers, write=True)) == []
+    assert list(audit(core.layers, write=True)) == []
 
 
 def test_passwords_leave_the_database(core, active, recorded, kept, monkeypatch):
@@ -48,9 +48,9 @@ def test_passwords_leave_the_database(core, active, recorded, kept, monkeypatch)
     recorded(image, url=secret)
     monkeypatch.setattr(driver, 'adopt', lambda url: bare)
 
-    told, = repair(core.layers, write=True)
+    told, = audit(core.layers, write=True)
 
-    assert told.done
+    assert told.corrected
     assert 'word' not in told.text
     assert kept(image).locations[0].url == bare
 
@@ -59,9 +59,9 @@ def test_a_password_that_is_needed_is_told_of_only(core, active, recorded, kept)
     image = active()
     changed = recorded(image, url='memory://key:word@fast/x')
 
-    told, = repair(core.layers, write=True)
+    told, = audit(core.layers, write=True)
 
-    assert not told.done
+    assert not told.corrected
     assert 'word' not in told.text
     assert kept(image) == changed
 
@@ -69,18 +69,18 @@ def test_a_password_that_is_needed_is_told_of_only(core, active, recorded, kept)
 def test_what_no_store_has_is_told_of_without_secrets(core, active, recorded):
     recorded(active(), url='s3://key:word@host/bucket/x', metadata={})
 
-    told, = repair(core.layers, write=True)
+    told, = audit(core.layers, write=True)
 
-    assert told.text == 'no store here has what is at s3://host/bucket/x'
+    assert told.text == 'no configured store has s3://host/bucket/x'
 
 
 def test_every_page_is_looked_at(core, active, recorded, monkeypatch):
     monkeypatch.setattr(audit_module, 'PAGE', 2)
     images = [recorded(active(), metadata={}) for _ in range(5)]
 
-    assert {told.image_id for told in repair(core.layers, write=True)} == {
+    assert {told.image_id for told in audit(core.layers, write=True)} == {
         image.id for image in images}
-    assert list(repair(core.layers, write=False)) == []
+    assert list(audit(core.layers, write=False)) == []
 
 
 def test_an_image_that_changes_meanwhile_is_left_for_the_next_time(core, active, recorded,
@@ -91,6 +91,6 @@ def test_an_image_that_changes_meanwhile_is_left_for_the_next_time(core, active,
         raise contract.Conflict('changed')
     monkeypatch.setattr(core.layers.database.images, 'update', conflict)
 
-    told = list(repair(core.layers, write=True))
+    told = list(audit(core.layers, write=True))
 
-    assert [one.done for one in told] == [False, False]
+    assert [one.corrected for one in told] == [False, False]

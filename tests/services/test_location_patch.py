@@ -7,14 +7,18 @@ import pytest
 from glancelite import contract
 from glancelite.contract import Location
 from glancelite.domain import patch
+from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
 from tests.services.conftest import DATA, SHA512
 
+#: users may change locations
+PATCHES = Options(show_multiple_locations=True)
+
 
 @pytest.fixture
 def change(adopting):
-    images = type(adopting.images)(adopting.layers, patches_locations=True)
+    images = service.exchange(adopting, options=PATCHES).use_cases.images
 
     def apply(who, image, *operations):
         return images.update(who, image.id, patch.parse(
@@ -160,7 +164,7 @@ def test_a_copy_for_which_the_project_has_no_room_is_taken_back(adopting, ctx, t
                                                                 active, kept, no_room):
     one, two = active(), queued()
     url = adopting.layers.stores['fast'].driver.write('more', iter([b'data'])).url
-    images = type(adopting.images)(no_room(adopting).layers, patches_locations=True)
+    images = service.exchange(no_room(adopting), options=PATCHES).use_cases.images
 
     for image, where in ((kept(one), url), (two, there)):
         with pytest.raises(contract.QuotaExceeded):
@@ -176,6 +180,6 @@ def test_every_change_of_locations_is_told_once(adopting, admin, ctx, twice):
     recorder = Recorder()
     told = service.exchange(adopting, notifiers=[recorder])
 
-    told.locations.remove_copy(admin, 'fast', twice.id)
+    told.use_cases.locations.remove_copy(admin, 'fast', twice.id)
 
     assert recorder.types == ['image.update']

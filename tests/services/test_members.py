@@ -19,60 +19,65 @@ def friend(context):
 @pytest.fixture
 def shared(core, ctx, active):
     image = active()
-    core.members.add(ctx, image.id, 'friend')
+    core.use_cases.members.add(ctx, image.id, 'friend')
     return image
 
 
 def test_a_member_sees_the_image_and_lists_it_once_it_has_accepted(core, friend, shared):
     def listed():
-        return [image.id for image in core.images.list(friend, ImageQuery(friend.viewer)).images]
+        return [
+            image.id
+            for image in core.use_cases.images.list(friend, ImageQuery(friend.viewer)).images
+        ]
 
-    assert core.images.get(friend, shared.id).membership == 'pending'
+    assert core.use_cases.images.get(friend, shared.id).membership == 'pending'
     assert listed() == []
 
-    core.members.set_status(friend, shared.id, 'friend', 'accepted')
+    core.use_cases.members.set_status(friend, shared.id, 'friend', 'accepted')
 
     assert listed() == [shared.id]
 
 
 def test_the_owner_cannot_accept_for_a_member(core, ctx, shared):
     with pytest.raises(contract.Forbidden):
-        core.members.set_status(ctx, shared.id, 'friend', 'accepted')
+        core.use_cases.members.set_status(ctx, shared.id, 'friend', 'accepted')
 
 
 def test_a_member_cannot_invite_or_remove(core, friend, shared):
     with pytest.raises(contract.Forbidden):
-        core.members.add(friend, shared.id, 'another')
+        core.use_cases.members.add(friend, shared.id, 'another')
     with pytest.raises(contract.Forbidden):
-        core.members.remove(friend, shared.id, 'friend')
+        core.use_cases.members.remove(friend, shared.id, 'friend')
 
 
 def test_the_owner_sees_all_members_and_a_member_itself(core, ctx, friend, shared):
-    core.members.add(ctx, shared.id, 'another')
+    core.use_cases.members.add(ctx, shared.id, 'another')
 
-    assert [member.member for member in core.members.list(ctx, shared.id)] == [
+    assert [member.member for member in core.use_cases.members.list(ctx, shared.id)] == [
         'friend', 'another']
-    assert [member.member for member in core.members.list(friend, shared.id)] == ['friend']
+    assert [member.member for member in core.use_cases.members.list(friend, shared.id)] == [
+        'friend'
+    ]
     with pytest.raises(contract.NotFound):
-        core.members.get(friend, shared.id, 'another')
+        core.use_cases.members.get(friend, shared.id, 'another')
 
 
 @pytest.mark.parametrize('member', ['', 'x' * 256, None, 5, ['friend']])
 def test_a_member_is_a_project_id(core, ctx, active, member):
     with pytest.raises(contract.Invalid):
-        core.members.add(ctx, active().id, member)
+        core.use_cases.members.add(ctx, active().id, member)
 
 
 def test_nobody_becomes_a_member_twice(core, ctx, shared):
     with pytest.raises(contract.Conflict):
-        core.members.add(ctx, shared.id, 'friend')
+        core.use_cases.members.add(ctx, shared.id, 'friend')
 
 
 def test_who_comes_again_begins_anew(core, ctx, friend, shared):
-    core.members.set_status(friend, shared.id, 'friend', 'accepted')
-    core.members.remove(ctx, shared.id, 'friend')
+    core.use_cases.members.set_status(friend, shared.id, 'friend', 'accepted')
+    core.use_cases.members.remove(ctx, shared.id, 'friend')
 
-    assert core.members.add(ctx, shared.id, 'friend').status == 'pending'
+    assert core.use_cases.members.add(ctx, shared.id, 'friend').status == 'pending'
 
 
 @pytest.mark.parametrize('call', ['add', 'list', 'remove'])
@@ -81,27 +86,27 @@ def test_only_shared_images_have_members(core, ctx, active, call):
     arguments = {'add': ['friend'], 'list': [], 'remove': ['friend']}[call]
 
     with pytest.raises(contract.Forbidden):
-        getattr(core.members, call)(ctx, image.id, *arguments)
+        getattr(core.use_cases.members, call)(ctx, image.id, *arguments)
     with pytest.raises(contract.NotFound):
-        core.members.get(ctx, image.id, 'friend')
+        core.use_cases.members.get(ctx, image.id, 'friend')
 
 
 @pytest.mark.parametrize('status', ['maybe', None, 1, ['accepted']])
 def test_a_status_that_is_unknown_is_refused(core, friend, shared, status):
     with pytest.raises(contract.Invalid):
-        core.members.set_status(friend, shared.id, 'friend', status)
+        core.use_cases.members.set_status(friend, shared.id, 'friend', status)
 
 
 def test_members_that_race_never_exceed_the_quota(core, ctx, active):
     image = active()
     for number in range(124):
-        core.members.add(ctx, image.id, f'm{number}')
+        core.use_cases.members.add(ctx, image.id, f'm{number}')
     barrier, added = threading.Barrier(12), []
 
     def add(number):
         barrier.wait()
         with contextlib.suppress(contract.QuotaExceeded):
-            added.append(core.members.add(ctx, image.id, f'racer{number}'))
+            added.append(core.use_cases.members.add(ctx, image.id, f'racer{number}'))
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(12)]
     for thread in threads:
@@ -110,12 +115,12 @@ def test_members_that_race_never_exceed_the_quota(core, ctx, active):
         thread.join()
 
     assert len(added) <= 4
-    assert len(core.members.list(ctx, image.id)) == 124 + len(added)
+    assert len(core.use_cases.members.list(ctx, image.id)) == 124 + len(added)
 
 
 def test_nobody_is_the_owner_of_an_image_without_owner(core, admin):
-    image = core.images.create(admin, core.schema.create({'owner': None}))
-    core.members.add(admin, image.id, 'friend')
+    image = core.use_cases.images.create(admin, core.schema.create({'owner': None}))
+    core.use_cases.members.add(admin, image.id, 'friend')
     open_to_all = service.exchange(core, policy=PolicyChain([]))
 
-    assert open_to_all.members.list(contract.Context(), image.id) == []
+    assert open_to_all.use_cases.members.list(contract.Context(), image.id) == []

@@ -8,7 +8,11 @@ from glancelite import contract
 from glancelite.contract import FileExtent, Location
 from glancelite.services.chains import PolicyChain
 from glancelite.services.discovery import Discovery
-from glancelite.services.stores.backend import RETRY, SUSPECT, Backend
+from glancelite.services.stores.configured import (
+    LONGEST_PAUSE,
+    SUSPECT_TIME,
+    ConfiguredStore,
+)
 from glancelite.testing import service
 
 DATA = bytes(range(256)) * 4096
@@ -40,7 +44,7 @@ def twice(core, ctx, queued, kept):
     def pieces():
         return (DATA[at:at + 65536] for at in range(0, len(DATA), 65536))
 
-    image = core.data.upload(ctx, queued().id, pieces(), size=len(DATA))
+    image = core.use_cases.uploads.receive(ctx, queued().id, pieces(), size=len(DATA))
     location, _ = core.layers.stores.write('cold', image.id, pieces(), size=None, ctx=ctx)
     return core.layers.database.images.update(
         kept(image), {'locations': (*image.locations, location)})
@@ -49,16 +53,16 @@ def twice(core, ctx, queued, kept):
 @pytest.fixture
 def download(core, ctx):
     def take(image, **asked):
-        found = core.data.download(ctx, image.id, **asked)
+        found = core.use_cases.downloads.open(ctx, image.id, **asked)
         return b''.join(found.chunks)
     return take
 
 
-def fail(monkeypatch, backend, failure):
+def fail(monkeypatch, store, failure):
     def refuse(*args, **named):
         raise failure
     for name in ('read', 'size', 'delete'):
-        monkeypatch.setattr(backend.driver, name, refuse)
+        monkeypatch.setattr(store.driver, name, refuse)
 
 
 # --- reading
@@ -154,9 +158,9 @@ def test_a_store_that_did_not_answer_is_asked_last_for_a_while(core, twice, monk
         monkeypatch.setattr(driver, 'read', lambda *args, name=name, read=driver.read, **named:
                             asked.append(name) or read(*args, **named))
 
-    stores['fast'].note(contract.Unavailable('away'))
+    stores['fast'].record_result(contract.Unavailable('away'))
     list(stores.read(twice, offset=0, length=len(DATA), ctx=None))
-    stores['fast'].note(None)
+    stores['fast'].record_result(None)
     list(stores.read(twice, offset=0, length=len(DATA), ctx=None))
 
     assert asked == ['cold', 'fast']
@@ -167,12 +171,12 @@ def test_a_store_that_did_not_answer_is_asked_last_for_a_while(core, twice, monk
     ('fast, cold', 'fast')])
 def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first):
     asked = []
-    for backend in core.layers.stores:
-        monkeypatch.setattr(backend.driver, 'read', lambda *args, backend=backend,
-                            read=backend.driver.read, **named:
-                            asked.append(backend.name) or read(*args, **named))
+    for store in core.layers.stores:
+        monkeypatch.setattr(store.driver, 'read', lambda *args, store=store,
+                            read=store.driver.read, **named:
+                            asked.append(store.name) or read(*args, **named))
 
-    core.data.download(ctx, twice.id, prefer=prefer)
+    core.use_cases.downloads.open(ctx, twice.id, prefer=prefer)
 
     assert asked == [first]
 
@@ -180,7 +184,7 @@ def test_a_caller_may_prefer_stores(core, ctx, twice, monkeypatch, prefer, first
 @pytest.mark.parametrize('prefer', ['nowhere', 'cold,nowhere', 'cold nowhere'])
 def test_stores_that_do_not_exist_cannot_be_preferred(core, ctx, twice, prefer):
     with pytest.raises(contract.Invalid, match='there is no store'):
-        core.data.download(ctx, twice.id, prefer=prefer)
+        core.use_cases.downloads.open(ctx, twice.id, prefer=prefer)
 
 
 def test_a_policy_may_refuse_the_choice_of_a_store_alone(core, ctx, twice):
@@ -191,9 +195,9 @@ def test_a_policy_may_refuse_the_choice_of_a_store_alone(core, ctx, twice):
     strict = service.exchange(core, policy=PolicyChain([NoChoice(None, None)]))
 
     with pytest.raises(contract.Forbidden, match='not from there'):
-        strict.data.download(ctx, twice.id, prefer='cold')
+        strict.use_cases.downloads.open(ctx, twice.id, prefer='cold')
 
-    assert b''.join(strict.data.download(ctx, twice.id).chunks) == DATA
+    assert b''.join(strict.use_cases.downloads.open(ctx, twice.id).chunks) == DATA
 
 
 def test_what_is_recorded_of_the_store_may_be_wrong(core, ctx, twice, download):
@@ -202,7 +206,7 @@ def test_what_is_recorded_of_the_store_may_be_wrong(core, ctx, twice, download):
         dataclasses.replace(one, metadata={'store': 'renamed'}) for one in twice.locations)})
 
     assert download(changed) == DATA
-    assert [one.store for one in stores.shown(changed)] == ['fast', 'cold']
+    assert [one.store for one in stores.displayed(changed)] == ['fast', 'cold']
 
 
 @pytest.mark.parametrize(('url', 'shown'), [
@@ -215,7 +219,7 @@ def test_what_is_recorded_of_the_store_may_be_wrong(core, ctx, twice, download):
     ('https://web.example?to=a@b', 'https://web.example?to=a@b'),
     ('swift+config://ref1/images/an@object', 'swift+config://ref1/images/an@object')])
 def test_no_secret_of_an_old_location_is_shown(core, url, shown):
-    assert core.layers.stores.placed(Location(url)).url == shown
+    assert core.layers.stores.for_display(Location(url)).url == shown
 
 
 # --- one store that fails is alone
@@ -236,17 +240,17 @@ def test_a_driver_that_cannot_be_built_is_tried_again_with_growing_pauses():
             raise contract.Misconfigured('a word is missing')
         return object()
 
-    backend = Backend('cold', contract.Store, make, clock=clock)
+    store = ConfiguredStore('cold', contract.Store, make, clock=clock)
     for _ in range(60):
         with pytest.raises(contract.Misconfigured, match='a word is missing'):
-            _ = backend.driver
+            _ = store.driver
         clock.now += 1
     failing[0] = False
-    clock.now += RETRY[1]
+    clock.now += LONGEST_PAUSE
 
     assert [at - 100 for at in tried] == [0, 5, 15, 35]
-    assert backend.driver is not None
-    assert backend.built
+    assert store.driver is not None
+    assert store.is_built
 
 
 @pytest.mark.parametrize(('failure', 'writing'), [
@@ -259,28 +263,28 @@ def test_without_a_driver_there_is_an_answer_for_everybody(failure, writing):
     class Kind(contract.Store):
         CAPABILITIES = frozenset({'write'})
 
-    backend = Backend('cold', Kind, make)
+    store = ConfiguredStore('cold', Kind, make)
 
     with pytest.raises(writing):
-        backend.writer()
+        store.writer()
     with pytest.raises(contract.Unavailable):
-        backend.reader()
-    assert not backend.owns('cold://x')
-    assert dict(backend.properties()) == {}
-    assert not backend.well
+        store.reader()
+    assert not store.owns('cold://x')
+    assert dict(store.properties()) == {}
+    assert not store.is_healthy
 
 
 def test_suspicion_ends_by_itself():
     clock = Clock()
-    backend = Backend('cold', contract.Store, object, clock=clock)
-    assert backend.driver is not None
+    store = ConfiguredStore('cold', contract.Store, object, clock=clock)
+    assert store.driver is not None
 
-    backend.note(contract.NotFound('no failure of the store'))
-    assert backend.well
-    backend.note(contract.Unavailable('away'))
-    assert not backend.well
-    clock.now += SUSPECT
-    assert backend.well
+    store.record_result(contract.NotFound('no failure of the store'))
+    assert store.is_healthy
+    store.record_result(contract.Unavailable('away'))
+    assert not store.is_healthy
+    clock.now += SUSPECT_TIME
+    assert store.is_healthy
 
 
 TWO = """
@@ -310,15 +314,15 @@ def build(tmp_path):
 
 def test_a_store_with_wrong_options_leaves_the_others_alone(build, ctx, caplog):
     core = build('filesystem_store_datadir = not/absolute')
-    image = core.images.create(ctx, core.schema.create(
+    image = core.use_cases.images.create(ctx, core.schema.create(
         {'disk_format': 'raw', 'container_format': 'bare'}))
 
     with pytest.raises(contract.ReadOnly):
-        core.data.upload(ctx, image.id, iter([b'data']), store='cold')
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), store='cold')
 
-    assert core.data.upload(ctx, image.id, iter([b'data'])).status == 'active'
+    assert core.use_cases.uploads.receive(ctx, image.id, iter([b'data'])).status == 'active'
     assert 'a data directory is an absolute path' in caplog.text
-    assert [backend.name for backend in core.layers.stores.absent] == ['cold']
+    assert [store.name for store in core.layers.stores.not_built] == ['cold']
 
 
 def test_a_store_that_is_set_up_late_takes_nothing_that_is_anothers(build, tmp_path, caplog):
@@ -326,15 +330,15 @@ def test_a_store_that_is_set_up_late_takes_nothing_that_is_anothers(build, tmp_p
     core = build('filesystem_store_datadir = {home}/same\nfilesystem_store_metadata_file = '
                  f'{facts}\n[other]\nfilesystem_store_datadir = {tmp_path}/same'.replace(
                      '{home}', str(tmp_path)), TWO.replace('cold:file', 'cold:file, other:file'))
-    backend = core.layers.stores['cold']
+    store = core.layers.stores['cold']
     facts.write_text('{"id": "x", "mountpoint": "/"}')
 
-    backend._try_at = 0.0
+    store._retry_at = 0.0
     with pytest.raises(contract.ReadOnly):
-        backend.writer()
+        store.writer()
 
     assert 'the stores other and cold must not share ' in caplog.text
-    assert not backend.built
+    assert not store.is_built
     assert core.layers.stores['other'].writer()
 
 
@@ -346,13 +350,13 @@ def test_the_default_store_must_be_right(build):
 
 def test_an_operator_can_close_a_store(build, ctx, tmp_path):
     core = build(f'filesystem_store_datadir = {tmp_path}/cold\nread_only = true')
-    image = core.images.create(ctx, core.schema.create(
+    image = core.use_cases.images.create(ctx, core.schema.create(
         {'disk_format': 'raw', 'container_format': 'bare'}))
     (tmp_path / 'cold' / 'kept').write_bytes(b'kept')
     location = Location(f'file://{tmp_path}/cold/kept', {'store': 'cold'})
 
     with pytest.raises(contract.ReadOnly, match="images to the store 'cold' is disabled"):
-        core.data.upload(ctx, image.id, iter([b'data']), store='cold')
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), store='cold')
     core.layers.stores.delete(location)
 
     assert core.layers.stores.size(location) == 4
@@ -442,9 +446,9 @@ def test_stores_that_share_are_told_who_may_read(core, ctx, active, monkeypatch)
     from glancelite.domain import patch
 
     image = active()
-    core.members.add(ctx, image.id, 'friend')
-    core.members.remove(ctx, image.id, 'friend')
-    core.images.update(ctx, image.id, patch.parse(
+    core.use_cases.members.add(ctx, image.id, 'friend')
+    core.use_cases.members.remove(ctx, image.id, 'friend')
+    core.use_cases.images.update(ctx, image.id, patch.parse(
         [{'op': 'replace', 'path': '/visibility', 'value': 'community'}], patch.DRAFT_10,
         core.schema.validate_attribute))
 
@@ -460,7 +464,7 @@ def test_a_store_that_cannot_share_is_only_complained_of(core, ctx, active, monk
     monkeypatch.setattr(driver, 'share', refuse)
 
     assert active().status == 'active'
-    assert 'does not know who may read' in caplog.text
+    assert 'was not updated in the store fast' in caplog.text
 
 
 def test_nobody_is_asked_for_members_where_no_store_shares(core, ctx, active, monkeypatch):
@@ -482,8 +486,10 @@ def test_only_stores_that_take_views_get_them(core, ctx, queued, monkeypatch, ta
     monkeypatch.setattr(driver, 'write', watched)
     monkeypatch.setattr(type(driver), 'ACCEPTS_MEMORYVIEW', takes)
 
-    monkeypatch.setattr('glancelite.services.stores.stores.COPY', 600_000)
-    image = core.data.upload(ctx, queued().id, iter([memoryview(DATA)]), size=len(DATA))
+    monkeypatch.setattr('glancelite.services.stores.stores.COPY_SIZE', 600_000)
+    image = core.use_cases.uploads.receive(
+        ctx, queued().id, iter([memoryview(DATA)]), size=len(DATA)
+    )
 
     assert given == [kind] * (1 if takes else 2)
-    assert b''.join(core.data.download(ctx, image.id).chunks) == DATA
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == DATA

@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.services import stream
-from glancelite.services.stream import Digests, Exact, Limit, tapped
+from glancelite.services.stream import Digests, Exact, InspectedStream, Limit
 from glancelite.testing.fakes import ClientWentAway, broken_source
 
 MIB = 1 << 20
@@ -54,7 +54,7 @@ class Spy(contract.Inspection):
 def test_every_tap_sees_a_chunk_before_the_store_does():
     log = []
 
-    with tapped([b'1', b'2'], [Spy(log, 'a'), Spy(log, 'b')]) as chunks:
+    with InspectedStream([b'1', b'2'], [Spy(log, 'a'), Spy(log, 'b')]) as chunks:
         for chunk in chunks:
             log.append(('store', chunk))
 
@@ -66,7 +66,7 @@ def test_every_tap_sees_a_chunk_before_the_store_does():
 def test_chunks_pass_as_they_are_and_empty_ones_do_not():
     given = [b'1', b'', b'x' * MIB, b'']
 
-    with tapped(given, [Digests()]) as chunks:
+    with InspectedStream(given, [Digests()]) as chunks:
         passed = list(chunks)
 
     assert [id(chunk) for chunk in passed] == [id(given[0]), id(given[2])]
@@ -78,7 +78,7 @@ def test_views_pass_as_they_are_to_whom_takes_them():
 
     log, view = [], memoryview(b'12')
 
-    with tapped([view], [Spy(log, 'old'), Modern(log, 'new')]) as chunks:
+    with InspectedStream([view], [Spy(log, 'old'), Modern(log, 'new')]) as chunks:
         assert list(chunks) == [view]
 
     assert [type(chunk) for _, chunk in log[:2]] == [bytes, memoryview]
@@ -86,14 +86,16 @@ def test_views_pass_as_they_are_to_whom_takes_them():
 
 
 def test_facts_of_all_taps_come_together():
-    with tapped([b'1'], [Spy([], facts={'a': 1, 'b': 1}), Spy([], facts={'b': 2})]) as chunks:
+    with InspectedStream(
+        [b'1'], [Spy([], facts={'a': 1, 'b': 1}), Spy([], facts={'b': 2})]
+    ) as chunks:
         list(chunks)
 
     assert chunks.facts == {'a': 1, 'b': 2}
 
 
 def test_there_are_no_facts_of_data_that_was_not_pulled_to_the_end():
-    with tapped([b'1'], [Digests()]) as chunks:
+    with InspectedStream([b'1'], [Digests()]) as chunks:
         next(chunks)
 
     with pytest.raises(RuntimeError):
@@ -103,7 +105,7 @@ def test_there_are_no_facts_of_data_that_was_not_pulled_to_the_end():
 def test_a_verdict_is_spoken_before_the_store_sees_the_end():
     verdict = contract.WrongContent('not what it claims')
 
-    with (tapped([b'1'], [Spy([], at_finish=verdict)]) as chunks,
+    with (InspectedStream([b'1'], [Spy([], at_finish=verdict)]) as chunks,
           pytest.raises(contract.WrongContent) as raised):
         list(chunks)
 
@@ -114,7 +116,7 @@ def test_a_verdict_is_spoken_before_the_store_sees_the_end():
 def test_taps_are_closed_once_however_it_ends(pulled):
     log = []
 
-    with tapped([b'1', b'2'], [Spy(log)]) as chunks:
+    with InspectedStream([b'1', b'2'], [Spy(log)]) as chunks:
         for _ in range(pulled):
             next(chunks)
     chunks.close()
@@ -123,14 +125,17 @@ def test_taps_are_closed_once_however_it_ends(pulled):
 
 
 def test_a_broken_source_breaks_through():
-    with tapped(broken_source(b'1'), [Digests()]) as chunks, pytest.raises(ClientWentAway):
+    with (
+        InspectedStream(broken_source(b'1'), [Digests()]) as chunks,
+        pytest.raises(ClientWentAway),
+    ):
         list(chunks)
 
 
 # --- limits
 
 def test_what_is_within_the_limit_passes():
-    with tapped([b'123', b'45'], [Limit(5)]) as chunks:
+    with InspectedStream([b'123', b'45'], [Limit(5)]) as chunks:
         assert b''.join(chunks) == b'12345'
 
 
@@ -138,7 +143,7 @@ def test_what_is_within_the_limit_passes():
 def test_what_goes_beyond_the_limit_never_reaches_the_store(error):
     stored = []
 
-    with (tapped([b'123', b'45', b'6'], [Limit(4, error)]) as chunks,
+    with (InspectedStream([b'123', b'45', b'6'], [Limit(4, error)]) as chunks,
           pytest.raises(error, match='4 bytes')):
         stored.extend(chunks)
 
@@ -147,7 +152,10 @@ def test_what_goes_beyond_the_limit_never_reaches_the_store(error):
 
 @pytest.mark.parametrize('given', [[], [b'12'], [b'12', b'3456']])
 def test_another_size_than_announced_is_refused(given):
-    with tapped(given, [Exact(5)]) as chunks, pytest.raises(contract.Invalid, match='announced'):
+    with (
+        InspectedStream(given, [Exact(5)]) as chunks,
+        pytest.raises(contract.Invalid, match='announced'),
+    ):
         list(chunks)
 
 
@@ -155,7 +163,7 @@ def test_another_size_than_announced_is_refused(given):
 def test_the_announced_size_is_a_fact(given):
     size = len(b''.join(given))
 
-    with tapped(given, [Exact(size)]) as chunks:
+    with InspectedStream(given, [Exact(size)]) as chunks:
         list(chunks)
 
     assert chunks.facts == {'size': size}
@@ -168,7 +176,7 @@ def test_the_announced_size_is_a_fact(given):
 def test_hashes_are_right_however_the_bytes_are_cut(size, length):
     data = DATA[:size]
 
-    with tapped(cut(data, length), [Digests()]) as chunks:
+    with InspectedStream(cut(data, length), [Digests()]) as chunks:
         assert b''.join(chunks) == data
 
     assert chunks.facts == expected(data)
@@ -177,7 +185,7 @@ def test_hashes_are_right_however_the_bytes_are_cut(size, length):
 
 @pytest.mark.parametrize('algorithm', ['sha256', 'sha3_256', 'md5', 'blake2b'])
 def test_the_algorithm_can_be_chosen(algorithm):
-    with tapped(cut(DATA, MIB), [Digests(algorithm)]) as chunks:
+    with InspectedStream(cut(DATA, MIB), [Digests(algorithm)]) as chunks:
         list(chunks)
 
     assert chunks.facts == expected(DATA, algorithm)
@@ -185,7 +193,7 @@ def test_the_algorithm_can_be_chosen(algorithm):
 
 @pytest.mark.parametrize('size', [10, len(DATA)])
 def test_md5_can_be_left_out(size):
-    with tapped(cut(DATA[:size], MIB), [Digests(checksum=False)]) as chunks:
+    with InspectedStream(cut(DATA[:size], MIB), [Digests(checksum=False)]) as chunks:
         list(chunks)
 
     wanted = expected(DATA[:size])
@@ -199,14 +207,14 @@ def test_an_unknown_algorithm_is_a_mistake():
 
 
 def test_small_uploads_start_no_thread():
-    with tapped(cut(DATA[:MIB - 1], 1 << 16), [Digests()]) as chunks:
+    with InspectedStream(cut(DATA[:MIB - 1], 1 << 16), [Digests()]) as chunks:
         for _ in chunks:
             assert helpers() == []
 
 
 @pytest.mark.parametrize('pulled', [2, 4])
 def test_an_upload_that_breaks_off_leaves_no_thread(pulled):
-    with tapped(cut(DATA, MIB), [Digests()]) as chunks:
+    with InspectedStream(cut(DATA, MIB), [Digests()]) as chunks:
         for _ in range(pulled):
             next(chunks)
         assert len(helpers()) == 1
@@ -250,7 +258,7 @@ def test_a_source_that_is_faster_than_the_hash_has_to_wait(slow):
             pulled.append(number)
             yield DATA[:MIB]
 
-    with tapped(source(), [Digests()]) as chunks:
+    with InspectedStream(source(), [Digests()]) as chunks:
         thread = threading.Thread(target=list, args=(chunks,))
         thread.start()
         time.sleep(0.3)
@@ -266,7 +274,7 @@ def test_a_source_that_is_faster_than_the_hash_has_to_wait(slow):
 def test_a_hash_that_breaks_stops_the_upload(slow, size):
     slow(breaks=True).go.set()
 
-    with tapped(cut(bytes(size), MIB), [Digests()]) as chunks, pytest.raises(MemoryError):
+    with InspectedStream(cut(bytes(size), MIB), [Digests()]) as chunks, pytest.raises(MemoryError):
         list(chunks)
 
     assert helpers() == []
@@ -277,7 +285,7 @@ def test_many_uploads_at_once_are_all_right():
     found = {}
 
     def upload(number):
-        with tapped(cut(contents[number], 1 << 16), [Digests()]) as chunks:
+        with InspectedStream(cut(contents[number], 1 << 16), [Digests()]) as chunks:
             for _ in chunks:
                 pass
         found[number] = chunks.facts

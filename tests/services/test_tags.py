@@ -8,8 +8,8 @@ from glancelite import contract
 def test_a_tag_is_added_once(core, ctx, queued, kept):
     image = queued(tags=['b'])
 
-    core.tags.add(ctx, image.id, 'a')
-    core.tags.add(ctx, image.id, 'a')
+    core.use_cases.tags.add(ctx, image.id, 'a')
+    core.use_cases.tags.add(ctx, image.id, 'a')
 
     assert kept(image).tags == ('a', 'b')
 
@@ -17,7 +17,7 @@ def test_a_tag_is_added_once(core, ctx, queued, kept):
 def test_a_tag_that_is_there_changes_nothing(core, ctx, queued, kept):
     image = queued(tags=['a'])
 
-    core.tags.add(ctx, image.id, 'a')
+    core.use_cases.tags.add(ctx, image.id, 'a')
 
     assert kept(image) == image
 
@@ -25,28 +25,28 @@ def test_a_tag_that_is_there_changes_nothing(core, ctx, queued, kept):
 def test_a_tag_is_removed_once(core, ctx, queued, kept):
     image = queued(tags=['a', 'b'])
 
-    core.tags.remove(ctx, image.id, 'a')
+    core.use_cases.tags.remove(ctx, image.id, 'a')
 
     assert kept(image).tags == ('b',)
     with pytest.raises(contract.NotFound):
-        core.tags.remove(ctx, image.id, 'a')
+        core.use_cases.tags.remove(ctx, image.id, 'a')
 
 
 @pytest.mark.parametrize('tag', ['x' * 256, 'a\0b'])
 def test_a_tag_that_cannot_be_kept_is_refused(core, ctx, queued, tag):
     with pytest.raises(contract.Invalid):
-        core.tags.add(ctx, queued().id, tag)
+        core.use_cases.tags.add(ctx, queued().id, tag)
 
 
 def test_one_tag_too_many_is_refused(core, ctx, queued):
     image = queued(tags=[str(number) for number in range(128)])
 
     with pytest.raises(contract.QuotaExceeded):
-        core.tags.add(ctx, image.id, 'more')
+        core.use_cases.tags.add(ctx, image.id, 'more')
 
 
 def test_the_image_of_others_is_not_tagged(core, context, queued):
     image = queued(visibility='community')
 
     with pytest.raises(contract.Forbidden):
-        core.tags.add(context('stranger'), image.id, 'mine')
+        core.use_cases.tags.add(context('stranger'), image.id, 'mine')

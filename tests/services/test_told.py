@@ -13,7 +13,7 @@ def test_an_upload_is_told_with_the_stores_that_it_concerns(core, ctx, queued):
     recorder = Recorder()
     watched = service.exchange(core, notifiers=[recorder])
 
-    watched.data.upload(ctx, queued().id, iter([b'data']), store='cold')
+    watched.use_cases.uploads.receive(ctx, queued().id, iter([b'data']), store='cold')
 
     told = {event.type: event.payload for event in recorder.events}
     for event_type in ('image.prepare', 'image.upload'):
@@ -28,7 +28,7 @@ def test_events_say_who_tells_them(tmp_path, ctx, caplog):
         '[DEFAULT]', '[DEFAULT]\ndefault_publisher_id = image.north') + 'notifier = log\n')
     caplog.set_level('INFO', 'glancelite.notification')
 
-    core.images.create(ctx, core.schema.create({}))
+    core.use_cases.images.create(ctx, core.schema.create({}))
     core.close()
 
     event, = map(json.loads, caplog.messages)
@@ -41,11 +41,11 @@ def test_a_deletion_is_told_with_what_becomes_of_the_image(tmp_path, ctx, delaye
     core = service.build(tmp_path, service.MEMORY.replace(
         '[DEFAULT]', f'[DEFAULT]\ndelayed_delete = {delayed}'))
     watched = service.exchange(core, notifiers=[recorder])
-    image = watched.images.create(ctx, core.schema.create(
+    image = watched.use_cases.images.create(ctx, core.schema.create(
         {'disk_format': 'raw', 'container_format': 'bare'}))
-    watched.data.upload(ctx, image.id, iter([b'data']))
+    watched.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
-    watched.images.delete(ctx, image.id)
+    watched.use_cases.images.delete(ctx, image.id)
     core.close()
 
     event = recorder.events[-1]
@@ -58,7 +58,7 @@ def test_a_failed_upload_is_told_as_an_error(core, ctx, queued):
     watched = service.exchange(core, notifiers=[recorder])
 
     with pytest.raises(contract.Invalid):
-        watched.data.upload(ctx, queued().id, iter([b'four']), size=3)
+        watched.use_cases.uploads.receive(ctx, queued().id, iter([b'four']), size=3)
 
     assert recorder.types == ['image.update', 'image.prepare', 'image.upload', 'image.update']
     assert recorder.events[2].priority == 'ERROR'
@@ -71,11 +71,11 @@ def test_no_step_back_is_told_that_was_not_made(watched, ctx, queued):
 
     def source():
         yield b'some'
-        core.images.delete(ctx, image.id)
+        core.use_cases.images.delete(ctx, image.id)
         yield b'more'
 
     with pytest.raises(contract.Gone):
-        core.data.upload(ctx, image.id, source())
+        core.use_cases.uploads.receive(ctx, image.id, source())
 
     assert told() == ['saving']
 
@@ -84,9 +84,9 @@ def test_no_step_back_is_told_that_was_not_made(watched, ctx, queued):
 def test_a_download_is_told_with_what_was_sent(core, ctx, queued, sent, priority):
     recorder = Recorder()
     watched = service.exchange(core, notifiers=[recorder])
-    image = core.data.upload(ctx, queued().id, iter([b'data']))
+    image = core.use_cases.uploads.receive(ctx, queued().id, iter([b'data']))
 
-    watched.data.download(ctx, image.id).done(sent)
+    watched.use_cases.downloads.open(ctx, image.id).done(sent)
 
     event = recorder.events[-1]
     assert (event.type, event.priority) == ('image.send', priority)

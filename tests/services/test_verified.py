@@ -32,8 +32,8 @@ def build(tmp_path):
 def active():
     """An image with the data of ``PIECES``."""
     def make(core, ctx):
-        image = core.images.create(ctx, core.schema.create(RAW))
-        return core.data.upload(ctx, image.id, iter(PIECES))
+        image = core.use_cases.images.create(ctx, core.schema.create(RAW))
+        return core.use_cases.uploads.receive(ctx, image.id, iter(PIECES))
     return make
 
 
@@ -57,7 +57,7 @@ def test_md5_of_added_data_is_computed_where_it_is_wanted(build, ctx, active, wa
     core = build(f'md5_checksum = {wanted}')
     image = active(core, ctx)
 
-    found = core.locations._hashing.hashes(image, 'sha256', ctx, lambda: True)
+    found = core.use_cases.locations._hashing.compute(image, 'sha256', ctx, lambda: True)
 
     assert found.get('checksum') == (hashlib.md5(WHOLE).hexdigest() if wanted else None)
     assert found['os_hash_value'] == hashlib.sha256(WHOLE).hexdigest()
@@ -67,12 +67,12 @@ def test_the_last_of_damaged_data_does_not_go_out_where_downloads_are_verified(
         build, ctx, active, monkeypatch):
     core = build('verify_downloads = true')
     image = active(core, ctx)
-    assert b''.join(core.data.download(ctx, image.id).chunks) == WHOLE
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == WHOLE
     damage(core, monkeypatch)
     given = []
 
     with pytest.raises(contract.Unavailable, match='is damaged'):
-        given.extend(core.data.download(ctx, image.id).chunks)
+        given.extend(core.use_cases.downloads.open(ctx, image.id).chunks)
 
     assert given == [b'first', b'sEcond']
 
@@ -85,7 +85,10 @@ def test_other_downloads_are_not_verified(build, ctx, active, monkeypatch, line,
     image = active(core, ctx)
     damage(core, monkeypatch)
 
-    assert b''.join(core.data.download(ctx, image.id, **wanted).chunks) == b'firstsEcondlast'
+    assert (
+        b''.join(core.use_cases.downloads.open(ctx, image.id, **wanted).chunks)
+        == b'firstsEcondlast'
+    )
 
 
 @pytest.mark.parametrize('hashes', [

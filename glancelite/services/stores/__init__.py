@@ -1,6 +1,6 @@
-"""The configured stores, and reading an image that has several copies."""
+"""The configured stores, and reads that fail over between the locations of an image."""
 
-from glancelite.services.stores.backend import Backend
-from glancelite.services.stores.stores import Stores, suited
+from glancelite.services.stores.configured import ConfiguredStore
+from glancelite.services.stores.stores import Stores, acceptable
 
-__all__ = ['Backend', 'Stores', 'suited']
+__all__ = ['ConfiguredStore', 'Stores', 'acceptable']

@@ -1,4 +1,4 @@
-"""Reading an image that has several copies: the next one goes on where one breaks."""
+"""Reads an image that has several locations: if one fails, the next one continues."""
 
 from __future__ import annotations
 
@@ -7,110 +7,111 @@ from collections.abc import Iterable, Iterator
 
 from glancelite import contract
 from glancelite.contract import Context, FileExtent, Image, Location
-from glancelite.services.stores.backend import Backend
+from glancelite.services.stores.configured import ConfiguredStore
 
 LOG = logging.getLogger(__name__)
 
 
-class Reading:
-    """One download: the copies that were not tried yet, and what is wanted of them.
+class FailoverRead:
+    """One read: the locations that were not tried yet, and the range.
 
-    :param copies: where to read, the best first.
-    :param offset: first byte wanted.
-    :param length: bytes wanted.
+    :param candidates: stores with their locations, the best first.
+    :param offset: first byte.
+    :param length: number of bytes.
     """
 
-    def __init__(self, image: Image, copies: Iterable[tuple[Backend, Location]], *,
+    def __init__(self, image: Image, candidates: Iterable[tuple[ConfiguredStore, Location]], *,
                  offset: int, length: int, ctx: Context | None):
         self._image = image
-        self._copies = list(reversed(list(copies)))
+        self._candidates = list(reversed(list(candidates)))
         self._offset = offset
         self._length = length
         self._ctx = ctx
-        self._backend: Backend | None = None
+        self._store: ConfiguredStore | None = None
 
     def start(self) -> Iterator[bytes] | None:
-        """The bytes, from the first copy that opens.
+        """Return the data from the first location that opens.
 
-        :returns: None if no store has them.
-        :raises Unavailable: a store that should have them does not answer.
-        :raises Unsupported: a part was asked for, and no store can.
+        :returns: None if no store has the data.
+        :raises Unavailable: a store that should have the data does not answer.
+        :raises Unsupported: a range was requested, and no store can read one.
         """
         reason: contract.Error | None = None
-        while self._copies:
+        while self._candidates:
             try:
-                return self._lasting(self._open(0), 0)
+                return self._with_failover(self._open(0), 0)
             except contract.NotFound:
-                LOG.error('the bytes of image %s are missing in the store %s',
-                          self._image.id, self._name)
+                LOG.error('the data of image %s is missing in the store %s',
+                          self._image.id, self._store_name)
             except contract.Error as error:
                 LOG.warning('image %s cannot be read from the store %s: %s',
-                            self._image.id, self._name, error)
+                            self._image.id, self._store_name, error)
                 reason = error
         if reason is not None:
             raise reason
         return None
 
-    def rest(self, given: int, failure: BaseException) -> Iterator[bytes]:
-        """What comes after ``given`` bytes, from the next copy.
+    def resume(self, sent: int, failure: BaseException) -> Iterator[bytes]:
+        """Return the data after the first ``sent`` bytes, from the next location.
 
-        :raises BaseException: ``failure``, if there is no other copy.
+        :raises BaseException: ``failure``, if there is no other location.
         """
-        LOG.error('image %s broke off after %s bytes in the store %s: %s', self._image.id,
-                  given, self._name, failure)
-        if self._backend is not None:
-            self._backend.note(failure)
-        while self._copies:
+        LOG.error('reading image %s from the store %s failed after %s bytes: %s',
+                  self._image.id, self._store_name, sent, failure)
+        if self._store is not None:
+            self._store.record_result(failure)
+        while self._candidates:
             try:
-                chunks = self._open(given)
+                chunks = self._open(sent)
             except contract.Error as error:
-                LOG.warning('image %s cannot be read on from the store %s: %s',
-                            self._image.id, self._name, error)
+                LOG.warning('reading image %s cannot continue from the store %s: %s',
+                            self._image.id, self._store_name, error)
             else:
-                LOG.warning('image %s goes on from the store %s', self._image.id, self._name)
-                return self._lasting(chunks, given)
+                LOG.warning('reading image %s continues from the store %s', self._image.id,
+                            self._store_name)
+                return self._with_failover(chunks, sent)
         raise failure
 
     @property
-    def _name(self) -> str:
-        return self._backend.name if self._backend is not None else 'that has it'
+    def _store_name(self) -> str:
+        return self._store.name if self._store is not None else 'of its location'
 
-    def _open(self, given: int) -> Iterator[bytes]:
-        backend, location = self._copies.pop()
-        self._backend = backend
+    def _open(self, sent: int) -> Iterator[bytes]:
+        self._store, location = self._candidates.pop()
+        store = self._store
         try:
-            store = backend.reader()
-            offset, length = self._offset + given, self._length - given
+            driver = store.reader()
+            offset, length = self._offset + sent, self._length - sent
             if offset == 0 and length == self._image.size:
-                chunks = store.read(location.url, ctx=self._ctx)
-            elif 'range' in backend.abilities:
-                chunks = store.read(location.url, offset=offset, length=length, ctx=self._ctx)
+                chunks = driver.read(location.url, ctx=self._ctx)
+            elif 'range' in store.capabilities:
+                chunks = driver.read(location.url, offset=offset, length=length, ctx=self._ctx)
             else:
                 raise contract.Unsupported('this image can only be read as a whole')
         except contract.Error as error:
-            backend.note(error)
+            store.record_result(error)
             raise
-        backend.note(None)
+        store.record_result(None)
         return chunks
 
-    def _lasting(self, chunks: Iterator[bytes], given: int) -> Iterator[bytes]:
-        """The same bytes, outliving this copy if there is another one."""
-        # without a hash nobody knows whether the others are the same
-        if not self._copies or not (self._image.os_hash_value or self._image.checksum):
+    def _with_failover(self, chunks: Iterator[bytes], sent: int) -> Iterator[bytes]:
+        """Return the same data, continued from another location after a failure."""
+        # without a hash, nothing proves that the locations have the same data
+        if not self._candidates or not (self._image.os_hash_value or self._image.checksum):
             return chunks
         if isinstance(chunks, FileExtent):
-            chunks.fallback = lambda here, failure: self.rest(given + here, failure)
+            chunks.fallback = lambda more, failure: self.resume(sent + more, failure)
             return chunks
-        return _Continued(self, chunks, given, self._length)
+        return _FailoverChunks(self, chunks, sent, self._length)
 
 
-class _Continued:
-    """Chunks that come from another copy when one breaks."""
+class _FailoverChunks:
+    """Chunks that come from another location after a failure."""
 
-    def __init__(self, reading: Reading, chunks: Iterator[bytes], given: int, length: int):
-        self._reading = reading
+    def __init__(self, read: FailoverRead, chunks: Iterator[bytes], sent: int, length: int):
+        self._read = read
         self._chunks = chunks
-        self._given = given
+        self._sent = sent
         self._length = length
 
     def __iter__(self) -> Iterator[bytes]:
@@ -120,19 +121,19 @@ class _Continued:
         try:
             chunk = next(self._chunks)
         except StopIteration:
-            if self._given >= self._length:
+            if self._sent >= self._length:
                 raise
-            chunk = self._next_copy(OSError('the data is shorter than it was'))
-        except Exception as error:  # whatever a driver or its library raises
-            if self._given >= self._length:
-                raise StopIteration from error      # the client has all that it wants
-            chunk = self._next_copy(error)
-        self._given += len(chunk)
+            chunk = self._resume(OSError('the data was truncated'))
+        except Exception as error:  # drivers and their libraries may raise anything
+            if self._sent >= self._length:
+                raise StopIteration from error      # the client has everything
+            chunk = self._resume(error)
+        self._sent += len(chunk)
         return chunk
 
-    def _next_copy(self, failure: Exception) -> bytes:
+    def _resume(self, failure: Exception) -> bytes:
         self.close()
-        self._chunks = self._reading.rest(self._given, failure)
+        self._chunks = self._read.resume(self._sent, failure)
         return next(self._chunks)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The configured stores: which one takes the bytes, which ones have them."""
+"""The configured stores: where data is written, and which store has which location."""
 
 from __future__ import annotations
 
@@ -8,87 +8,87 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
-from glancelite.services.stores.backend import Backend
-from glancelite.services.stores.failover import Reading
+from glancelite.services.stores.configured import ConfiguredStore
+from glancelite.services.stores.failover import FailoverRead
 
 LOG = logging.getLogger(__name__)
 
-#: bytes of a copy at most: as many as objects of Ceph have, so that nobody copies them again
-COPY = 4 << 20
+#: most bytes per copy of a view: the size of Ceph's objects, so that no driver copies again
+COPY_SIZE = 4 << 20
 
 
-def suited(chunks: Iterator[bytes], driver: contract.Store) -> Iterator[bytes]:
-    """``bytes`` for drivers that take no views of memory."""
-    return chunks if driver.ACCEPTS_MEMORYVIEW else _copied(chunks)
+def acceptable(chunks: Iterator[bytes], driver: contract.Store) -> Iterator[bytes]:
+    """Return the chunks as ``bytes`` if the driver does not accept views of memory."""
+    return chunks if driver.ACCEPTS_MEMORYVIEW else _as_bytes(chunks)
 
 
-def _copied(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _as_bytes(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         if isinstance(chunk, bytes):
             yield chunk
             continue
-        for at in range(0, len(chunk), COPY):
-            yield bytes(chunk[at:at + COPY])
+        for start in range(0, len(chunk), COPY_SIZE):
+            yield bytes(chunk[start:start + COPY_SIZE])
 
 
 class Stores:
     """Named stores with a default one.
 
-    :param backends: in the operator's order.
-    :param multi: whether the operator named the stores (``enabled_backends``):
-        then callers may choose among them, and locations carry the name.
+    :param stores: in the order of the configuration.
+    :param multi: True if the operator named the stores (``enabled_backends``): then callers
+        may choose among them, and locations have the name.
     :param reserved: stores of the service's own, such as for staging; users do not see them.
     :param installed: returns scheme -> driver, of those not configured as well; called when
         an image has a location that no configured store can have.
     """
 
-    def __init__(self, backends: Iterable[Backend], default: str, *,
+    def __init__(self, stores: Iterable[ConfiguredStore], default: str, *,
                  strategy: contract.LocationStrategy, multi: bool = True,
-                 reserved: Iterable[Backend] = (),
+                 reserved: Iterable[ConfiguredStore] = (),
                  installed: Callable[[], Mapping[str, type[contract.Store]]] = dict):
-        self._backends = {backend.name: backend for backend in backends}
-        self._reserved = {backend.name: backend for backend in reserved}
+        self._stores = {store.name: store for store in stores}
+        self._reserved = {store.name: store for store in reserved}
         self._default = default
         self._strategy = strategy
-        self._weights = {name: backend.weight for name, backend in self._backends.items()}
+        self._weights = {name: store.weight for name, store in self._stores.items()}
         self._multi = multi
         self._installed = installed
 
     @property
     def multi(self) -> bool:
-        """Did the operator name the stores?"""
+        """True if the operator named the stores."""
         return self._multi
 
     @property
     def default(self) -> str:
-        """The store that takes what nobody has named a store for."""
+        """The name of the store for uploads that name none."""
         return self._default
 
     @property
     def names(self) -> Sequence[str]:
-        """All stores, in the operator's order."""
-        return tuple(self._backends)
+        """The names of all stores, in the order of the configuration."""
+        return tuple(self._stores)
 
     @property
-    def reserved(self) -> Mapping[str, Backend]:
+    def reserved(self) -> Mapping[str, ConfiguredStore]:
         """The service's own stores by name."""
         return self._reserved
 
     @property
-    def absent(self) -> Sequence[Backend]:
-        """Those whose driver could not be built, reserved ones included."""
-        return [backend for backend in (*self, *self._reserved.values()) if not backend.built]
+    def not_built(self) -> Sequence[ConfiguredStore]:
+        """The stores whose driver could not be built, reserved ones included."""
+        return [store for store in (*self, *self._reserved.values()) if not store.is_built]
 
-    def __getitem__(self, name: str) -> Backend:
-        return self._backends[name]
+    def __getitem__(self, name: str) -> ConfiguredStore:
+        return self._stores[name]
 
-    def __iter__(self) -> Iterator[Backend]:
-        return iter(self._backends.values())
+    def __iter__(self) -> Iterator[ConfiguredStore]:
+        return iter(self._stores.values())
 
     def choose(self, name: str | None) -> str:
-        """The store that an upload goes to.
+        """Return the name of the store for an upload.
 
-        :param name: what the caller asked for; None for the default one.
+        :param name: what the caller requested; None for the default store.
         :raises Invalid: there is no such store.
         """
         if name is None or not self._multi:
@@ -97,41 +97,39 @@ class Stores:
 
     def write(self, name: str, key: str, chunks: Iterator[bytes], *, size: int | None,
               ctx: Context) -> tuple[Location, int]:
-        """Store the bytes in the store ``name``.
+        """Write data into the store ``name``.
 
-        :returns: where they are, and how many.
-        :raises ReadOnly: the store takes no data.
+        :returns: the location, and the number of bytes.
+        :raises ReadOnly: the store accepts no data.
         """
-        backend = self[name]
+        store = self[name]
         try:
-            driver = backend.writer()
-            written = driver.write(key, suited(chunks, driver), size=size, ctx=ctx)
+            driver = store.writer()
+            written = driver.write(key, acceptable(chunks, driver), size=size, ctx=ctx)
         except contract.Unavailable as error:
-            backend.note(error)
+            store.record_result(error)
             raise
-        backend.note(None)
+        store.record_result(None)
         return self._location(written.url, written.metadata, name), written.size
 
     def read(self, image: Image, *, offset: int, length: int, ctx: Context | None,
              prefer: Sequence[str] = ()) -> Iterator[bytes] | None:
-        """The bytes of an image, from the first copy that opens.
+        """Read the data of an image from the first location that opens.
 
-        Where there are other copies and the image has a hash, they take over when the
-        first one breaks.
+        If the image has a hash, its other locations take over when one fails.
 
-        :param prefer: names of stores to be tried before all others.
-        :returns: an iterator with ``close()`` where needed; None if no
-            store has them.
-        :raises Unavailable: a store that should have them does not answer.
-        :raises Unsupported: a part was asked for, and no store can.
+        :param prefer: names of stores to try before all others.
+        :returns: an iterator, with ``close()`` if it needs one; None if no store has the data.
+        :raises Unavailable: a store that should have the data does not answer.
+        :raises Unsupported: a range was requested, and no store can read one.
         """
-        return Reading(image, self._candidates(image, prefer), offset=offset, length=length,
-                       ctx=ctx).start()
+        return FailoverRead(image, self._candidates(image, prefer), offset=offset,
+                            length=length, ctx=ctx).start()
 
-    def preferred(self, text: str) -> Sequence[str]:
-        """The stores that ``?prefer=`` names.
+    def parse_preference(self, text: str) -> Sequence[str]:
+        """Return the names of stores in ``?prefer=``.
 
-        :raises Invalid: there is no such store, or there are no names for stores.
+        :raises Invalid: there is no such store, or stores have no names here.
         """
         if not self._multi:
             raise contract.Invalid('This service has no stores to choose from.')
@@ -139,45 +137,46 @@ class Stores:
         return tuple(dict.fromkeys(self._known(name).name for name in names))
 
     def _candidates(self, image: Image,
-                    prefer: Sequence[str]) -> Iterable[tuple[Backend, Location]]:
-        found = []
+                    prefer: Sequence[str]) -> Iterable[tuple[ConfiguredStore, Location]]:
+        candidates = []
         for location in self._ordered(image.active_locations):
-            backend = self.find(location)
-            if backend is not None:
-                found.append((backend, location))
-        if not found and image.active_locations:
+            store = self.find(location)
+            if store is not None:
+                candidates.append((store, location))
+        if not candidates and image.active_locations:
             raise contract.Unavailable('The store of this image is not configured here.')
-        if len(found) > 1:
-            # those that did not answer a moment ago come last, but they do come
-            rank = {name: place for place, name in enumerate(prefer)}
-            found.sort(key=lambda one: (rank.get(one[0].name, len(rank)), not one[0].well))
-        return found
+        if len(candidates) > 1:
+            # stores that failed a moment ago are tried last
+            rank = {name: position for position, name in enumerate(prefer)}
+            candidates.sort(key=lambda candidate: (
+                rank.get(candidate[0].name, len(rank)), not candidate[0].is_healthy))
+        return candidates
 
     def delete(self, location: Location, *, ctx: Context | None = None) -> None:
-        """Remove one copy; bytes that are missing are as good as removed.
+        """Delete the data at one location; missing data counts as deleted.
 
-        :raises InUse, Forbidden, Unavailable: as the driver says.
+        :raises InUse, Forbidden, Unavailable: as the driver does.
         """
-        backend = self.of(location)
-        if not backend.takes_data:
-            LOG.info('a copy stays in the store %s, which is read-only', backend.name)
+        store = self.store_of(location)
+        if not store.is_writable:
+            LOG.info('data stays in the store %s, which is read-only', store.name)
             return
         try:
-            backend.reader().delete(location.url, ctx=ctx)
+            store.reader().delete(location.url, ctx=ctx)
         except contract.NotFound:
-            LOG.warning('a copy was missing in the store %s', backend.name)
+            LOG.warning('data to be deleted was missing in the store %s', store.name)
 
     def discard(self, key: str, *, ctx: Context | None = None) -> None:
-        """Remove what an upload that died has left under ``key``, wherever that was.
+        """Delete what an abandoned upload left under ``key``, in any store.
 
-        :param ctx: for whom, as far as that is known.
-        :raises Unavailable: a store does not answer; to be tried again.
+        :param ctx: on whose behalf it was written, as far as known.
+        :raises Unavailable: a store does not answer; try again later.
         """
         failure = None
-        for backend in self._backends.values():
-            if backend.takes_data:
+        for store in self._stores.values():
+            if store.is_writable:
                 try:
-                    backend.reader().discard(key, ctx=ctx)
+                    store.reader().discard(key, ctx=ctx)
                 except contract.Error as error:
                     failure = error
         if failure is not None:
@@ -185,29 +184,29 @@ class Stores:
 
     def adopt(self, url: str, *, name: str | None = None, metadata: Mapping[str, object] =
               contract.EMPTY, ctx: Context | None = None) -> Location:
-        """The location that a user's URL makes.
+        """Return the location for a URL that a user adds.
 
-        :param name: the store that the user names, asked first; as in Glance, another one
-            has it if that one does not take it.
-        :raises Invalid: no store here reads it, or it leads where nobody may send us.
+        :param name: the store that the user names, which is tried first; as in Glance,
+            another store may accept the URL.
+        :raises Invalid: no store here reads it, or it leads to a place that must not be opened.
         """
-        candidates = sorted(self._backends.values(),
-                            key=lambda one: (one.name != name, not one.owns(url)))
+        candidates = sorted(self._stores.values(),
+                            key=lambda store: (store.name != name, not store.owns(url)))
         scheme, _, rest = url.partition('://')
         reason = contract.Invalid(f'No store here reads images from {scheme + "://"!r} URLs.'
-                                  if rest else 'A location is a URL.')
-        for backend in candidates:
-            if 'adopt' in backend.abilities and scheme in backend.schemes:
+                                  if rest else 'A location must be a URL.')
+        for store in candidates:
+            if 'adopt' in store.capabilities and scheme in store.schemes:
                 try:
-                    return self._location(backend.reader().adopt(url, ctx=ctx), metadata,
-                                          backend.name)
+                    return self._location(store.reader().adopt(url, ctx=ctx), metadata,
+                                          store.name)
                 except contract.Invalid as error:
                     reason = error
         raise reason
 
     def size(self, location: Location, *, ctx: Context | None = None) -> int:
-        """Bytes of a copy; raises as the driver does."""
-        return self.of(location).reader().size(location.url, ctx=ctx)
+        """Return the size of the data at a location in bytes; raises as the driver does."""
+        return self.store_of(location).reader().size(location.url, ctx=ctx)
 
     def is_public(self, url: str) -> bool:
         """Return whether the data at this URL is public, be there a store for it or not."""
@@ -217,53 +216,53 @@ class Stores:
 
     def reads_public(self, url: str) -> bool:
         """Return whether the data is public, and a store here can read it."""
-        return self.is_public(url) and any(_scheme(url) in backend.schemes for backend in self)
+        return self.is_public(url) and any(_scheme(url) in store.schemes for store in self)
 
     @property
-    def shares(self) -> bool:
-        """Is there a store that wants to know who may read?"""
-        return any('share' in backend.abilities for backend in self._backends.values())
+    def any_shares(self) -> bool:
+        """True if a store has the capability ``share``."""
+        return any('share' in store.capabilities for store in self._stores.values())
 
     def share(self, image: Image, *, projects: Collection[str], ctx: Context) -> None:
-        """Tell the stores that care who may read; their trouble is logged only."""
+        """Update read access in stores with the capability ``share``; failures are logged."""
         public = image.visibility in ('public', 'community')
         for location in image.active_locations:
-            backend = self.find(location)
-            if backend is not None and 'share' in backend.abilities:
+            store = self.find(location)
+            if store is not None and 'share' in store.capabilities:
                 try:
-                    backend.reader().share(location.url, public=public,
-                                           projects=sorted(projects), ctx=ctx)
+                    store.reader().share(location.url, public=public,
+                                         projects=sorted(projects), ctx=ctx)
                 except contract.Error as error:
-                    LOG.warning('the store %s does not know who may read image %s: %s',
-                                backend.name, image.id, error)
+                    LOG.warning('read access to image %s was not updated in the store %s: %s',
+                                image.id, store.name, error)
 
-    def of(self, location: Location) -> Backend:
-        """The store which has this copy.
+    def store_of(self, location: Location) -> ConfiguredStore:
+        """Return the store that has this location.
 
-        :raises Unavailable: it is not among the configured ones.
+        :raises Unavailable: it is not configured.
         """
-        found = self.find(location)
-        if found is None:
+        store = self.find(location)
+        if store is None:
             raise contract.Unavailable('The store of this image is not configured here.')
-        return found
+        return store
 
-    def find(self, location: Location) -> Backend | None:
-        """The store which has this copy, as recorded or else judged by the URL."""
+    def find(self, location: Location) -> ConfiguredStore | None:
+        """Return the store that has this location, by its recorded name or else by the URL."""
         name = location.store
-        if name in self._backends:
-            return self._backends[name]
-        for backend in self._backends.values():
-            if backend.owns(location.url):
-                return backend
+        if name in self._stores:
+            return self._stores[name]
+        for store in self._stores.values():
+            if store.owns(location.url):
+                return store
         return None
 
-    def placed(self, location: Location) -> Location:
-        """A location with the name of its store set right, and a URL without secrets."""
-        if location.store not in self._backends and self._multi:
-            found = self.find(location)
-            if found is not None:
+    def for_display(self, location: Location) -> Location:
+        """Return a location with the right name of its store, and a URL without secrets."""
+        if location.store not in self._stores and self._multi:
+            store = self.find(location)
+            if store is not None:
                 location = dataclasses.replace(
-                    location, metadata={**location.metadata, 'store': found.name})
+                    location, metadata={**location.metadata, 'store': store.name})
         url = self.redact(location)
         return location if url == location.url else dataclasses.replace(location, url=url)
 
@@ -279,25 +278,26 @@ class Stores:
         return f'{_scheme(url)}://{url.rpartition("@")[2]}'
 
     def _driver_of(self, scheme: str) -> type[contract.Store] | None:
-        for backend in self:
-            if scheme in backend.schemes:
-                return backend.kind
+        for store in self:
+            if scheme in store.schemes:
+                return store.kind
         return self._installed().get(scheme)
 
-    def shown(self, image: Image) -> Sequence[Location]:
-        """The copies as users see them, the one to try first in front."""
-        return [self.placed(location) for location in self._ordered(image.active_locations)]
+    def displayed(self, image: Image) -> Sequence[Location]:
+        """Return the active locations as users see them, the one to read first in front."""
+        return [self.for_display(location)
+                for location in self._ordered(image.active_locations)]
 
     def _ordered(self, locations: Sequence[Location]) -> Sequence[Location]:
         if len(locations) < 2:
             return locations
         return self._strategy.order(locations, self._weights)
 
-    def _known(self, name: str) -> Backend:
-        if name not in self._backends:
+    def _known(self, name: str) -> ConfiguredStore:
+        if name not in self._stores:
             raise contract.Invalid(f'there is no store {name!r}; '
-                                   f'there are: {", ".join(self._backends)}')
-        return self._backends[name]
+                                   f'there are: {", ".join(self._stores)}')
+        return self._stores[name]
 
     def _location(self, url: str, metadata: Mapping[str, object], name: str) -> Location:
         return Location(url, {**metadata, 'store': name} if self._multi else metadata)

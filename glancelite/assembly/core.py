@@ -1,0 +1,91 @@
+"""The whole service below its API."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from glancelite import contract
+from glancelite.contract import Context
+from glancelite.schema.image import ImageSchema
+from glancelite.schema.views import ImageView
+from glancelite.services.layers import Layers
+from glancelite.services.use_cases import UseCases
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """The options that the API itself needs."""
+
+    limit_param_default: int = 25
+    api_limit_max: int = 1000
+    public_endpoint: str | None = None
+    show_image_direct_url: bool = False
+    show_multiple_locations: bool = False
+    multi_store: bool = True
+    store_ids: tuple[str, ...] = ()
+    cache: bool = False
+    import_methods: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Core:
+    """The service without HTTP: its use cases, and what the API needs beside them.
+
+    :param middleware: around the API, the outermost first.
+    :param extra: between the authentication and the API, the outermost first.
+    :param plugins: all plugins in the order in which they were built.
+    """
+
+    settings: Settings
+    layers: Layers
+    use_cases: UseCases
+    authenticator: contract.Authenticator
+    middleware: Sequence[contract.Middleware]
+    extra: Sequence[contract.Middleware]
+    schema: ImageSchema
+    view: ImageView
+    documents: Mapping[str, bytes]
+    plugins: Sequence[contract.Plugin]
+
+    def identify(self, environ: MutableMapping[str, Any]) -> Context:
+        """Identify the caller of a request, with ``is_admin`` and ``request_id``.
+
+        :raises Unauthenticated: the caller is unknown.
+        """
+        ctx = self.authenticator.identify(environ)
+        return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.is_admin(ctx)),
+                                   request_id=environ.get('openstack.request_id'))
+
+    # The API still uses these names; they go when it uses ``use_cases``.
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'data':
+            return _Data(self.use_cases)
+        return getattr(self.use_cases, name)
+
+    def start(self) -> None:
+        """Start the work in the background: renewal of leases, and recovery."""
+        self.layers.leases.start()
+        self.use_cases.recovery.start()
+
+    def close(self) -> None:
+        """Stop the work in the background and close all plugins."""
+        self.use_cases.close()
+        self.layers.leases.close()
+        for plugin in reversed(self.plugins):
+            try:
+                plugin.close()
+            except Exception:
+                LOG.exception('closing %s %s failed', plugin.LAYER, plugin.name)
+
+
+class _Data:
+
+    def __init__(self, use_cases: UseCases):
+        self.upload = use_cases.uploads.receive
+        self.download = use_cases.downloads.open

@@ -1,0 +1,48 @@
+"""Work that is repeated in a thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+LOG = logging.getLogger(__name__)
+
+
+class Periodic:
+    """Calls a function again and again, in a thread of its own.
+
+    :param work: an exception is logged, and the next call is made in time.
+    :param interval: seconds between the end of a call and the next one.
+    """
+
+    def __init__(self, work: Callable[[], object], interval: float, name: str):
+        self._work = work
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def stopping(self) -> bool:
+        """True if the work should end soon."""
+        return self._stop.is_set()
+
+    def start(self) -> None:
+        """Make the first call now."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Make no more calls; wait for the one under way, for one interval at most."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(self._interval)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._work()
+            except Exception:
+                LOG.exception('%s failed; the next try is in %s s', self._thread.name,
+                              self._interval)
+            if self._stop.wait(self._interval):
+                return

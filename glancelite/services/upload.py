@@ -1,0 +1,285 @@
+"""The use case that receives the data of an image, and the recovery of interrupted uploads."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Iterator, Mapping
+
+from glancelite import contract
+from glancelite.contract import Context, Image, Location, QuotaRequest
+from glancelite.domain import status
+from glancelite.services import optimistic, store_acls
+from glancelite.services.layers import Layers
+from glancelite.services.recovery import REQUEUED, Recovery, owner_context
+from glancelite.services.stream import Digests, Exact, InspectedStream, Limit
+
+LOG = logging.getLogger(__name__)
+
+#: how often an upload asks the quota while other uploads hold reservations, and the seconds
+#: that it waits at most before the second time; each later pause is up to twice as long
+QUOTA_TRIES = 6
+QUOTA_PAUSE = 0.01
+
+
+class Uploads:
+    """
+    :param hashing_algorithm: a name that ``hashlib`` knows, for ``os_hash_value``.
+    :param checksum: also compute the md5 of uploads.
+    """
+
+    def __init__(self, layers: Layers, recovery: Recovery, *, hashing_algorithm: str = 'sha512',
+                 checksum: bool = True):
+        self._layers = layers
+        self._algorithm = hashing_algorithm
+        self._checksum = checksum
+        recovery.register(('saving',), self._recover)
+
+    def receive(self, ctx: Context, image_id: str, source: Iterator[bytes], *,
+                size: int | None = None, store: str | None = None) -> Image:
+        """Receive the data of a queued image and make the image active.
+
+        :param source: non-empty ``bytes``; read once.
+        :param size: number of bytes that the client announced; None if it announced none.
+        :param store: name of a configured store; None for the default one.
+        :returns: the active image.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not upload.
+        :raises Invalid: there is no such store, a format is not set, or the number of bytes
+            is not the one announced.
+        :raises Conflict: the image is not queued.
+        :raises Gone: the image was deleted meanwhile, or the store does not accept data.
+        :raises TooLarge: the data exceeds a limit or the capacity of the store.
+        :raises WrongContent: the content does not match the image, or is unsafe.
+        :raises Unavailable: the store does not answer.
+        """
+        digests = Digests(self._algorithm, checksum=self._checksum)
+        upload = _Upload(self._layers, ctx, size, digests)
+        image = upload.run(image_id, source, store)
+        store_acls.share(self._layers, ctx, image)
+        return image
+
+    def _recover(self, image: Image) -> bool:
+        """Discard the data of an abandoned upload and queue the image again."""
+        layers = self._layers
+        images = layers.database.images
+        try:
+            # After the first write the upload cannot succeed any more. Until the second one
+            # the image is found again if this process dies as well, though not at once: each
+            # time adds a key, also while a store does not answer.
+            image = images.update(image, {'attempt': image.attempt + 1,
+                                          'lease_until': layers.leases.until()},
+                                  status={'saving'})
+            for key in image.keys[:-1]:
+                layers.stores.discard(key, ctx=owner_context(image))
+            images.update(image, REQUEUED, status={'saving'})
+        except (contract.Conflict, contract.NotFound):
+            return False    # another process was faster, or the upload is alive
+        LOG.warning('the upload of image %s was abandoned; the image is queued again', image.id)
+        return True
+
+
+class _Upload:
+    """One attempt to upload the data of an image: from ``queued`` to ``active``, or back.
+
+    ``image`` is the image as this upload wrote it last.
+    """
+
+    def __init__(self, layers: Layers, ctx: Context, size: int | None, digests: Digests):
+        self._layers = layers
+        self._ctx = ctx
+        self._size = size
+        self._digests = digests
+        self.image: Image
+        self._store: str
+        self._location: Location | None = None      # of the data that was written
+        self._outcome_unknown = False
+
+    def run(self, image_id: str, source: Iterator[bytes], store: str | None) -> Image:
+        """Raises as ``Uploads.receive`` does."""
+        layers, events, ctx = self._layers, self._layers.events, self._ctx
+        self._claim(image_id, store)
+        # consumers know these fields from imports into several stores
+        stored = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': [],
+                  **({'backend': self._store} if layers.stores.multi else {})}
+        try:
+            events.image(ctx, 'image.update', self.image)
+            try:
+                limit = self._reserve()
+                events.image(ctx, 'image.prepare', self.image, **stored)
+                with layers.leases.hold(self.image):
+                    self._activate(self._write_data(source, limit))
+            except Exception as error:
+                events.failed(ctx, 'image.upload', _reason(error))
+                raise
+        except BaseException:
+            self._undo()
+            raise
+        events.image(ctx, 'image.upload', self.image, **stored)
+        events.image(ctx, 'image.activate', self.image)
+        events.image(ctx, 'image.update', self.image)
+        return self.image
+
+    def _claim(self, image_id: str, store: str | None) -> None:
+        """Set ``saving`` on the queued image, and choose the store."""
+        layers = self._layers
+        images = layers.database.images
+
+        def changes(image: Image) -> Mapping[str, object]:
+            layers.policy.enforce(self._ctx, 'upload_image', image)
+            self._store = layers.stores.choose(store)
+            status.require('upload', image)
+            return {**status.move(image, 'saving'), 'size': self._size,
+                    'lease_until': layers.leases.until()}
+
+        claimed = optimistic.retry(
+            lambda: images.get(image_id, viewer=self._ctx.viewer), changes,
+            lambda image, changed: images.update(image, changed, status={'queued'}))
+        assert claimed is not None
+        self.image = claimed
+
+    def _reserve(self) -> int | None:
+        """Ask the quota how many bytes the image may have.
+
+        The announced size of each pending upload counts, so concurrent uploads may refuse
+        each other.  An upload refused only because of other pending uploads withdraws its
+        reservation, waits and retries: as many succeed as the quota permits.
+
+        :raises QuotaExceeded: the quota does not permit the upload.
+        """
+        for number in range(1, QUOTA_TRIES + 1):
+            try:
+                return self._check_quota(self._size)
+            except contract.QuotaExceeded:
+                owner = self.image.owner
+                if (number == QUOTA_TRIES or self._size is None or owner is None
+                        or self._layers.host.usage(owner).uploading < 2):
+                    raise
+            self._write({'size': None})
+            time.sleep(random.uniform(0, QUOTA_PAUSE * 2 ** number))  # noqa: S311
+            self._write({'size': self._size})
+        raise AssertionError('the last try has returned or raised')
+
+    def _check_quota(self, size: int | None) -> int | None:
+        return self._layers.quota.check(
+            self._ctx, QuotaRequest('upload_image', self.image.owner, bytes=size))
+
+    def _write_data(self, source: Iterator[bytes], limit: int | None) -> Mapping[str, object]:
+        """Write the data into the store.
+
+        :returns: what is known of the data now: fields of ``Image``.
+        """
+        with InspectedStream(source, self._inspections(limit)) as stream:
+            self._location, written = self._layers.stores.write(
+                self._store, self.image.key, stream, size=self._size, ctx=self._ctx)
+            facts = stream.facts
+        if written != facts['size']:
+            raise contract.Unavailable(f'the store kept {written} of {facts["size"]} bytes')
+        if self._size is None:
+            # the size is known only now; recorded first, so that concurrent uploads see it
+            self._write({'size': written})
+            self._check_quota(written)
+        return facts
+
+    def _inspections(self, limit: int | None) -> list[contract.Inspection]:
+        inspections: list[contract.Inspection] = []
+        if limit is not None:
+            inspections.append(Limit(limit, contract.QuotaExceeded))
+        if self._size is not None:
+            inspections.append(Exact(self._size))
+        inspections.append(self._digests)
+        with contextlib.ExitStack() as opened:
+            for inspector in self._layers.inspectors:
+                inspection = inspector.open(self.image, ctx=self._ctx)
+                if inspection is not None:
+                    opened.callback(inspection.close)
+                    inspections.append(inspection)
+            opened.pop_all()
+        return inspections
+
+    def _activate(self, facts: Mapping[str, object]) -> None:
+        """Make the image active.
+
+        The answer to this write may be lost when the database fails.  Then a second write
+        finds out; if that is not answered either, the data stays: it may belong to an
+        active image, and if it does not, the recovery discards it.
+        """
+        changes = {'virtual_size': None, **facts, 'status': 'active',
+                   'locations': (self._location,), 'lease_until': None}
+        try:
+            active = self._write(changes)
+        except Exception as error:
+            self._outcome_unknown = True
+            # a later upload must use another key, as this data is deleted below
+            if self._requeue(attempt=self.image.attempt + 1) is None:
+                present = self._present()
+                if present is not None and present.locations == changes['locations']:
+                    LOG.warning('image %s is active, though the database reported: %s',
+                                self.image.id, error)
+                    self.image = present
+                    return
+            self._outcome_unknown = False
+            raise
+        if active is None:
+            raise contract.Gone(f'Image {self.image.id} was deleted during its upload.')
+
+    def _undo(self) -> None:
+        """Delete the data and queue the image again, after a failure."""
+        if self._outcome_unknown:
+            return
+        try:
+            if self._location is not None:
+                self._delete_data(self._location)
+        finally:
+            self._requeue()
+
+    def _delete_data(self, location: Location) -> None:
+        try:
+            self._layers.stores.delete(location, ctx=self._ctx)
+        except contract.Error as error:
+            LOG.warning('the data of a failed upload of image %s was not deleted: %s',
+                        self.image.id, error)
+            # the next upload uses another key; deleting the image discards all its keys
+            self._requeue(attempt=self.image.attempt + 1)
+
+    def _requeue(self, **more: object) -> Image | None:
+        """Queue the image again, unless another process has changed its status.
+
+        :returns: the image as written; None if it was not.
+        """
+        queued = self._change({**REQUEUED, **more})
+        if queued is not None:
+            self._layers.events.image(self._ctx, 'image.update', queued)
+        return queued
+
+    def _write(self, changes: Mapping[str, object]) -> Image | None:
+        """Change the image while this upload owns it; ``image`` is then the result."""
+        written = self._change(changes)
+        if written is not None:
+            self.image = written
+        return written
+
+    def _change(self, changes: Mapping[str, object]) -> Image | None:
+        mine = self.image
+
+        def still_mine(present: Image) -> Mapping[str, object] | None:
+            return changes if (present.status, present.attempt) == (
+                'saving', mine.attempt) else None
+
+        written = optimistic.update(self._layers.database.images, mine.id, still_mine,
+                                    known=mine, status={'saving'}, tries=None)
+        if written is None:
+            LOG.info('image %s was changed by another process during its upload', mine.id)
+        return written
+
+    def _present(self) -> Image | None:
+        try:
+            return self._layers.database.images.get(self.image.id, viewer=None)
+        except contract.NotFound:
+            return None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, contract.Error) else type(error).__name__

@@ -1,0 +1,67 @@
+"""All use cases of the service, wired together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from glancelite.services.discovery import Discovery
+from glancelite.services.download import Downloads
+from glancelite.services.hashing import Hashing
+from glancelite.services.images import Images
+from glancelite.services.layers import Layers
+from glancelite.services.locations import Locations
+from glancelite.services.members import Members
+from glancelite.services.recovery import Recovery
+from glancelite.services.tags import Tags
+from glancelite.services.upload import Uploads
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """The options of the use cases, with the names and defaults of the configuration."""
+
+    hashing_algorithm: str = 'sha512'
+    md5_checksum: bool = True
+    verify_downloads: bool = False
+    show_multiple_locations: bool = False
+    do_secure_hash: bool = True
+    http_retries: int = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the API can do, and the recovery of what was interrupted."""
+
+    images: Images
+    uploads: Uploads
+    downloads: Downloads
+    members: Members
+    tags: Tags
+    locations: Locations
+    discovery: Discovery
+    recovery: Recovery
+
+    @classmethod
+    def build(cls, layers: Layers, options: Options | None = None) -> UseCases:
+        """Build all use cases on the same layers; call ``close`` in the end."""
+        options = options or Options()
+        algorithm, checksum = options.hashing_algorithm, options.md5_checksum
+        recovery = Recovery(layers)
+        images = Images(layers, recovery, hashing_algorithm=algorithm,
+                        patches_locations=options.show_multiple_locations)
+        hashing = Hashing(layers.stores, tries=options.http_retries, checksum=checksum)
+        return cls(
+            images=images,
+            uploads=Uploads(layers, recovery, hashing_algorithm=algorithm, checksum=checksum),
+            downloads=Downloads(layers, verify=options.verify_downloads),
+            members=Members(layers),
+            tags=Tags(layers, images),
+            locations=Locations(layers, recovery, images, hashing=hashing,
+                                hashing_algorithm=algorithm, secure_hash=options.do_secure_hash),
+            discovery=Discovery(layers),
+            recovery=recovery)
+
+    def close(self) -> None:
+        """Stop the recovery and the work in the background."""
+        self.recovery.close()
+        self.locations.close()
