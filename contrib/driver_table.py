@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The table of store drivers in doc/stores.md, from the drivers themselves.
+"""Generates the part of doc/stores.md that describes the store drivers.
 
-``python contrib/driver_table.py`` writes the part of the page between its two marks.
+``python contrib/driver_table.py`` writes the part of the page between its two marks, from
+the classes of the drivers.
 """
 
 from __future__ import annotations
@@ -18,50 +19,52 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / 'doc' / 'stores.md'
 START, END = '<!-- drivers: python contrib/driver_table.py -->\n', '<!-- end of drivers -->\n'
 
-#: ability -> the head of its column
-ABILITIES = {'write': 'takes images', 'range': 'reads parts', 'adopt': 'adopts', 'share': 'shares'}
-#: what is not to be had with pip
-PACKAGES = {'rbd': "Debian's `python3-rbd`", 'sheepdog': '`dog`, of Sheepdog itself'}
+#: capability -> the title of its column
+CAPABILITIES = {'write': 'uploads', 'range': 'ranges', 'adopt': 'adopts', 'share': 'shares'}
+#: driver -> what it requires that pip cannot install
+PACKAGES = {'rbd': "Debian's `python3-rbd`", 'sheepdog': '`dog` of Sheepdog'}
 
 
 def drivers() -> Iterator[loader.Installed]:
-    """The drivers of this package, by name.
+    """Yield the drivers of this package, by name.
 
-    :raises Misconfigured: one cannot be chosen.
+    :raises Misconfigured: a driver cannot be loaded.
     """
     for name, plugin in loader.installed('store').items():
         if plugin.package == 'glancelite':
             yield loader.find('store', name)
 
 
-def library(name: str) -> str:
-    """What to install for a driver that wants a library of its own; - if it does not."""
+def requirement(name: str) -> str:
+    """Return what must be installed for a driver; - for nothing."""
     setup = configparser.ConfigParser(interpolation=None)
     setup.read(ROOT / 'setup.cfg')
-    wanted = name.replace('_', '-')
-    if wanted in setup['options.extras_require']:
-        return f'`glancelite[{wanted}]`'
+    extra = name.replace('_', '-')
+    if extra in setup['options.extras_require']:
+        return f'`glancelite[{extra}]`'
     return PACKAGES.get(name, '-')
 
 
 def table() -> str:
-    """One line for each driver."""
-    head = ['driver', 'addresses', *ABILITIES.values(), 'processes', 'needs']
+    """Return a table with one row for each driver."""
+    head = ['driver', 'URL schemes', *CAPABILITIES.values(), 'processes', 'requires']
     rows = [[f'[`{plugin.name}`](#{plugin.name})',
-             ' '.join(f'`{scheme}`' for scheme in plugin.kind.SCHEMES) or 'by its options',
-             *('yes' if ability in plugin.kind.CAPABILITIES else '-' for ability in ABILITIES),
+             ' '.join(f'`{scheme}`' for scheme in plugin.kind.SCHEMES) or 'those of its driver',
+             *('yes' if capability in plugin.kind.CAPABILITIES else '-'
+               for capability in CAPABILITIES),
              'one' if plugin.kind.VOLATILE else 'many',
-             library(plugin.name)] for plugin in drivers()]
+             requirement(plugin.name)] for plugin in drivers()]
     return ''.join(f'| {" | ".join(row)} |\n' for row in (head, ['---'] * len(head), *rows))
 
 
 def section(plugin: loader.Installed) -> str:
-    """What a driver is for, in its own words, and its options."""
+    """Return the section of a driver: the docstring of its class, and its options."""
     kind = plugin.kind
-    words = '\n\n'.join(part for part in inspect.cleandoc(kind.__doc__ or '').split('\n\n')
-                        if not part.startswith(':'))
-    text = f'### `{plugin.name}`\n\n{words.replace("``", "`")}\n'
-    options = [f'`{opt.name}`{" (must be set)" if opt.required else ""}' for opt in kind.OPTS]
+    description = '\n\n'.join(
+        paragraph for paragraph in inspect.cleandoc(kind.__doc__ or '').split('\n\n')
+        if not paragraph.startswith(':'))
+    text = f'### `{plugin.name}`\n\n{description.replace("``", "`")}\n'
+    options = [f'`{opt.name}`{" (required)" if opt.required else ""}' for opt in kind.OPTS]
     if options:
         text += '\n' + textwrap.fill(f'Options: {", ".join(options)}.', 99,
                                      break_long_words=False, break_on_hyphens=False) + '\n'
@@ -69,19 +72,19 @@ def section(plugin: loader.Installed) -> str:
 
 
 def generated() -> str:
-    """The part of the page that the drivers decide on."""
+    """Return the part of the page between the marks."""
     common = ', '.join(f'`{opt.name}`' for opt in config.STORE)
-    return (f'{table()}\nOptions that every store has: {common}.\n\n'
+    return (f'{table()}\nOptions of every store: {common}.\n\n'
             + '\n'.join(map(section, drivers())))
 
 
 def page(text: str) -> str:
-    """``text`` with what the drivers say today between the marks."""
+    """Return ``text`` with the part between the marks generated anew."""
     before, rest = text.split(START)
     _, after = rest.split(END)
     return f'{before}{START}\n{generated()}\n{END}{after}'
 
 
 if __name__ == '__main__':
-    assert ABILITIES.keys() == contract.Store.CAPABILITIES
+    assert CAPABILITIES.keys() == contract.Store.CAPABILITIES
     PAGE.write_text(page(PAGE.read_text(encoding='utf-8')), encoding='utf-8')

@@ -1,4 +1,4 @@
-"""The page about stores says what the drivers say today."""
+"""doc/stores.md agrees with the store drivers."""
 
 import re
 
@@ -12,7 +12,7 @@ def test_the_table_of_drivers_is_current():
     assert driver_table.page(TEXT) == TEXT, 'run: python contrib/driver_table.py'
 
 
-def test_every_driver_has_a_line_and_a_section():
+def test_every_driver_has_a_row_and_a_section():
     names = [name for name, plugin in loader.installed('store').items()
              if plugin.package == 'glancelite']
 
@@ -20,16 +20,16 @@ def test_every_driver_has_a_line_and_a_section():
     assert re.findall(r'^### `(\w+)`', TEXT, re.MULTILINE) == names
 
 
-def test_every_ability_and_every_column_is_explained():
-    assert driver_table.ABILITIES.keys() == contract.Store.CAPABILITIES
+def test_every_capability_has_a_column_and_every_column_is_explained():
+    assert driver_table.CAPABILITIES.keys() == contract.Store.CAPABILITIES
 
     head = driver_table.table().splitlines()[0]
     columns = [column.strip() for column in head.strip('|').split('|')][1:]
     explained = re.findall(r'^\| (\w[\w ]*\w) \| \S', TEXT.partition('<!--')[0], re.MULTILINE)
-    assert [each for each in columns if each not in explained] == []
+    assert [column for column in columns if column not in explained] == []
 
 
-def test_what_a_driver_needs_is_said():
-    assert driver_table.library('file') == '-'
-    assert driver_table.library('glance_store') == '`glancelite[glance-store]`'
-    assert driver_table.library('rbd') == "Debian's `python3-rbd`"
+def test_the_table_shows_what_a_driver_requires():
+    assert driver_table.requirement('file') == '-'
+    assert driver_table.requirement('glance_store') == '`glancelite[glance-store]`'
+    assert driver_table.requirement('rbd') == "Debian's `python3-rbd`"
