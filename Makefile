@@ -1,5 +1,5 @@
-# The commands of the project. `make run` and `make test` start from nothing
-# but python3 (3.11 or newer), git and make.
+# The commands of the project. They need only python3 (3.11 or newer), git and
+# make, and create the virtual environment when it is needed.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,40 +10,40 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# What the targets hand on: make test TESTS="tests/domain -x", make run ARGS=...
+# Arguments of the commands: make test TESTS="tests/domain -x", make run ARGS=...
 TESTS ?=
-BY_TWO := --numprocesses 2 --dist loadgroup
+IN_PARALLEL := --numprocesses 2 --dist loadgroup
 ARGS ?=
 BENCH_ARGS ?=
 
 .PHONY: help
-help:  ## say what there is
+help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.run  ## serve on 127.0.0.1:9292, with no configuration
+run: $(VENV)/.run  ## start the service on 127.0.0.1:9292, without configuration
 	exec $(BIN)/glancelite-api $(ARGS)
 
 .PHONY: demo
-demo: $(VENV)/.test  ## real images through real clients, step by step
+demo: $(VENV)/.test  ## show the service with real images and real clients
 	$(BIN)/python -m contrib.demo $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.test  ## all tests; names every program that is missing
-	$(BIN)/python -m pytest $(or $(TESTS),$(BY_TWO))
+test: $(VENV)/.test  ## run all tests, or TESTS=...; list programs that are missing
+	$(BIN)/python -m pytest $(or $(TESTS),$(IN_PARALLEL))
 
 .PHONY: lint
-lint: $(VENV)/.lint  ## style, types, import rules
+lint: $(VENV)/.lint  ## check style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(VENV)/.test  ## benchmark (BENCH_ARGS=...)
+bench: $(VENV)/.test  ## run the benchmark, with BENCH_ARGS=...
 	$(BIN)/python contrib/bench/bench.py $(BENCH_ARGS)
 
 .PHONY: services
-services:  ## install the Debian packages of the full test suite
+services:  ## install the Debian packages that the tests use
 	.ci/install-packages
 
 .PHONY: genconfig
@@ -55,17 +55,17 @@ genpolicy: $(VENV)/.test  ## write etc/policy.yaml.sample
 	$(BIN)/oslopolicy-sample-generator --namespace glancelite --output-file etc/policy.yaml.sample
 
 .PHONY: docs
-docs: $(VENV)/.docs  ## HTML pages with the release notes, in build/doc
+docs: $(VENV)/.docs  ## write HTML pages and release notes to build/doc
 	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees doc build/doc
 
 .PHONY: clean
-clean:  ## remove what the other targets made here
+clean:  ## delete all files that these commands created here
 	rm -rf $(VENV) .tox build *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find glancelite tests contrib -name __pycache__ -type d -exec rm -rf {} +
 
-# When a stamp is older than the files that it depends on, pip looks again.
-# To run embedded takes no extras; a configuration given in ARGS may want these.
+# Stamp files: pip runs again when setup.cfg or pyproject.toml is newer. Without
+# a configuration the service needs none of EXTRAS_run; one in ARGS may need them.
 EXTRAS_run := keystone,mysql,postgresql,http-basic,s3,swift
 EXTRAS_test := test
 EXTRAS_lint := test,lint
