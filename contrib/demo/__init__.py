@@ -1,1 +1,1 @@
-"""A walk through the service with real images and real clients."""
+"""A demonstration of the service with real images and real clients."""

@@ -1,4 +1,4 @@
-"""The OpenStack clients as a person would start them."""
+"""Runs the OpenStack clients as a user would."""
 
 import json
 import pathlib
@@ -7,34 +7,36 @@ import sys
 
 import openstack
 
-from contrib.demo.story import Failed
+from contrib.demo.steps import Failed
 
 BIN = pathlib.Path(sys.executable).parent
 
 
 class Client:
-    """A command line client, aimed at one server without authentication."""
+    """A command line client for one server without authentication."""
 
     def __init__(self, *command):
         self._command = [BIN / command[0], *command[1:]]
 
     def __call__(self, *arguments, check=True):
-        """Run it; what it printed.
+        """Run the client, and return its output.
 
-        :param check: False where the command is to fail; then its complaint
-            is what is returned.
+        :param check: False if the command must fail; the output then starts with its
+            error message.
+        :raises Failed: the exit code is not as expected.
         """
-        done = subprocess.run([*self._command, *map(str, arguments)], capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL, check=False)
-        if (done.returncode == 0) != check:
-            raise Failed(f'{" ".join(map(str, arguments))}: exit code {done.returncode}\n'
-                         f'{done.stdout}{done.stderr}')
-        return done.stdout if check else done.stderr + done.stdout
+        result = subprocess.run([*self._command, *map(str, arguments)], capture_output=True,
+                                text=True, stdin=subprocess.DEVNULL, check=False)
+        if (result.returncode == 0) != check:
+            raise Failed(f'{" ".join(map(str, arguments))}: exit code {result.returncode}\n'
+                         f'{result.stdout}{result.stderr}')
+        return result.stdout if check else result.stderr + result.stdout
 
     def json(self, *arguments):
-        """Run it for an answer in JSON; a progress bar before it is left out."""
-        said = self(*arguments, '-f', 'json')
-        return json.loads(said[min(i for i in (said.find('{'), said.find('[')) if i >= 0):])
+        """Run the client with JSON output, and return the value; skip a progress bar."""
+        output = self(*arguments, '-f', 'json')
+        starts = (output.find('{'), output.find('['))
+        return json.loads(output[min(start for start in starts if start >= 0):])
 
 
 def openstack_client(url):

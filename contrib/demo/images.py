@@ -1,4 +1,4 @@
-"""Real images that boot: Debian ships them as packages."""
+"""Bootable images from Debian packages."""
 
 import dataclasses
 import hashlib
@@ -9,23 +9,23 @@ import subprocess
 
 INSTALLER = 'usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64'
 
-PLACES = {
+SOURCES = {
     'memtest86+': ('iso', 'memtest86+', 'usr/lib/memtest86+/memtest86+x64.iso'),
     'grub-rescue': ('iso', 'grub-rescue-pc', 'usr/lib/grub-rescue/grub-rescue-cdrom.iso'),
     'ipxe': ('iso', 'ipxe', 'usr/lib/ipxe/ipxe.iso'),
     'debian-kernel': ('aki', 'debian-installer-12-netboot-amd64', f'{INSTALLER}/linux'),
     'debian-initrd': ('ari', 'debian-installer-12-netboot-amd64', f'{INSTALLER}/initrd.gz'),
 }
-"""Name -> disk format, Debian package, path in it."""
+"""Name of an image -> disk format, Debian package, path in the package."""
 
 
 class Unavailable(Exception):
-    """A file that the demo needs cannot be had; the text says what to do."""
+    """A file that the demo needs is missing; the text says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """An image on this machine's disk."""
+    """An image file on the local disk."""
 
     name: str
     disk_format: str
@@ -45,17 +45,17 @@ class File:
 
 
 def collect(folder):
-    """Every image as a File, by name.
+    """Return all images, by name.
 
-    Those that are not installed are downloaded, without root, and kept in
-    the user's cache.
+    Packages that are not installed are downloaded, which needs no root, and are kept
+    in the user's cache.
 
-    :param folder: where images are made that no package has.
+    :param folder: for images that are not in a package.
     """
-    found = {name: File(name, disk_format, _locate(package, path))
-             for name, (disk_format, package, path) in PLACES.items()}
-    found['memtest86+ disk'] = _qcow2(found['memtest86+'], folder / 'memtest.qcow2')
-    return found
+    files = {name: File(name, disk_format, _locate(package, path))
+             for name, (disk_format, package, path) in SOURCES.items()}
+    files['memtest86+ disk'] = _qcow2(files['memtest86+'], folder / 'memtest.qcow2')
+    return files
 
 
 def _locate(package, path):
