@@ -1,14 +1,14 @@
-"""Measures an Image API v2 server, alone or side by side with another one.
+"""Measures an Image API v2 server, alone or compared with a second one.
 
     make bench
     python contrib/bench/bench.py --vs http://127.0.0.1:9392 --db-pid 4711
     python contrib/bench/bench.py --url http://127.0.0.1:9292 --only get,list --quick
 
-Without ``--url`` it starts a glancelite of its own in a temporary directory.
-Servers on this machine also show what they cost: CPU time and memory of the
-whole process tree behind the port.  Rounds alternate between the servers, so
-that a disturbance hits both.  The set of images is left on the server for the
-next run (tag ``bench-set-N``), unless ``--clean`` is given.
+Without ``--url`` it starts glancelite in a temporary directory.  For servers on
+this machine it also reports CPU time and memory of the whole process tree that
+listens on the port.  Rounds alternate between the servers, so that a disturbance
+affects both.  The set of images stays on the server for the next run (tag
+``bench-set-N``), unless ``--clean`` is given.
 """
 
 import argparse
@@ -28,132 +28,136 @@ import load
 import procs
 import report
 import servers
-import subject
+from subject import FileServer, Subject
 
 
-def arguments(argv):
+def parse_arguments(argv):
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n\n')[0],
         epilog='groups: ' + ', '.join(dict.fromkeys(
             [case.group for case in cases.every_case()] + ['start', 'floor'])))
     add = parser.add_argument
-    add('--url', help='the server to measure; without it, one is started')
-    add('--vs', metavar='URL', help='a second server, for ratios')
+    add('--url', help='the server to measure; by default, one is started')
+    add('--vs', metavar='URL', help='a second server, to compare with')
     add('--vs-start', metavar='COMMAND',
-        help='starts another instance of the second server, for its cold start: "env" runs it, '
-             'and {port} in it is the port of 127.0.0.1 to serve on')
-    add('--name', default=None, help='what to call the first server in the table')
-    add('--vs-name', default='other', help='what to call the second one')
+        help='command that starts a new instance of the second server, to measure its cold '
+             'start; it is run by "env", and serves on the port {port} of 127.0.0.1')
+    add('--name', default=None, help='name of the first server in the table')
+    add('--vs-name', default='other', help='name of the second server')
     add('--only', type=lambda text: text.split(','), default=[], metavar='NAMES',
-        help='groups or beginnings of names, with commas')
-    add('--quick', action='store_true', help='small and short: shows that everything works')
-    add('--json', type=pathlib.Path, metavar='FILE', help='also write the figures there')
+        help='groups, or beginnings of names of measurements, separated by commas')
+    add('--quick', action='store_true', help='small sizes and short rounds, as a test')
+    add('--json', type=pathlib.Path, metavar='FILE', help='also write the figures to this file')
     add('--images', type=int, help='images in the set (10000)')
     add('--size', type=int, metavar='MIB', help='MiB of a large image (1024)')
     add('--seconds', type=float, help='length of one round of requests (3)')
-    add('--rounds', type=int, help='rounds of every measurement (3)')
-    add('--db', metavar='SQLALCHEMY_URL', help='empty database for the server started here')
-    add('--workers', type=int, default=2, help='processes of the server started here')
+    add('--rounds', type=int, help='rounds of each measurement (3)')
+    add('--db', metavar='SQLALCHEMY_URL',
+        help='empty database for the server that is started; by default, SQLite')
+    add('--workers', type=int, default=2, help='worker processes of the server that is started')
     add('--set', action='append', default=[], metavar='LINE', dest='more',
-        help='line for the end of its configuration file, which is in [layers]; repeatable')
+        help='line to append to its configuration file, whose last section is [layers]; '
+             'repeatable')
     add('--db-pid', type=int, help='main process of the database server, for its CPU time')
     add('--header', action='append', default=[], metavar='"NAME: VALUE"',
-        help='sent with every request, e.g. a token; repeatable')
-    add('--nginx', action='store_true', help='downloads from nginx in a further column')
-    add('--dir', type=pathlib.Path, help='where servers started here keep their data')
+        help='header of every request, such as a token; repeatable')
+    add('--nginx', action='store_true', help='also measure downloads from nginx')
+    add('--dir', type=pathlib.Path, help='directory for the data of servers that are started')
     add('--clean', action='store_true', help='delete the set of images at the end')
-    chosen = parser.parse_args(argv)
-    if chosen.vs_start and not chosen.vs:
-        parser.error('--vs-start is for the server of --vs, which is missing')
-    for name, usual, quick in (('images', 10000, 1000), ('size', 1024, 64),
+    settings = parser.parse_args(argv)
+    if settings.vs_start and not settings.vs:
+        parser.error('--vs-start requires --vs')
+    for name, default, quick in (('images', 10000, 1000), ('size', 1024, 64),
                                ('seconds', 3.0, 0.5), ('rounds', 3, 1)):
-        if getattr(chosen, name) is None:
-            setattr(chosen, name, quick if chosen.quick else usual)
-    chosen.size *= bulk.MIB
-    return chosen
+        if getattr(settings, name) is None:
+            setattr(settings, name, quick if settings.quick else default)
+    settings.size *= bulk.MIB
+    return settings
 
 
-def subjects(chosen, source, stack):
-    """The servers to measure: the first, the one to compare with, the file server."""
-    database = procs.Tree(chosen.db_pid) if chosen.db_pid else None
+def open_subjects(settings, source, stack):
+    """Yield the servers to measure: the first, the second, the file server."""
+    database = procs.ProcessTree(settings.db_pid) if settings.db_pid else None
 
     def remote(name, url):
-        target = load.Target(url, chosen.header)
+        target = load.Target(url, settings.header)
         local = target.address[0] in ('127.0.0.1', 'localhost')
         parts = urllib.parse.urlsplit(url)
         tree = procs.listening_on(parts.port or 80) if local else None
-        return subject.Subject(name, target, chosen, source, tree, database)
+        return Subject(name, target, settings, source, tree, database)
 
-    if set(chosen.only) == {'floor'}:
+    if set(settings.only) == {'floor'}:
         return
-    if chosen.url:
-        yield remote(chosen.name or 'server', chosen.url)
+    if settings.url:
+        yield remote(settings.name or 'server', settings.url)
     else:
-        own = stack.enter_context(contextlib.closing(servers.glancelite(
-            chosen.workers, chosen.db, chosen.dir, chosen.more)))
-        yield subject.Subject(chosen.name or 'glancelite', load.Target(own.url, chosen.header),
-                              chosen, source, own.tree, database if chosen.db else None)
-    if chosen.vs:
-        yield remote(chosen.vs_name, chosen.vs)
-    if chosen.nginx:
-        files = stack.enter_context(contextlib.closing(servers.nginx(chosen.dir)))
-        yield subject.FileServer('nginx', load.Target(files.url), files.tree,
-                                 files.directory / 'files', source)
+        own = stack.enter_context(contextlib.closing(servers.start_glancelite(
+            settings.workers, settings.db, settings.dir, settings.more)))
+        yield Subject(settings.name or 'glancelite', load.Target(own.url, settings.header),
+                      settings, source, own.tree, database if settings.db else None)
+    if settings.vs:
+        yield remote(settings.vs_name, settings.vs)
+    if settings.nginx:
+        files = stack.enter_context(contextlib.closing(servers.start_nginx(settings.dir)))
+        yield FileServer('nginx', load.Target(files.url), files.tree,
+                         files.directory / 'files', source)
 
 
-def cold_starts(chosen, result, name):
-    """Time and CPU from the start of the program until it has listed images."""
-    starts = [(name, lambda: servers.glancelite(chosen.workers, None, chosen.dir, chosen.more))]
-    if chosen.vs and chosen.vs_start:
-        starts.append((chosen.vs_name, lambda: servers.other(chosen.vs_start, chosen.header,
-                                                             chosen.dir)))
-    for _ in range(chosen.rounds):
-        for who, start in starts:
+def cold_starts(settings, result, name):
+    """Measure time and CPU time from the start of the program until it has listed images."""
+    starts = [(name, lambda: servers.start_glancelite(
+        settings.workers, None, settings.dir, settings.more))]
+    if settings.vs and settings.vs_start:
+        starts.append((settings.vs_name, lambda: servers.start_command(
+            settings.vs_start, settings.header, settings.dir)))
+    for _ in range(settings.rounds):
+        for server_name, start in starts:
             with contextlib.closing(start()) as server:
-                result.add(who, 'start', [
+                result.add(server_name, 'start', [
                     cases.Point('cold start', server.seconds * 1e3, 'ms', False),
                     cases.Point('cold start, CPU', server.tree.cpu() * 1e3, 'ms', False)])
 
 
-def measure(chosen, all_subjects, result):
+def measure(settings, subjects, result):
     for case in cases.every_case():
-        if not case.chosen(chosen.only):
+        if not case.selected(settings.only):
             continue
-        fit = [one for one in all_subjects if one.has_api or not case.needs_api]
-        rounds = 1 if case.group == 'memory' else chosen.rounds
+        suitable = [subject for subject in subjects if subject.has_api or not case.needs_api]
+        rounds = 1 if case.group == 'memory' else settings.rounds
         for number in range(rounds):
-            for one in fit if number % 2 == 0 else reversed(fit):
-                print(f'{case.name}, round {number + 1}: {one.name}', file=sys.stderr, flush=True)
-                result.add(one.name, case.group, case.run(one, chosen))
+            for subject in suitable if number % 2 == 0 else reversed(suitable):
+                print(f'{case.name}, round {number + 1}: {subject.name}', file=sys.stderr,
+                      flush=True)
+                result.add(subject.name, case.group, case.run(subject, settings))
 
 
 def main(argv=None):
-    chosen = arguments(argv)
-    # a SystemExit passes the exit stack, so that no server outlives the benchmark
+    settings = parse_arguments(argv)
+    # SystemExit unwinds the exit stack, which stops the servers
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     source = bulk.Source()
     with contextlib.ExitStack() as stack:
-        found = list(subjects(chosen, source, stack))
-        result = report.Report([one.name for one in found])
+        subjects = list(open_subjects(settings, source, stack))
+        result = report.Report([subject.name for subject in subjects])
         result.facts = {
             'machine': f'{os.cpu_count()} CPUs, Linux {platform.release()}, '
                        f'Python {platform.python_version()}, '
                        f'load {os.getloadavg()[0]:.1f} at the start',
-            'sizes': f'{chosen.images} images, {chosen.size // bulk.MIB} MiB, '
-                     f'{chosen.rounds} rounds of {chosen.seconds:g} s'}
-        if not chosen.only or 'floor' in chosen.only:
-            result.floors = floors.measure(chosen.size, source, max(3, chosen.rounds),
-                                            chosen.dir)
-        if found and not chosen.url and (not chosen.only or 'start' in chosen.only):
-            cold_starts(chosen, result, found[0].name)
+            'sizes': f'{settings.images} images, {settings.size // bulk.MIB} MiB, '
+                     f'{settings.rounds} rounds of {settings.seconds:g} s'}
+        if not settings.only or 'floor' in settings.only:
+            result.floors = floors.measure(settings.size, source, max(3, settings.rounds),
+                                            settings.dir)
+        if subjects and not settings.url and (not settings.only or 'start' in settings.only):
+            cold_starts(settings, result, subjects[0].name)
         try:
-            measure(chosen, found, result)
+            measure(settings, subjects, result)
         finally:
-            for one in found:
-                one.close(chosen.clean)
+            for subject in subjects:
+                subject.close(settings.clean)
             print(result.text())
-            if chosen.json:
-                chosen.json.write_text(json.dumps(result.as_json(), indent=1) + '\n')
+            if settings.json:
+                settings.json.write_text(json.dumps(result.as_json(), indent=1) + '\n')
 
 
 if __name__ == '__main__':

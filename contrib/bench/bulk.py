@@ -1,4 +1,4 @@
-"""Clients that move image bytes: uploads from memory, downloads to nowhere."""
+"""Clients that transfer image data: uploads from memory, downloads that are thrown away."""
 
 import contextlib
 import mmap
@@ -13,24 +13,24 @@ import load
 
 GIB = 1 << 30
 MIB = 1 << 20
-PIECE = 64 << 10            # what glanceclient and openstacksdk send as one chunk
-BLOCK = 64 * MIB            # random bytes, sent again and again
-SINK = 1 << 20
+CHUNK_SIZE = 64 << 10       # size of the chunks of glanceclient and openstacksdk
+BLOCK = 64 * MIB            # amount of random bytes, sent repeatedly
+RECEIVE_SIZE = 1 << 20
 
 
-def touched(size):
-    """Anonymous memory whose pages the machine has really been given."""
+def resident_memory(size):
+    """Return anonymous memory whose pages are all allocated."""
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
 
 
 class Source:
-    """Random bytes in memory which the kernel can send without a copy.
+    """Random bytes in memory, which the kernel can send without a copy.
 
-    Many virtual machines hand free memory back to their host, and getting a
-    page again costs ten times what writing to it costs (seen: 2.8 instead of
-    0.25 CPU seconds per GiB).  That would drown what a server does with an
-    upload, so ``prepare`` gets the memory beforehand, and ``send`` frees it
-    at the pace at which the server needs it.
+    Many virtual machines return free memory to their host.  Allocating a page
+    again costs ten times as much as writing to it (observed: 2.8 instead of
+    0.25 CPU seconds per GiB), which would hide the cost of an upload.  So
+    ``prepare`` allocates the memory before, and ``send`` frees it as the
+    server needs it.
     """
 
     def __init__(self):
@@ -41,54 +41,56 @@ class Source:
         self._due = 0
 
     def memory(self):
-        """The bytes, more of them than a cache holds."""
+        """Return the bytes; they are more than the CPU caches hold."""
         return memoryview(mmap.mmap(self._fd, BLOCK, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE,
                                     prot=mmap.PROT_READ))
 
     def prepare(self, size):
-        """Have memory at hand for the receiver of ``size`` bytes."""
-        self._spare = [touched(BLOCK) for _ in range(size // BLOCK + 2)]
+        """Allocate memory for the receiver of ``size`` bytes."""
+        self._spare = [resident_memory(BLOCK) for _ in range(size // BLOCK + 2)]
         self._due = 0
-        for slab in self._spare[:2]:
-            slab.close()
+        for block in self._spare[:2]:
+            block.close()
         del self._spare[:2]
 
-    def _was_sent(self, size):
+    def _free(self, size):
+        """Free the memory that the receiver of ``size`` more bytes needs."""
         self._due += size
         while self._due >= BLOCK and self._spare:
             self._due -= BLOCK
             self._spare.pop().close()
 
-    def send(self, sock, size, at=0):
-        """Send ``size`` bytes, from the offset ``at`` of the endless source."""
-        out, at = sock.fileno(), at % BLOCK
+    def send(self, sock, size, offset=0):
+        """Send ``size`` bytes, from ``offset`` of the endlessly repeated source."""
+        out, offset = sock.fileno(), offset % BLOCK
         while size:
-            sent = os.sendfile(out, self._fd, at, min(size, BLOCK - at))
-            self._was_sent(sent)
+            sent = os.sendfile(out, self._fd, offset, min(size, BLOCK - offset))
+            self._free(sent)
             size -= sent
-            at = (at + sent) % BLOCK
+            offset = (offset + sent) % BLOCK
 
     def save(self, path, size):
         """Write a file of ``size`` bytes."""
         with open(path, 'wb', buffering=0) as out:
-            at = 0
-            while at < size:
-                offset = at % BLOCK
-                at += os.sendfile(out.fileno(), self._fd, offset, min(size - at, BLOCK - offset))
+            written = 0
+            while written < size:
+                offset = written % BLOCK
+                written += os.sendfile(out.fileno(), self._fd, offset,
+                                       min(size - written, BLOCK - offset))
 
 
 def upload(target, source, image_id, size, chunked=False):
-    """PUT ``size`` bytes as the data of an image."""
-    how = 'Transfer-Encoding: chunked' if chunked else f'Content-Length: {size}'
+    """Upload ``size`` bytes as the data of an image."""
+    length_header = 'Transfer-Encoding: chunked' if chunked else f'Content-Length: {size}'
     with target.connect() as sock:
-        sock.setblocking(True)      # sendfile() on a socket with a timeout would be refused
+        sock.setblocking(True)      # sendfile() needs a socket without a timeout
         sock.sendall(target.head('PUT', f'/v2/images/{image_id}/file',
-                                 'Content-Type: application/octet-stream', how))
+                                 'Content-Type: application/octet-stream', length_header))
         if chunked:
-            for at in range(0, size, PIECE):
-                piece = min(PIECE, size - at)
-                sock.send(f'{piece:x}\r\n'.encode(), socket.MSG_MORE)
-                source.send(sock, piece, at)
+            for offset in range(0, size, CHUNK_SIZE):
+                length = min(CHUNK_SIZE, size - offset)
+                sock.send(f'{length:x}\r\n'.encode(), socket.MSG_MORE)
+                source.send(sock, length, offset)
                 sock.send(b'\r\n', socket.MSG_MORE)
             sock.sendall(b'0\r\n\r\n')
         else:
@@ -96,34 +98,38 @@ def upload(target, source, image_id, size, chunked=False):
         sock.settimeout(load.TIMEOUT)
         status, _, body = load.read_answer(sock)
     if status != 204:
-        raise load.Broken(f'{target.url}: the upload answered {status}: {body[:300]!r}')
+        raise load.UnexpectedAnswer(f'{target.url}: the upload answered {status}: {body[:300]!r}')
 
 
-def download(target, path, expect=None, *extra):
-    """GET and throw away; the kernel drops the bytes without handing them over.
+def download(target, path, expect=None, *headers):
+    """Download without keeping the data: the kernel discards it without a copy.
 
+    :param expect: the least number of bytes that must arrive.
     :returns: the number of bytes.
     """
-    nowhere = memoryview(bytearray(SINK))
+    buffer = memoryview(bytearray(RECEIVE_SIZE))
     with target.connect() as sock:
-        sock.sendall(target.head('GET', path, *extra))
-        status, headers, first = load.read_head(sock)
+        sock.sendall(target.head('GET', path, *headers))
+        status, received_headers, first = load.read_head(sock)
         if status not in (200, 206):
-            raise load.Broken(f'{target.url}: GET {path} answered {status}')
-        length = load.LENGTH.search(headers)
-        got, wanted = len(first), int(length[1]) if length else -1
-        while got != wanted:
-            more = sock.recv_into(nowhere, SINK, socket.MSG_TRUNC)
+            raise load.UnexpectedAnswer(f'{target.url}: GET {path} answered {status}')
+        match = load.LENGTH.search(received_headers)
+        received, length = len(first), int(match[1]) if match else -1
+        while received != length:
+            more = sock.recv_into(buffer, RECEIVE_SIZE, socket.MSG_TRUNC)
             if not more:
                 break
-            got += more
-    if (expect is not None and got < expect) or (wanted >= 0 and got != wanted):
-        raise load.Broken(f'{target.url}: GET {path} gave {got} bytes')
-    return got
+            received += more
+    if (expect is not None and received < expect) or (length >= 0 and received != length):
+        raise load.UnexpectedAnswer(f'{target.url}: GET {path} returned {received} bytes')
+    return received
 
 
-def together(jobs):
-    """Run functions in threads at once; :returns: seconds until the last is done."""
+def run_parallel(jobs):
+    """Run each function in a thread.
+
+    :returns: seconds until all have returned.
+    """
     failures = []
 
     def guarded(job):
@@ -144,29 +150,30 @@ def together(jobs):
 
 
 def ranges(target, path, size, *, clients, seconds, length=4 * MIB):
-    """Random parts of one image, each client one after the other."""
-    tally = load.Tally()
-    dice = random.Random(7)
+    """Download random ranges of one image; each client sends one request at a time."""
+    results = load.Results()
+    generator = random.Random(7)
     until = time.perf_counter() + seconds
 
     def client():
         while time.perf_counter() < until:
-            begin = dice.randrange(0, max(1, size - length))
+            begin = generator.randrange(0, max(1, size - length))
             end = min(size, begin + length) - 1
             sent = time.perf_counter()
-            got = download(target, path, end + 1 - begin, f'Range: bytes={begin}-{end}')
-            if got != end + 1 - begin:
-                raise load.Broken(f'{target.url}: ignores Range ({got} bytes)')
-            tally.latencies.append(time.perf_counter() - sent)
-            tally.payload += got
+            received = download(target, path, end + 1 - begin, f'Range: bytes={begin}-{end}')
+            if received != end + 1 - begin:
+                raise load.UnexpectedAnswer(
+                    f'{target.url} ignores the header Range: {received} bytes')
+            results.latencies.append(time.perf_counter() - sent)
+            results.payload += received
 
-    tally.seconds = together([client] * clients)
-    tally.requests = len(tally.latencies)
-    return tally
+    results.seconds = run_parallel([client] * clients)
+    results.requests = len(results.latencies)
+    return results
 
 
 class SlowReaders:
-    """Many clients that each take ``rate`` bytes per second and no more."""
+    """Many clients that each read ``rate`` bytes per second."""
 
     TICK = 0.05
 
@@ -176,11 +183,11 @@ class SlowReaders:
         self.received = [0] * count
 
     def served(self, seconds):
-        """How many got at least four fifths of what they could have taken."""
-        return sum(got > 0.8 * self._rate * seconds for got in self.received)
+        """Return how many clients received at least 80 % of their rate."""
+        return sum(received > 0.8 * self._rate * seconds for received in self.received)
 
     def run(self, seconds):
-        nowhere = memoryview(bytearray(SINK))
+        buffer = memoryview(bytearray(RECEIVE_SIZE))
         with contextlib.ExitStack() as stack:
             socks = []
             for _ in range(self._count):
@@ -192,36 +199,36 @@ class SlowReaders:
             while (passed := time.perf_counter() - begin) < seconds:
                 due = int(self._rate * passed)
                 for number, sock in enumerate(socks):
-                    self._take(number, sock, due, nowhere)
+                    self._read(number, sock, due, buffer)
                 time.sleep(self.TICK)
 
-    def _take(self, number, sock, due, nowhere):
-        while (room := min(SINK, due - self.received[number])) > 0:
+    def _read(self, number, sock, due, buffer):
+        while (room := min(RECEIVE_SIZE, due - self.received[number])) > 0:
             try:
-                got = sock.recv_into(nowhere, room, socket.MSG_TRUNC)
+                received = sock.recv_into(buffer, room, socket.MSG_TRUNC)
             except BlockingIOError:
                 return
-            if not got:
+            if not received:
                 return
-            self.received[number] += got
+            self.received[number] += received
 
 
-def latency_meanwhile(target, request, seconds, patience=5.0):
-    """How long single metadata requests take, one every 50 ms.
+def probe_latency(target, request, seconds, timeout=5.0):
+    """Measure the latency of a request that is sent every 50 ms.
 
-    :returns: ``(median, worst, asked, failed)``; a request counts as failed,
-        with ``patience`` as its time, if no answer came until then.
+    :returns: ``(median, worst, sent, failed)``; a request without an answer in
+        ``timeout`` seconds has failed, and counts with this time.
     """
     times, failed, until = [], 0, time.perf_counter() + seconds
     while time.perf_counter() < until:
         begin = time.perf_counter()
         try:
             with target.connect() as sock:
-                sock.settimeout(patience)
+                sock.settimeout(timeout)
                 sock.sendall(request)
                 load.read_answer(sock)
-        except (OSError, load.Broken):
+        except (OSError, load.UnexpectedAnswer):
             failed += 1
-        times.append(min(patience, time.perf_counter() - begin))
+        times.append(min(timeout, time.perf_counter() - begin))
         time.sleep(0.05)
     return statistics.median(times), max(times), len(times), failed

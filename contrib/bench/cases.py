@@ -1,11 +1,11 @@
-"""The measurements: each runs once on one server and says what it saw."""
+"""The measurements; each returns the figures of one round on one server."""
 
 import dataclasses
 import threading
 
 import bulk
 import load
-import subject as subjects
+from subject import patch_requests
 
 MIB = bulk.MIB
 GIB = bulk.GIB
@@ -16,8 +16,9 @@ SLOW = 64
 class Point:
     """One figure of one round.
 
-    ``work`` is what the CPU time was spent on, counted in ``per``:
-    ``request`` or ``GiB``.
+    ``work`` is the amount of work that the CPU time was spent on, in units of
+    ``per``: ``request`` or ``GiB``.  ``cpu``, ``database`` and ``clients`` are CPU
+    seconds of the server, the database and the benchmark.
     """
 
     row: str
@@ -35,40 +36,44 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """``run(subject, settings)`` gives points; ``needs_api`` is False for file servers."""
+    """One measurement.
+
+    ``run(subject, settings)`` returns points.  ``needs_api`` is False if it also runs on
+    a file server.
+    """
 
     name: str
     group: str
     run: object
     needs_api: bool = True
 
-    def chosen(self, only):
-        return not only or any(self.group == word or self.name.startswith(word)
-                               for word in only)
+    def selected(self, only):
+        return not only or any(self.group == name or self.name.startswith(name)
+                               for name in only)
 
 
-def _asked(row, tally, used):
-    return Point(row, tally.requests / tally.seconds, 'req/s', work=tally.requests,
-                 per='request', cpu=used.server, database=used.database, clients=used.clients,
-                 latencies=tally.latencies, failed=tally.failed)
+def _requests_point(row, results, usage):
+    return Point(row, results.requests / results.seconds, 'req/s', work=results.requests,
+                 per='request', cpu=usage.server, database=usage.database, clients=usage.clients,
+                 latencies=results.latencies, failed=results.failed)
 
 
-def _moved(row, size, seconds, used, **more):
+def _data_point(row, size, seconds, usage, **more):
     return Point(row, size / MIB / seconds, 'MiB/s', work=size / GIB, per='GiB',
-                 cpu=used.server, database=used.database, clients=used.clients, **more)
+                 cpu=usage.server, database=usage.database, clients=usage.clients, **more)
 
 
 def requests(name, group, make, clients):
-    """A case that sends what ``make(subject)`` returns for some seconds."""
+    """Return a case that repeats the requests of ``make(subject)`` for some seconds."""
 
     def run(subject, settings):
-        subject.fill()
-        asked = make(subject)
-        load.hammer(subject.target, asked, clients=clients, count=2 * clients)
-        with subject.meter() as used:
-            tally = load.hammer(subject.target, asked, clients=clients,
-                                seconds=settings.seconds)
-        return [_asked(name, tally, used)]
+        subject.create_set()
+        prepared = make(subject)
+        load.send_requests(subject.target, prepared, clients=clients, count=2 * clients)
+        with subject.measure_cpu() as usage:
+            results = load.send_requests(subject.target, prepared, clients=clients,
+                                         seconds=settings.seconds)
+        return [_requests_point(name, results, usage)]
 
     return Case(name, group, run)
 
@@ -77,37 +82,38 @@ def get(path):
     return lambda subject: [subject.target.request('GET', path(subject))]
 
 
-def shows(subject):
+def get_images(subject):
     return [subject.target.request('GET', f'/v2/images/{image_id}')
             for image_id in subject.sample()]
 
 
 def create_and_delete(clients):
-    word = f'{clients} client' + 's' * (clients > 1)
+    label = f'{clients} client' + 's' * (clients > 1)
 
     def run(subject, settings):
-        subject.fill()
-        asked = [subject.creation(number, 'bench-new') for number in range(2000)]
-        with subject.meter() as used:
-            tally = load.hammer(subject.target, asked, clients=clients,
-                                seconds=settings.seconds)
-        created = _asked(f'create, {word}', tally, used)
-        asked = [subject.target.request('DELETE', '/v2/images/' + where.rsplit('/', 1)[1])
-                 for where in tally.locations]
-        with subject.meter() as used:
-            tally = load.hammer(subject.target, asked, clients=clients, count=len(asked))
-        return [created, _asked(f'delete, {word}', tally, used)]
+        subject.create_set()
+        creations = [subject.create_request(number, 'bench-new') for number in range(2000)]
+        with subject.measure_cpu() as usage:
+            results = load.send_requests(subject.target, creations, clients=clients,
+                                         seconds=settings.seconds)
+        created = _requests_point(f'create, {label}', results, usage)
+        deletions = [subject.target.request('DELETE', '/v2/images/' + url.rsplit('/', 1)[1])
+                     for url in results.locations]
+        with subject.measure_cpu() as usage:
+            results = load.send_requests(subject.target, deletions, clients=clients,
+                                         count=len(deletions))
+        return [created, _requests_point(f'delete, {label}', results, usage)]
 
-    return Case(f'create, {word}', 'create', run)
+    return Case(f'create, {label}', 'create', run)
 
 
 def deep_pages(pages):
     def run(subject, settings):
-        subject.fill()
+        subject.create_set()
         limit = max(1, settings.images // pages // 2)
-        with subject.meter() as used:
-            tally = load.walk(subject.target, f'/v2/images?limit={limit}', pages)
-        return [_asked(f'{tally.requests} pages of {limit}', tally, used)]
+        with subject.measure_cpu() as usage:
+            results = load.follow_pages(subject.target, f'/v2/images?limit={limit}', pages)
+        return [_requests_point(f'{results.requests} pages of {limit}', results, usage)]
 
     return Case('pages', 'pages', run)
 
@@ -115,15 +121,16 @@ def deep_pages(pages):
 def uploads(row, count, chunked=False):
     def run(subject, settings):
         size = settings.size // count
-        ids = [subject.fresh() for _ in range(count)]
+        ids = [subject.create_image() for _ in range(count)]
         subject.source.prepare(size * count)
-        with subject.meter() as used:
-            seconds = bulk.together([lambda image_id=image_id:
-                                     subject.put(image_id, size, chunked) for image_id in ids])
+        with subject.measure_cpu() as usage:
+            seconds = bulk.run_parallel([
+                lambda image_id=image_id: subject.upload(image_id, size, chunked)
+                for image_id in ids])
         for image_id in ids:
             subject.check(image_id, size)
-            subject.remove(image_id)
-        return [_moved(row, size * count, seconds, used)]
+            subject.delete(image_id)
+        return [_data_point(row, size * count, seconds, usage)]
 
     return Case(row, 'upload', run)
 
@@ -131,10 +138,11 @@ def uploads(row, count, chunked=False):
 def downloads(row, streams):
     def run(subject, settings):
         size = settings.size if streams == 1 else settings.size // 4
-        path = subject.data(size)
-        with subject.meter() as used:
-            seconds = bulk.together([lambda: bulk.download(subject.target, path, size)] * streams)
-        return [_moved(row, size * streams, seconds, used)]
+        path = subject.data_path(size)
+        with subject.measure_cpu() as usage:
+            seconds = bulk.run_parallel(
+                [lambda: bulk.download(subject.target, path, size)] * streams)
+        return [_data_point(row, size * streams, seconds, usage)]
 
     return Case(row, 'download', run, needs_api=False)
 
@@ -143,11 +151,12 @@ def random_ranges(clients):
     row = f'4 MiB ranges, {clients} client' + 's' * (clients > 1)
 
     def run(subject, settings):
-        path = subject.data(settings.size)
-        with subject.meter() as used:
-            tally = bulk.ranges(subject.target, path, settings.size,
-                                clients=clients, seconds=settings.seconds)
-        return [_moved(row, tally.payload, tally.seconds, used, latencies=tally.latencies)]
+        path = subject.data_path(settings.size)
+        with subject.measure_cpu() as usage:
+            results = bulk.ranges(subject.target, path, settings.size,
+                                  clients=clients, seconds=settings.seconds)
+        return [_data_point(row, results.payload, results.seconds, usage,
+                            latencies=results.latencies)]
 
     return Case(row, 'range', run, needs_api=False)
 
@@ -155,22 +164,22 @@ def random_ranges(clients):
 def slow_readers():
     def run(subject, settings):
         seconds = min(max(4.0, 3 * settings.seconds), 0.8 * settings.size / MIB)
-        path = subject.data(settings.size)
-        subject.fill()
+        path = subject.data_path(settings.size)
+        subject.create_set()
         readers = bulk.SlowReaders(subject.target, path, SLOW)
         thread = threading.Thread(target=readers.run, args=(seconds,))
-        with subject.meter() as used:
+        with subject.measure_cpu() as usage:
             thread.start()
-            median, worst, asked, failed = bulk.latency_meanwhile(
-                subject.target, shows(subject)[0], seconds)
+            median, worst, sent, failed = bulk.probe_latency(
+                subject.target, get_images(subject)[0], seconds)
             thread.join()
-        subject.settle()
+        subject.wait_until_responsive()
         return [
-            _moved(f'{SLOW} slow clients', sum(readers.received), seconds, used),
+            _data_point(f'{SLOW} slow clients', sum(readers.received), seconds, usage),
             Point('  of them served', readers.served(seconds), 'clients'),
-            Point('  GET meanwhile, median', median * 1e3, 'ms', False),
-            Point('  GET meanwhile, worst', worst * 1e3, 'ms', False),
-            Point('  GET meanwhile, unanswered', failed, f'of {asked}', False),
+            Point('  GET at the same time, median', median * 1e3, 'ms', False),
+            Point('  GET at the same time, worst', worst * 1e3, 'ms', False),
+            Point('  GET at the same time, unanswered', failed, f'of {sent}', False),
         ]
 
     return Case('slow', 'slow', run)
@@ -188,27 +197,27 @@ def memory(row):
 
 
 def every_case():
-    """All measurements, in the order in which they are made."""
+    """Return all measurements, in the order in which they run."""
     cases = [memory('memory before')]
-    for clients, word in ((1, '1 client'), (8, '8 clients')):
+    for clients, label in ((1, '1 client'), (8, '8 clients')):
         cases += [
-            requests(f'versions, {word}', 'discovery', get(lambda _: '/versions'), clients),
-            requests(f'get, {word}', 'get', shows, clients),
-            requests(f'patch, {word}', 'patch', subjects.replacements, clients),
+            requests(f'versions, {label}', 'discovery', get(lambda _: '/versions'), clients),
+            requests(f'get, {label}', 'get', get_images, clients),
+            requests(f'patch, {label}', 'patch', patch_requests, clients),
             create_and_delete(clients),
         ]
     for limit, clients in ((25, 1), (25, 8), (100, 1), (1000, 1)):
         cases.append(requests(f'list {limit}, {clients} client' + 's' * (clients > 1), 'list',
                               get(lambda _, limit=limit: f'/v2/images?limit={limit}'), clients))
     for row, query in (
-            ('name=', lambda s: 'name=bench-00042'),
-            ('property=', lambda s: 'bench_group=42'),
-            ('tag=', lambda s: 'tag=bench-group-42'),
-            ('status=', lambda s: 'status=queued'),
-            ('sort by name', lambda s: 'sort=name:asc'),
-            ('created_at=gt:', lambda s: f'created_at=gt:{s.middle}')):
+            ('name=', lambda _: 'name=bench-00042'),
+            ('property=', lambda _: 'bench_group=42'),
+            ('tag=', lambda _: 'tag=bench-group-42'),
+            ('status=', lambda _: 'status=queued'),
+            ('sort by name', lambda _: 'sort=name:asc'),
+            ('created_at=gt:', lambda subject: f'created_at=gt:{subject.median_created_at}')):
         cases.append(requests(f'list 25, {row}', 'filter', get(
-            lambda s, query=query: f'/v2/images?limit=25&{query(s)}'), 1))
+            lambda subject, query=query: f'/v2/images?limit=25&{query(subject)}'), 1))
     return [
         *cases,
         deep_pages(50),

@@ -1,4 +1,4 @@
-"""What this machine can do at best: the figures below which no server can get."""
+"""Floors: the least cost of the parts of an upload on this machine, without a server."""
 
 import dataclasses
 import hashlib
@@ -16,15 +16,18 @@ CHUNK = 1 << 20
 
 @dataclasses.dataclass
 class Floor:
+    """Rate and cost of one part of an upload."""
+
     name: str
     rate: float         # MiB/s
     cpu: float          # CPU seconds per GiB
 
 
 def _measure(name, size, work, meanwhile=None):
-    """Take the time and the CPU time of a piece of work in a child.
+    """Measure time and CPU time of ``work()`` in a child process.
 
-    ``meanwhile`` runs here, after the fork: the child must not hold what it opens.
+    ``meanwhile()`` runs in this process, after the fork, so that the child does not
+    inherit what it opens.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -43,9 +46,9 @@ def _measure(name, size, work, meanwhile=None):
 
 
 def _hash(digest, data, size):
-    for at in range(0, size, CHUNK):
-        at %= len(data)
-        digest.update(data[at:at + CHUNK])
+    for offset in range(0, size, CHUNK):
+        offset %= len(data)
+        digest.update(data[offset:offset + CHUNK])
 
 
 def _digests():
@@ -67,9 +70,9 @@ def _hash_in_threads(data, size):
 
 
 def hashing(size, data):
-    """md5 and sha512 in a thread each, of ``data`` again and again.
+    """Measure md5 and sha512, in one thread each, of ``data``, repeated up to ``size``.
 
-    :param data: ``source.memory()`` is as cold as what has just arrived.
+    :param data: ``source.memory()`` is in no CPU cache, like data that has just arrived.
     """
     return _measure('md5 + sha512, two threads', size, lambda: _hash_in_threads(data, size))
 
@@ -84,17 +87,17 @@ def _write(path, size, sync=False):
 
 
 def _receive(listener, path=None):
-    """Take one upload as a server must: into memory and, with a path, into a file."""
+    """Receive one upload as a server does: into memory and, with a path, into a file."""
     sock, _ = listener.accept()
-    room = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(CHUNK))
     with sock, open(path or os.devnull, 'wb', buffering=0) as out:
-        while got := sock.recv_into(room):
+        while received := sock.recv_into(buffer):
             if path:
-                out.write(room[:got])
+                out.write(buffer[:received])
 
 
-def _received(name, size, source, path=None):
-    """The receiving side only; this process sends, without a copy."""
+def _measure_receive(name, size, source, path=None):
+    """Measure the receiver only; this process sends, without a copy."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
         def send():
             with socket.create_connection(listener.getsockname()) as sock:
@@ -105,28 +108,28 @@ def _received(name, size, source, path=None):
 
 
 def measure(size, source, rounds, base=None):
-    """All floors, each the best of some rounds on ``size`` bytes.
+    """Measure all floors on ``size`` bytes; each is the best of some rounds.
 
-    :param base: the directory below which files are written.
+    :param base: directory for temporary files.
     """
     with tempfile.TemporaryDirectory(prefix='bench-', dir=base) as directory:
         path = pathlib.Path(directory) / 'file'
         floors = {
-            'md5 + sha512, in line': lambda name: _measure(
+            'md5 + sha512, in one thread': lambda name: _measure(
                 name, size, lambda: _hash_in_line(source.memory(), size)),
-            'md5 + sha512, one MiB again and again': lambda name: _measure(
+            'md5 + sha512, the same MiB repeatedly': lambda name: _measure(
                 name, size, lambda: _hash_in_line(source.memory()[:CHUNK], size)),
             'md5 + sha512, two threads': lambda name: hashing(size, source.memory()),
             'write a file': lambda name: _measure(
                 name, size, lambda: _write(path, size)),
             'write a file and fsync': lambda name: _measure(
                 name, size, lambda: _write(path, size, sync=True)),
-            'receive to nowhere': lambda name: _received(name, size, source),
-            'receive into a file': lambda name: _received(name, size, source, path),
+            'receive, discard': lambda name: _measure_receive(name, size, source),
+            'receive and write a file': lambda name: _measure_receive(name, size, source, path),
         }
 
         def once(name):
-            bulk.touched(size).close()      # see Source: the file shall find warm memory
+            bulk.resident_memory(size).close()      # allocate memory for the file: see Source
             floor = floors[name](name)
             path.unlink(missing_ok=True)
             return floor

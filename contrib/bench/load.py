@@ -1,4 +1,4 @@
-"""Cheap HTTP clients for many small requests: raw sockets, requests made beforehand."""
+"""HTTP clients with little overhead: raw sockets, prepared requests."""
 
 import dataclasses
 import itertools
@@ -16,12 +16,12 @@ CHUNKED = re.compile(rb'\r\ntransfer-encoding: *chunked', re.IGNORECASE)
 LOCATION = re.compile(rb'\r\nlocation: *(\S+)', re.IGNORECASE)
 
 
-class Broken(Exception):
-    """The server answered something that no measurement can be made of."""
+class UnexpectedAnswer(Exception):
+    """The answer of the server makes the measurement useless."""
 
 
 class Target:
-    """Where requests go, and what every one of them says."""
+    """The address of a server, and the headers of every request."""
 
     def __init__(self, url, headers=()):
         parts = urllib.parse.urlsplit(url)
@@ -32,12 +32,13 @@ class Target:
         self._common = ''.join(f'{line}\r\n' for line in (
             f'Host: {parts.netloc}', 'Accept: application/json', *headers))
 
-    def head(self, method, path, *extra):
-        lines = ''.join(f'{line}\r\n' for line in extra)
+    def head(self, method, path, *headers):
+        """Return the request line and the headers, as bytes."""
+        lines = ''.join(f'{line}\r\n' for line in headers)
         return f'{method} {self.base}{path} HTTP/1.1\r\n{self._common}{lines}\r\n'.encode()
 
     def request(self, method, path, body=None, content_type='application/json'):
-        """One whole request as bytes; ``body`` is anything that JSON can say."""
+        """Return a complete request as bytes; ``body`` is a JSON value."""
         if body is None:
             return self.head(method, path)
         data = json.dumps(body).encode()
@@ -46,7 +47,7 @@ class Target:
 
     def connect(self, receive_buffer=None):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if receive_buffer:       # before the connection, or the window is already offered
+        if receive_buffer:       # before connect(), which announces the window
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(TIMEOUT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -54,7 +55,7 @@ class Target:
         return sock
 
     def call(self, method, path, body=None, content_type='application/json'):
-        """Ask once, on a connection of its own.
+        """Send one request on a new connection.
 
         :returns: ``(status, headers, body)``; the last two are bytes.
         """
@@ -65,7 +66,8 @@ class Target:
     def json(self, method, path, body=None, expect=(200, 201)):
         status, _, answer = self.call(method, path, body)
         if status not in expect:
-            raise Broken(f'{self.url}: {method} {path} answered {status}: {answer[:300]!r}')
+            raise UnexpectedAnswer(
+                f'{self.url}: {method} {path} answered {status}: {answer[:300]!r}')
         return json.loads(answer)
 
 
@@ -78,7 +80,7 @@ def read_head(sock):
     while (end := head.find(b'\r\n\r\n')) < 0:
         more = sock.recv(1 << 16)
         if not more:
-            raise Broken('the connection ended before the headers did')
+            raise UnexpectedAnswer('the connection was closed before the end of the headers')
         head += more
     return int(head[9:12]), head[:end + 2], head[end + 4:]
 
@@ -88,61 +90,62 @@ def read_answer(sock):
     if status == 204:
         return status, headers, b''
     length = LENGTH.search(headers)
-    parts, got = [body], len(body)
-    wanted = int(length[1]) if length else None
-    while got != wanted:
-        if wanted is None and CHUNKED.search(headers) and body_ends(parts):
+    parts, received = [body], len(body)
+    expected = int(length[1]) if length else None
+    while received != expected:
+        if expected is None and CHUNKED.search(headers) and is_complete(parts):
             break
         more = sock.recv(1 << 18)
         if not more:
             break
         parts.append(more)
-        got += len(more)
+        received += len(more)
     body = b''.join(parts)
     return status, headers, unchunk(body) if CHUNKED.search(headers) else body
 
 
-def body_ends(parts):
+def is_complete(parts):
+    """Return whether a chunked body has ended."""
     return b''.join(parts[-2:]).endswith(b'0\r\n\r\n')
 
 
 def unchunk(data):
-    out, at = [], 0
+    chunks, offset = [], 0
     while True:
-        end = data.index(b'\r\n', at)
-        size = int(data[at:end].split(b';')[0], 16)
+        end = data.index(b'\r\n', offset)
+        size = int(data[offset:end].split(b';')[0], 16)
         if not size:
-            return b''.join(out)
-        out.append(data[end + 2:end + 2 + size])
-        at = end + 4 + size
+            return b''.join(chunks)
+        chunks.append(data[end + 2:end + 2 + size])
+        offset = end + 4 + size
 
 
 @dataclasses.dataclass
-class Tally:
-    """What some clients saw in one round."""
+class Results:
+    """The results of all clients in one round."""
 
     requests: int = 0
     seconds: float = 0.0
     failed: int = 0
-    latencies: list = dataclasses.field(default_factory=list)      # seconds, one each
-    locations: list = dataclasses.field(default_factory=list)      # what was created
+    latencies: list = dataclasses.field(default_factory=list)      # seconds of each request
+    locations: list = dataclasses.field(default_factory=list)      # URLs that were created
     payload: int = 0                                               # bytes of bodies
 
 
 class _Client:
-    """One connection in a closed loop: the next request follows the last answer."""
+    """One connection; the next request is sent after the last answer (closed loop)."""
 
     __slots__ = ('_clients', '_poll', '_request', '_reused', '_target',
-                 'began', 'got', 'head', 'sock', 'wanted')
+                 'expected', 'head', 'received', 'sock', 'started')
 
     def __init__(self, target, poll, clients):
         self._target, self._poll, self._clients = target, poll, clients
         self.sock = None
 
-    def ask(self, request):
-        self.began = time.perf_counter()
+    def send(self, request):
+        self.started = time.perf_counter()
         self._request, self._reused = request, self.sock is not None
-        self.head, self.wanted, self.got = b'', None, 0
+        self.head, self.expected, self.received = b'', None, 0
         if self.sock is None:
             self.sock = self._target.connect()
             self._clients[self.sock.fileno()] = self
@@ -150,61 +153,61 @@ class _Client:
         try:
             self.sock.sendall(request)
         except ConnectionError:
-            self._again()
+            self._resend()
 
-    def drop(self):
+    def close(self):
         self._poll.unregister(self.sock)
         del self._clients[self.sock.fileno()]
         self.sock.close()
         self.sock = None
 
-    def _again(self):
-        """Some servers close a connection after an answer without saying so."""
+    def _resend(self):
+        """Send again: some servers close a connection after an answer without notice."""
         if not self._reused:
-            raise Broken('the connection ended before the headers did')
-        began = self.began
-        self.drop()
-        self.ask(self._request)
-        self.began = began
+            raise UnexpectedAnswer('the connection was closed before the end of the headers')
+        started = self.started
+        self.close()
+        self.send(self._request)
+        self.started = started
 
-    def take(self):
-        """Take what has arrived; True when the answer is whole."""
+    def receive(self):
+        """Read what has arrived; return whether the answer is complete."""
         try:
             data = self.sock.recv(1 << 18)
         except ConnectionResetError:
             data = b''
-        if self.wanted is None:
+        if self.expected is None:
             if not data and not self.head:
-                self._again()
+                self._resend()
                 return False
             if not data:
-                raise Broken('the connection ended before the headers did')
+                raise UnexpectedAnswer('the connection was closed before the end of the headers')
             self.head += data
             end = self.head.find(b'\r\n\r\n')
             if end < 0:
                 return False
             length = LENGTH.search(self.head, 0, end + 2)
-            self.wanted = int(length[1]) if length else (
+            self.expected = int(length[1]) if length else (
                 0 if self.head[9:12] == b'204' else -1)
-            self.got = len(self.head) - end - 4
+            self.received = len(self.head) - end - 4
             self.head, data = self.head[:end + 2], self.head[end + 4:]
         else:
-            self.got += len(data)
-        if self.wanted >= 0:
-            if not data and self.got < self.wanted:
-                raise Broken('the connection ended before the body did')
-            return self.got >= self.wanted
+            self.received += len(data)
+        if self.expected >= 0:
+            if not data and self.received < self.expected:
+                raise UnexpectedAnswer('the connection was closed before the end of the body')
+            return self.received >= self.expected
         return not data or data.endswith(b'0\r\n\r\n')
 
 
-def hammer(target, requests, *, clients, seconds=None, count=None):
-    """Keep ``clients`` connections busy from one thread.
+def send_requests(target, requests, *, clients, seconds=None, count=None):
+    """Send requests on ``clients`` connections, from one thread.
 
-    :param requests: whole requests as bytes; begun again when used up.
-    :param seconds: for how long new ones are sent; or
-    :param count: how many are sent.
+    :param requests: complete requests as bytes; repeated from the start after the last one.
+    :param seconds: time after which no more requests are sent.
+    :param count: number of requests to send.
     """
-    tally, poll, live = Tally(), select.epoll(), {}
+    results, poll, live = Results(), select.epoll(), {}
     source = itertools.islice(itertools.cycle(requests), count)
     begin = time.perf_counter()
     until = begin + (seconds if seconds is not None else 1e9)
@@ -213,61 +216,61 @@ def hammer(target, requests, *, clients, seconds=None, count=None):
     try:
         for client in idle:
             if (request := next(source, None)) is not None:
-                client.ask(request)
+                client.send(request)
                 busy += 1
         while busy:
             events = poll.poll(TIMEOUT)
             if not events:
-                raise Broken(f'{target.url}: no answer in {TIMEOUT:.0f} s')
+                raise UnexpectedAnswer(f'{target.url}: no answer in {TIMEOUT:.0f} s')
             for number, _ in events:
                 client = live[number]
-                if not client.take():
+                if not client.receive():
                     continue
                 now = time.perf_counter()
-                _note(tally, client, now)
-                if CLOSES.search(client.head) or client.wanted < 0:
-                    client.drop()
+                _record(results, client, now)
+                if CLOSES.search(client.head) or client.expected < 0:
+                    client.close()
                 request = next(source, None) if now < until else None
                 if request is None:
                     busy -= 1
                 else:
-                    client.ask(request)
+                    client.send(request)
     finally:
-        tally.seconds = time.perf_counter() - begin
+        results.seconds = time.perf_counter() - begin
         for client in list(live.values()):
-            client.drop()
+            client.close()
         poll.close()
-    return tally
+    return results
 
 
-def _note(tally, client, now):
-    tally.requests += 1
-    tally.latencies.append(now - client.began)
-    tally.payload += client.got
+def _record(results, client, now):
+    results.requests += 1
+    results.latencies.append(now - client.started)
+    results.payload += client.received
     if client.head[9:10] not in b'23':
-        tally.failed += 1
-    elif client.head[9:12] == b'201' and (found := LOCATION.search(client.head)):
-        tally.locations.append(found[1].decode())
+        results.failed += 1
+    elif client.head[9:12] == b'201' and (location := LOCATION.search(client.head)):
+        results.locations.append(location[1].decode())
 
 
-def walk(target, path, pages):
-    """Follow ``next`` links one after the other, as a client that lists all does."""
-    tally, sock, begin = Tally(), None, time.perf_counter()
-    while path and tally.requests < pages:
+def follow_pages(target, path, pages):
+    """Follow ``next`` links, as a client that lists all images does."""
+    results, sock, begin = Results(), None, time.perf_counter()
+    while path and results.requests < pages:
         sent = time.perf_counter()
         sock = sock or target.connect()
         sock.sendall(target.request('GET', path))
         status, headers, body = read_answer(sock)
-        tally.latencies.append(time.perf_counter() - sent)
-        tally.requests += 1
-        tally.payload += len(body)
+        results.latencies.append(time.perf_counter() - sent)
+        results.requests += 1
+        results.payload += len(body)
         if status != 200:
-            raise Broken(f'{target.url}: page {tally.requests} answered {status}')
+            raise UnexpectedAnswer(f'{target.url}: page {results.requests} answered {status}')
         if CLOSES.search(headers):
             sock.close()
             sock = None
         path = json.loads(body).get('next')
-    tally.seconds = time.perf_counter() - begin
+    results.seconds = time.perf_counter() - begin
     if sock:
         sock.close()
-    return tally
+    return results

@@ -1,4 +1,4 @@
-"""What a server costs: CPU seconds and memory of its processes, from /proc."""
+"""CPU time and memory of the processes of a server, from /proc."""
 
 import os
 import pathlib
@@ -7,25 +7,25 @@ TICK = os.sysconf('SC_CLK_TCK')
 PROC = pathlib.Path('/proc')
 
 
-class Tree:
-    """Some processes and everything below them, found anew at each look."""
+class ProcessTree:
+    """Some processes and their descendants, which are looked up at each call."""
 
     def __init__(self, *roots):
         self._roots = roots
 
     def pids(self):
         children = {}
-        for pid, fields in _all():
+        for pid, fields in _processes():
             children.setdefault(int(fields[1]), []).append(pid)
-        found, todo = [], list(self._roots)
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            todo += children.get(pid, ())
-        return found
+        pids, pending = [], list(self._roots)
+        while pending:
+            pid = pending.pop()
+            pids.append(pid)
+            pending += children.get(pid, ())
+        return pids
 
     def cpu(self):
-        """Seconds used so far, those of ended and reaped children included."""
+        """Return the CPU seconds so far, with those of reaped children."""
         total = 0
         for pid in self.pids():
             if (fields := _stat(pid)) is not None:
@@ -33,7 +33,11 @@ class Tree:
         return total / TICK
 
     def memory(self):
-        """``(proportional, resident)`` bytes; shared pages count once in the first."""
+        """Return ``(proportional, resident)`` bytes (PSS and RSS).
+
+        Memory that processes share counts once in the first, and once for each process
+        in the second.
+        """
         proportional = resident = 0
         for pid in self.pids():
             try:
@@ -49,17 +53,17 @@ class Tree:
 
 
 def listening_on(port):
-    """The tree of the server behind a TCP port of this machine, or None."""
+    """Return the process tree that listens on a TCP port of this machine; None if unknown."""
     inodes = set(_listening_inodes(port))
-    holders = {pid for pid, _ in _all() if inodes & _sockets(pid)}
+    holders = {pid for pid, _ in _processes() if inodes & _sockets(pid)}
     if not holders:
         return None
-    parents = {pid: int(fields[1]) for pid, fields in _all()}
+    parents = {pid: int(fields[1]) for pid, fields in _processes()}
     roots = {pid for pid in holders if parents[pid] not in holders}
     above = {parents[pid] for pid in roots}
     if len(roots) > 1 and len(above) == 1 and above != {1}:
-        roots = above           # workers with sockets of their own, below one master
-    return Tree(*roots)
+        roots = above           # each worker has its own socket; they have one parent
+    return ProcessTree(*roots)
 
 
 def _listening_inodes(port):
@@ -75,25 +79,25 @@ def _listening_inodes(port):
 
 
 def _sockets(pid):
-    found = set()
+    inodes = set()
     try:
         for entry in os.scandir(PROC / str(pid) / 'fd'):
             link = os.readlink(entry.path)
             if link.startswith('socket:['):
-                found.add(link[8:-1])
+                inodes.add(link[8:-1])
     except OSError:
-        pass                        # it has ended, or is not ours to see
-    return found
+        pass                        # it has ended, or belongs to another user
+    return inodes
 
 
-def _all():
+def _processes():
     for entry in os.scandir(PROC):
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
             yield int(entry.name), fields
 
 
 def _stat(pid):
-    """The fields of /proc/PID/stat from the state on; None if it has ended."""
+    """Return the fields of /proc/PID/stat from the state on; None if it has ended."""
     try:
         text = (PROC / str(pid) / 'stat').read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""From the points of all rounds to rows, and from rows to a table and JSON."""
+"""Collects the points of all rounds in rows, and prints them as tables and JSON."""
 
 import dataclasses
 import statistics
@@ -34,20 +34,21 @@ class Cell:
         return statistics.median(self.values)
 
     def cost(self, seconds, per):
-        """CPU milliseconds per request, or seconds per GiB."""
+        """Return CPU milliseconds per request, or CPU seconds per GiB."""
         if seconds is None or not self.work:
             return None
         return seconds / self.work * (1e3 if per == 'request' else 1.0)
 
-    def latency(self, share):
-        """The quantile of the latencies, in milliseconds."""
+    def latency(self, fraction):
+        """Return a quantile of the latencies, in milliseconds."""
         if not self.latencies:
             return None
         ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1e3
+        return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))] * 1e3
 
 
 class Row:
+    """One measurement on all servers."""
 
     def __init__(self, point, group):
         self.name, self.group = point.row, group
@@ -55,14 +56,14 @@ class Row:
         self.cells = {}
 
     def ratio(self, first, second):
-        """How many times better the first server is; above one is better."""
+        """Return how many times better the first server is."""
         one, other = self.cells.get(first), self.cells.get(second)
         if one is None or other is None:
             return None
         return _divide(one.value, other.value, self.more_is_better)
 
     def cost_ratio(self, first, second):
-        """How many times less CPU the first server needs."""
+        """Return how many times less CPU time the first server needs."""
         one, other = self.cells.get(first), self.cells.get(second)
         if one is None or other is None:
             return None
@@ -70,14 +71,18 @@ class Row:
 
 
 def _divide(one, other, more_is_better):
-    above, below = (one, other) if more_is_better else (other, one)
-    return above / below if above is not None and below else None
+    numerator, denominator = (one, other) if more_is_better else (other, one)
+    return numerator / denominator if numerator is not None and denominator else None
 
 
 class Report:
+    """All rows; the first two servers are compared.
+
+    :param servers: the names of the servers.
+    """
 
     def __init__(self, servers):
-        self.servers = servers          # names; the first two are compared
+        self.servers = servers
         self.rows = {}
         self.floors = []
         self.facts = {}
@@ -90,7 +95,7 @@ class Report:
     def text(self):
         parts = [f'{name}: {value}' for name, value in self.facts.items()]
         if self.floors:
-            parts += ['', *_table(['this machine at best', 'MiB/s', 'CPU s/GiB'], [
+            parts += ['', *_table(['floors (without a server)', 'MiB/s', 'CPU s/GiB'], [
                 [floor.name, _number(floor.rate), _number(floor.cpu)] for floor in self.floors])]
         if self.rows:
             parts += ['', *self._figures()]
@@ -126,15 +131,15 @@ class Report:
         return _table(head, lines)
 
     def _latencies(self):
-        shares = (('p50', 0.5), ('p99', 0.99))
-        head = ['latency, ms', *(f'{label}, {name}' for label, _ in shares
+        quantiles = (('p50', 0.5), ('p99', 0.99))
+        head = ['latency, ms', *(f'{label}, {name}' for label, _ in quantiles
                                  for name in self.servers)]
         lines = []
         for row in self.rows.values():
             if any(cell.latencies for cell in row.cells.values()):
                 cells = [row.cells.get(name) for name in self.servers]
-                lines.append([row.name, *(_number(cell and cell.latency(share))
-                                          for _, share in shares for cell in cells)])
+                lines.append([row.name, *(_number(cell and cell.latency(fraction))
+                                          for _, fraction in quantiles for cell in cells)])
         return _table(head, lines)
 
     def as_json(self):
@@ -178,16 +183,17 @@ def _times(ratio):
 
 
 def _table(head, lines):
-    """Columns as wide as their widest entry; None among the lines is a gap."""
+    """Return the lines of a table; None among ``lines`` is an empty line."""
     full = [head, *(line for line in lines if line)]
-    widths = [max(len(line[at]) for line in full) for at in range(len(head))]
-    words = [all(not line[at] or not (line[at][0].isdigit() or line[at] == '-')
-                 for line in full) for at in range(len(head))]
+    columns = range(len(head))
+    widths = [max(len(line[column]) for line in full) for column in columns]
+    is_text = [all(not line[column] or not (line[column][0].isdigit() or line[column] == '-')
+                   for line in full) for column in columns]
 
     def show(line):
-        return '  '.join(entry.ljust(width) if word or at == 0 else entry.rjust(width)
-                         for at, (entry, width, word)
-                         in enumerate(zip(line, widths, words, strict=True))).rstrip()
+        return '  '.join(entry.ljust(width) if left or column == 0 else entry.rjust(width)
+                         for column, (entry, width, left)
+                         in enumerate(zip(line, widths, is_text, strict=True))).rstrip()
 
     rule = '-' * (sum(widths) + 2 * (len(widths) - 1))
     return [show(head), rule, *(show(line) if line else '' for line in lines)]

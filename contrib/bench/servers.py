@@ -1,4 +1,4 @@
-"""Servers that the benchmark starts itself, on loopback, in a directory of their own."""
+"""Servers that the benchmark starts, on loopback, each in its own directory."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ import time
 import load
 import procs
 
-PATIENCE = 60.0
+START_TIMEOUT = 60.0
 
 
 def free_port():
@@ -25,43 +25,48 @@ def free_port():
 
 
 def program(name):
-    """A program beside the running Python, else on the path."""
-    beside = pathlib.Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(
+    """Return the path of a program: in the directory of the running Python, else on ``PATH``."""
+    sibling = pathlib.Path(sys.executable).with_name(name)
+    path = str(sibling) if sibling.exists() else shutil.which(
         name, path=os.environ.get('PATH', '') + ':/usr/sbin')
-    if found is None:
+    if path is None:
         raise SystemExit(f'{name} is not installed')
-    return found
+    return path
 
 
 class Server:
-    """A process that serves HTTP on a port, with all that it leaves behind."""
+    """A process that serves HTTP on a port, and its directory.
 
-    def __init__(self, command, port, directory, log, ready='/', answers=(200, 300),
+    :param ready: path that answers when the server is ready.
+    :param statuses: status codes of this answer.
+    :ivar seconds: from the start of the process to this answer.
+    :raises SystemExit: the server does not start.
+    """
+
+    def __init__(self, command, port, directory, log, ready='/', statuses=(200, 300),
                  headers=()):
         self.url = f'http://127.0.0.1:{port}'
         self.directory = directory
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         with open(log, 'wb') as out:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True)
-        self.tree = procs.Tree(self._process.pid)
-        try:
-            self.seconds = self._wait(load.Target(self.url, headers), ready, answers, log)
-        except BaseException:
-            self.close()
-            raise
+        self.tree = procs.ProcessTree(self._process.pid)
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(self.close)
+            self.seconds = self._wait(load.Target(self.url, headers), ready, statuses, log)
+            cleanup.pop_all()
 
-    def _wait(self, target, path, answers, log):
-        until = time.monotonic() + PATIENCE
+    def _wait(self, target, path, statuses, log):
+        until = time.monotonic() + START_TIMEOUT
         while time.monotonic() < until and self._process.poll() is None:
-            with contextlib.suppress(OSError, load.Broken):
-                if target.call('GET', path)[0] in answers:
-                    return time.perf_counter() - self.began
+            with contextlib.suppress(OSError, load.UnexpectedAnswer):
+                if target.call('GET', path)[0] in statuses:
+                    return time.perf_counter() - self.started
             time.sleep(0.005)
         tail = pathlib.Path(log).read_text(errors='replace')[-2000:]
-        raise SystemExit(f'{self._process.args[0]} does not serve {path}:\n{tail}')
+        raise SystemExit(f'{self._process.args[0]} does not answer {path}:\n{tail}')
 
     def close(self):
         with contextlib.suppress(ProcessLookupError):
@@ -74,11 +79,11 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def glancelite(workers, connection=None, base=None, more=()):
+def start_glancelite(workers, connection=None, base=None, more=()):
     """Start ``glancelite-api`` without authentication, with one file store.
 
     :param connection: SQLAlchemy URL of an empty database; None for SQLite.
-    :param more: further lines for the configuration file.
+    :param more: lines to append to the configuration file.
     """
     directory = pathlib.Path(tempfile.mkdtemp(prefix='bench-', dir=base))
     port = free_port()
@@ -93,21 +98,21 @@ def glancelite(workers, connection=None, base=None, more=()):
         '[database]', f'connection = {connection}',
         '[layers]', 'auth = noauth', *more, '')))
     arguments = ['--config-file', str(config)]
-    synced = subprocess.run(
+    sync = subprocess.run(
         [program('glancelite-manage'), *arguments, 'db', 'sync'],
         capture_output=True, text=True, check=False)
-    if synced.returncode:
+    if sync.returncode:
         shutil.rmtree(directory)
-        raise SystemExit(f'glancelite-manage db sync: {synced.stdout}{synced.stderr}')
+        raise SystemExit(f'glancelite-manage db sync: {sync.stdout}{sync.stderr}')
     return Server([program('glancelite-api'), *arguments], port, directory,
                   directory / 'api.log', ready='/v2/images?limit=1')
 
 
-def other(command, headers, base=None):
-    """Start some Image API server.
+def start_command(command, headers, base=None):
+    """Start an Image API server.
 
-    :param command: for ``env``; ``{port}`` in it is where to serve.
-    :param headers: for requests, as ``NAME: VALUE``.
+    :param command: arguments of ``env``; ``{port}`` in it is replaced by the port.
+    :param headers: headers of requests, as ``NAME: VALUE``.
     """
     directory = pathlib.Path(tempfile.mkdtemp(prefix='bench-other-', dir=base))
     port = free_port()
@@ -116,15 +121,15 @@ def other(command, headers, base=None):
                   ready='/v2/images?limit=1', headers=headers)
 
 
-def nginx(base=None):
-    """Start nginx with ``sendfile`` on a directory; the files come later."""
+def start_nginx(base=None):
+    """Start nginx with ``sendfile`` on an empty directory ``files``."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix='bench-nginx-', dir=base))
     files = directory / 'files'
     files.mkdir()
     (files / 'ready').write_text('yes')
     port = free_port()
     config = directory / 'nginx.conf'
-    user = 'user root;' if os.geteuid() == 0 else ''     # the directory is ours alone
+    user = 'user root;' if os.geteuid() == 0 else ''     # other users cannot read the directory
     temporary = ' '.join(f'{kind}_temp_path {directory}/{kind};' for kind in (
         'client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
     config.write_text(f'''

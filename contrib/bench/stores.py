@@ -1,7 +1,7 @@
-"""Store drivers beside the tools of their backends, and beside glance_store's drivers.
+"""Compares store drivers with the tools of their backends and with glance_store's drivers.
 
-``python contrib/bench/stores.py [--size MiB] [--rounds N] [case ...]``, from a checkout in
-which ``make test`` has run once: the backends are those of the tests.
+``python contrib/bench/stores.py [--size MiB] [--rounds N] [case ...]``, in a checkout in which
+``make test`` has run once, because it uses the backends of the tests.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ USER = 'test:tester'
 
 @dataclasses.dataclass
 class Case:
-    """One backend: what to compare.
+    """One backend, with its tool.
 
-    :ivar driver: the name of the driver, here and in glance_store.
-    :ivar options: for both drivers.
-    :ivar put: the tool's upload of a file under a name.
-    :ivar get: the tool's download of that name into nothing.
-    :ivar drop: removes it.
-    :ivar announced: glance_store's driver is told the size.
-    :ivar tidy: frees the room of what was deleted, where the backend would do so later.
+    :ivar driver: name of the driver, in glancelite and in glance_store.
+    :ivar options: options of both drivers.
+    :ivar put: uploads a file under a name, with the tool.
+    :ivar get: downloads the name with the tool, without keeping the data.
+    :ivar delete: deletes the name.
+    :ivar size_known: whether glance_store's driver gets the size.
+    :ivar free_space: frees the space of deleted data, if the backend does so later.
     """
 
     driver: str
     options: dict[str, object]
     put: Callable[[pathlib.Path, str], None]
     get: Callable[[str], None]
-    drop: Callable[[str], None]
-    announced: bool = True
-    tidy: Callable[[], None] = lambda: None
+    delete: Callable[[str], None]
+    size_known: bool = True
+    free_space: Callable[[], None] = lambda: None
 
 
 def run(*command: object, **environment: str) -> None:
@@ -68,7 +68,7 @@ def run(*command: object, **environment: str) -> None:
 
 @contextlib.contextmanager
 def file_case() -> Iterator[Case]:
-    """``cp``; what it has written must be on the disk as well, as the driver's is."""
+    """``cp`` and ``sync``: the driver also returns when the data is durable."""
     with process.directory('bench') as home:
         def put(path: pathlib.Path, name: str) -> None:
             run('cp', path, home / name)
@@ -91,8 +91,8 @@ def rbd_case() -> Iterator[Case]:
                    lambda name: run(*rbd, 'rm', name))
 
 
-class Nowhere(io.RawIOBase):
-    """Takes everything, at any place."""
+class NullFile(io.RawIOBase):
+    """Accepts writes at any position, and keeps nothing."""
 
     def writable(self):
         return True
@@ -100,7 +100,7 @@ class Nowhere(io.RawIOBase):
     def seekable(self):
         return True
 
-    def seek(self, *where):
+    def seek(self, *position):
         return 0
 
     def write(self, data):
@@ -108,7 +108,7 @@ class Nowhere(io.RawIOBase):
 
 
 def _s3(url: str, access: str, secret: str, region: str) -> Case:
-    """boto3's transfer manager."""
+    """Return the case for boto3's transfer manager."""
     client = boto3.session.Session(access, secret).client(
         's3', endpoint_url=url, region_name=region, config=Config(
             request_checksum_calculation='when_required',
@@ -117,37 +117,38 @@ def _s3(url: str, access: str, secret: str, region: str) -> Case:
     return Case('s3', {'s3_store_host': url, 's3_store_access_key': access,
                        's3_store_secret_key': secret, 's3_store_bucket': BUCKET},
                 lambda path, name: client.upload_file(str(path), BUCKET, name),
-                lambda name: client.download_fileobj(BUCKET, name, Nowhere()),
+                lambda name: client.download_fileobj(BUCKET, name, NullFile()),
                 lambda name: client.delete_object(Bucket=BUCKET, Key=name))
 
 
 @contextlib.contextmanager
 def ceph_s3_case() -> Iterator[Case]:
-    with ceph.server() as cluster, ceph.gateway(cluster) as found:
-        case = _s3(found.url, found.access_key, found.secret_key, found.region)
-        case.tidy = lambda: run(programs.require('radosgw-admin'), '-c', cluster.conf, '-n',
-                                'client.gateway', 'gc', 'process', '--include-all')
+    with ceph.server() as cluster, ceph.gateway(cluster) as gateway:
+        case = _s3(gateway.url, gateway.access_key, gateway.secret_key, gateway.region)
+        case.free_space = lambda: run(programs.require('radosgw-admin'), '-c', cluster.conf, '-n',
+                                      'client.gateway', 'gc', 'process', '--include-all')
         yield case
 
 
 @contextlib.contextmanager
 def swift_s3_case() -> Iterator[Case]:
-    with swift.server(swift.install(), programs.require('memcached')) as found:
-        yield _s3(found.url, USER, swift.USERS[USER], 'us-east-1')
+    with swift.server(swift.install(), programs.require('memcached')) as server:
+        yield _s3(server.url, USER, swift.USERS[USER], 'us-east-1')
 
 
 @contextlib.contextmanager
 def swift_case() -> Iterator[Case]:
-    """``swift upload`` and ``swift download``, in segments as large as the drivers'.
+    """``swift upload`` and ``swift download``, with segments of the drivers' size.
 
-    glance_store's driver announces a whole last segment and waits for it, so it is told no size.
+    If glance_store's driver knows the size, it announces a full last segment and waits for
+    it, so it does not get the size.
     """
     with keystone.server(keystone.install()) as identity, swift.server(
             swift.install(), programs.require('memcached'), identity):
         identity.add_user('images', 'admin')
-        who = {'ST_AUTH_VERSION': '3', 'OS_AUTH_URL': identity.url, 'OS_USERNAME': 'images',
-               'OS_PASSWORD': keystone.PASSWORD, 'OS_PROJECT_NAME': 'service',
-               'OS_USER_DOMAIN_ID': 'default', 'OS_PROJECT_DOMAIN_ID': 'default'}
+        login = {'ST_AUTH_VERSION': '3', 'OS_AUTH_URL': identity.url, 'OS_USERNAME': 'images',
+                 'OS_PASSWORD': keystone.PASSWORD, 'OS_PROJECT_NAME': 'service',
+                 'OS_USER_DOMAIN_ID': 'default', 'OS_PROJECT_DOMAIN_ID': 'default'}
         yield Case('swift', {'swift_store_auth_address': identity.url,
                              'swift_store_user': 'service:images',
                              'swift_store_key': keystone.PASSWORD,
@@ -155,19 +156,19 @@ def swift_case() -> Iterator[Case]:
                              'swift_store_create_container_on_put': True,
                              'swift_store_large_object_size': 200},
                    lambda path, name: run(BIN / 'swift', 'upload', BUCKET, path, '--object-name',
-                                          name, '-S', 204_800_000, '--use-slo', **who),
+                                          name, '-S', 204_800_000, '--use-slo', **login),
                    lambda name: run(BIN / 'swift', 'download', BUCKET, name, '-o', '/dev/null',
-                                    **who),
-                   lambda name: run(BIN / 'swift', 'delete', BUCKET, name, **who),
-                   announced=False)
+                                    **login),
+                   lambda name: run(BIN / 'swift', 'delete', BUCKET, name, **login),
+                   size_known=False)
 
 
 CASES = {'file': file_case, 'rbd': rbd_case, 's3-ceph': ceph_s3_case, 's3-swift': swift_s3_case,
          'swift': swift_case}
 
 
-def pieces(path: pathlib.Path) -> Iterator[bytes]:
-    """The bytes of a file as the API gets those of a client that is quick."""
+def chunks_of(path: pathlib.Path) -> Iterator[bytes]:
+    """Yield the data of a file in chunks, as the API gets them from a fast client."""
     with path.open('rb', buffering=0) as file:
         reader = buffers.Reader(file.readinto)
         while chunk := reader.read(message.LARGE):
@@ -175,24 +176,25 @@ def pieces(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def hashed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``chunks``, and hash them as an upload does."""
     with tapped(chunks, [Digests()]) as stream:
         yield from stream
 
 
 def measure(case: Case, path: pathlib.Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each thing that is compared, round by round."""
+    """Return the seconds of each operation in each round."""
     size = path.stat().st_size
     host = FakeHost()
     kind = loader.find('store', case.driver).kind
     assert kind is not None
     store = kind(loader.Options.of(kind, **case.options), host, name='bench')
     theirs = reference(case.driver, **case.options)
-    found: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
 
     def timed(what: str, work: Callable[..., object], *arguments: object) -> object:
         start = time.perf_counter()
         result = work(*arguments)
-        found.setdefault(what, []).append(time.perf_counter() - start)
+        seconds.setdefault(what, []).append(time.perf_counter() - start)
         return result
 
     def drain(chunks: Iterator[bytes]) -> None:
@@ -212,35 +214,35 @@ def measure(case: Case, path: pathlib.Path, rounds: int) -> dict[str, list[float
         with path.open('rb') as file:
             return theirs._driver().add(str(uuid.uuid4()), file, known, 'sha512')[0]
 
-    drain(pieces(path))     # into the page cache
+    drain(chunks_of(path))      # fills the page cache
     for number in range(rounds):
         print(f'{case.driver}: round {number + 1}', file=sys.stderr, flush=True)
         name = str(uuid.uuid4())
         timed('tool write', case.put, path, name)
         timed('tool read', case.get, name)
-        case.drop(name)
-        url = write('ours write', pieces(path), size)
-        # what went past the page cache comes from the disk once
+        case.delete(name)
+        url = write('ours write', chunks_of(path), size)
+        # data that was written past the page cache is read from the disk once
         timed('ours first read', lambda url: drain(store.read(url)), url)
         timed('ours read', lambda url: drain(store.read(url)), url)
         store.delete(url)
-        store.delete(write('ours write, unknown size', pieces(path), None))
-        store.delete(write('ours write + hashes', hashed(pieces(path)), size))
-        url = str(timed('glance_store write', add_theirs, size if case.announced else 0))
+        store.delete(write('ours write, unknown size', chunks_of(path), None))
+        store.delete(write('ours write + hashes', hashed(chunks_of(path)), size))
+        url = str(timed('glance_store write', add_theirs, size if case.size_known else 0))
         timed('glance_store read', read_theirs, url)
         theirs.delete(url)
-        case.tidy()
+        case.free_space()
     store.close()
     host.close()
-    return found
+    return seconds
 
 
-def show(name: str, found: dict[str, list[float]], size: int) -> None:
-    """A row of the table: MiB/s by medians, and the ratios that count."""
-    rate = {what: size / MIB / statistics.median(times) for what, times in found.items()}
+def show(name: str, seconds: dict[str, list[float]], size: int) -> None:
+    """Print the median rates of a case, and the ratios."""
+    rate = {what: size / MIB / statistics.median(times) for what, times in seconds.items()}
     print(f'\n{name}')
     for what, value in rate.items():
-        print(f'  {what:28} {value:8.0f} MiB/s   {[round(t, 2) for t in found[what]]}')
+        print(f'  {what:28} {value:8.0f} MiB/s   {[round(t, 2) for t in seconds[what]]}')
     for label, one, other in (
             ('write / tool', 'ours write', 'tool write'),
             ('write unknown / tool', 'ours write, unknown size', 'tool write'),
@@ -254,8 +256,8 @@ def show(name: str, found: dict[str, list[float]], size: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('cases', nargs='*', default=list(CASES), choices=[*CASES, []])
-    parser.add_argument('--size', type=int, default=1024, help='MiB')
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--size', type=int, default=1024, help='MiB of the image (1024)')
+    parser.add_argument('--rounds', type=int, default=3, help='number of rounds (3)')
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     with process.directory('bench-data') as home:

@@ -1,12 +1,12 @@
-"""What an upload costs beside bare hashing of the same bytes, from several senders.
+"""Measures the CPU time of uploads from several senders, compared with hashing alone.
 
     python contrib/bench/uploads.py
     python contrib/bench/uploads.py --vs http://127.0.0.1:9392 --vs-name glance --rounds 7
 
-Every upload is preceded by bare hashing, because how fast a virtual machine
-hashes changes by the second with what its neighbours do: costs are compared
+Before every upload it hashes as many bytes without a server, because the speed
+of a virtual machine changes from one second to the next.  Costs are compared
 within such a pair, and the table shows the medians of all pairs.  Without
-``--url`` it starts a glancelite of its own in a temporary directory.
+``--url`` it starts glancelite in a temporary directory.
 """
 
 import argparse
@@ -29,13 +29,13 @@ import floors
 import load
 import procs
 import servers
-import subject
+from subject import Subject
 
-WARM = 256 * bulk.MIB       # see bulk.Source: memory that is really there
+MEMORY = 256 * bulk.MIB     # allocated before each upload: see bulk.Source
 
 
 def by_sendfile(chunked):
-    """From memory, without a copy, as fast as the server takes it."""
+    """Send memory, without a copy."""
     def send(target, image_id, files):
         bulk.upload(target, files.source, image_id, files.size, chunked)
 
@@ -43,45 +43,45 @@ def by_sendfile(chunked):
 
 
 def by_python(chunked):
-    """A file in pieces, as Python's HTTP clients send it: glanceclient chunked, for one."""
+    """Send a file in small chunks, as Python's HTTP clients do."""
     def send(target, image_id, files):
-        how = {} if chunked else {'Content-Length': str(files.size)}
+        length = {} if chunked else {'Content-Length': str(files.size)}
         with open(files.path, 'rb', buffering=0) as file, contextlib.closing(
                 http.client.HTTPConnection(*target.address)) as connection:
             connection.request(
                 'PUT', f'{target.base}/v2/images/{image_id}/file',
-                iter(lambda: file.read(bulk.PIECE), b''),
-                {'Content-Type': 'application/octet-stream', **target.headers, **how},
+                iter(lambda: file.read(bulk.CHUNK_SIZE), b''),
+                {'Content-Type': 'application/octet-stream', **target.headers, **length},
                 encode_chunked=chunked)
             answer = connection.getresponse()
             if answer.status != 204:
-                raise load.Broken(f'{target.url}: the upload answered {answer.status}')
+                raise load.UnexpectedAnswer(f'{target.url}: the upload answered {answer.status}')
 
     return send
 
 
 def by_curl(chunked):
-    """A file, by curl."""
+    """Send a file with curl."""
     def send(target, image_id, files):
-        how = ['-H', 'Transfer-Encoding: chunked'] if chunked else []
-        more = [word for name, value in target.headers.items()
-                for word in ('-H', f'{name}: {value}')]
+        encoding = ['-H', 'Transfer-Encoding: chunked'] if chunked else []
+        headers = [argument for name, value in target.headers.items()
+                   for argument in ('-H', f'{name}: {value}')]
         subprocess.run(
             [servers.program('curl'), '-sS', '-f', '-o', os.devnull, '-T', files.path,
-             '-H', 'Content-Type: application/octet-stream', *how, *more,
+             '-H', 'Content-Type: application/octet-stream', *encoding, *headers,
              f'{target.url}/v2/images/{image_id}/file'], check=True)
 
     return send
 
 
-SENDERS = {f'{name}, {how}': make(how == 'chunked')
+SENDERS = {f'{name}, {encoding}': make(encoding == 'chunked')
            for name, make in (('curl', by_curl), ('python', by_python), ('sendfile', by_sendfile))
-           for how in ('sized', 'chunked')}
+           for encoding in ('sized', 'chunked')}
 
 
 @dataclasses.dataclass
 class Files:
-    """The bytes to send: in memory, and as a file."""
+    """The data to upload, in memory and in a file."""
 
     source: bulk.Source
     path: pathlib.Path
@@ -94,33 +94,33 @@ class Cell:
 
     rates: list = dataclasses.field(default_factory=list)       # MiB/s
     costs: list = dataclasses.field(default_factory=list)       # CPU s/GiB
-    hashing: list = dataclasses.field(default_factory=list)     # the same, right before
+    hashing: list = dataclasses.field(default_factory=list)     # the same, of hashing alone
 
 
-def measured(one, send, files, cell):
-    """One upload, with bare hashing before it."""
-    bare = floors.hashing(files.size, files.source.memory())
-    image_id = one.fresh()
-    bulk.touched(WARM).close()
-    with one.meter() as used:
+def measure(subject, send, files, cell):
+    """Measure hashing alone, then one upload."""
+    hashing = floors.hashing(files.size, files.source.memory())
+    image_id = subject.create_image()
+    bulk.resident_memory(MEMORY).close()
+    with subject.measure_cpu() as usage:
         begin = time.perf_counter()
-        send(one.target, image_id, files)
+        send(subject.target, image_id, files)
         seconds = time.perf_counter() - begin
-    one.check(image_id, files.size)
-    one.remove(image_id)
+    subject.check(image_id, files.size)
+    subject.delete(image_id)
     cell.rates.append(files.size / bulk.MIB / seconds)
-    cell.hashing.append(bare.cpu)
-    if used.server is not None:
-        cell.costs.append(used.server / (files.size / bulk.GIB))
+    cell.hashing.append(hashing.cpu)
+    if usage.server is not None:
+        cell.costs.append(usage.server / (files.size / bulk.GIB))
 
 
-def line(name, server, cell, rival=None):
+def format_row(name, server, cell, other=None):
     rate = statistics.median(cell.rates)
-    faster = f'{rate / statistics.median(rival.rates):9.2f}x' if rival else ' ' * 10
+    faster = f'{rate / statistics.median(other.rates):9.2f}x' if other else ' ' * 10
     if not cell.costs:
         return f'{name:18} {server:12} {rate:7.0f} {faster}'
-    above = [100 * (cost / bare - 1)
-             for cost, bare in zip(cell.costs, cell.hashing, strict=True)]
+    above = [100 * (cost / hashing - 1)
+             for cost, hashing in zip(cell.costs, cell.hashing, strict=True)]
     return (f'{name:18} {server:12} {rate:7.0f} {faster} '
             f'{statistics.median(cell.costs):9.2f} {min(cell.costs):6.2f} '
             f'{statistics.median(cell.hashing):9.2f} {min(cell.hashing):6.2f} '
@@ -131,87 +131,93 @@ HEAD = (f'{"sender":18} {"server":12} {"MiB/s":>7} {"faster":>10} {"CPU s/GiB":>
         f'{"hashing":>9} {"least":>6} {"above":>10} {"least":>7}')
 
 
-def arguments(argv):
+def parse_arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     add = parser.add_argument
-    add('--url', help='the server to measure; without it, one is started')
-    add('--vs', metavar='URL', help='a second server')
-    add('--vs-name', default='other', help='what to call it in the table')
+    add('--url', help='the server to measure; by default, one is started')
+    add('--vs', metavar='URL', help='a second server, to compare with')
+    add('--vs-name', default='other', help='name of the second server')
     add('--senders', type=lambda text: text.split(';'), default=list(SENDERS), metavar='NAMES',
-        help='some of: ' + '; '.join(SENDERS))
+        help='one or more of: ' + '; '.join(SENDERS))
     add('--size', type=int, default=1024, metavar='MIB', help='MiB of an upload (1024)')
-    add('--rounds', type=int, default=5, help='how often everything is done (5)')
-    add('--workers', type=int, default=2, help='processes of the server started here')
+    add('--rounds', type=int, default=5, help='number of rounds (5)')
+    add('--workers', type=int, default=2, help='worker processes of the server that is started')
     add('--set', action='append', default=[], metavar='LINE', dest='more',
-        help='line for the end of its configuration file, which is in [layers]; repeatable')
+        help='line to append to its configuration file, whose last section is [layers]; '
+             'repeatable')
     add('--header', action='append', default=[], metavar='"NAME: VALUE"',
-        help='sent with every request, e.g. a token; repeatable')
-    add('--dir', type=pathlib.Path, help='where files and the server started here are')
-    chosen = parser.parse_args(argv)
-    if unknown := [name for name in chosen.senders if name not in SENDERS]:
-        parser.error(f'no such sender: {"; ".join(unknown)}')
-    chosen.size *= bulk.MIB
-    return chosen
+        help='header of every request, such as a token; repeatable')
+    add('--dir', type=pathlib.Path,
+        help='directory for files, and for the data of the server that is started')
+    settings = parser.parse_args(argv)
+    if unknown := [name for name in settings.senders if name not in SENDERS]:
+        parser.error(f'unknown senders: {"; ".join(unknown)}')
+    settings.size *= bulk.MIB
+    return settings
 
 
-def subjects(chosen, source, stack):
-    def one(name, url, tree):
-        target = load.Target(url, chosen.header)
-        return subject.Subject(name, target, chosen, source, tree)
+def open_subjects(settings, source, stack):
+    """Yield the servers to measure."""
 
-    for name, url in ((None, chosen.url), (chosen.vs_name, chosen.vs)):
+    def create(name, url, tree):
+        target = load.Target(url, settings.header)
+        return Subject(name, target, settings, source, tree)
+
+    for name, url in ((None, settings.url), (settings.vs_name, settings.vs)):
         if url:
             parts = urllib.parse.urlsplit(url)
             local = parts.hostname in ('127.0.0.1', 'localhost')
-            yield one(name or 'server', url,
-                      procs.listening_on(parts.port or 80) if local else None)
+            yield create(name or 'server', url,
+                         procs.listening_on(parts.port or 80) if local else None)
         elif name is None:
-            own = stack.enter_context(contextlib.closing(servers.glancelite(
-                chosen.workers, None, chosen.dir, chosen.more)))
-            yield one('glancelite', own.url, own.tree)
+            own = stack.enter_context(contextlib.closing(servers.start_glancelite(
+                settings.workers, None, settings.dir, settings.more)))
+            yield create('glancelite', own.url, own.tree)
 
 
 def main(argv=None):
-    chosen = arguments(argv)
+    settings = parse_arguments(argv)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
-            tempfile.TemporaryDirectory(prefix='bench-', dir=chosen.dir)))
-        files = Files(bulk.Source(), directory / 'data', chosen.size)
+            tempfile.TemporaryDirectory(prefix='bench-', dir=settings.dir)))
+        files = Files(bulk.Source(), directory / 'data', settings.size)
         files.source.save(files.path, files.size)
         os.sync()
-        found = list(subjects(chosen, files.source, stack))
-        cells = {(name, one.name): Cell() for name in chosen.senders for one in found}
-        hot = []
+        subjects = list(open_subjects(settings, files.source, stack))
+        cells = {(name, subject.name): Cell()
+                 for name in settings.senders for subject in subjects}
+        warm = []       # CPU s/GiB of hashing data that is in the caches
         try:
-            for number in range(chosen.rounds):
-                hot.append(floors.hashing(files.size, files.source.memory()[:floors.CHUNK]).cpu)
-                for name in chosen.senders:
-                    for one in found if number % 2 == 0 else reversed(found):
-                        print(f'round {number + 1}: {name}, {one.name}', file=sys.stderr,
+            for number in range(settings.rounds):
+                warm.append(floors.hashing(files.size, files.source.memory()[:floors.CHUNK]).cpu)
+                for name in settings.senders:
+                    for subject in subjects if number % 2 == 0 else reversed(subjects):
+                        print(f'round {number + 1}: {name}, {subject.name}', file=sys.stderr,
                               flush=True)
-                        measured(one, SENDERS[name], files, cells[name, one.name])
-        finally:    # also what there is when somebody has lost patience
-            show(chosen, found, cells, hot)
+                        measure(subject, SENDERS[name], files, cells[name, subject.name])
+        finally:    # if the benchmark is interrupted, print the results so far
+            show(settings, subjects, cells, warm)
 
 
-def show(chosen, found, cells, hot):
+def show(settings, subjects, cells, warm):
     cold = [cost for cell in cells.values() for cost in cell.hashing]
     if not cold:
         return
     print(f'{os.cpu_count()} CPUs, Linux {platform.release()}, Python '
-          f'{platform.python_version()}, {chosen.size // bulk.MIB} MiB, {chosen.rounds} rounds')
-    print('hashing: md5 and sha512 of as many bytes, in a thread each, and nothing else; '
-          f'CPU s/GiB: cold {statistics.median(cold):.2f}, least {min(cold):.2f};'
-          f' one MiB again and again {statistics.median(hot):.2f}, least {min(hot):.2f}')
+          f'{platform.python_version()}, {settings.size // bulk.MIB} MiB, '
+          f'{settings.rounds} rounds')
+    print('hashing alone: md5 and sha512 of as many bytes, in one thread each; CPU s/GiB: '
+          f'data in no cache {statistics.median(cold):.2f}, least {min(cold):.2f}; '
+          f'the same MiB repeatedly {statistics.median(warm):.2f}, least {min(warm):.2f}')
     print(HEAD)
-    for name in chosen.senders:
-        row = {one.name: cells[name, one.name] for one in found}
+    for name in settings.senders:
+        row = {subject.name: cells[name, subject.name] for subject in subjects}
         first, *others = row
         for server, cell in row.items():
-            rival = row[others[0]] if others and server == first else None
-            if cell.rates and (rival is None or rival.rates):
-                print(line(name, server, cell, rival), flush=True)
+            other = row[others[0]] if others and server == first else None
+            if cell.rates and (other is None or other.rates):
+                print(format_row(name, server, cell, other), flush=True)
 
 
 if __name__ == '__main__':
