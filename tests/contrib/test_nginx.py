@@ -1,4 +1,4 @@
-"""The nginx example carries images in both directions."""
+"""The nginx example passes images in both directions."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ CHUNKS = [bytes([number]) * 70_000 for number in range(50)]
 
 @pytest.fixture
 def proxied(live_server):
-    """A connection through nginx, as the example sets it up."""
+    """A connection through nginx, configured as in the example."""
     nginx, openssl = programs.require('nginx'), programs.require('openssl')
     with process.directory('nginx') as home:
         port = process.free_port()
@@ -25,11 +25,12 @@ def proxied(live_server):
              '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout',
              home / 'image.key', '-out', home / 'image.pem'], check=True, capture_output=True)
         site = EXAMPLE.read_text()
-        for there, here in (('127.0.0.1:9293', f'127.0.0.1:{live_server().port}'),
-                            ('listen 9292', f'listen 127.0.0.1:{port}'),
-                            ('/etc/ssl/certs', str(home)), ('/etc/ssl/private', str(home))):
-            assert there in site
-            site = site.replace(there, here)
+        for example, replacement in (
+                ('127.0.0.1:9293', f'127.0.0.1:{live_server().port}'),
+                ('listen 9292', f'listen 127.0.0.1:{port}'),
+                ('/etc/ssl/certs', str(home)), ('/etc/ssl/private', str(home))):
+            assert example in site
+            site = site.replace(example, replacement)
         temporary = ''.join(f'{kind}_temp_path {home}/{kind};\n' for kind in (
             'client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
         (home / 'nginx.conf').write_text(
@@ -43,19 +44,19 @@ def proxied(live_server):
             connection.close()
 
 
-def _ask(connection, method, path, body=None, kind='application/json'):
-    connection.request(method, path, body, {'Content-Type': kind})
+def _request(connection, method, path, body=None, content_type='application/json'):
+    connection.request(method, path, body, {'Content-Type': content_type})
     reply = connection.getresponse()
     return reply.status, reply.read()
 
 
-def test_a_chunked_upload_passes_and_comes_back(proxied):
+def test_a_chunked_upload_can_be_downloaded_again(proxied):
     image = {'name': 'one', 'disk_format': 'raw', 'container_format': 'bare'}
-    _, created = _ask(proxied, 'POST', '/v2/images', json.dumps(image))
+    _, created = _request(proxied, 'POST', '/v2/images', json.dumps(image))
     path = f'/v2/images/{json.loads(created)["id"]}/file'
 
-    status, _ = _ask(proxied, 'PUT', path, CHUNKS, 'application/octet-stream')
-    found = _ask(proxied, 'GET', path)
+    status, _ = _request(proxied, 'PUT', path, CHUNKS, 'application/octet-stream')
+    answer = _request(proxied, 'GET', path)
 
     assert status == 204
-    assert found == (200, b''.join(CHUNKS))
+    assert answer == (200, b''.join(CHUNKS))
