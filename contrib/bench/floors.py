@@ -23,10 +23,10 @@ class Floor:
     cpu: float          # CPU seconds per GiB
 
 
-def _measure(name, size, work, meanwhile=None):
+def _measure(name, size, work, parent_work=None):
     """Measure time and CPU time of ``work()`` in a child process.
 
-    ``meanwhile()`` runs in this process, after the fork, so that the child does not
+    ``parent_work()`` runs in this process, after the fork, so that the child does not
     inherit what it opens.
     """
     reader, writer = os.pipe()
@@ -37,8 +37,8 @@ def _measure(name, size, work, meanwhile=None):
         os.write(writer, f'{time.perf_counter() - begin} {time.process_time()}'.encode())
         os._exit(0)
     os.close(writer)
-    if meanwhile:
-        meanwhile()
+    if parent_work:
+        parent_work()
     with open(reader) as answer:
         seconds, cpu = map(float, answer.read().split())
     os.waitpid(child, 0)
