@@ -166,7 +166,7 @@ def test_a_deleted_image_is_brought_back_once(manage, tmp_path):
 
     assert (first.code, first.out) == (0, f'{image.id} is active again\n')
     assert (second.code, second.err) == (
-        1, f'ERROR: No deleted image {image.id} waits for the removal of its data.\n')
+        1, f'ERROR: There is no deleted image {image.id} whose data is still kept.\n')
     assert data == b'data'
 
 
