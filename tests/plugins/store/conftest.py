@@ -14,7 +14,7 @@ from glancelite import loader
 from glancelite.plugins.store.file import FileStore
 from glancelite.plugins.store.rbd import RBDStore
 from glancelite.plugins.store.s3 import S3Store
-from tests.servers import meddler, programs
+from tests.servers import fault_proxy, programs
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def make_s3(make_plugin, s3_server, request):
 @pytest.fixture
 def s3_proxy(s3_server):
     """A proxy in front of the endpoint that does what the test tells it."""
-    with meddler.proxy(s3_server.url) as proxy:
+    with fault_proxy.running(s3_server.url) as proxy:
         yield proxy
 
 

@@ -1,4 +1,4 @@
-"""How much of an image the store ``s3`` holds while an endpoint takes its time."""
+"""How much data the store ``s3`` holds in memory while an endpoint is slow."""
 
 import concurrent.futures
 import threading
@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from glancelite.testing.fakes import ClientWentAway
-from tests.servers import meddler
+from tests.servers import fault_proxy
 
 MIB = 1 << 20
 
@@ -18,20 +18,20 @@ def key():
 
 
 @pytest.fixture
-def go_on(s3_proxy):
-    """Parts of uploads arrive when this event is set, or half a minute later."""
+def release(s3_proxy):
+    """Parts of uploads arrive when this event is set, or after half a minute."""
     event = threading.Event()
 
     def rule(request):
         if 'partNumber=' in request.path:
             event.wait(30)
-        return meddler.PASS
+        return fault_proxy.PASS
     s3_proxy.rule = rule
     return event
 
 
 @pytest.mark.parametrize('size', [None, 200 * MIB], ids=['unknown', 'known'])
-def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, go_on, size):
+def test_a_slow_endpoint_slows_down_the_source(make_s3, s3_proxy, release, size):
     store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, upload_memory=20)
     pulled = []
 
@@ -44,11 +44,11 @@ def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, go_on, size):
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         task = pool.submit(store.write, key(), source(), size=size)
-        while len(s3_proxy.requests) < 5:   # a question, the start, and three parts
+        while len(s3_proxy.requests) < 5:   # HEAD, the start of the upload, three parts
             time.sleep(0.01)
         time.sleep(0.3)
         held = len(pulled)
-        go_on.set()
+        release.set()
 
         with pytest.raises(ClientWentAway):
             task.result()
@@ -56,8 +56,8 @@ def test_a_slow_endpoint_slows_the_source_down(make_s3, s3_proxy, go_on, size):
     assert 15 <= held <= 21
 
 
-def test_many_uploads_at_once_hold_little_each(make_s3, s3_proxy, go_on):
-    """What has to wait for a sender waits in the source, not in memory."""
+def test_many_uploads_at_once_hold_two_parts_each(make_s3, s3_proxy, release):
+    """Data that waits for a thread waits in the source, not in memory."""
     store = make_s3(host=s3_proxy.url, large_object_chunk_size=5, thread_pools=3)
     pulled = [0] * 4
 
@@ -72,10 +72,10 @@ def test_many_uploads_at_once_hold_little_each(make_s3, s3_proxy, go_on):
             time.sleep(0.01)
         time.sleep(0.5)
         held = list(pulled)
-        go_on.set()
+        release.set()
 
         assert [task.result().size for task in tasks] == [60 * MIB] * 4
 
-    # three parts where one upload was first, else two; and a look whether more comes
+    # the first upload may hold three parts, the others two; and each reads one chunk ahead
     assert max(held) <= 16
     assert sum(held) <= 4 * 11 + 5

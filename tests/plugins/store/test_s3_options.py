@@ -1,4 +1,4 @@
-"""The options of the store ``s3``, and its addresses: all that needs no endpoint."""
+"""The options and URLs of the store ``s3``, without an endpoint."""
 
 import sys
 
@@ -7,9 +7,9 @@ from oslo_config import cfg
 
 from glancelite import contract, loader
 from glancelite.plugins.store.s3 import S3Store
-from glancelite.plugins.store.s3.location import Place
+from glancelite.plugins.store.s3.location import Bucket
 
-FINE = {'host': 'https://s3.example.com', 'bucket': 'images', 'access_key': 'user',
+VALID = {'host': 'https://s3.example.com', 'bucket': 'images', 'access_key': 'user',
         'secret_key': 'secret'}
 
 
@@ -17,11 +17,11 @@ FINE = {'host': 'https://s3.example.com', 'bucket': 'images', 'access_key': 'use
 def make(make_plugin):
     def make(**options):
         return make_plugin(S3Store, name='s3', **{
-            f's3_store_{key}': value for key, value in {**FINE, **options}.items()})
+            f's3_store_{key}': value for key, value in {**VALID, **options}.items()})
     return make
 
 
-@pytest.mark.parametrize(('options', 'said'), [
+@pytest.mark.parametrize(('options', 'message'), [
     ({'host': None}, 's3_store_host'), ({'host': ''}, 's3_store_host'),
     ({'host': 'ftp://x'}, 's3_store_host'), ({'host': 'http://'}, 's3_store_host'),
     ({'host': 'http://me:secret@x'}, 's3_store_host'), ({'bucket': None}, 's3_store_bucket'),
@@ -30,15 +30,15 @@ def make(make_plugin):
     ({'bucket_url_format': 'virtual', 'bucket': 'Not_DNS'}, 's3_store_bucket_url_format'),
     ({'large_object_chunk_size': 4}, 's3_store_large_object_chunk_size'),
     ({'thread_pools': 0}, 's3_store_thread_pools'), ({'cacert': '/nonexistent'}, 'cacert')])
-def test_options_that_cannot_work_stop_the_start(make, options, said):
-    with pytest.raises(contract.Misconfigured, match=said) as refused:
+def test_invalid_options_stop_the_start(make, options, message):
+    with pytest.raises(contract.Misconfigured, match=message) as raised:
         make(**options)
 
-    assert '\n' not in str(refused.value)
-    assert 'secret@' not in str(refused.value)
+    assert '\n' not in str(raised.value)
+    assert 'secret@' not in str(raised.value)
 
 
-def test_the_start_waits_for_nobody(make):
+def test_the_start_does_not_connect(make):
     store = make(host='192.0.2.1', connect_timeout=1000)
 
     assert store.properties() == {'s3_store_large_object_size': 100 << 20,
@@ -57,7 +57,7 @@ def configured(tmp_path):
     return conf
 
 
-def test_it_is_found_and_reads_its_section_and_the_defaults_of_all(host, configured):
+def test_it_reads_its_section_and_the_common_defaults(host, configured):
     store = loader.load(configured, host, 'store', 's3', instance='cold')
 
     assert store.owns('s3://s3/c/key')
@@ -65,7 +65,7 @@ def test_it_is_found_and_reads_its_section_and_the_defaults_of_all(host, configu
     store.close()
 
 
-def test_without_the_library_the_start_says_so(host, configured, monkeypatch):
+def test_a_missing_library_stops_the_start(host, configured, monkeypatch):
     monkeypatch.setitem(sys.modules, 'boto3', None)
 
     with pytest.raises(contract.Misconfigured, match='boto3'):
@@ -84,39 +84,39 @@ def test_without_the_library_the_start_says_so(host, configured, monkeypatch):
     ('https://s3-cn-north-1.amazonaws.com.cn', None, 'cn-north-1', None),
     ('https://s3.amazonaws.com', None, '', 'https://s3.amazonaws.com')])
 def test_the_region_is_given_or_in_the_name_of_the_host(host, given, region, endpoint):
-    place = Place(host, 'images', given)
+    bucket = Bucket(host, 'images', given)
 
-    assert (place.region, place.endpoint) == (region, endpoint)
+    assert (bucket.region, bucket.endpoint) == (region, endpoint)
 
 
 @pytest.mark.parametrize(('host', 'url'), [
     ('https://s3-eu-west-1.amazonaws.com', 'https://images.s3.eu-west-1.amazonaws.com/'),
     ('s3.us-east-2.amazonaws.com', 'http://images.s3.us-east-2.amazonaws.com/'),
     ('https://s3.amazonaws.com', 'https://s3.amazonaws.com/images')])
-def test_amazon_is_asked_where_it_wants_to_be(make, host, url):
+def test_the_endpoint_of_amazon_depends_on_the_region(make, host, url):
     seen = []
 
-    class Enough(Exception):
+    class Stop(Exception):
         pass
 
     def stop(request, **named):
         seen.append(request.url)
-        raise Enough
+        raise Stop
     store = make(host=host)
     store._client._client(False, False, None).meta.events.register('before-send.s3', stop)
 
-    with pytest.raises(Enough):
+    with pytest.raises(Stop):
         store.write('key', iter([b'1']))
 
     assert seen[0].startswith(url)
 
 
-# --- addresses
+# --- URLs
 
-def test_addresses_are_written_as_glance_writes_them():
-    assert Place('https://S3.example.com:8080/', 'images').url('key') == (
+def test_urls_are_those_of_glance():
+    assert Bucket('https://S3.example.com:8080/', 'images').url('key') == (
         's3+https://S3.example.com:8080/images/key')
-    assert Place('s3.example.com/path/', 'images').url('key') == (
+    assert Bucket('s3.example.com/path/', 'images').url('key') == (
         's3://s3.example.com/path/images/key')
 
 
@@ -124,7 +124,7 @@ def test_addresses_are_written_as_glance_writes_them():
     's3+https://s3.example.com/images/key', 's3://s3.example.com/images/key',
     's3+http://S3.EXAMPLE.COM:443/images/key', 's3://user:secret@s3.example.com/images/key',
     's3://user:sec/ret+with@signs:@s3.example.com/images/key'])
-def test_its_own_are_known_however_they_are_written(make, url):
+def test_all_forms_of_a_url_are_recognized(make, url):
     store = make()
 
     assert store.owns(url)
@@ -142,26 +142,26 @@ def test_its_own_are_known_however_they_are_written(make, url):
     's3://https://s3.example.com/images/key', 'https://s3.example.com/images/key',
     'S3://s3.example.com/images/key', 's3://s3.example.com/../images/key',
     's3://user:secret@s3.example.com\\@evil/images/key'])
-def test_what_is_elsewhere_is_not_ours(make, url):
+def test_other_urls_are_rejected(make, url):
     store = make()
 
     assert not store.owns(url)
-    for ask in store.adopt, store.read, store.size, store.delete:
+    for method in store.adopt, store.read, store.size, store.delete:
         with pytest.raises(contract.Invalid):
-            ask(url)
+            method(url)
 
 
-@pytest.mark.parametrize(('keys', 'found'), [
+@pytest.mark.parametrize(('text', 'credentials'), [
     ('user:secret@', ('user', 'secret')), ('test:tester:testing@', ('test:tester', 'testing')),
     ('A/K:a/b+c=@', ('A/K', 'a/b+c=')), ('x:p@ss@', ('x', 'p@ss')), ('', None), ('user@', None),
     (':@', None)])
-def test_old_locations_carry_keys(keys, found):
-    place = Place('s3.example.com', 'images')
+def test_old_urls_have_credentials(text, credentials):
+    bucket = Bucket('s3.example.com', 'images')
 
-    assert place.find(f's3://{keys}s3.example.com/images/key').keys == found
+    assert bucket.parse(f's3://{text}s3.example.com/images/key').credentials == credentials
 
 
-def test_former_names_are_known(make):
+def test_former_hosts_and_buckets_are_recognized(make):
     store = make(former_hosts=['http://old.example.com:8080/', 'older.example.com'],
                  former_buckets=['glance'])
 
@@ -174,7 +174,7 @@ def test_former_names_are_known(make):
     assert not store.owns('s3://s3.example.com/other/key')
 
 
-def test_two_stores_with_one_bucket_are_noticed(make):
+def test_two_stores_with_one_bucket_name_one_resource(make):
     one, same, other = make(), make(host='https://S3.example.com:443/'), make(bucket='other')
 
     assert list(one.exclusive_resources()) == list(same.exclusive_resources())

@@ -1,4 +1,4 @@
-"""Images as objects in an S3 bucket, in the layout that Glance uses."""
+"""Image data as objects of an S3 bucket, with the keys and URLs that Glance uses."""
 
 from glancelite.plugins.store.s3.store import S3Store
 

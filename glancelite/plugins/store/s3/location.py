@@ -1,4 +1,4 @@
-"""Where S3 objects are: the URLs that Glance uses for them, and the options they come from."""
+"""The bucket that the options name, and the URLs of its objects, as Glance writes them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterable
 
 from glancelite import contract
+from glancelite.contract import store_rules
 
 SCHEMES = ('s3', 's3+http', 's3+https')
-
-#: what the core calls its images; nobody needs other objects
-KEY = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,254}')
 
 _HOST = re.compile(r'[^\s/?#@\\]+(?:/[^\s?#@\\]+)?')
 _AMAZON = re.compile(r's3[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?')
@@ -19,98 +17,102 @@ _PORTS = {'http': ':80', 'https': ':443'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """An object of ours.
+class ObjectLocation:
+    """The parts of an object's URL.
 
-    ``keys`` is what old URLs carry: access key and secret key, for as long as nothing better
-    is known.
+    :ivar credentials: access key and secret key of an old URL.
     """
 
     bucket: str
     key: str
-    keys: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
+    credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
 
 
-class Place:
-    """One bucket of one endpoint.
+class Bucket:
+    """The bucket of a store, at its endpoint.
 
-    :param host: name or address of the endpoint, perhaps with ``http://`` or ``https://`` in
-        front; without it, ``http`` is meant.
-    :param region: '' if the operator did not say.
-    :param former_hosts: what else the endpoint is called in URLs.
-    :param former_buckets: other buckets of the endpoint that have images of ours.
-    :raises Misconfigured: this is no host or no bucket.
+    :param host: name or address of the endpoint, optionally with ``http://`` (the default) or
+        ``https://`` in front.
+    :param name: of the bucket.
+    :param region: empty if the operator does not set it.
+    :param former_hosts: other hosts in the URLs of this store's objects.
+    :param former_buckets: other buckets of the endpoint with objects of this store.
+    :raises Misconfigured: the host or the name is invalid.
+
+    :ivar endpoint: URL for boto3; None to let boto3 choose Amazon's endpoint by the region.
+    :ivar region: empty if it is unknown.
     """
 
-    def __init__(self, host: str | None, bucket: str | None, region: str | None = None, *,
+    def __init__(self, host: str | None, name: str | None, region: str | None = None, *,
                  former_hosts: Iterable[str] = (), former_buckets: Iterable[str] = ()):
-        protocol, rest = _cut(host or '')
+        protocol, rest = _split_protocol(host or '')
         if protocol not in _PORTS or not _HOST.fullmatch(rest):
             raise contract.Misconfigured(
-                's3_store_host must be the host of the S3 endpoint, perhaps with a port and '
+                's3_store_host must be the host of the S3 endpoint, optionally with a port and '
                 'with http:// or https:// in front')
-        bucket = (bucket or '').strip()
-        if not bucket or re.search(r'[\s/?#@\\]', bucket):
+        name = (name or '').strip()
+        if not name or re.search(r'[\s/?#@\\]', name):
             raise contract.Misconfigured('s3_store_bucket must be the name of a bucket')
-        self.bucket = bucket
+        self.name = name
         self.secure = protocol == 'https'
         self._protocol = protocol
-        self._known_as = self._plain(rest)
-        self._hosts = {self._known_as, *(self._plain(_cut(former)[1]) for former in former_hosts)}
-        self._buckets = {bucket, *former_buckets}
-        self.prefix = f'{"s3+https" if self.secure else "s3"}://{rest}/{bucket}'
-        amazon = _AMAZON.fullmatch(self._known_as.partition(':')[0])
-        #: None where Amazon's own table knows better
+        self._host = self._normalize(rest)
+        self._hosts = {self._host, *(self._normalize(_split_protocol(former)[1])
+                                     for former in former_hosts)}
+        self._buckets = {name, *former_buckets}
+        self._prefix = f'{"s3+https" if self.secure else "s3"}://{rest}/{name}'
+        amazon = _AMAZON.fullmatch(self._host.partition(':')[0])
         self.endpoint = f'{protocol}://{rest}' if region or not amazon else None
-        #: '' if nobody knows
         self.region = region or (amazon['region'] if amazon else '')
 
     def __str__(self) -> str:
-        return f'{self._known_as}/{self.bucket}'
+        return f'{self._host}/{self.name}'
 
     def url(self, key: str) -> str:
-        """The URL of ``key``, without secrets.
+        """Return the URL of a key, without credentials.
 
-        :raises Invalid: that is no key.
+        :raises Invalid: the key is invalid.
         """
-        if not KEY.fullmatch(key):
-            raise contract.Invalid('This cannot be the name of an image in S3.')
-        return f'{self.prefix}/{key}'
+        store_rules.check_key(key)
+        return f'{self._prefix}/{key}'
 
-    def find(self, url: str) -> Found | None:
-        """The object that ``url`` means; None if it is none of ours.
+    def parse(self, url: str) -> ObjectLocation | None:
+        """Return the object that ``url`` refers to; None if it is not one of this store's.
 
-        With which protocol it was written does not matter: the one of the configuration
-        is used.
+        The protocol in the URL does not matter: the one of the configuration is used.
         """
-        scheme, found, rest = url.partition('://')
-        if not found or scheme not in SCHEMES:
+        scheme, separator, rest = url.partition('://')
+        if not separator or scheme not in SCHEMES:
             return None
-        keys, _, rest = rest.rpartition('@')    # a secret may have any characters
-        host, *names = rest.rsplit('/', 2)
-        if (len(names) == 2 and names[0] in self._buckets and self._plain(host) in self._hosts
-                and KEY.fullmatch(names[1])):
-            return Found(*names, _split(keys))
+        credentials, _, rest = rest.rpartition('@')     # a secret may have any characters
+        rest, _, key = rest.rpartition('/')
+        host, _, bucket = rest.rpartition('/')
+        if (bucket in self._buckets and self._normalize(host) in self._hosts
+                and store_rules.KEY.fullmatch(key)):
+            return ObjectLocation(bucket, key, _parse_credentials(credentials))
         return None
 
-    def _plain(self, host: str) -> str:
+    def _normalize(self, host: str) -> str:
         name, slash, path = host.partition('/')
         return name.lower().removesuffix(_PORTS[self._protocol]) + slash + path
 
 
-def _cut(host: str) -> tuple[str, str]:
-    """Protocol and the rest of what operators write for a host."""
-    protocol, found, rest = host.strip().partition('://')
-    return (protocol, rest.strip('/')) if found else ('http', protocol.strip('/'))
+def _split_protocol(host: str) -> tuple[str, str]:
+    """Return the protocol and the rest of a configured host."""
+    protocol, separator, rest = host.strip().partition('://')
+    return (protocol, rest.strip('/')) if separator else ('http', protocol.strip('/'))
 
 
-def _split(keys: str) -> tuple[str, str] | None:
-    # Swift's access keys are account:user, and no secret key has been seen with a colon
-    access, found, secret = keys.rpartition(':')
-    return (access, secret) if found and access and secret else None
+def _parse_credentials(text: str) -> tuple[str, str] | None:
+    # Swift's access keys are account:user; secret keys with a colon are not known
+    access, separator, secret = text.rpartition(':')
+    return (access, secret) if separator and access and secret else None
 
 
 def redact(url: str) -> str:
-    """Return the URL without keys.  Keys may contain slashes, what follows them has no ``@``."""
+    """Return the URL without credentials.
+
+    These may contain slashes; what follows them has no ``@``.
+    """
     scheme, _, rest = url.partition('://')
     return f'{scheme}://{rest.rpartition("@")[2]}'

@@ -1,299 +1,217 @@
-"""Images as objects of an S3 bucket, in the layout that Glance uses."""
+"""Image data as objects of an S3 bucket, with the keys and URLs that Glance uses."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
-import threading
-
-from oslo_config import cfg
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar
 
 from glancelite import contract
 from glancelite.contract import store_rules
-from glancelite.plugins.store.s3 import location
-from glancelite.plugins.store.s3.client import Client, Refused, meaning
+from glancelite.plugins.store.s3 import location, options
+from glancelite.plugins.store.s3.client import Client
 from glancelite.plugins.store.s3.download import Download
-from glancelite.plugins.store.s3.upload import LARGEST_PART, MIB, Senders, Upload, taken
+from glancelite.plugins.store.s3.errors import RequestFailed, translate_error, translated
+from glancelite.plugins.store.s3.parts import MAX_PART_SIZE, MIB
+from glancelite.plugins.store.s3.upload import PartSender, Upload
 
 LOG = logging.getLogger(__name__)
 
-
-def _told(method):
-    """Let the refusals of the endpoint become errors of the contract."""
-    @functools.wraps(method)
-    def told(self, *args, **named):
-        try:
-            return method(self, *args, **named)
-        except Refused as refused:
-            raise meaning(self.name, refused) from refused
-    return told
+_Result = TypeVar('_Result')
 
 
 class S3Store(contract.Store):
     """One object per image, named by its key; at Amazon, Ceph, Swift, MinIO and others.
 
-    Objects appear whole and are not overwritten: by nobody in this process, and by nobody at
-    all where the endpoint honours ``If-None-Match``.
+    Objects appear whole.  They are not overwritten by this process, nor by any other where the
+    endpoint honours ``If-None-Match``.
 
-    The keys need the rights to list the bucket and its uploads in parts, to read, write and
-    delete objects, and to abort uploads; locations of images have no keys. Those that old ones
-    carry are used only where the configured keys are refused.
+    The credentials need the permissions to list the bucket and its multipart uploads, to read,
+    write and delete objects, and to abort uploads.  Locations have no credentials.  Those in
+    old locations are used only if the configured credentials are rejected.
 
-    With ``s3_store_enable_data_integrity_protection`` and requests ``when_supported``, all that
-    is longer than a part is sent in parts, each with its checksum.
+    With ``s3_store_enable_data_integrity_protection`` and requests ``when_supported``, data
+    that is longer than a part is always sent in parts, each with its checksum.
     """
 
-    OPTS = (
-        cfg.StrOpt('s3_store_host', sample_default='https://s3.example.com',
-                   help='Host of the S3 endpoint, perhaps with a port, and with https:// in '
-                        'front; without that, http:// is meant. Must be set.'),
-        cfg.StrOpt('s3_store_region_name', default='',
-                   help="Region of the bucket. If it is not set, the names of Amazon's hosts "
-                        'tell; elsewhere, us-east-1 is what requests are signed for.'),
-        cfg.StrOpt('s3_store_access_key', secret=True,
-                   help='Access key. Set neither this nor s3_store_secret_key to use what boto3 '
-                        'finds: its environment variables and files, or the role of the '
-                        'machine.'),
-        cfg.StrOpt('s3_store_secret_key', secret=True,
-                   help='Secret key of s3_store_access_key. Neither is kept in locations of '
-                        'images, so both may be changed at any time.'),
-        cfg.StrOpt('s3_store_bucket', sample_default='glance',
-                   help='Bucket that holds the images. Must be set.'),
-        cfg.ListOpt('s3_store_former_hosts', default=[],
-                    help='What s3_store_host was when images were written that are to be read. '
-                         'They are read from s3_store_host.'),
-        cfg.ListOpt('s3_store_former_buckets', default=[],
-                    help='What s3_store_bucket was when images were written that are to be '
-                         'read. They are read from their bucket, at s3_store_host.'),
-        cfg.BoolOpt('s3_store_create_bucket_on_put', default=False,
-                    help='Make the bucket with the first image if there is none.'),
-        cfg.StrOpt('s3_store_bucket_url_format', default='auto',
-                   help='Where requests name the bucket: in the host (virtual), in the path '
-                        "(path), or as it suits (auto): in the host at Amazon's, and in the "
-                        'path elsewhere.'),
-        cfg.IntOpt('s3_store_large_object_size', default=100, min=0,
-                   help='MiB from which on an image is sent in parts; 0 for all but empty '
-                        'ones. Shorter ones go in one request, which is sent while the image '
-                        'comes if that is longer than a part: then it cannot be repeated, and '
-                        'the signature does not cover it. An image of unknown size is sent in '
-                        'parts if it is longer than one.'),
-        cfg.IntOpt('s3_store_large_object_chunk_size', default=10,
-                   help='MiB of a part, at least 5. Parts are larger where 10000 of them would '
-                        'not be enough.'),
-        cfg.IntOpt('s3_store_thread_pools', default=10,
-                   help='Parts that this store sends at the same time, in all its uploads '
-                        'together.'),
-        cfg.IntOpt('s3_store_upload_memory', default=100, min=1,
-                   help='MiB of parts that one upload holds at the same time, and so how many '
-                        'of its parts are sent at the same time. Two parts are held if not even '
-                        'they fit, or while other uploads keep all of s3_store_thread_pools '
-                        'busy. More makes uploads to distant endpoints faster.'),
-        cfg.StrOpt('s3_store_cacert', default='',
-                   help='File with the certificates of the authorities to trust; empty for '
-                        "botocore's own."),
-        cfg.BoolOpt('s3_store_enable_data_integrity_protection', default=False,
-                    help='Let the following two options have an effect. Many implementations '
-                         'of S3 do not know these checksums.'),
-        cfg.StrOpt('s3_store_request_checksum_calculation', default='when_required',
-                   choices=['when_required', 'when_supported'],
-                   help='When data is sent with a checksum, which the endpoint then verifies.'),
-        cfg.StrOpt('s3_store_response_checksum_validation', default='when_required',
-                   choices=['when_required', 'when_supported'],
-                   help='When the checksum of whole images is verified as they are read.'),
-        cfg.IntOpt('s3_store_connect_timeout', default=10, min=1,
-                   help='Seconds to wait for a connection.'),
-        cfg.IntOpt('s3_store_read_timeout', default=60, min=1,
-                   help='Seconds to wait for the next bytes of an answer.'),
-        cfg.IntOpt('s3_store_retries', default=3, min=0,
-                   help='How often a request is repeated, and a download goes on, after a '
-                        'failure that may pass.'),
-    )
+    OPTS = options.OPTS
     CAPABILITIES = frozenset({'write', 'range', 'adopt'})
     SCHEMES = location.SCHEMES
     redact = staticmethod(location.redact)
 
-    def __init__(self, options, host, *, name='s3', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 's3',
+                 conf: Any = None) -> None:
         super().__init__(options, host, name=name, conf=conf)
         if options.s3_store_large_object_chunk_size < 5:
-            raise contract.Misconfigured('s3_store_large_object_chunk_size must be at least 5: '
-                                         'S3 takes no shorter parts')
+            raise contract.Misconfigured('s3_store_large_object_chunk_size must be at least 5, '
+                                         'the minimum of S3')
         if options.s3_store_thread_pools < 1:
             raise contract.Misconfigured('s3_store_thread_pools must be at least 1')
-        self._place = location.Place(options.s3_store_host, options.s3_store_bucket,
-                                   options.s3_store_region_name,
-                                   former_hosts=options.s3_store_former_hosts,
-                                   former_buckets=options.s3_store_former_buckets)
-        self._client = Client(options, self._place)
-        self._part = options.s3_store_large_object_chunk_size * MIB
+        self._bucket = location.Bucket(options.s3_store_host, options.s3_store_bucket,
+                                       options.s3_store_region_name,
+                                       former_hosts=options.s3_store_former_hosts,
+                                       former_buckets=options.s3_store_former_buckets)
+        self._client = Client(options, self._bucket)
+        self._part_size = options.s3_store_large_object_chunk_size * MIB
         self._threshold = options.s3_store_large_object_size * MIB
-        self._window = options.s3_store_upload_memory * MIB
-        self._senders = Senders(options.s3_store_thread_pools, f'{name}-part')
-        self._lock = threading.Lock()
-        self._being_written = set()
-        self._has_bucket = not options.s3_store_create_bucket_on_put
+        self._memory = options.s3_store_upload_memory * MIB
+        self._sender = PartSender(options.s3_store_thread_pools, f'{name}-part')
+        self._writing = store_rules.KeyLocks()
+        self._bucket_exists = not options.s3_store_create_bucket_on_put
 
-    # what the service asks
-
-    @_told
-    def write(self, key, chunks, *, size=None, ctx=None):
-        url = self._place.url(key)
-        with self._alone(key):
-            if self._client.exists(key) is not None:
-                raise taken()
-            self._make_bucket()
-            upload = Upload(self._client, self._senders, key, part=self._part, window=self._window,
-                            threshold=min(self._threshold, LARGEST_PART))
+    @translated
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
+              ctx: contract.Context | None = None) -> contract.WriteResult:
+        url = self._bucket.url(key)
+        with self._writing.hold(key):
+            if self._client.head(key) is not None:
+                raise store_rules.key_in_use()
+            self._ensure_bucket()
+            upload = Upload(self._client, self._sender, key, part_size=self._part_size,
+                            memory=self._memory, threshold=min(self._threshold, MAX_PART_SIZE))
             try:
                 return contract.WriteResult(url, upload.run(chunks, size))
-            except Refused as refused:
-                if refused.code == 'NoSuchBucket':
-                    self._has_bucket = not self.options.s3_store_create_bucket_on_put
+            except RequestFailed as failure:
+                if failure.code == 'NoSuchBucket':
+                    self._bucket_exists = not self.options.s3_store_create_bucket_on_put
                 raise
 
-    @_told
-    def read(self, url, *, offset=0, length=None, ctx=None):
-        return self._with_keys(url, lambda key, where: Download(
-            self.name, self._client, key, where, offset, length))
+    @translated
+    def read(self, url: str, *, offset: int = 0, length: int | None = None,
+             ctx: contract.Context | None = None) -> Download:
+        return self._with_credentials(url, lambda key, target: Download(
+            self.name, self._client, key, target, offset, length))
 
-    @_told
-    def size(self, url, *, ctx=None):
-        return self._with_keys(url, self._known)['ContentLength']
+    @translated
+    def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
+        return self._with_credentials(url, self._head)['ContentLength']
 
-    @_told
-    def delete(self, url, *, ctx=None):
-        def delete(key, where):
-            self._known(key, where)     # nobody tells us if there is nothing to delete
+    @translated
+    def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
+        def delete(key: str, target: Mapping[str, Any]) -> None:
+            self._head(key, target)     # S3 does not report that there is nothing to delete
             try:
-                self._client.call('delete_object', Key=key, **where)
-            except Refused as refused:
-                if refused.status != 403:
+                self._client.call('delete_object', Key=key, **target)
+            except RequestFailed as failure:
+                if failure.status != 403:
                     raise
-                LOG.error('store %s: %s', self.name, refused)
-                raise contract.Forbidden('The data may not be removed.') from refused
-        self._with_keys(url, delete)
+                LOG.error('store %s: %s', self.name, failure)
+                raise contract.Forbidden(
+                    'The store does not allow deleting this data.') from failure
+        self._with_credentials(url, delete)
 
-    @_told
-    def discard(self, key, *, ctx=None):
-        self._place.url(key)
+    @translated
+    def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
+        store_rules.check_key(key)
         try:
-            for upload in self._open_uploads(key):
-                with self._gone_is_fine():
-                    self._client.call('abort_multipart_upload', Key=key, UploadId=upload)
-            with self._gone_is_fine():
+            for upload_id in self._open_uploads(key):
+                with self._ignore_missing():
+                    self._client.call('abort_multipart_upload', Key=key, UploadId=upload_id)
+            with self._ignore_missing():
                 self._client.call('delete_object', Key=key)
-        except Refused as refused:
-            if refused.code != 'NoSuchBucket':
+        except RequestFailed as failure:
+            if failure.code != 'NoSuchBucket':
                 raise
 
-    def owns(self, url):
-        return self._place.find(url) is not None
+    def owns(self, url: str) -> bool:
+        return self._bucket.parse(url) is not None
 
-    def adopt(self, url, *, ctx=None):
-        found = self._find(url)
-        if found.bucket != self._place.bucket:
-            raise contract.Invalid('New images are not in former buckets.')
-        return self._place.url(found.key)
+    def adopt(self, url: str, *, ctx: contract.Context | None = None) -> str:
+        target = self._parse(url)
+        if target.bucket != self._bucket.name:
+            raise contract.Invalid('New locations in former buckets are not allowed.')
+        return self._bucket.url(target.key)
 
-    def exclusive_resources(self):
-        return (f's3://{self._place}',)
+    def exclusive_resources(self) -> Collection[str]:
+        return (f's3://{self._bucket}',)
 
-    def properties(self):
+    def properties(self) -> Mapping[str, object]:
         return {'s3_store_large_object_size': self._threshold,
-                's3_store_large_object_chunk_size': self._part,
+                's3_store_large_object_chunk_size': self._part_size,
                 's3_store_thread_pools': self.options.s3_store_thread_pools}
 
-    def health(self):
+    def health(self) -> str:
         try:
-            self._client.call('head_bucket', probe=True)
-        except Refused as refused:
-            if refused.status != 404:
-                raise meaning(self.name, refused) from refused
+            self._client.call('head_bucket', health=True)
+        except RequestFailed as failure:
+            if failure.status != 404:
+                raise translate_error(self.name, failure) from failure
             if not self.options.s3_store_create_bucket_on_put:
-                raise contract.Unavailable('The bucket of this store does not exist.') from refused
-            return 'the bucket will be made with the first image'
-        return 'the bucket is there'
+                raise contract.Unavailable('The bucket of this store does not exist.') from failure
+            return 'the bucket will be created with the first image'
+        return 'the bucket exists'
 
-    def close(self):
-        self._senders.close()
+    def close(self) -> None:
+        self._sender.close()
         self._client.close()
 
-    # names
-
-    @contextlib.contextmanager
-    def _alone(self, key):
-        """Nobody else in this process writes ``key`` meanwhile."""
-        with self._lock:
-            if key in self._being_written:
-                raise taken()
-            self._being_written.add(key)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._being_written.discard(key)
-
-    def _find(self, url):
-        found = self._place.find(url)
-        if found is None:
+    def _parse(self, url: str) -> location.ObjectLocation:
+        target = self._bucket.parse(url)
+        if target is None:
             raise store_rules.foreign_url()
-        return found
+        return target
 
-    def _with_keys(self, url, ask):
-        """Ask with our own keys; if they are refused, with those that an old URL carries."""
-        found = self._find(url)
-        where = {'bucket': found.bucket}
+    def _with_credentials(self, url: str,
+                          request: Callable[[str, Mapping[str, Any]], _Result]) -> _Result:
+        """Send a request with the configured credentials, or with those of an old URL.
+
+        :param request: called with the key, and with bucket and credentials for
+            ``Client.call``.
+        """
+        parsed = self._parse(url)
+        target: dict[str, Any] = {'bucket': parsed.bucket}
         try:
-            return ask(found.key, where)
-        except Refused as refused:
-            if refused.status not in (401, 403) or found.keys in (None, self._client.keys):
+            return request(parsed.key, target)
+        except RequestFailed as failure:
+            if not failure.denied or parsed.credentials in (None, self._client.credentials):
                 raise
-        return ask(found.key, {**where, 'keys': found.keys})
+        return request(parsed.key, {**target, 'credentials': parsed.credentials})
 
-    def _known(self, key, where):
-        known = self._client.exists(key, **where)
-        if known is None:
+    def _head(self, key: str, target: Mapping[str, Any]) -> dict[str, Any]:
+        head = self._client.head(key, **target)
+        if head is None:
             raise store_rules.no_data()
-        return known
+        return head
 
-    def _open_uploads(self, key):
-        """Ids of uploads that nobody has completed."""
-        after = {}
+    def _open_uploads(self, key: str) -> Iterator[str]:
+        """Yield the ids of multipart uploads that were neither completed nor aborted."""
+        marker: dict[str, Any] = {}
         while True:
-            page = self._client.call('list_multipart_uploads', Prefix=key, **after)
+            page = self._client.call('list_multipart_uploads', Prefix=key, **marker)
             for upload in page.get('Uploads', ()):
                 if upload['Key'] == key:
                     yield upload['UploadId']
             if not page.get('IsTruncated'):
                 return
-            after = {'KeyMarker': page['NextKeyMarker'],
-                     'UploadIdMarker': page['NextUploadIdMarker']}
+            marker = {'KeyMarker': page['NextKeyMarker'],
+                      'UploadIdMarker': page['NextUploadIdMarker']}
 
     @contextlib.contextmanager
-    def _gone_is_fine(self):
+    def _ignore_missing(self) -> Iterator[None]:
         try:
             yield
-        except Refused as refused:
-            if refused.status != 404 or refused.code == 'NoSuchBucket':
+        except RequestFailed as failure:
+            if failure.status != 404 or failure.code == 'NoSuchBucket':
                 raise
 
-    def _make_bucket(self):
-        """Make the bucket, if we are to do that and have not seen it yet."""
-        if self._has_bucket:
+    def _ensure_bucket(self) -> None:
+        """Create the bucket if it is missing and the options allow it."""
+        if self._bucket_exists:
             return
-        region = self._place.region
+        region = self._bucket.region
         try:
             self._client.call('head_bucket')
-        except Refused as refused:
-            if refused.status != 404:
+        except RequestFailed as failure:
+            if failure.status != 404:
                 raise
-            # Amazon's first region is the one that must not be named
-            where = {'CreateBucketConfiguration': {'LocationConstraint': region}} if (
-                region not in ('', 'us-east-1')) else {}
+            # Amazon does not accept the name of its first region
+            configuration: dict[str, Any] = {} if region in ('', 'us-east-1') else {
+                'CreateBucketConfiguration': {'LocationConstraint': region}}
             try:
-                self._client.call('create_bucket', **where)
-            except Refused as failed:
-                if failed.code != 'BucketAlreadyOwnedByYou':    # another process was faster
+                self._client.call('create_bucket', **configuration)
+            except RequestFailed as error:
+                if error.code != 'BucketAlreadyOwnedByYou':     # another process was faster
                     raise
-            LOG.info('store %s: made the bucket %s', self.name, self._place.bucket)
-        self._has_bucket = True
+            LOG.info('store %s: created the bucket %s', self.name, self._bucket.name)
+        self._bucket_exists = True
