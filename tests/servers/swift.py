@@ -1,4 +1,4 @@
-"""A private Swift: one proxy, account, container and object server."""
+"""Starts a Swift: one proxy, account, container and object server."""
 
 import contextlib
 import getpass
@@ -11,7 +11,7 @@ from tests.servers import process, virtualenv
 VERSION = '2.38.3'
 MIDDLEWARE = '13.0.1'  # of Keystone
 USER, KEY = 'test:tester', 'testing'
-#: everybody that the built-in authentication knows: user -> key
+#: users of the built-in authentication: user -> key
 USERS = {USER: KEY, 'test:reader': 'reading', 'other:tester': 'testing2',
          'admin:admin': 'admin'}
 
@@ -34,7 +34,7 @@ disable_fallocate = true
 pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
-# A machine with much to do is slow, not broken; and what nobody has waited for, nobody does.
+# Long timeouts: a busy machine is slow, and no updater runs for what a timeout defers.
 conn_timeout = 30
 node_timeout = 60
 container_update_timeout = 60
@@ -77,7 +77,7 @@ use = egg:swift#account_quotas
 [filter:slo]
 use = egg:swift#slo
 max_manifest_segments = {segments}
-# Nobody comes later to remove segments.
+# No expirer runs that would delete the segments later.
 allow_async_delete = false
 [filter:dlo]
 use = egg:swift#dlo
@@ -104,8 +104,7 @@ user_test_reader = reading
 user_other_tester = testing2 .admin
 """
 
-# What Keystone said of a token is believed for a second, so that tests need
-# not wait for a revoked one to be refused.
+# Tokens are cached for a second only, so that a revoked one is soon rejected.
 KEYSTONE = """
 [filter:keystoneauth]
 use = egg:swift#keystoneauth
@@ -129,7 +128,7 @@ default = yes
 container_listing_limit = {listing}
 """
 
-# A ring with one device, as its builder's command line would make it.
+# Builds a ring with one device, as swift-ring-builder does.
 RINGS = """
 import sys
 from swift.common.ring import RingBuilder
@@ -150,9 +149,9 @@ class Swift:
     """A running Swift.
 
     ``url`` has no path. With Keystone, accounts are ``AUTH_<project id>`` and ``auth_url`` is
-    None; the proxy takes 10 segments per manifest and lists 5 objects per page. Otherwise
-    ``auth_url`` is the first version's, USERS has the people, and the S3 interface is at
-    ``url`` with their names as access keys (region us-east-1).
+    None; the proxy accepts 10 segments per manifest and lists 5 objects per page. Otherwise
+    ``auth_url`` is that of version 1, USERS has the users, and the S3 interface is at ``url``
+    with the user names as access keys (region us-east-1).
     """
 
     def __init__(self, url, memcached, auth_url=None):
@@ -161,25 +160,26 @@ class Swift:
         self._memcached = memcached
 
     def token(self, user=USER):
-        """``(storage URL, token)`` of somebody that the built-in authentication knows."""
-        reply = _ask(self.auth_url, 'GET', {'X-Auth-User': user, 'X-Auth-Key': USERS[user]})
-        return reply.headers['X-Storage-Url'], reply.headers['X-Auth-Token']
+        """Return ``(storage URL, token)`` of a user of the built-in authentication."""
+        response = _request(self.auth_url, 'GET',
+                            {'X-Auth-User': user, 'X-Auth-Key': USERS[user]})
+        return response.headers['X-Storage-Url'], response.headers['X-Auth-Token']
 
     def forget_tokens(self):
-        """Let the tokens of the built-in authentication expire, all at once."""
+        """Let all tokens of the built-in authentication expire."""
         with socket.create_connection(('127.0.0.1', self._memcached), 10) as cache:
             cache.sendall(b'flush_all\r\n')
             assert cache.recv(100) == b'OK\r\n'
 
     def request(self, method, path, token, headers=None, body=None):
-        """The answer to one request, whatever its status; ``path`` is below ``url``, or a URL."""
+        """Return the response, whatever its status; ``path`` is below ``url``, or a URL."""
         url = path if path.startswith('http') else self.url + path
-        return _ask(url, method, {'X-Auth-Token': token, **(headers or {})}, body)
+        return _request(url, method, {'X-Auth-Token': token, **(headers or {})}, body)
 
     def objects(self, storage_url, token, prefix=''):
-        """``container/object`` for all that containers with such names hold.
+        """Return ``container/object`` for all objects in containers with a prefix.
 
-        An account gets many containers in the course of the tests, so do name yours.
+        Set the prefix, because other tests create many containers.
         """
         return [f'{container}/{name}' for container in self._list(storage_url, token, prefix)
                 for name in self._list(f'{storage_url}/{container}', token)]
@@ -193,8 +193,8 @@ class Swift:
         return names
 
 
-class Reply:
-    """Status, headers and body of an answer."""
+class Response:
+    """Status, headers and body."""
 
     def __init__(self, response):
         self.status = response.status
@@ -206,10 +206,10 @@ class Reply:
 def server(venv, memcached, keystone=None):
     """Run a Swift while the block runs.
 
-    :param venv: what ``install`` returned.
+    :param venv: the result of ``install``.
     :param memcached: path of the program.
-    :param keystone: a running Keystone that knows people instead of Swift itself; its
-        catalogue then names this Swift.
+    :param keystone: a running Keystone instead of the built-in authentication; this Swift is
+        added to its catalog.
     """
     ports = dict(zip(('proxy', 'account', 'container', 'object', 'memcached'),
                      _free_ports(5), strict=True))
@@ -235,7 +235,7 @@ def server(venv, memcached, keystone=None):
 
 
 def install():
-    """Path of a virtual environment with Swift, built the first time."""
+    """Return the path of a virtual environment with Swift, which is created if missing."""
     return virtualenv.install('swift', VERSION, f'swift=={VERSION}',
                               f'keystonemiddleware=={MIDDLEWARE}')
 
@@ -265,11 +265,11 @@ def _free_ports(count):
         return [probe.getsockname()[1] for probe in taken]
 
 
-def _ask(url, method, headers, body=None):
+def _request(url, method, headers, body=None):
     host, _, path = url.partition('://')[2].partition('/')
     connection = http.client.HTTPConnection(host, timeout=30)
     try:
         connection.request(method, f'/{path}', body=body, headers=headers)
-        return Reply(connection.getresponse())
+        return Response(connection.getresponse())
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""A wire that can be cut: passes connections on to a server."""
+"""A TCP relay to a server whose connections can be closed at any point."""
 
 import contextlib
 import re
@@ -10,9 +10,9 @@ import threading
 class Relay(socketserver.ThreadingTCPServer):
     """Listens on a free port of loopback.
 
-    ``cut`` is called with every piece of data and its direction, ``'up'`` to the server or
-    ``'down'``; where it is true, both connections end at once. ``seen`` has the first line of
-    each request.
+    :ivar cut: called with each piece of data and its direction, ``'up'`` to the server or
+        ``'down'``; if it returns true, both connections are closed.
+    :ivar seen: the first line of each request.
     """
 
     daemon_threads = True
@@ -23,20 +23,20 @@ class Relay(socketserver.ThreadingTCPServer):
         self.target = host, int(port)
         self.cut = None
         self.seen = []
-        super().__init__(('127.0.0.1', 0), _Wire)
+        super().__init__(('127.0.0.1', 0), _Handler)
         self.url = f'http://127.0.0.1:{self.server_address[1]}'
 
 
-class _Wire(socketserver.BaseRequestHandler):
+class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self):
         with socket.create_connection(self.server.target) as server:
-            down = threading.Thread(target=self._pass, args=(server, self.request, 'down'))
+            down = threading.Thread(target=self._forward, args=(server, self.request, 'down'))
             down.start()
-            self._pass(self.request, server, 'up')
+            self._forward(self.request, server, 'up')
             down.join()
 
-    def _pass(self, source, target, direction):
+    def _forward(self, source, target, direction):
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 if direction == 'up':
@@ -53,10 +53,10 @@ class _Wire(socketserver.BaseRequestHandler):
 
 @contextlib.contextmanager
 def relay(target):
-    """A relay to the server at ``target``, a URL without path, while the block runs."""
-    with Relay(target) as found:
-        threading.Thread(target=found.serve_forever, args=(0.05,), daemon=True).start()
+    """Run a relay to the server at ``target``, a URL without path, while the block runs."""
+    with Relay(target) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
-            yield found
+            yield server
         finally:
-            found.shutdown()
+            server.shutdown()

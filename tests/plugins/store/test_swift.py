@@ -1,4 +1,4 @@
-"""The swift store keeps what every store must keep, with all kinds of accounts."""
+"""The store ``swift`` fulfils the contract, with all kinds of accounts."""
 
 import uuid
 
@@ -13,7 +13,7 @@ from tests.servers import process
 
 @pytest.fixture
 def tempauth(swift):
-    """Options for an account of Swift's own."""
+    """Options for an account of Swift's own authentication."""
     return {'swift_store_auth_address': swift.auth_url, 'swift_store_auth_version': '1',
             'swift_store_user': 'test:tester', 'swift_store_key': 'testing',
             'swift_store_create_container_on_put': True}
@@ -21,7 +21,7 @@ def tempauth(swift):
 
 @pytest.fixture(scope='session')
 def images(keystone, swift_keystone):
-    """A project with an account that may use everybody's."""
+    """Options for an account that may use those of all projects."""
     keystone.add_user('images', 'admin')
     keystone.add_user('images', 'ResellerAdmin')
     return {'swift_store_auth_address': keystone.url, 'swift_store_user': 'service:images',
@@ -29,7 +29,7 @@ def images(keystone, swift_keystone):
 
 
 class TestSwift(StoreContract):
-    """Nearly everything is cut into segments here."""
+    """Data is written in segments from 1 MB on."""
 
     @pytest.fixture
     def store(self, make_plugin, tempauth):
@@ -70,7 +70,7 @@ class TestKeystone(ReadingContract):
 
 
 class TestMultiTenant(TestKeystone):
-    """Nobody calls, so the account of the service does it all."""
+    """Without a caller, with the account of the service."""
 
     @pytest.fixture
     def store(self, make_plugin, images):
@@ -97,7 +97,7 @@ class TestBrokenSwift(BrokenBackendContract):
 
 
 class TestSilentSwift(TestBrokenSwift):
-    """The identity service is well; Swift is a port that accepts and says nothing."""
+    """The identity service works; Swift accepts connections and sends nothing."""
 
     @pytest.fixture
     def broken(self, make_plugin, tempauth):
@@ -145,15 +145,15 @@ key = "testing2"
         return make('theirs')
 
     def test_neither_of_two_stores_follows_the_other(self, both):
-        """They have one file, so that each could; that it is theirs they leave to the other."""
-        (one, its), (other, others) = both
+        """Both can read everything, because they share a file; they own only their own data."""
+        (one, first_url), (other, second_url) = both
 
-        assert (one.owns(others), other.owns(its)) == (False, False)
-        assert b''.join(one.read(others)) == b'theirs'
+        assert (one.owns(second_url), other.owns(first_url)) == (False, False)
+        assert b''.join(one.read(second_url)) == b'theirs'
 
 
 class TestTwoContainers(TwoStoresContract):
-    """One account, but two names for it."""
+    """One account with two references."""
 
     @pytest.fixture
     def store(self, make_plugin, tempauth):

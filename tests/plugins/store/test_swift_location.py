@@ -1,4 +1,4 @@
-"""Which addresses a swift store takes for its own, and which options make sense."""
+"""The URLs that a swift store owns, and its options."""
 
 import logging
 import uuid
@@ -43,7 +43,7 @@ def file(tmp_path):
     return str(path)
 
 
-@pytest.mark.parametrize(('url', 'found'), [
+@pytest.mark.parametrize(('url', 'parts'), [
     ('swift+config://ref1/glance/x', ('config', 'ref1', 'glance', 'x', None, None)),
     ('swift://a%3Ab:c%2Fd@h/v3/c/o', ('https', 'h/v3', 'c', 'o', 'a:b', 'c/d')),
     ('swift://a:b:c@h:1/v2.0/c/o', ('https', 'h:1/v2.0', 'c', 'o', 'a:b', 'c')),
@@ -57,26 +57,26 @@ def file(tmp_path):
         'swift://h/../c/o', 'swift://h/c/o?x', 'swift://h/c/o#x', 'swift://h/c/o o', 'http://h/c/o',
         'swift://h/c/o\n', 'swift:h/c/o', 'swift://', 'Swift://h/c/o', 'swift://h/c\\d/o')),
 ])
-def test_addresses_are_read_as_glance_writes_them(url, found):
-    address = location.parse(url)
+def test_urls_of_glance_are_parsed(url, parts):
+    target = location.parse(url)
 
-    assert address == (found and location.Address(*found))
+    assert target == (parts and location.ObjectLocation(*parts))
 
 
-def test_an_address_shows_no_key():
-    address = location.parse('swift://project%3Auser:hidden-word@h/c/o')
+def test_the_repr_of_a_location_has_no_key():
+    target = location.parse('swift://project%3Auser:hidden-word@h/c/o')
 
-    assert address.key == 'hidden-word'
-    assert 'hidden-word' not in repr(address)
+    assert target.key == 'hidden-word'
+    assert 'hidden-word' not in repr(target)
 
 
 @pytest.mark.parametrize(('seed', 'container'), [
     (0, 'glance'), (1, 'glance_a'), (3, 'glance_a1b'), (8, 'glance_a1b2c3d4'),
     (9, 'glance_a1b2c3d4-e'), (12, 'glance_a1b2c3d4-e5f6'), (32, f'glance_{KEY}')])
-def test_the_seed_spreads_images_over_containers(make, seed, container):
+def test_the_seed_distributes_images_over_containers(make, seed, container):
     store = make(**DIRECT, swift_store_multiple_containers_seed=seed)
 
-    assert store._accounts.container(KEY.upper()) == container
+    assert store._accounts.container_name(KEY.upper()) == container
     assert store.owns(f'swift+config://ref1/{container}/{KEY}')
 
 
@@ -96,7 +96,7 @@ def test_the_seed_spreads_images_over_containers(make, seed, container):
     (f'swift+https://images%3Aglance:x@evil.example.org:5000/v3/glance/{KEY}', False),
     (f'swift+https://swift.example.org/v1/AUTH_x/glance/{KEY}', False),
 ])
-def test_knows_its_own_addresses_old_and_new(make, url, own):
+def test_owns_old_and_new_urls(make, url, own):
     assert make().owns(url) is own
 
 
@@ -107,7 +107,7 @@ def test_knows_its_own_addresses_old_and_new(make, url, own):
     ('swift://images:glance:x@id.example.org:5000/v3/glance/x', {'one', 'three'}),
     ('swift://archive:glance:x@id.example.org:5000/v3/glance/x', {'two', 'three'}),
 ])
-def test_stores_of_one_file_own_what_is_of_their_references(make, file, url, names):
+def test_stores_of_one_file_own_data_of_their_references(make, file, url, names):
     common = {'swift_store_config_file': file}
     stores = {'one': make(**common), 'two': make(**common, default_swift_reference='old'),
               'three': make(**common, swift_store_old_references=['old'])}
@@ -115,16 +115,16 @@ def test_stores_of_one_file_own_what_is_of_their_references(make, file, url, nam
     assert {name for name, store in stores.items() if store.owns(url)} == names
 
 
-def test_stores_claim_what_their_new_images_are_called(make, file):
+def test_exclusive_resources_are_prefixes_of_new_urls(make, file):
     stores = [make(), make(**DIRECT, swift_store_container='gold'),
               make(**DIRECT, default_swift_reference='ref2'),
               make(swift_store_config_file=file, default_swift_reference='old'),
               make(**DIRECT, swift_store_multi_tenant=True),
               make(**DIRECT, swift_store_multi_tenant=True, swift_store_container='gold')]
 
-    claims = [tuple(store.exclusive_resources()) for store in stores]
+    resources = [tuple(store.exclusive_resources()) for store in stores]
 
-    assert len(set(claims)) == 6
+    assert len(set(resources)) == 6
     assert make().exclusive_resources() == make(swift_store_config_file=file).exclusive_resources()
 
 
@@ -132,26 +132,26 @@ def test_stores_claim_what_their_new_images_are_called(make, file):
     f'swift+config://ref1/glance/{KEY}', f'swift+https://id.example.org:5000/v3/glance/{KEY}',
     f'swift+https://images%3Aglance:x@id.example.org:5000/v3/shelf/{KEY}',
     'swift+https://evil.example.org/v3/shelf/x', 'swift+https://id.example.org:5000/v3/shelf2/x'])
-def test_users_cannot_name_images_that_the_service_could_read(make, url):
-    closed, open_ = make(), make(**DIRECT, swift_store_adopt_containers=['shelf'])
+def test_users_cannot_add_locations_of_other_images(make, url):
+    stores = make(), make(**DIRECT, swift_store_adopt_containers=['shelf'])
 
-    for store in closed, open_:
-        with pytest.raises(contract.Invalid) as refused:
+    for store in stores:
+        with pytest.raises(contract.Invalid) as raised:
             store.adopt(url)
-        assert 'adopt' in store.CAPABILITIES or isinstance(refused.value, contract.Unsupported)
+        assert 'adopt' in store.CAPABILITIES or isinstance(raised.value, contract.Unsupported)
 
 
-def test_a_shelf_for_everybody_can_be_named(make):
+def test_users_can_add_locations_in_adopt_containers(make):
     store = make(**DIRECT, swift_store_adopt_containers=['shelf'])
 
-    kept = store.adopt('swift+https://id.example.org:5000/v3/shelf/image.img')
+    url = store.adopt('swift+https://id.example.org:5000/v3/shelf/image.img')
 
-    assert kept == 'swift+config://ref1/shelf/image.img'
+    assert url == 'swift+config://ref1/shelf/image.img'
     assert 'adopt' in store.CAPABILITIES
     assert 'adopt' not in make().CAPABILITIES
 
 
-@pytest.mark.parametrize(('options', 'sentence'), [
+@pytest.mark.parametrize(('options', 'message'), [
     ({}, 'auth_url must be set.*swift_store_config_file'),
     ({**DIRECT, 'swift_store_user': 'glance'}, 'swift_store_user must be "project:user"'),
     ({**DIRECT, 'swift_store_key': None}, 'swift_store_key must be set'),
@@ -167,16 +167,16 @@ def test_a_shelf_for_everybody_can_be_named(make):
     ({**DIRECT, 'default_swift_reference': 'a/b'}, 'cannot be'),
     ({**DIRECT, 'swift_store_cacert': '/no/such/file'}, '/no/such/file'),
 ])
-def test_mistakes_are_told_in_a_sentence(make_plugin, file, options, sentence):
+def test_invalid_options_stop_the_start(make_plugin, file, options, message):
     options = {name: file if value == 'FILE' else value for name, value in options.items()}
 
-    with pytest.raises(contract.Misconfigured, match=sentence) as refused:
+    with pytest.raises(contract.Misconfigured, match=message) as raised:
         make_plugin(SwiftStore, **options)
 
-    assert DIRECT['swift_store_key'] not in str(refused.value)
+    assert DIRECT['swift_store_key'] not in str(raised.value)
 
 
-def test_one_bad_account_of_a_file_does_not_spoil_the_others(make, tmp_path, caplog):
+def test_an_invalid_account_in_a_file_is_ignored(make, tmp_path, caplog):
     path = tmp_path / 'accounts.conf'
     path.write_text(FILE + '[bad]\nauth_address = https://x\nuser = nobody\nkey = hidden-word\n')
 
@@ -189,13 +189,13 @@ def test_one_bad_account_of_a_file_does_not_spoil_the_others(make, tmp_path, cap
         store.read(f'swift+config://bad/glance/{KEY}')
 
 
-def test_secrets_are_marked():
+def test_secret_options_are_marked():
     assert {opt.dest for opt in SwiftStore.OPTS if opt.secret} == {
         'swift_store_user', 'swift_store_key', 'swift_store_application_credential_id',
         'swift_store_application_credential_secret'}
 
 
-# what is there since the days of Glance
+# data written by Glance
 
 
 @pytest.fixture
@@ -207,8 +207,8 @@ def tempauth(swift):
 
 @pytest.mark.parametrize('credentials', ['test%3Atester:testing@', 'test:tester:testing@',
                                          'test%3Atester:of-last-year@', 'test%3Agone:gone@', ''])
-def test_old_addresses_are_read_and_removed_with_our_credentials(make, swift, tempauth, caplog,
-                                                                 credentials):
+def test_old_urls_are_used_with_the_configured_credentials(make, swift, tempauth, caplog,
+                                                           credentials):
     caplog.set_level(logging.DEBUG)
     store, data = make(**tempauth), pattern(100_000)
     key = str(uuid.uuid4())
@@ -226,7 +226,7 @@ def test_old_addresses_are_read_and_removed_with_our_credentials(make, swift, te
     assert 'of-last-year' not in caplog.text
 
 
-def test_an_address_of_another_account_here_lets_itself_in(make, swift, tempauth):
+def test_the_credentials_in_a_url_of_another_account_are_used(make, swift, tempauth):
     url, token = swift.token('other:tester')
     swift.request('PUT', f'{url}/box', token)
     swift.request('PUT', f'{url}/box/thing', token, body=b'of others')
@@ -238,6 +238,6 @@ def test_an_address_of_another_account_here_lets_itself_in(make, swift, tempauth
     assert b''.join(store.read(theirs)) == b'of others'
     assert not store.owns(theirs)
     store.delete(theirs)
-    with pytest.raises(contract.Unavailable) as refused:
+    with pytest.raises(contract.Unavailable) as raised:
         store.read(f'swift+http://other%3Atester:hidden-word@{host}/box/thing')
-    assert 'hidden-word' not in str(refused.value)
+    assert 'hidden-word' not in str(raised.value)

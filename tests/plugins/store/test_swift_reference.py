@@ -1,4 +1,4 @@
-"""Glance's own driver and ours find each other's images in Swift."""
+"""The driver of glance_store and this one read and delete each other's data in Swift."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from glancelite.plugins.store.swift import SwiftStore
 from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store.reference import reference
 
-#: of the library's way with options
+#: oslo.config in glance_store
 pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning')
 
 MB = 1_024_000
@@ -31,7 +31,7 @@ def account(keystone, swift_keystone):
 
 @pytest.fixture(params=['file', 'direct'])
 def options(request, account, tmp_path, keystone):
-    """Options that both understand, with a file of accounts or without."""
+    """Options for both drivers, with a file of accounts or without."""
     if request.param == 'file':
         path = tmp_path / 'accounts.conf'
         path.write_text(FILE.format(url=keystone.url))
@@ -53,7 +53,7 @@ def ours(make_plugin, options):
 
 @pytest.fixture
 def objects(keystone, swift_keystone):
-    """What the account holds."""
+    """Lists the objects of the account."""
     def objects():
         url = f'{swift_keystone.url}/v1/AUTH_{keystone.projects["service"]}'
         return swift_keystone.objects(url, keystone.token('images', project='service'), 'common')
@@ -67,9 +67,9 @@ def key():
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
-def test_ours_reads_and_removes_what_theirs_wrote(ours, theirs, key, objects, size, known):
+def test_data_of_glance_store_is_read_and_deleted(ours, theirs, key, objects, size, known):
     if known and size > MB:
-        size -= size % MB   # of a last segment that is shorter, the library sends too little
+        size -= size % MB   # glance_store truncates a shorter last segment
     data = pattern(size)
     url = theirs.write(key, data, size=size if known else None)
 
@@ -87,8 +87,8 @@ def test_ours_reads_and_removes_what_theirs_wrote(ours, theirs, key, objects, si
 
 @pytest.mark.parametrize('kind', ['slo', 'dlo'])
 @pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
-def test_theirs_reads_and_removes_what_ours_wrote(make_plugin, options, theirs, key, objects,
-                                                  size, kind):
+def test_glance_store_reads_and_deletes_data_of_this_driver(make_plugin, options, theirs, key,
+                                                            objects, size, kind):
     ours = make_plugin(SwiftStore, **options, swift_store_large_object_type=kind)
     data = pattern(size)
     url = ours.write(key, cut(data, 500_000)).url
@@ -100,7 +100,7 @@ def test_theirs_reads_and_removes_what_ours_wrote(make_plugin, options, theirs, 
     assert objects() == []
 
 
-def test_both_write_the_same_address_where_no_credentials_are_in_it(ours, theirs, key, options):
+def test_both_write_the_same_url_if_it_has_no_credentials(ours, theirs, key, options):
     url = ours.write(key, iter([b'12345'])).url
     ours.delete(url)
 
@@ -112,8 +112,8 @@ def test_both_write_the_same_address_where_no_credentials_are_in_it(ours, theirs
     assert ours.owns(other)
 
 
-def test_the_accounts_of_callers_are_common_ground(make_plugin, account, keystone, key,
-                                                   swift_keystone):
+def test_both_use_the_same_accounts_of_callers(make_plugin, account, keystone, key,
+                                               swift_keystone):
     token = keystone.token('alpha-member')
     told = keystone.told(token)
     ctx = contract.Context(user=told['user']['id'], project=told['project']['id'], token=token,
@@ -135,7 +135,7 @@ def test_the_accounts_of_callers_are_common_ground(make_plugin, account, keyston
 
 
 class Caller:
-    """A caller, as the library wants to see him."""
+    """A caller in the form that glance_store expects."""
 
     def __init__(self, ctx):
         self.auth_token = ctx.token

@@ -1,4 +1,4 @@
-"""Large images in Swift: how they are cut, and that nothing of one remains that fails."""
+"""Large data in Swift: its segments, and that none remains after a failure."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def key():
 
 @pytest.fixture
 def names(swift):
-    """What the container holds."""
+    """Lists the names in the container."""
     def names():
         return sorted(name.partition('/')[2] for name in
                       swift.objects(*swift.token(), CONTAINER)
@@ -56,14 +56,14 @@ def names(swift):
 def _nothing_remains(names, ask):
     yield
     left = names()
-    for name in left:   # the next test is not to blame
+    for name in left:   # for the next test
         ask('DELETE', f'{CONTAINER}/{name}')
     assert left == []
 
 
 @pytest.fixture
 def ask(swift):
-    """A request to Swift itself."""
+    """Sends a request to Swift directly."""
     def ask(method, path, **named):
         url, token = swift.token()
         return swift.request(method, f'{url}/{path}', token, **named)
@@ -72,7 +72,7 @@ def ask(swift):
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize(('size', 'count'), [(2 * MB, 2), (2 * MB + 1, 3), (3 * MB - 1, 3)])
-def test_is_cut_where_glance_cuts(store, key, names, size, count, known):
+def test_segments_are_those_of_glance(store, key, names, size, count, known):
     data = pattern(size)
 
     url = store.write(key, cut(data, 700_001), size=size if known else None).url
@@ -82,7 +82,7 @@ def test_is_cut_where_glance_cuts(store, key, names, size, count, known):
     store.delete(url)
 
 
-def test_a_list_holds_segments_with_their_checksums(store, key, ask):
+def test_the_list_has_the_segments_with_their_checksums(store, key, ask):
     data = pattern(3 * MB - 1)
     url = store.write(key, cut(data, MB)).url
 
@@ -95,7 +95,7 @@ def test_a_list_holds_segments_with_their_checksums(store, key, ask):
     store.delete(url)
 
 
-def test_a_prefix_holds_segments_together_if_that_is_wanted(make, key, ask):
+def test_the_option_dlo_joins_segments_by_a_prefix(make, key, ask):
     store, data = make(swift_store_large_object_type='dlo'), pattern(3 * MB - 1)
     url = store.write(key, cut(data, MB)).url
 
@@ -108,13 +108,14 @@ def test_a_prefix_holds_segments_together_if_that_is_wanted(make, key, ask):
     store.delete(url)
 
 
-def test_a_swift_that_knows_no_lists_gets_a_prefix(store, key, ask, monkeypatch):
+def test_a_swift_without_lists_gets_a_prefix(store, key, ask, monkeypatch):
     put = Account.put
 
-    def plain(self, container, name, body=b'', query='', headers=contract.EMPTY, **named):
-        return put(self, container, name, body, '', headers, **named)   # as it is taken there
+    def put_without_query(self, container, name, body=b'', query='', headers=contract.EMPTY,
+                          **kwargs):
+        return put(self, container, name, body, '', headers, **kwargs)  # Swift ignores it
 
-    monkeypatch.setattr(Account, 'put', plain)
+    monkeypatch.setattr(Account, 'put', put_without_query)
     data = pattern(3 * MB)
 
     url = store.write(key, cut(data, MB)).url
@@ -124,7 +125,7 @@ def test_a_swift_that_knows_no_lists_gets_a_prefix(store, key, ask, monkeypatch)
     store.delete(url)
 
 
-def test_a_prefix_takes_nothing_of_others_with_it(make, key, names):
+def test_deleting_by_prefix_keeps_other_objects(make, key, names):
     store = make(swift_store_large_object_type='dlo')
     url = store.write(key, cut(pattern(3 * MB), MB)).url
     kept = store.write(f'{key}-other', iter([b'kept'])).url
@@ -135,7 +136,7 @@ def test_a_prefix_takes_nothing_of_others_with_it(make, key, names):
     store.delete(kept)
 
 
-def test_what_becomes_larger_than_known_is_kept_whole(store, key, names):
+def test_data_larger_than_announced_is_complete(store, key, names):
     data = pattern(5 * MB)
 
     written = store.write(key, cut(data, MB), size=1)
@@ -144,7 +145,7 @@ def test_what_becomes_larger_than_known_is_kept_whole(store, key, names):
     store.delete(written.url)
 
 
-def test_what_is_small_is_one_object(store, key, names):
+def test_small_data_is_one_object(store, key, names):
     url = store.write(key, iter([b'12345'])).url
 
     assert names() == [key]
@@ -152,7 +153,7 @@ def test_what_is_small_is_one_object(store, key, names):
 
 
 @pytest.mark.parametrize('kind', ['slo', 'dlo'])
-def test_a_source_that_breaks_late_leaves_no_segment(make, key, names, kind):
+def test_a_broken_source_leaves_no_segment(make, key, names, kind):
     store = make(swift_store_large_object_type=kind)
 
     with pytest.raises(ClientWentAway):
@@ -162,21 +163,21 @@ def test_a_source_that_breaks_late_leaves_no_segment(make, key, names, kind):
 
 
 @pytest.mark.parametrize('taken', [1, 3])
-def test_a_segment_that_is_there_is_not_overwritten(store, key, names, ask, taken):
+def test_an_existing_segment_is_not_overwritten(store, key, names, ask, taken):
     name = f'{key}-{taken:05}'
-    store.write(f'{key}-x', iter([b'y']))       # so that there is a container
-    ask('PUT', f'{CONTAINER}/{name}', body=b'of somebody else')
+    store.write(f'{key}-x', iter([b'y']))       # creates the container
+    ask('PUT', f'{CONTAINER}/{name}', body=b'of another writer')
 
     with pytest.raises(contract.Conflict):
         store.write(key, itertools.repeat(b'x' * MB, 5))
 
     assert names() == [name, f'{key}-x']
-    assert ask('GET', f'{CONTAINER}/{name}').body == b'of somebody else'
+    assert ask('GET', f'{CONTAINER}/{name}').body == b'of another writer'
     store.discard(key)
     store.discard(f'{key}-x')
 
 
-def test_an_image_that_is_there_stays_though_the_other_is_large(store, key):
+def test_an_existing_object_is_not_overwritten_by_segments(store, key):
     url = store.write(key, iter([b'first'])).url
 
     with pytest.raises(contract.Conflict):
@@ -187,14 +188,14 @@ def test_an_image_that_is_there_stays_though_the_other_is_large(store, key):
 
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
-def test_a_full_account_is_told_and_nothing_remains(make, key, names, ask, known):
+def test_an_exceeded_quota_raises_toolarge_and_leaves_nothing(make, key, names, ask, known):
     store = make()
     ask('PUT', CONTAINER, headers={'X-Container-Meta-Quota-Count': '2'})
 
     def source():
         for number in range(8):
             if number in (4, 6):
-                time.sleep(1.2)     # Swift counts once a second
+                time.sleep(1.2)     # Swift updates its counts once a second
             yield b'x' * MB
 
     try:
@@ -210,61 +211,61 @@ SEGMENT, LIST, WHOLE = '{key}-00002 HTTP', '{key}?multipart-manifest=put', '{key
 
 
 @pytest.fixture
-def over(make, swift, key):
-    """A store behind a wire, with no connection yet; ``break_at`` says what does not work."""
-    with relay(swift.url) as wire:
-        store = make(swift_store_endpoint=f'{wire.url}/v1/AUTH_test', swift_store_timeout=5)
+def relayed(make, swift, key):
+    """A store behind a relay, without connections; ``break_at`` sets the fault."""
+    with relay(swift.url) as proxy:
+        store = make(swift_store_endpoint=f'{proxy.url}/v1/AUTH_test', swift_store_timeout=5)
         store.write(f'{key}.warm', iter([b'x']))
         store.discard(f'{key}.warm')
         store.close()
-        store.wire = wire
+        store.proxy = proxy
         yield store
 
 
-def break_at(wire, request, *, answer, times=1):
-    """Let a request, or what is answered to it, be lost so many times."""
-    asked = []
+def break_at(proxy, request, *, response, times=1):
+    """Lose a request, or the response to it, so many times."""
+    matches = []
 
     def cut(data, direction):
         if direction == 'up' and b'PUT ' in data:
-            asked.append(request.encode() in data)
-        hit = (asked and asked[-1] and len(cuts) < times
-               and (direction == 'down' and b' 201 ' in data[:20] if answer
+            matches.append(request.encode() in data)
+        hit = (matches and matches[-1] and len(cuts) < times
+               and (direction == 'down' and b' 201 ' in data[:20] if response
                     else direction == 'up' and b'PUT ' in data))
         if hit:
             cuts.append(request)
         return hit
 
     cuts = []
-    wire.cut = cut
+    proxy.cut = cut
     return cuts
 
 
-@pytest.mark.parametrize(('request_', 'times', 'answer'), [
+@pytest.mark.parametrize(('request_', 'times', 'response'), [
     (SEGMENT, 1, False), (SEGMENT, 1, True), (LIST, 2, False), (WHOLE, 1, False),
     (WHOLE, 1, True)])
-def test_a_wire_that_breaks_leaves_nothing(over, key, names, request_, times, answer):
-    cuts = break_at(over.wire, request_.format(key=key), answer=answer, times=times)
+def test_a_broken_connection_leaves_no_data(relayed, key, names, request_, times, response):
+    cuts = break_at(relayed.proxy, request_.format(key=key), response=response, times=times)
 
     with pytest.raises(contract.Unavailable):
-        over.write(key, itertools.repeat(b'x' * MB, 1 if request_ == WHOLE else 3))
+        relayed.write(key, itertools.repeat(b'x' * MB, 1 if request_ == WHOLE else 3))
 
     assert len(cuts) == times
     assert names() == []
 
 
-@pytest.mark.parametrize('answer', [False, True], ids=['request', 'answer'])
-def test_a_list_that_was_lost_is_sent_again(over, key, answer):
-    cuts = break_at(over.wire, LIST.format(key=key), answer=answer)
+@pytest.mark.parametrize('response', [False, True], ids=['request', 'response'])
+def test_a_lost_list_is_sent_again(relayed, key, response):
+    cuts = break_at(relayed.proxy, LIST.format(key=key), response=response)
 
-    url = over.write(key, itertools.repeat(b'x' * MB, 3)).url
+    url = relayed.write(key, itertools.repeat(b'x' * MB, 3)).url
 
     assert len(cuts) == 1
-    assert over.size(url) == 3 * MB
-    over.delete(url)
+    assert relayed.size(url) == 3 * MB
+    relayed.delete(url)
 
 
-# segments that are on disk until Swift has them
+# buffered segments
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ def buffering(make, tmp_path):
     return buffering
 
 
-def test_segments_may_wait_on_disk(buffering, key, tmp_path):
+def test_buffered_segments_are_written(buffering, key, tmp_path):
     store, data = buffering(), pattern(3 * MB + 5)
 
     url = store.write(key, cut(data, 300_001)).url
@@ -285,7 +286,7 @@ def test_segments_may_wait_on_disk(buffering, key, tmp_path):
 
 
 @pytest.mark.parametrize('direction', ['up', 'down'])
-def test_a_segment_on_disk_is_sent_again(buffering, swift, key, names, direction):
+def test_a_buffered_segment_is_sent_again(buffering, swift, key, names, direction):
     data, cuts = pattern(3 * MB + 5), []
 
     def cut_twice(piece, way):
@@ -297,11 +298,11 @@ def test_a_segment_on_disk_is_sent_again(buffering, swift, key, names, direction
         return hit
 
     def key_in_flight():
-        return any(f'{key}-00002'.encode() in line for line in wire.seen)
+        return any(f'{key}-00002'.encode() in line for line in proxy.seen)
 
-    with relay(swift.url) as wire:
-        store = buffering(swift_store_endpoint=f'{wire.url}/v1/AUTH_test')
-        wire.cut = cut_twice
+    with relay(swift.url) as proxy:
+        store = buffering(swift_store_endpoint=f'{proxy.url}/v1/AUTH_test')
+        proxy.cut = cut_twice
         url = store.write(key, cut(data, MB)).url
 
         assert len(cuts) == 2
@@ -309,7 +310,7 @@ def test_a_segment_on_disk_is_sent_again(buffering, swift, key, names, direction
         store.delete(url)
 
 
-def test_a_source_that_breaks_leaves_no_buffer(buffering, key, tmp_path):
+def test_a_broken_source_leaves_no_buffer(buffering, key, tmp_path):
     with pytest.raises(ClientWentAway):
         buffering().write(key, broken_source(*[b'x' * MB] * 3))
 
@@ -317,7 +318,7 @@ def test_a_source_that_breaks_leaves_no_buffer(buffering, key, tmp_path):
 
 
 @pytest.mark.parametrize('options', [{}, {'swift_upload_buffer_dir': '/no/such/directory'}])
-def test_buffering_needs_a_directory(make, options):
+def test_buffering_requires_a_directory(make, options):
     with pytest.raises(contract.Misconfigured, match='swift_upload_buffer_dir'):
         make(swift_buffer_on_upload=True, **options)
 
@@ -327,7 +328,7 @@ def test_buffering_needs_a_directory(make, options):
 
 @pytest.mark.parametrize('buffered', [False, True])
 def test_a_token_that_expires_between_two_segments_is_replaced(make, buffering, swift, key,
-                                                              buffered):
+                                                               buffered):
     store, data = (buffering if buffered else make)(), pattern(5 * MB)
     seen = []
 
@@ -346,24 +347,24 @@ def test_a_token_that_expires_between_two_segments_is_replaced(make, buffering, 
     store.delete(url)
 
 
-@pytest.mark.parametrize('verb', ['read', 'size', 'delete', 'write', 'discard', 'health'])
-def test_every_verb_survives_an_expired_token(store, swift, key, verb):
+@pytest.mark.parametrize('method', ['read', 'size', 'delete', 'write', 'discard', 'health'])
+def test_every_method_survives_an_expired_token(store, swift, key, method):
     url = store.write(key, iter([b'12345'])).url
     swift.forget_tokens()
 
-    if verb == 'write':
+    if method == 'write':
         store.delete(store.write(f'{key}.2', iter([b'12345'])).url)
-    elif verb in ('discard', 'health'):
-        assert getattr(store, verb)(*([key] if verb == 'discard' else ())) is not Ellipsis
-    elif verb == 'read':
+    elif method in ('discard', 'health'):
+        assert getattr(store, method)(*([key] if method == 'discard' else ())) is not Ellipsis
+    elif method == 'read':
         assert b''.join(store.read(url)) == b'12345'
     else:
-        getattr(store, verb)(url)
+        getattr(store, method)(url)
 
     store.discard(key)
 
 
-def test_a_container_that_is_missing_is_told_to_the_operator(make, key, names):
+def test_the_error_for_a_missing_container_names_the_option(make, key, names):
     store = make(swift_store_container='nowhere', swift_store_create_container_on_put=False)
 
     for chunks in ([b'12345'], [b'x' * MB] * 3):
@@ -374,18 +375,18 @@ def test_a_container_that_is_missing_is_told_to_the_operator(make, key, names):
         store.health()
 
 
-def test_a_wrong_key_is_no_secret_in_any_text(make, key, caplog):
+def test_a_wrong_key_is_in_no_text(make, key, caplog):
     caplog.set_level(logging.DEBUG)
     store = make(swift_store_key='a-wrong-key')
 
-    for ask in (lambda: store.write(key, iter([b'x'])), store.health,
-                lambda: store.read(f'swift+config://ref1/{CONTAINER}/{key}')):
-        with pytest.raises(contract.Unavailable) as refused:
-            ask()
-        assert 'a-wrong-key' not in f'{refused.value} {refused.value.details} {caplog.text}'
+    for request in (lambda: store.write(key, iter([b'x'])), store.health,
+                    lambda: store.read(f'swift+config://ref1/{CONTAINER}/{key}')):
+        with pytest.raises(contract.Unavailable) as raised:
+            request()
+        assert 'a-wrong-key' not in f'{raised.value} {raised.value.details} {caplog.text}'
 
 
-def test_discarding_finds_segments_without_a_list(store, key, ask, names):
+def test_discard_deletes_segments_without_a_list(store, key, ask, names):
     store.write(f'{key}.x', iter([b'y']))
     for number in range(1, 4):
         ask('PUT', f'{CONTAINER}/{key}-{number:05}', body=b'left')

@@ -1,4 +1,4 @@
-"""Images in the accounts of their owners: whose rights count, and who may read."""
+"""Data in the accounts of the owners: credentials and read access."""
 
 import json
 import time
@@ -28,13 +28,13 @@ def make(make_plugin):
 
 @pytest.fixture
 def store(make):
-    """Nothing but the rights of callers."""
+    """A store with the credentials of callers only."""
     return make()
 
 
 @pytest.fixture
 def account(keystone):
-    """Options for an account of the service, with no special rights."""
+    """Options for an account of the service without special permissions."""
     return {'swift_store_auth_address': keystone.url, 'swift_store_user': 'service:glance',
             'swift_store_key': 'password'}
 
@@ -46,7 +46,7 @@ def key():
 
 @pytest.fixture
 def objects(keystone, swift_keystone):
-    """What the account of a caller holds of these stores; containers end with a slash."""
+    """Lists the data of these stores in a caller's account; containers end with a slash."""
     def objects(ctx):
         token = keystone.token('alpha-admin')
         url = f'{swift_keystone.url}/v1/AUTH_{ctx.project}'
@@ -65,7 +65,7 @@ def trusts(keystone, ctx):
         return json.load(reply)['trusts']
 
 
-def test_an_image_is_in_a_container_of_its_own_in_the_callers_account(
+def test_each_image_has_a_container_in_the_callers_account(
         store, call, key, swift_keystone, objects):
     ctx, data = call(), pattern(2 * MB + 1)
 
@@ -83,7 +83,7 @@ def test_an_image_is_in_a_container_of_its_own_in_the_callers_account(
 
 
 @pytest.mark.parametrize('chunks', [(b'1',), (b'x' * MB,) * 3])
-def test_what_fails_leaves_no_container(store, call, key, objects, chunks):
+def test_a_failed_upload_leaves_no_container(store, call, key, objects, chunks):
     ctx = call()
 
     with pytest.raises(ClientWentAway):
@@ -92,7 +92,7 @@ def test_what_fails_leaves_no_container(store, call, key, objects, chunks):
     assert objects(ctx) == []
 
 
-def test_others_may_read_when_the_owner_says_so(store, call, key):
+def test_other_projects_can_read_after_share(store, call, key):
     owner, other = call(), call('beta-member')
     url = store.write(key, iter([b'12345']), ctx=owner).url
 
@@ -118,7 +118,7 @@ def test_others_may_read_when_the_owner_says_so(store, call, key):
         store.share(url, public=True, projects=[], ctx=owner)
 
 
-def test_projects_of_admins_may_write(make, call, key):
+def test_admin_tenants_can_delete(make, call, key):
     owner, admin = call(), call('beta-member')
     store = make(swift_store_admin_tenants=[admin.project])
     url = store.write(key, iter([b'12345']), ctx=owner).url
@@ -128,11 +128,11 @@ def test_projects_of_admins_may_write(make, call, key):
 
     with pytest.raises(contract.NotFound):
         store.read(url, ctx=owner)
-    store.discard(key, ctx=owner)   # the container, which is not theirs
+    store.discard(key, ctx=owner)   # the container, which the admin cannot delete
 
 
-def test_more_segments_than_a_list_holds_become_a_prefix(store, call, key, objects, keystone,
-                                                         swift_keystone):
+def test_too_many_segments_for_a_list_get_a_prefix(store, call, key, objects, keystone,
+                                                   swift_keystone):
     ctx, data = call(), pattern(11 * MB + 1)
 
     url = store.write(key, cut(data, MB), ctx=ctx).url
@@ -141,7 +141,7 @@ def test_more_segments_than_a_list_holds_become_a_prefix(store, call, key, objec
     assert head['X-Object-Manifest'] == f'own_{key}/{key}-'
     assert same(b''.join(store.read(url, ctx=ctx, offset=10 * MB, length=MB + 9)),
                 data[10 * MB:])
-    store.delete(url, ctx=ctx)      # a page holds five names
+    store.delete(url, ctx=ctx)      # a page has five names
     assert objects(ctx) == []
 
 
@@ -158,47 +158,47 @@ def test_segments_without_a_list_are_discarded_page_by_page(store, call, key, ob
     assert objects(ctx) == []
 
 
-def test_without_a_caller_there_are_no_rights(store, key):
+def test_without_a_caller_there_are_no_credentials(store, key):
     url = f'swift+http://127.0.0.1:1/v1/AUTH_x/own_{key}/{key}'
 
-    for ask in (lambda: store.write(key, iter([b'x'])), lambda: store.read(url),
-                lambda: store.delete(url)):
+    for request in (lambda: store.write(key, iter([b'x'])), lambda: store.read(url),
+                    lambda: store.delete(url)):
         with pytest.raises(contract.Unsupported):
-            ask()
+            request()
     assert store.discard(key) is None
 
 
-@pytest.mark.parametrize('place', [
+@pytest.mark.parametrize('template', [
     'swift+http://127.0.0.1:1/v1/AUTH_{project}/c/o', 'swift+https://{host}/v1/AUTH_{project}/c/o',
     'swift+http://{host}/v2/AUTH_{project}/c/o', 'swift+http://{host}/AUTH_{project}/c/o',
     'swift+http://u:k@{host}/v1/AUTH_{project}/c/o', 'swift+config://ref1/c/o'])
-def test_a_token_goes_nowhere_but_to_our_swift(store, call, swift_keystone, place):
+def test_tokens_are_only_sent_to_the_configured_swift(store, call, swift_keystone, template):
     ctx = call()
-    url = place.format(host=swift_keystone.url.partition('://')[2], project=ctx.project)
+    url = template.format(host=swift_keystone.url.partition('://')[2], project=ctx.project)
 
-    for ask in (store.read, store.size, store.delete, store.adopt):
+    for method in (store.read, store.size, store.delete, store.adopt):
         with pytest.raises(contract.Invalid):
-            ask(url, ctx=ctx)
+            method(url, ctx=ctx)
 
 
-def test_users_may_name_what_is_theirs_only(store, call, keystone, swift_keystone):
+def test_users_can_only_add_locations_in_their_account(store, call, keystone, swift_keystone):
     ctx = call()
     root = f'{swift_keystone.url}/v1/AUTH_{ctx.project}'
     swift_keystone.request('PUT', f'{root}/box', ctx.token)
     swift_keystone.request('PUT', f'{root}/box/disk.img', ctx.token, body=b'12345')
 
-    kept = store.adopt(f'swift+{root}/box/disk.img', ctx=ctx)
+    url = store.adopt(f'swift+{root}/box/disk.img', ctx=ctx)
 
-    assert kept == f'swift+{root}/box/disk.img'
-    assert store.owns(kept)
-    assert b''.join(store.read(kept, ctx=ctx)) == b'12345'
+    assert url == f'swift+{root}/box/disk.img'
+    assert store.owns(url)
+    assert b''.join(store.read(url, ctx=ctx)) == b'12345'
     with pytest.raises(contract.Invalid):
         store.adopt(f'swift+{root}/box/disk.img', ctx=call('beta-member'))
-    store.delete(kept, ctx=ctx)
+    store.delete(url, ctx=ctx)
     assert swift_keystone.request('DELETE', f'{root}/box', ctx.token).status == 204
 
 
-def test_a_long_upload_outlives_the_token_of_the_caller(make, account, call, keystone, key):
+def test_a_long_upload_uses_a_trust(make, account, call, keystone, key):
     store, ctx, data = make(**account), call(), pattern(4 * MB)
     trusted = []
 
@@ -218,7 +218,7 @@ def test_a_long_upload_outlives_the_token_of_the_caller(make, account, call, key
 
 @pytest.mark.parametrize('chunks', [(b'1',), (b'x' * MB,) * 3], ids=['small', 'large'])
 @pytest.mark.parametrize('use', [False, True])
-def test_nobody_is_trusted_for_nothing(make, account, call, keystone, key, use, chunks):
+def test_only_large_uploads_create_a_trust(make, account, call, keystone, key, use, chunks):
     store, ctx = make(**account, swift_store_use_trusts=use), call()
     seen = []
 
@@ -232,7 +232,7 @@ def test_nobody_is_trusted_for_nothing(make, account, call, keystone, key, use, 
     store.delete(url, ctx=ctx)
 
 
-def test_when_nobody_calls_a_reseller_admin_cleans_up(make, keystone, call, key, objects):
+def test_a_reseller_admin_deletes_without_a_caller(make, keystone, call, key, objects):
     keystone.add_user('images', 'ResellerAdmin')
     store = make(swift_store_auth_address=keystone.url, swift_store_user='service:images',
                  swift_store_key='password')
@@ -244,13 +244,13 @@ def test_when_nobody_calls_a_reseller_admin_cleans_up(make, keystone, call, key,
     assert objects(ctx) == []
 
 
-@pytest.mark.parametrize(('who', 'left'), [('images', False), ('glance', True)],
-                         ids=['reseller admin', 'nobody special'])
-def test_what_a_dead_upload_left_goes_from_the_account_of_the_owner(
-        make, keystone, call, key, objects, who, left):
+@pytest.mark.parametrize(('user', 'left'), [('images', False), ('glance', True)],
+                         ids=['reseller admin', 'ordinary user'])
+def test_a_reseller_admin_discards_data_in_the_account_of_the_owner(
+        make, keystone, call, key, objects, user, left):
     if not left:
-        keystone.add_user(who, 'ResellerAdmin')
-    store = make(swift_store_auth_address=keystone.url, swift_store_user=f'service:{who}',
+        keystone.add_user(user, 'ResellerAdmin')
+    store = make(swift_store_auth_address=keystone.url, swift_store_user=f'service:{user}',
                  swift_store_key='password')
     ctx = call()
     url = store.write(key, iter([b'12345']), ctx=ctx).url
@@ -262,7 +262,7 @@ def test_what_a_dead_upload_left_goes_from_the_account_of_the_owner(
         store.delete(url, ctx=ctx)
 
 
-def test_the_endpoint_of_the_options_goes_before_the_catalogue(make, call, key, swift_keystone):
+def test_the_configured_endpoint_overrides_the_catalog(make, call, key, swift_keystone):
     ctx = call()
     store = make(swift_store_endpoint=f'{swift_keystone.url}/v1/AUTH_%(project_id)s')
     url = store.write(key, iter([b'12345']), ctx=ctx).url
@@ -274,18 +274,17 @@ def test_the_endpoint_of_the_options_goes_before_the_catalogue(make, call, key, 
     store.delete(url, ctx=ctx)
 
 
-def test_an_application_credential_keeps_images_of_one_account(make_plugin, keystone, key,
-                                                               swift_keystone):
+def test_an_application_credential_is_used(make_plugin, keystone, key, swift_keystone):
     token = keystone.token('alpha-member')
-    place = (f'{keystone.url}/users/{keystone.users["alpha-member"]}/application_credentials')
+    url = f'{keystone.url}/users/{keystone.users["alpha-member"]}/application_credentials'
     request = urllib.request.Request(
-        place, headers={'X-Auth-Token': token, 'Content-Type': 'application/json'},
+        url, headers={'X-Auth-Token': token, 'Content-Type': 'application/json'},
         data=json.dumps({'application_credential': {'name': key}}).encode())
     with urllib.request.urlopen(request) as reply:
-        made = json.load(reply)['application_credential']
+        created = json.load(reply)['application_credential']
     options = {'swift_store_auth_address': keystone.url, 'swift_store_container': 'box',
-               'swift_store_application_credential_id': made['id'],
-               'swift_store_application_credential_secret': made['secret'],
+               'swift_store_application_credential_id': created['id'],
+               'swift_store_application_credential_secret': created['secret'],
                'swift_store_create_container_on_put': True}
     store = make_plugin(SwiftStore, **options,
                         swift_store_project_id=keystone.projects['alpha'])
@@ -302,8 +301,8 @@ def test_an_application_credential_keeps_images_of_one_account(make_plugin, keys
     assert swift_keystone.request('DELETE', own, token).status == 204
 
 
-def test_a_revoked_token_of_the_service_is_replaced_in_the_middle(make_plugin, keystone, key,
-                                                                  swift_keystone):
+def test_a_revoked_token_of_the_service_is_replaced_between_segments(make_plugin, keystone, key,
+                                                                     swift_keystone):
     keystone.add_user('images', 'admin')
     store = make_plugin(SwiftStore, swift_store_auth_address=keystone.url,
                         swift_store_user='service:images', swift_store_key='password',
@@ -316,7 +315,7 @@ def test_a_revoked_token_of_the_service_is_replaced_in_the_middle(make_plugin, k
             if number == 2:
                 tokens.append(store._accounts.open(None, None)._credential.token())
                 keystone.revoke(tokens[0])
-                time.sleep(1.1)     # Swift believes for a second what Keystone has said
+                time.sleep(1.1)     # Swift caches tokens for a second
             yield chunk
 
     url = store.write(key, source()).url
@@ -326,8 +325,8 @@ def test_a_revoked_token_of_the_service_is_replaced_in_the_middle(make_plugin, k
     store.delete(url)
 
 
-def test_an_account_can_be_given_as_other_services_do(host, keystone, swift_keystone, tmp_path,
-                                                      key):
+def test_an_account_can_be_set_by_options_of_keystoneauth(host, keystone, swift_keystone, tmp_path,
+                                                          key):
     keystone.add_user('images', 'admin')
     file = tmp_path / 'conf'
     file.write_text(f'''

@@ -1,4 +1,4 @@
-"""Images in OpenStack Swift, in one account or in those of their owners."""
+"""Image data in OpenStack Swift, in one account or in those of the owners."""
 
 from glancelite.plugins.store.swift.store import SwiftStore
 

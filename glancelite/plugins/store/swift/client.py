@@ -1,4 +1,11 @@
-"""HTTP as large objects need it: kept connections, and no data before it is welcome."""
+"""An HTTP client for large objects, with a pool of connections.
+
+urllib3 is not used here, although other parts of the service use it: it ignores
+``Expect: 100-continue`` and sends the body right after the headers, so that a refused upload of
+64 MiB was on its way before the refusal (2.8, verified with known length and with chunks).  And
+``urlopen`` reads the body from an iterable and returns with the response only, while the driver
+writes one segment as the response to the former one is still pending.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +17,51 @@ import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
-#: what a conversation can break with
-BROKEN = (OSError, http.client.HTTPException)
+#: exceptions of a broken connection or an invalid response
+CONNECTION_ERRORS = (OSError, http.client.HTTPException)
 
-#: seconds for which a connection that nobody uses is believed to be alive
-IDLE = 15
-#: how many of those are kept for one server
-KEPT = 32
-#: seconds to wait for a server's word whether it wants the data; some never say
-WORD = 3
-#: chunks below this are sent together with what is around them
+#: seconds after which an idle connection is not used again
+IDLE_TIME = 15
+#: idle connections that are kept for one server
+MAX_IDLE = 32
+#: seconds to wait for ``100 Continue``; some servers do not send it
+CONTINUE_TIMEOUT = 3
+#: smaller chunks are sent in one call with their chunk header
 SMALL = 1 << 16
-#: an answer longer than this is not worth reading for its connection's sake
-WORTH = 1 << 16
+#: bytes that are read of an error response, or of an unfinished one to reuse its connection
+MAX_DRAIN = 1 << 16
+
+_Result = TypeVar('_Result')
 
 
-class Reply:
-    """An answer that is here as a whole."""
+class Response:
+    """A response with its whole body."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes):
+    def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes):
         self.status = status
         self.headers = headers
         self.body = body
 
 
-class Pool:
-    """Connections to any number of servers; for many threads.
+class EarlyResponse(OSError):
+    """The server responded and closed the connection before it had the whole body."""
 
-    :param cafile: bundle of certificates; the system's if None.
+    def __init__(self, response: Response):
+        super().__init__(f'the server closed the connection with status {response.status}')
+        self.response = response
+
+
+class Client:
+    """Sends requests to any number of servers; for many threads.
+
+    :param cafile: bundle of certificates; None for the system's.
+    :param insecure: do not verify certificates.
     :param connect_timeout: seconds.
-    :param timeout: seconds for each piece of a conversation.
+    :param timeout: seconds for each read and write.
+    :raises OSError: the bundle cannot be read.
     """
 
     def __init__(self, *, cafile: str | None, insecure: bool, connect_timeout: float,
@@ -53,39 +73,36 @@ class Pool:
             self._tls.check_hostname = False
             self._tls.verify_mode = ssl.CERT_NONE
         self._lock = threading.Lock()
-        self._idle: dict[str, collections.deque] = collections.defaultdict(collections.deque)
+        self._idle: dict[str, collections.deque[tuple[float, http.client.HTTPConnection]]] = (
+            collections.defaultdict(collections.deque))
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b'', *,
-            timeout: float | None = None) -> Reply:
-        """One whole exchange."""
-        download = self.open(method, url, headers, body, timeout=timeout)
-        try:
-            found = download.rest()
-        finally:
-            download.close()
-        return Reply(download.status, download.headers, found)
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b'', *,
+                timeout: float | None = None) -> Response:
+        """Send a request and read the response."""
+        with contextlib.closing(self.open(method, url, headers, body, timeout=timeout)) as stream:
+            return Response(stream.status, stream.headers, stream.read_all())
 
     def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b'', *,
-             timeout: float | None = None) -> Download:
-        """An exchange whose answer is still to be read; whoever opens it closes it."""
-        def exchange(connection):
+             timeout: float | None = None) -> ResponseStream:
+        """Send a request; the caller reads the body of the response, and closes it."""
+        def exchange(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
             connection.sock.settimeout(timeout or self.timeout)
             connection.request(method, target, body=body or None,
-                               headers={**headers, **_length(method, body)})
+                               headers={**headers, **_content_length(method, body)})
             return connection.getresponse()
 
-        origin, target = split(url)
-        connection, response = self._converse(origin, exchange)
-        return Download(self, origin, connection, response)
+        origin, target = _split_url(url)
+        connection, response = self._exchange(origin, exchange)
+        return ResponseStream(self, origin, connection, response)
 
-    def send(self, url: str, headers: Mapping[str, str], length: int | None = None) -> \
-            Reply | Upload:
+    def open_upload(self, url: str, headers: Mapping[str, str],
+                    length: int | None = None) -> Response | UploadStream:
         """Begin a PUT.
 
-        :param length: bytes to come, if that is certain.
-        :returns: where to put the data, or the answer of a server that does not want any.
+        :param length: bytes of the body, if that is certain.
+        :returns: a stream for the body, or the response of a server that refuses it.
         """
-        def exchange(connection):
+        def exchange(connection: http.client.HTTPConnection) -> Response | None:
             connection.putrequest('PUT', target, skip_accept_encoding=True)
             for name, value in headers.items():
                 connection.putheader(name, value)
@@ -95,225 +112,221 @@ class Pool:
                 connection.putheader('Content-Length', str(length))
             connection.putheader('Expect', '100-continue')
             connection.endheaders()
-            return _word(connection, self.timeout)
+            return _read_refusal(connection, self.timeout)
 
-        origin, target = split(url)
-        connection, refusal = self._converse(origin, exchange)
+        origin, target = _split_url(url)
+        connection, refusal = self._exchange(origin, exchange)
         if refusal is not None:
-            connection.close()      # it may wait for the data yet
+            connection.close()      # the server may still wait for the body
             return refusal
-        return Upload(self, origin, connection, length)
+        return UploadStream(self, origin, connection, length)
 
-    def give(self, origin: str, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection whose conversation is over."""
+    def release(self, origin: str, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection for the next request."""
         with self._lock:
             idle = self._idle[origin]
-            idle.append((time.monotonic() + IDLE, connection))
-            old = idle.popleft()[1] if len(idle) > KEPT else None
-        if old is not None:
-            old.close()
+            idle.append((time.monotonic() + IDLE_TIME, connection))
+            surplus = idle.popleft()[1] if len(idle) > MAX_IDLE else None
+        if surplus is not None:
+            surplus.close()
 
     def close(self) -> None:
         with self._lock:
-            idle = [connection for kept in self._idle.values() for _, connection in kept]
+            idle = [connection for pool in self._idle.values() for _, connection in pool]
             self._idle.clear()
         for connection in idle:
             connection.close()
 
-    def _converse(self, origin, exchange):
-        """``(connection, what exchange returns)``; a kept connection may have died meanwhile."""
-        connection = self._kept(origin)
+    def _exchange(self, origin: str, exchange: Callable[[http.client.HTTPConnection], _Result],
+                  ) -> tuple[http.client.HTTPConnection, _Result]:
+        """Call ``exchange`` with an idle connection, and with a new one if that is broken."""
+        connection = self._take_idle(origin)
         if connection is not None:
             try:
-                return connection, exchange(connection)
-            except BROKEN as error:
-                connection.close()
-                if isinstance(error, TimeoutError):
-                    raise
-            except BaseException:
-                connection.close()
+                with _closing_on_error(connection):
+                    return connection, exchange(connection)
+            except TimeoutError:
                 raise
+            except CONNECTION_ERRORS:
+                pass    # the server has closed it in the meantime
         connection = self._connect(origin)
-        try:
+        with _closing_on_error(connection):
             return connection, exchange(connection)
-        except BaseException:
-            connection.close()
-            raise
 
-    def _kept(self, origin):
+    def _take_idle(self, origin: str) -> http.client.HTTPConnection | None:
         now = time.monotonic()
         while True:
             with self._lock:
                 idle = self._idle.get(origin)
                 if not idle:
                     return None
-                until, connection = idle.pop()
-            if until > now:
+                expires, connection = idle.pop()
+            if expires > now:
                 return connection
             connection.close()
 
-    def _connect(self, origin):
+    def _connect(self, origin: str) -> http.client.HTTPConnection:
         scheme, _, host = origin.partition('://')
         if scheme == 'https':
-            connection = http.client.HTTPSConnection(host, timeout=self._connect_timeout,
-                                                     context=self._tls)
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, timeout=self._connect_timeout, context=self._tls)
         else:
             connection = http.client.HTTPConnection(host, timeout=self._connect_timeout)
-        try:
+        with _closing_on_error(connection):
             connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        connection.sock.settimeout(self.timeout)
+            connection.sock.settimeout(self.timeout)
         return connection
 
 
-class Download:
-    """An answer whose body is read piece by piece."""
+class ResponseStream:
+    """A response whose body is read in pieces."""
 
-    def __init__(self, pool, origin, connection, response):
-        self.status: int = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self._pool = pool
+    def __init__(self, client: Client, origin: str, connection: http.client.HTTPConnection,
+                 response: http.client.HTTPResponse):
+        self.status = response.status
+        self.headers = response.headers
+        self._client = client
         self._origin = origin
-        self._connection = connection
+        self._connection: http.client.HTTPConnection | None = connection
         self._response = response
 
     def read(self, size: int) -> bytes:
-        """The next piece; b'' at the end, be it the right one or not."""
+        """Return the next bytes; b'' at the end, whether the body is complete or not."""
         return self._response.read(size)
 
-    def rest(self) -> bytes:
+    def read_all(self) -> bytes:
         return self._response.read()
 
     def close(self) -> None:
-        """Keep the connection if it can be used again."""
+        """Release the connection if it can be used again, otherwise close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         response = self._response
-        if not response.isclosed() and response.length is not None and response.length <= WORTH:
-            with contextlib.suppress(*BROKEN):
+        if (not response.isclosed() and response.length is not None
+                and response.length <= MAX_DRAIN):
+            with contextlib.suppress(*CONNECTION_ERRORS):
                 response.read()
         if response.isclosed() and not response.will_close and connection.sock is not None:
-            connection.sock.settimeout(self._pool.timeout)
-            self._pool.give(self._origin, connection)
+            connection.sock.settimeout(self._client.timeout)
+            self._client.release(self._origin, connection)
         else:
             response.close()
             connection.close()
 
 
-class Upload:
-    """The body of a PUT; anything but ``finish`` leaves nothing on a server."""
+class UploadStream:
+    """The body of a PUT.  Without ``finish``, the server stores nothing."""
 
     status = http.client.CONTINUE
 
-    def __init__(self, pool, origin, connection, length):
-        self._pool = pool
+    def __init__(self, client: Client, origin: str, connection: http.client.HTTPConnection,
+                 length: int | None):
+        self._client = client
         self._origin = origin
-        self._connection = connection
+        self._connection: Any = connection
         self._chunked = length is None
-        self._edge = b''
+        self._separator = b''
 
-    def write(self, data) -> None:
-        """Send bytes, or a memoryview of some."""
+    def write(self, data: bytes | memoryview) -> None:
+        """Send the next bytes of the body.
+
+        :raises EarlyResponse: the server responded before the end of the body.
+        """
         send = self._connection.send
         try:
             if not self._chunked:
                 send(data)
                 return
-            head = b'%b%x\r\n' % (self._edge, len(data))
-            self._edge = b'\r\n'
+            header = b'%b%x\r\n' % (self._separator, len(data))
+            self._separator = b'\r\n'
             if len(data) < SMALL:
-                send(head + data)
+                send(header + data)
             else:
-                send(head)
+                send(header)
                 send(data)
         except OSError:
-            self._early()
+            self._raise_early_response()
             raise
 
-    def write_file(self, file: io.BufferedRandom) -> None:
-        """Send an open file from its beginning to its end."""
+    def write_file(self, file: io.FileIO) -> None:
+        """Send a whole open file as the body; raises as ``write`` does."""
         file.seek(0)
         try:
             self._connection.sock.sendfile(file)
         except OSError:
-            self._early()
+            self._raise_early_response()
             raise
 
-    def finish(self, timeout: float | None = None) -> Reply:
-        """All is said; what the server says."""
+    def finish(self) -> Response:
+        """End the body, and read the response."""
         connection = self._connection
         if self._chunked:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.send(self._edge + b'0\r\n\r\n')
-        if timeout:
-            connection.sock.settimeout(timeout)
-        download = Download(self._pool, self._origin, connection, connection.getresponse())
-        self._connection = None
-        try:
-            return Reply(download.status, download.headers, download.rest())
-        finally:
-            download.close()
+                connection.send(self._separator + b'0\r\n\r\n')
+        stream = ResponseStream(self._client, self._origin, connection, connection.getresponse())
+        self._connection = None     # the stream owns it
+        with contextlib.closing(stream):
+            return Response(stream.status, stream.headers, stream.read_all())
 
     def abort(self) -> None:
+        """Close the connection, unless the response has been read."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _early(self):
-        """A server that hangs up has perhaps said why.
-
-        :raises HungUp: with its answer.
-        """
+    def _raise_early_response(self) -> None:
+        """Read the response of a server that has closed the connection, if there is one."""
         try:
             self._connection.sock.settimeout(1)
             response = self._connection.getresponse()
-            reply = Reply(response.status, response.headers, response.read(WORTH))
-        except BROKEN:
+            early = Response(response.status, response.headers, response.read(MAX_DRAIN))
+        except CONNECTION_ERRORS:
             return
-        raise HungUp(reply)
+        raise EarlyResponse(early)
 
 
-class HungUp(OSError):
-    """The server answered before it had everything."""
+@contextlib.contextmanager
+def _closing_on_error(connection: http.client.HTTPConnection) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        stack.callback(connection.close)
+        yield
+        stack.pop_all()
 
-    def __init__(self, reply: Reply):
-        super().__init__(f'the server hung up with {reply.status}')
-        self.reply = reply
 
-
-def split(url: str) -> tuple[str, str]:
-    """Scheme with host, and all the rest."""
+def _split_url(url: str) -> tuple[str, str]:
+    """Return the scheme with the host, and the rest."""
     parts = urllib.parse.urlsplit(url)
     return f'{parts.scheme}://{parts.netloc}', urllib.parse.urlunsplit(
         ('', '', parts.path or '/', parts.query, ''))
 
 
-def _length(method, body):
-    """Those that may have a body must say it if they have none."""
+def _content_length(method: str, body: bytes) -> dict[str, str]:
+    """Return the header that requests need which could have a body but have none."""
     return {'Content-Length': '0'} if method in ('PUT', 'POST') and not body else {}
 
 
-def _word(connection, timeout) -> Reply | None:
-    """None if the server wants the data, or says nothing; else its refusal."""
-    connection.sock.settimeout(WORD)
+def _read_refusal(connection: http.client.HTTPConnection, timeout: float) -> Response | None:
+    """Return the response of a server that refuses the body.
+
+    :returns: None if the server requests the body, or sends nothing for a while.
+    """
+    connection.sock.settimeout(CONTINUE_TIMEOUT)
     with connection.sock.makefile('rb') as stream:
         try:
-            line = stream.readline(WORTH)
+            line = stream.readline(MAX_DRAIN)
             if not line:
-                raise http.client.RemoteDisconnected('the server hung up')
+                raise http.client.RemoteDisconnected('the server closed the connection')
             status = int(line.split(None, 2)[1])
             headers = http.client.parse_headers(stream)
             if status < http.client.OK:
-                reply = None
+                refusal = None
             else:
-                length = min(int(headers.get('Content-Length') or 0), WORTH)
-                reply = Reply(status, headers, stream.read(length))
+                length = min(int(headers.get('Content-Length') or 0), MAX_DRAIN)
+                refusal = Response(status, headers, stream.read(length))
         except TimeoutError:
-            reply = None
+            refusal = None
         except (IndexError, ValueError):
-            raise http.client.BadStatusLine('no answer of HTTP') from None
+            raise http.client.BadStatusLine('not an HTTP response') from None
     connection.sock.settimeout(timeout)
-    return reply
+    return refusal

@@ -1,135 +1,136 @@
-"""The bytes of an image, resumed where a conversation broke."""
+"""One download from Swift, resumed after a broken connection."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 
 from glancelite import contract
 from glancelite.contract import store_rules
-from glancelite.plugins.store.swift.account import Account, broken
-from glancelite.plugins.store.swift.client import BROKEN
-from glancelite.plugins.store.swift.location import Address
+from glancelite.plugins.store.swift.account import Account
+from glancelite.plugins.store.swift.client import CONNECTION_ERRORS, ResponseStream
+from glancelite.plugins.store.swift.errors import translate_error
+from glancelite.plugins.store.swift.location import ObjectLocation
 
 LOG = logging.getLogger(__name__)
 
-#: bytes per chunk
 CHUNK = 1 << 20
-
 _TOTAL = re.compile(r'bytes (?:\*|\d+-\d+)/(\d+)\Z')
 
 
-class Reading:
-    """An iterator over a part of an object, opened already.
+class Download:
+    """The bytes of an object from ``offset`` on; the constructor sends the request.
 
-    :param retries: how often it may break.
-    :raises RangeNotSatisfiable: the part begins beyond the end.
+    :param account: closed with the download.
+    :param length: None for everything.
+    :param retries: how often the connection may break.
+    :raises RangeNotSatisfiable: ``offset`` is beyond the end.
     """
 
-    def __init__(self, account: Account, address: Address, offset: int, length: int | None,
-                 retries: int):
+    def __init__(self, account: Account, target: ObjectLocation, offset: int,
+                 length: int | None, retries: int):
         self._account = account
-        self._address = address
+        self._target = target
         self._retries = retries
-        self._download = None
-        self._at = offset
-        self._end = None if length is None else offset + length
-        self._tag = None
-        if length == 0:     # there is no header for nothing
-            self._open_nothing()
+        self._stream: ResponseStream | None = None
+        self._position = offset
+        self._end: int | None = None if length is None else offset + length
+        self._version: tuple[str | None, int] | None = None
+        if length == 0:     # HTTP has no empty range
+            size = self._head_size()
+            if offset > size:
+                raise store_rules.beyond_end(size)
         else:
             self._open()
 
-    def __iter__(self):
+    def __iter__(self) -> Download:
         return self
 
     def __next__(self) -> bytes:
-        while self._at < self._end:
+        assert self._end is not None
+        while self._position < self._end:
             try:
-                if self._download is None:
+                if self._stream is None:
                     self._open()
-                chunk = self._download.read(min(CHUNK, self._end - self._at))
+                assert self._stream is not None
+                chunk = self._stream.read(min(CHUNK, self._end - self._position))
                 if chunk:
-                    self._at += len(chunk)
+                    self._position += len(chunk)
                     return chunk
-                raise ConnectionError('the data ended too early')
-            except BROKEN as error:
-                self._broke(broken(error))
+                raise ConnectionError('the connection was closed before the end of the data')
+            except CONNECTION_ERRORS as error:
+                self._on_error(translate_error(error))
             except contract.Unavailable as error:
-                self._broke(error)
+                self._on_error(error)
         self.close()
         raise StopIteration
 
     def close(self) -> None:
-        self._let_go()
+        self._close_stream()
         self._account.close()
 
-    def _broke(self, error):
-        self._let_go()
+    def _on_error(self, error: contract.Error) -> None:
+        """Let the download be resumed, or raise the error."""
+        self._close_stream()
         if not self._retries:
             self.close()
             raise error
         self._retries -= 1
-        LOG.warning('a download from Swift broke at byte %s and is resumed', self._at)
+        LOG.warning('a download from Swift broke at byte %s; it is resumed', self._position)
 
-    def _let_go(self):
-        download, self._download = self._download, None
-        if download is not None:
-            download.close()
+    def _close_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
 
-    def _open_nothing(self):
-        size = int(self._account.head(self._address.container, self._address.name)
-                   .get('Content-Length') or 0)
-        if self._at > size:
-            raise _beyond(size)
+    def _head_size(self) -> int:
+        head = self._account.head(self._target.container, self._target.name)
+        return int(head.get('Content-Length') or 0)
 
-    def _open(self):
-        """Ask for what is missing yet."""
-        span = None
-        if self._at or self._end is not None:
-            span = f'{self._at}-{"" if self._end is None else self._end - 1}'
-        found = self._account.open(self._address.container, self._address.name, span)
-        try:
-            self._begin(found)
-        except BaseException:
-            found.close()
-            raise
-        self._download = found
+    def _open(self) -> None:
+        """Request the remaining bytes."""
+        byte_range = None
+        if self._position or self._end is not None:
+            byte_range = f'{self._position}-{"" if self._end is None else self._end - 1}'
+        with contextlib.ExitStack() as on_error:
+            stream = self._account.open(self._target.container, self._target.name, byte_range)
+            on_error.callback(stream.close)
+            self._check(stream)
+            on_error.pop_all()
+        self._stream = stream
 
-    def _begin(self, found):
-        total = _total(found)
+    def _check(self, stream: ResponseStream) -> None:
+        """Check a response, and move to the first byte."""
+        total = _total_size(stream)
         if total is None:
-            total = int(self._account.head(self._address.container, self._address.name)
-                        .get('Content-Length') or 0)
-        tag = found.headers.get('ETag'), total
-        if self._tag is None:
-            self._tag = tag
-            if self._at > total:
-                raise _beyond(total)
+            total = self._head_size()
+        version = stream.headers.get('ETag'), total
+        if self._version is None:
+            self._version = version
+            if self._position > total:
+                raise store_rules.beyond_end(total)
             self._end = total if self._end is None else min(self._end, total)
-        elif tag != self._tag:
-            raise contract.Unavailable('The data has changed while it was read.')
-        if found.status == 416:     # there are answers without data to it, and with
-            self._end = self._at
-        elif found.status == 200:   # whoever is in between knows no ranges
-            self._skip(found, self._at)
-
-    def _skip(self, found, left):
-        while left:
-            data = found.read(min(CHUNK, left))
-            if not data:
-                raise ConnectionError('the data ended too early')
-            left -= len(data)
+        elif version != self._version:
+            raise contract.Unavailable('The data has changed during the download.')
+        if stream.status == 416:    # such a response may have a body
+            self._end = self._position
+        elif stream.status == 200:  # the server, or a proxy, does not support ranges
+            _skip(stream, self._position)
 
 
-def _total(found) -> int | None:
-    """Length of the whole object, if an answer says it."""
-    if found.status == 200:
-        length = found.headers.get('Content-Length')
+def _skip(stream: ResponseStream, size: int) -> None:
+    while size:
+        data = stream.read(min(CHUNK, size))
+        if not data:
+            raise ConnectionError('the connection was closed before the end of the data')
+        size -= len(data)
+
+
+def _total_size(stream: ResponseStream) -> int | None:
+    """Return the size of the whole object, if the response has it."""
+    if stream.status == 200:
+        length = stream.headers.get('Content-Length')
         return None if length is None else int(length)
-    said = _TOTAL.match(found.headers.get('Content-Range') or '')
-    return int(said.group(1)) if said else None
-
-
-def _beyond(size):
-    return store_rules.beyond_end(size)
+    total = _TOTAL.match(stream.headers.get('Content-Range') or '')
+    return int(total.group(1)) if total else None

@@ -1,4 +1,4 @@
-"""What the address of an image says, in all the forms that Glance has written."""
+"""The URLs of image data in Swift, in all forms that Glance has written."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import urllib.parse
 
 SCHEMES = ('swift', 'swift+http', 'swift+https', 'swift+config')
 
-#: nothing that could mean something else to a server, or to whoever reads a log
-_HARMLESS = re.compile(r'[^\x00-\x20\x7f?#\\]+')
+#: excludes characters with a special meaning in URLs, requests or logs
+_SAFE = re.compile(r'[^\x00-\x20\x7f?#\\]+')
 _VERSION = re.compile(r'/v\d+(\.\d+)?\Z')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Address:
-    """The parts of an address.
+class ObjectLocation:
+    """The parts of an object's URL.
 
-    :ivar scheme: ``http`` or ``https``, or ``config``: then ``site`` is a reference.
+    :ivar scheme: ``http`` or ``https``; or ``config``: then ``site`` is a reference.
     :ivar site: host and path before the container.
-    :ivar user: for the identity service, as older addresses have it, with ``key``.
+    :ivar user: for the identity service, in old URLs, with ``key``.
     """
 
     scheme: str
@@ -30,44 +30,56 @@ class Address:
     key: str | None = dataclasses.field(default=None, repr=False)
 
     @property
-    def url(self) -> str:
-        """What ``site`` is the address of."""
+    def site_url(self) -> str:
         return f'{self.scheme}://{self.site}'
 
+    @property
+    def is_reference(self) -> bool:
+        return self.scheme == 'config'
 
-def parse(url: str) -> Address | None:
-    """None for what is no address of an image in Swift."""
-    scheme, found, rest = url.partition('://')
-    if not found or scheme not in SCHEMES or '://' in rest or not _HARMLESS.fullmatch(rest):
+
+def parse(url: str) -> ObjectLocation | None:
+    """Return the parts of a URL; None if it is not the URL of an object in Swift."""
+    scheme, separator, rest = url.partition('://')
+    if not separator or scheme not in SCHEMES or '://' in rest or not _SAFE.fullmatch(rest):
         return None
-    *site, container, name = ('', '', *rest.split('/'))
-    site = site[2:]
-    if not site or not all((*site, container, name)):
+    parts = rest.split('/')
+    if len(parts) < 3 or not all(parts) or not {'.', '..'}.isdisjoint(parts):
         return None
-    if any(part in ('.', '..') for part in (*site, container, name)):
-        return None
+    *site, container, name = parts
     if scheme == 'swift+config':
         if len(site) > 1 or '@' in site[0]:
             return None
-        return Address('config', site[0], container, name)
-    credentials, at, host = site[0].rpartition('@')
-    user, colon, key = credentials.rpartition(':')
-    if not host or (at and not (user and colon and key)):
-        return None
-    return Address('http' if scheme == 'swift+http' else 'https', '/'.join((host, *site[1:])),
-                   container, name, urllib.parse.unquote(user) if at else None,
-                   urllib.parse.unquote(key) if at else None)
+        return ObjectLocation('config', site[0], container, name)
+    host = site[0]
+    user = key = None
+    if '@' in host:
+        credentials, _, host = host.rpartition('@')
+        user, _, key = credentials.rpartition(':')
+        if not (user and key and host):
+            return None
+        user, key = urllib.parse.unquote(user), urllib.parse.unquote(key)
+    return ObjectLocation('http' if scheme == 'swift+http' else 'https',
+                          '/'.join((host, *site[1:])), container, name, user, key)
 
 
-def written(storage_url: str, container: str, name: str) -> str:
-    """The address of an image in an account that has an address itself."""
-    return f'swift+{storage_url}/{container}/{name}'
+def format_url(account_url: str, container: str, name: str) -> str:
+    """Return the URL of an object in an account with a URL of its own."""
+    return f'swift+{account_url}/{container}/{name}'
 
 
-def identity(url: str) -> tuple[str, str]:
-    """What two addresses of one identity service have in common; without a scheme it is https."""
-    scheme, found, rest = url.partition('://')
-    if not found:
+def format_reference(reference: str, container: str, name: str) -> str:
+    """Return the URL of an object in the account of a reference."""
+    return f'swift+config://{reference}/{container}/{name}'
+
+
+def identity_service(url: str) -> tuple[str, str]:
+    """Return what all URLs of one identity service have in common.
+
+    :param url: without a scheme, https is assumed.
+    """
+    scheme, separator, rest = url.partition('://')
+    if not separator:
         scheme, rest = 'https', url
     host, slash, path = rest.rstrip('/').partition('/')
     return scheme.lower(), host.lower() + _VERSION.sub('', slash + path)

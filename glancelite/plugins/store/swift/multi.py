@@ -1,163 +1,165 @@
-"""Each image in a container of its own, in the account of whoever brought it."""
+"""Each object in a container of its own, in the account of its owner (multi-tenant)."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import urllib.parse
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from glancelite import contract
 from glancelite.contract import store_rules
-from glancelite.plugins.store.swift import location, references
+from glancelite.plugins.store.swift import endpoints, location, references
 from glancelite.plugins.store.swift.account import Account
-from glancelite.plugins.store.swift.location import Address
+from glancelite.plugins.store.swift.client import Client
+from glancelite.plugins.store.swift.location import ObjectLocation
 
 LOG = logging.getLogger(__name__)
 
 
-class CallersAccounts:
-    """The accounts of callers, used with their rights.
+class MultiTenant:
+    """The accounts of callers, with their credentials.
 
-    With an account of the service's own that may use those of others (a reseller admin), images
-    can be removed when nobody calls.
+    If the service has an account that may use those of others (a reseller admin), data can be
+    deleted without a caller.
+
+    :param section: of the store, for the credential plugin.
     """
 
-    def __init__(self, options, host, pool, section):
+    def __init__(self, options: Any, host: contract.Host, client: Client, section: str):
         if options.swift_store_config_file:
             raise contract.Misconfigured('set either swift_store_multi_tenant or '
                                          'swift_store_config_file, not both')
         self._options = options
-        self._pool = pool
-        # what is the same in the addresses of all accounts, as far as anybody has said it
-        self._places = {_place(options.swift_store_endpoint)} - {None}
+        self._client = client
+        #: the known clusters, as returned by ``_cluster``
+        self._clusters = {_cluster(options.swift_store_endpoint)} - {None}
         login = references.load(options)[options.default_swift_reference].login
         self._source = host.load(contract.CredentialSource, 'caller', section, login)
 
-    # where
+    # URLs
 
-    def place(self, key: str, account: Account) -> tuple[str, str]:
-        """The container of a new image, and its address."""
-        container = self.container(key)
-        return container, location.written(account.url, container, key)
+    def new_location(self, key: str, account: Account) -> tuple[str, str]:
+        """Return the container and the URL for a new object."""
+        container = self.container_name(key)
+        return container, location.format_url(account.url, container, key)
 
-    def container(self, key: str) -> str:
+    def container_name(self, key: str) -> str:
         return f'{self._options.swift_store_container}_{key}'
 
-    def find(self, url: str) -> Address:
-        """What the address means here; whether it is that of our Swift is seen in ``open``.
+    def parse(self, url: str) -> ObjectLocation:
+        """Return the parts of a URL; ``open`` checks that it leads to the right Swift.
 
-        :raises Invalid: nothing.
+        :raises Invalid: it is not the URL of an object in an account.
         """
-        address = location.parse(url)
-        if address is None or address.scheme == 'config' or address.user is not None:
+        target = _parse(url)
+        if target is None:
             raise store_rules.foreign_url()
-        return address
+        return target
 
     def owns(self, url: str) -> bool:
-        address = location.parse(url)
-        if address is None or address.scheme == 'config' or address.user is not None:
+        target = _parse(url)
+        if target is None:
             return False
-        place = _place(address.url)
-        if self._options.swift_store_endpoint and place not in self._places:
+        known = _cluster(target.site_url) in self._clusters
+        if self._options.swift_store_endpoint and not known:
             return False
-        if address.container.endswith(f'_{address.name}'):  # of ours, or of another store
-            return address.container == self.container(address.name)
-        return place in self._places
+        if target.container.endswith(f'_{target.name}'):    # of this store, or of another one
+            return target.container == self.container_name(target.name)
+        return known
 
     def adopt(self, url: str, ctx: contract.Context | None) -> str:
-        address = self.find(url)
+        target = self.parse(url)
         if self._options.swift_store_endpoint:
-            own = self._endpoint(ctx.project if ctx is not None else None)
+            own = endpoints.from_options(self._options, ctx.project if ctx is not None else None)
         else:
-            credential, own = self._enter(ctx)  # the caller has the catalogue with him
+            credential, own = self._log_in(ctx)     # the context has the service catalog
             credential.close()
-        if _place(own) != _place(address.url):
+        if _cluster(own) != _cluster(target.site_url):
             raise store_rules.foreign_url()
-        # what is not his own we could perhaps read, in the name of others
-        if ctx is not None and address.url != own:
-            raise contract.Invalid('Images can only be taken from the account of their project.')
-        return location.written(address.url, address.container, address.name)
+        # other accounts may be readable with the credentials of other users
+        if ctx is not None and target.site_url != own:
+            raise contract.Invalid('Locations must be in the account of their project.')
+        return location.format_url(target.site_url, target.container, target.name)
 
     def exclusive_resources(self) -> Collection[str]:
         endpoint = self._options.swift_store_endpoint or ''
         return [f'swift:{endpoint}:{self._options.swift_store_container}_']
 
-    # who
+    # accounts
 
-    def open(self, address: Address | None, ctx: contract.Context | None, *,
-             key: str = '') -> Account:
-        """The account in which an image is, or will be; None for a new one.
+    def open(self, target: ObjectLocation | None, ctx: contract.Context | None) -> Account:
+        """Return the account of an object, or the caller's if ``target`` is None.
 
-        :raises Invalid: the address leads to another Swift than the catalogue.
+        :raises Invalid: the object is in another Swift than that of the service catalog.
         """
-        credential, storage = self._enter(ctx)
-        if address is not None:
-            if _place(storage) != _place(address.url):
+        credential, account_url = self._log_in(ctx)
+        if target is not None:
+            if _cluster(account_url) != _cluster(target.site_url):
                 credential.close()
                 raise store_rules.foreign_url()
-            storage = address.url
-        return Account(self._pool, storage, credential)
+            account_url = target.site_url
+        return Account(self._client, account_url, credential)
 
-    def prolong(self, account: Account, ctx: contract.Context | None) -> None:
-        """From now on it may take longer than the token of the caller lives."""
+    def prepare_long_upload(self, account: Account, ctx: contract.Context | None) -> None:
+        """Use a trust, because the upload may take longer than the caller's token is valid."""
         if self._options.swift_store_use_trusts:
-            account.prolong(self._source.open(ctx, long_running=True))
+            account.replace_credential(self._source.open(ctx, long_running=True))
 
-    def prepare(self, account: Account, container: str) -> bool:
-        """Make a missing container; returns whether it is for one image alone."""
-        account.make(container)
+    def create_container(self, account: Account, container: str) -> bool:
+        """Create a missing container; return whether it is for one object only."""
+        account.create_container(container)
         return True
 
-    def emptied(self, account: Account, address: Address) -> None:
-        """An image is gone, and so is the container that we have made for it."""
-        if address.container == self.container(address.name):
+    def on_deleted(self, account: Account, target: ObjectLocation) -> None:
+        """Delete the container of a deleted object, if this store has created it."""
+        if target.container == self.container_name(target.name):
             try:
-                account.unmake(address.container)
+                account.delete_container(target.container)
             except contract.Forbidden:
-                LOG.info('the empty container %s is left to its owner', address.container)
+                LOG.info('not allowed to delete the empty container %s', target.container)
 
-    def share(self, account: Account, address: Address, *, public: bool,
+    def share(self, account: Account, target: ObjectLocation, *, public: bool,
               projects: Sequence[str]) -> None:
         readers = '*:*' if public else ','.join(f'{project}:*' for project in projects)
         writers = ','.join(f'{project}:*' for project in self._options.swift_store_admin_tenants)
-        account.change(address.container, {'X-Container-Read': readers,
-                                           'X-Container-Write': writers})
+        account.update_container(target.container, {'X-Container-Read': readers,
+                                                    'X-Container-Write': writers})
 
     def health(self) -> str:
         return self._source.health()
 
-    # how
-
-    def _enter(self, ctx):
-        """Rights, and the address of the account of the caller, whoever acts for him."""
+    def _log_in(self, ctx: contract.Context | None) -> tuple[contract.Credential, str]:
+        """Return a credential, and the URL of the caller's account."""
         credential = self._source.open(ctx)
         if credential is None:
             raise contract.Unavailable('There is no account for the object store.')
-        try:
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(credential.close)
             project = ctx.project if ctx is not None and ctx.project else credential.project
             if self._options.swift_store_endpoint:
-                storage = self._endpoint(project)
+                account_url = endpoints.from_options(self._options, project)
             else:
-                storage = credential.endpoint(
-                    self._options.swift_store_service_type,
-                    region=self._options.swift_store_region,
-                    interface=self._options.swift_store_endpoint_type)
+                account_url = endpoints.from_catalog(self._options, credential)
                 if project and credential.project and project != credential.project:
-                    storage = storage.replace(credential.project, project)
-        except BaseException:
-            credential.close()
-            raise
-        self._places.add(_place(storage))
-        return credential, storage
-
-    def _endpoint(self, project):
-        return self._options.swift_store_endpoint.replace(
-            '%(project_id)s', project or '').rstrip('/')
+                    account_url = account_url.replace(credential.project, project)
+            on_error.pop_all()
+        self._clusters.add(_cluster(account_url))
+        return credential, account_url
 
 
-def _place(url):
-    """What the addresses of all accounts of one Swift have in common; None for no address."""
-    if not url:
+def _parse(url: str) -> ObjectLocation | None:
+    """Return the parts of a URL in an account; None for one with credentials or a reference."""
+    target = location.parse(url)
+    if target is None or target.is_reference or target.user is not None:
         return None
-    parts = urllib.parse.urlsplit(url.rstrip('/'))
+    return target
+
+
+def _cluster(account_url: str | None) -> tuple[str, str, str] | None:
+    """Return what the URLs of all accounts of one Swift have in common; None for no URL."""
+    if not account_url:
+        return None
+    parts = urllib.parse.urlsplit(account_url.rstrip('/'))
     return parts.scheme, parts.netloc.lower(), parts.path.rpartition('/')[0]

@@ -1,151 +1,160 @@
-"""The segments of one image, and how they are taken back."""
+"""The segments of one upload: written in order, and deleted after a failure."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import http.client
+import io
 import logging
 import tempfile
 import time
+from collections.abc import Iterator
 
 from glancelite import contract
-from glancelite.plugins.store.swift.account import accept, broken, refusal, send
-from glancelite.plugins.store.swift.client import BROKEN, Reply
+from glancelite.plugins.store.swift.chunks import ChunkReader
+from glancelite.plugins.store.swift.client import Response, UploadStream
+from glancelite.plugins.store.swift.container import Container, get_etag
+from glancelite.plugins.store.swift.errors import check_created, translate_refusal, translated
 
 LOG = logging.getLogger(__name__)
 
-#: how often a segment that is on disk is sent
-TRIES = 4
+#: how often a buffered segment is sent
+MAX_ATTEMPTS = 4
 
 
-class Segments:
-    """Writes them in order.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Segment:
+    name: str
+    etag: str
+    size: int
 
-    Swift needs a moment to bring a segment to its disks. So its answer is read when the next
-    segment is through: at most two requests are open, and no data waits.
+
+class SegmentWriter:
+    """Writes segments in order.
+
+    Swift needs a moment to write a segment to its disks.  So its response is read after the
+    next segment has been sent: two requests are open at most, and no data is held for them.
+
+    :param name: of the object.
+    :param size: bytes per segment.
+    :param buffer_dir: directory in which segments are buffered; None to send them directly.
+    :ivar segments: those that Swift has stored.
     """
 
-    def __init__(self, writing, name, rules):
-        self._writing = writing
+    def __init__(self, container: Container, name: str, size: int, buffer_dir: str | None):
+        self._container = container
         self._name = name
-        self._rules = rules
+        self._size = size
+        self._buffer_dir = buffer_dir
         self._number = 0
-        self._ours = []
-        self._waiting = None
-        #: name, checksum and size of each
-        self.done: list[tuple[str, str, int]] = []
+        self._names: list[str] = []
+        self._pending: tuple[str, UploadStream, int] | None = None
+        self.segments: list[Segment] = []
 
-    def add(self, source):
-        """Write one segment, with what the source has."""
+    def write(self, reader: ChunkReader) -> None:
+        """Write the next segment, with data from the reader."""
         self._number += 1
         name = f'{self._name}-{self._number:05}'
-        if self._rules.buffer is None:
-            self._direct(name, source)
+        if self._buffer_dir is None:
+            self._write_directly(name, reader)
         else:
-            self._buffered(name, source)
+            self._write_buffered(name, reader)
 
-    def finish(self):
-        """Read the answer that is not read yet."""
-        if self._waiting is None:
+    def finish(self) -> None:
+        """Read the response to the last segment."""
+        if self._pending is None:
             return
-        (name, upload, size), self._waiting = self._waiting, None
+        (name, stream, size), self._pending = self._pending, None
         try:
-            reply = accept(send(upload.finish))
+            response = check_created(translated(stream.finish))
         finally:
-            upload.abort()
-        self.done.append((name, _checksum(reply), size))
+            stream.abort()
+        self.segments.append(Segment(name, get_etag(response.headers), size))
 
-    def remove(self):
-        """Take everything back; what cannot be is in the log."""
+    def delete(self) -> None:
+        """Delete all segments; log errors."""
         try:
-            self.finish()   # or else it could appear when we have looked
+            self.finish()   # otherwise the last segment could appear later
         except contract.Error as error:
-            LOG.info('a segment of %s has failed too: %s', self._name, error)
-        for name in reversed(self._ours):
-            self._writing.forget(name)
+            LOG.info('a segment of %s has failed, too: %s', self._name, error)
+        for name in reversed(self._names):
+            self._container.try_delete(name)
 
-    def _direct(self, name, source):
-        upload = self._writing.begin(name)
-        try:
-            self._ours.append(name)
+    def _write_directly(self, name: str, reader: ChunkReader) -> None:
+        stream = self._container.open(name)
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(stream.abort)
+            self._names.append(name)
             size = 0
-            for piece in source.pieces(self._rules.segment):
-                send(upload.write, piece)
+            for piece in reader.read(self._size):
+                translated(stream.write, piece)
                 size += len(piece)
             self.finish()
-        except BaseException:
-            upload.abort()
-            raise
-        self._waiting = name, upload, size
+            on_error.pop_all()
+        self._pending = name, stream, size
 
-    # segments that are kept until Swift has them
-
-    def _buffered(self, name, source):
-        with contextlib.ExitStack() as closing:
-            try:
-                file = closing.enter_context(tempfile.TemporaryFile(
-                    dir=self._rules.buffer, buffering=0))
-            except OSError as error:
-                raise _no_room(error) from error
+    def _write_buffered(self, name: str, reader: ChunkReader) -> None:
+        """Write a segment to a file, and send it until Swift has stored it."""
+        with contextlib.ExitStack() as stack:
+            with _buffer_errors():
+                file = stack.enter_context(tempfile.TemporaryFile(
+                    dir=self._buffer_dir, buffering=0))
             checksum, size = hashlib.md5(usedforsecurity=False), 0
-            for piece in source.pieces(self._rules.segment):
-                try:
-                    _write(file, piece)
-                except OSError as error:
-                    raise _no_room(error) from error
+            for piece in reader.read(self._size):
+                with _buffer_errors():
+                    _write_all(file, piece)
                 checksum.update(piece)
                 size += len(piece)
-            self._until_there(name, file, size, checksum.hexdigest())
-        self.done.append((name, checksum.hexdigest(), size))
+            etag = checksum.hexdigest()
+            self._send_until_stored(name, file, size, etag)
+        self.segments.append(Segment(name, etag, size))
 
-    def _until_there(self, name, file, size, checksum):
-        """Send a segment as often as it makes sense."""
-        for number in range(TRIES):
-            last = number == TRIES - 1
+    def _send_until_stored(self, name: str, file: io.FileIO, size: int, etag: str) -> None:
+        for attempt in range(MAX_ATTEMPTS):
+            last = attempt == MAX_ATTEMPTS - 1
             try:
-                reply = self._once(name, file, size, checksum)
+                response = self._send(name, file, size, etag)
             except contract.Unavailable:
                 if last:
                     raise
             else:
-                if reply.status == http.client.CREATED:
+                if response.status == http.client.CREATED:
                     return
-                if number and reply.status == http.client.PRECONDITION_FAILED:
-                    head = self._writing.account.head(self._writing.container, name)
-                    if head.get('ETag') == checksum:
-                        return      # what is there is what we have sent before
-                if last or (reply.status < 500
-                            and reply.status != http.client.REQUEST_TIMEOUT):
-                    raise refusal(reply)
+                if (attempt and response.status == http.client.PRECONDITION_FAILED
+                        and self._container.head(name).get('ETag') == etag):
+                    return      # a former attempt has stored it
+                if last or (response.status < 500
+                            and response.status != http.client.REQUEST_TIMEOUT):
+                    raise translate_refusal(response)
             LOG.warning('segment %s is sent again', name)
-            time.sleep(0.5 * 2 ** number)
+            time.sleep(0.5 * 2 ** attempt)
 
-    def _once(self, name, file, size, checksum):
-        upload = self._writing.attempt(name, size, {'ETag': checksum})
-        if isinstance(upload, Reply):
-            return upload
-        if name not in self._ours:
-            self._ours.append(name)
+    def _send(self, name: str, file: io.FileIO, size: int, etag: str) -> Response:
+        stream = self._container.try_open(name, size, {'ETag': etag})
+        if isinstance(stream, Response):
+            return stream
+        if name not in self._names:
+            self._names.append(name)
         try:
-            upload.write_file(file)
-            return upload.finish()
-        except BROKEN as error:
-            raise broken(error) from error
+            translated(stream.write_file, file)
+            return translated(stream.finish)
         finally:
-            upload.abort()
+            stream.abort()
 
 
-def _checksum(reply):
-    return reply.headers.get('ETag', '').strip('"')
-
-
-def _write(file, piece):
+def _write_all(file: io.FileIO, piece: bytes | memoryview) -> None:
     rest = memoryview(piece)
     while rest:
         rest = rest[file.write(rest):]
 
 
-def _no_room(error):
-    LOG.error('swift_upload_buffer_dir cannot be used: %s', error.strerror)
-    return contract.Unavailable('The store cannot buffer the data.')
+@contextlib.contextmanager
+def _buffer_errors() -> Iterator[None]:
+    """Translate errors of the buffer directory."""
+    try:
+        yield
+    except OSError as error:
+        LOG.error('swift_upload_buffer_dir cannot be used: %s', error.strerror)
+        raise contract.Unavailable('The store cannot buffer the data.') from error

@@ -1,237 +1,233 @@
-"""The verbs of a store, on Swift."""
+"""Image data in OpenStack Swift."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import re
-import threading
 import urllib.parse
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.swift import location, options
-from glancelite.plugins.store.swift.client import Pool
-from glancelite.plugins.store.swift.download import Reading
-from glancelite.plugins.store.swift.multi import CallersAccounts
-from glancelite.plugins.store.swift.single import OneAccount
-from glancelite.plugins.store.swift.upload import Rules, Writing
+from glancelite.plugins.store.swift.account import Account
+from glancelite.plugins.store.swift.client import Client
+from glancelite.plugins.store.swift.container import Container
+from glancelite.plugins.store.swift.download import Download
+from glancelite.plugins.store.swift.errors import read_denied
+from glancelite.plugins.store.swift.multi import MultiTenant
+from glancelite.plugins.store.swift.single import SingleTenant
+from glancelite.plugins.store.swift.upload import Upload
 
 LOG = logging.getLogger(__name__)
 
-#: what Swift's operators call a megabyte
+#: bytes of a megabyte in Swift's options
 MB = 1000 * 1024
-
-_KEY = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,254}')
 
 
 class SwiftStore(contract.Store):
-    """One object per image, named by its key; large ones as segments with a list of them.
+    """One object per image, named by its key; large ones in segments with a list of them.
 
-    All images are in one account, that of ``default_swift_reference``, with addresses like
-    ``swift+config://REFERENCE/CONTAINER/NAME``: no credentials are in them, whether there is a
-    ``swift_store_config_file`` or not. Older addresses with credentials are followed to
-    identity services that are configured, and only there; what they say of our own account
-    is ignored. Or, with ``swift_store_multi_tenant``, each image is in the account of whoever
-    brought it, and is used with the rights of whoever calls; ``adopts`` and ``shares`` are for
-    that, but for ``swift_store_adopt_containers``.
+    By default all data is in the account of ``default_swift_reference``, with URLs such as
+    ``swift+config://REFERENCE/CONTAINER/NAME``.  They have no credentials, whether there is a
+    ``swift_store_config_file`` or not.  Old URLs with credentials are only used with configured
+    identity services; for the configured account, their credentials are ignored.
 
-    Segments go out as the data comes; none is kept in memory. A token that expires in the
-    middle is replaced at the next segment.
+    With ``swift_store_multi_tenant``, each image is in the account of its uploader, and is
+    accessed with the credentials of the caller.  The capability ``share`` exists only then;
+    ``adopt`` then or with ``swift_store_adopt_containers``.
 
-    Swift does not overwrite what it knows of when a request begins. Of two processes that
-    write the same key in the same moment, both may believe to have done so.
+    Segments are sent while the data arrives; none is held in memory.  An expired token is
+    replaced with the next segment.
+
+    Swift rejects a key in use only when a request begins.  Of two processes that write the
+    same key at the same moment, both may succeed.
     """
 
     OPTS = options.OPTS
     CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
     SCHEMES = location.SCHEMES
 
-    def __init__(self, options, host, *, name='swift', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 'swift',
+                 conf: Any = None) -> None:
         super().__init__(options, host, name=name, conf=conf)
-        self._rules = Rules(
-            large=options.swift_store_large_object_size * MB,
-            segment=options.swift_store_large_object_chunk_size * MB,
-            listed=options.swift_store_large_object_type == 'slo', buffer=_buffer(options))
+        self._upload_options = _upload_options(options)
         try:
-            self._pool = Pool(cafile=options.swift_store_cacert,
-                              insecure=options.swift_store_auth_insecure,
-                              connect_timeout=options.swift_store_connect_timeout,
-                              timeout=options.swift_store_timeout)
+            self._client = Client(cafile=options.swift_store_cacert,
+                                  insecure=options.swift_store_auth_insecure,
+                                  connect_timeout=options.swift_store_connect_timeout,
+                                  timeout=options.swift_store_timeout)
         except OSError as error:
             raise contract.Misconfigured(f'swift_store_cacert {options.swift_store_cacert} '
                                          f'cannot be used: {error.strerror}') from None
+        self._accounts: SingleTenant | MultiTenant
         if options.swift_store_multi_tenant:
-            self._accounts = CallersAccounts(options, host, self._pool, name)
+            self._accounts = MultiTenant(options, host, self._client, name)
         else:
-            self._accounts = OneAccount(options, host, self._pool, name)
-            # the service reads for everybody: there is nobody to share with
-            self.CAPABILITIES = type(self).CAPABILITIES - {'share'}
-            if not options.swift_store_adopt_containers:
-                self.CAPABILITIES -= {'adopt'}
-        self._writing: set[str] = set()
-        self._lock = threading.Lock()
+            self._accounts = SingleTenant(options, host, self._client, name)
+            unsupported = {'share'} if options.swift_store_adopt_containers else {'share', 'adopt'}
+            self.CAPABILITIES = type(self).CAPABILITIES - unsupported
+        self._writing = store_rules.KeyLocks()
 
-    def write(self, key, chunks, *, size=None, ctx=None):
-        if not _KEY.fullmatch(key):
-            raise contract.Invalid('This cannot be the name of an image.')
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
+              ctx: contract.Context | None = None) -> contract.WriteResult:
+        store_rules.check_key(key)
         accounts = self._accounts
-        with self._alone(key), accounts.open(None, ctx, key=key) as account:
-            container, url = accounts.place(key, account)
-            made = []
+        # Swift itself would let two threads begin
+        with self._writing.hold(key), accounts.open(None, ctx) as account:
+            name, url = accounts.new_location(key, account)
+            with contextlib.ExitStack() as on_error:
+                def create_container() -> None:
+                    if accounts.create_container(account, name):
+                        on_error.callback(_try_delete_container, account, name)
 
-            def ready():
-                if accounts.prepare(account, container):
-                    made.append(container)
-
-            writing = Writing(account, container, key, self._rules, ready,
-                              lambda: accounts.prolong(account, ctx))
-            try:
-                written = writing.run(chunks, size)
-            except BaseException:
-                for each in made:
-                    with contextlib.suppress(contract.Error):   # what went wrong is told
-                        account.unmake(each)
-                raise
+                upload = Upload(Container(account, name, create_container), key,
+                                self._upload_options,
+                                lambda: accounts.prepare_long_upload(account, ctx))
+                written = upload.run(chunks, size)
+                on_error.pop_all()
         return contract.WriteResult(url, written)
 
-    def read(self, url, *, offset=0, length=None, ctx=None):
-        address = self._accounts.find(url)
-        account = self._accounts.open(address, ctx)
-        try:
-            return Reading(account, address, offset, length,
-                           self.options.swift_store_retry_get_count)
-        except BaseException as error:
-            account.close()
-            if isinstance(error, contract.Forbidden):
-                raise _refused() from error
-            raise
+    def read(self, url: str, *, offset: int = 0, length: int | None = None,
+             ctx: contract.Context | None = None) -> Download:
+        target = self._accounts.parse(url)
+        account = self._accounts.open(target, ctx)
+        with contextlib.ExitStack() as on_error, _translate_denied_read():
+            on_error.callback(account.close)
+            download = Download(account, target, offset, length,
+                                self.options.swift_store_retry_get_count)
+            on_error.pop_all()
+        return download
 
-    def size(self, url, *, ctx=None):
-        address = self._accounts.find(url)
-        with self._accounts.open(address, ctx) as account:
-            try:
-                head = account.head(address.container, address.name)
-            except contract.Forbidden as error:
-                raise _refused() from error
+    def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
+        target = self._accounts.parse(url)
+        with self._accounts.open(target, ctx) as account, _translate_denied_read():
+            head = account.head(target.container, target.name)
         return int(head.get('Content-Length') or 0)
 
-    def delete(self, url, *, ctx=None):
-        address = self._accounts.find(url)
-        with self._accounts.open(address, ctx) as account:
-            _remove(account, address.container, address.name)
-            self._accounts.emptied(account, address)
+    def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
+        target = self._accounts.parse(url)
+        with self._accounts.open(target, ctx) as account:
+            _delete(account, target.container, target.name)
+            self._accounts.on_deleted(account, target)
 
-    def discard(self, key, *, ctx=None):
-        if not _KEY.fullmatch(key):
-            raise contract.Invalid('This cannot be the name of an image.')
+    def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
+        store_rules.check_key(key)
         try:
-            account = self._accounts.open(None, ctx, key=key)
+            account = self._accounts.open(None, ctx)
         except contract.Unsupported:
-            LOG.info('nobody can look for what may be left of %s', key)
+            LOG.info('there are no credentials to look for partial data of %s', key)
             return
         with account:
             try:
-                self._clear(account, key)
+                self._discard(account, key)
             except contract.Forbidden:
                 if ctx is not None and ctx.token:
                     raise
-                LOG.info('the account of the service may not look for what is left of %s', key)
+                LOG.info('the account of the service is not allowed to look for partial data of '
+                         '%s', key)
 
-    def _clear(self, account, key):
-        container, url = self._accounts.place(key, account)
+    def _discard(self, account: Account, key: str) -> None:
+        container, url = self._accounts.new_location(key, account)
         with contextlib.suppress(contract.NotFound):
-            _remove(account, container, key)
-        for segment in account.segments(container, key):
+            _delete(account, container, key)
+        for segment in account.list_segments(container, key):
             with contextlib.suppress(contract.NotFound):
-                account.remove(container, segment)
-        self._accounts.emptied(account, location.parse(url))
+                account.delete(container, segment)
+        self._accounts.on_deleted(account, self._accounts.parse(url))
 
-    def owns(self, url):
+    def owns(self, url: str) -> bool:
         return self._accounts.owns(url)
 
-    def adopt(self, url, *, ctx=None):
+    def adopt(self, url: str, *, ctx: contract.Context | None = None) -> str:
         return self._accounts.adopt(url, ctx)
 
-    def share(self, url, *, public, projects, ctx=None):
-        if 'share' not in self.CAPABILITIES:
-            raise contract.Unsupported('The service reads for everybody, so there is nothing to '
-                                       'share.')
-        address = self._accounts.find(url)
-        with self._accounts.open(address, ctx) as account:
-            try:
-                self._accounts.share(account, address, public=public, projects=projects)
-            except contract.Forbidden as error:
-                raise _refused() from error
+    def share(self, url: str, *, public: bool, projects: Sequence[str],
+              ctx: contract.Context | None = None) -> None:
+        if not isinstance(self._accounts, MultiTenant):
+            raise contract.Unsupported('The service reads this store for all callers, so there is '
+                                       'nothing to share.')
+        target = self._accounts.parse(url)
+        with self._accounts.open(target, ctx) as account, _translate_denied_read():
+            self._accounts.share(account, target, public=public, projects=projects)
 
-    def exclusive_resources(self):
+    def exclusive_resources(self) -> Collection[str]:
         return self._accounts.exclusive_resources()
 
-    def properties(self):
+    def properties(self) -> Mapping[str, object]:
         return {'container': self.options.swift_store_container,
-                'large_object_size': self._rules.large,
-                'large_object_chunk_size': self._rules.segment}
+                'large_object_size': self._upload_options.threshold,
+                'large_object_chunk_size': self._upload_options.segment_size}
 
-    def health(self):
+    def health(self) -> str:
         return self._accounts.health()
 
-    def close(self):
-        self._pool.close()
-
-    @contextlib.contextmanager
-    def _alone(self, key):
-        """No other thread of ours writes this key; Swift itself would let two of them begin."""
-        with self._lock:
-            if key in self._writing:
-                raise contract.Conflict('This key is just being written.')
-            self._writing.add(key)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._writing.remove(key)
+    def close(self) -> None:
+        self._client.close()
 
 
-def _remove(account, container, name):
-    """Remove an object and what it is made of."""
+def _delete(account: Account, container: str, name: str) -> None:
+    """Delete an object with its segments."""
     head = account.head(container, name)
     if head.get('X-Static-Large-Object', '').lower() == 'true':
-        account.remove_list(container, name)
+        account.delete_static_large_object(container, name)
         return
     manifest = head.get('X-Object-Manifest')
     if manifest:
-        _remove_parts(account, manifest, container, name)
-    account.remove(container, name)
+        _delete_dynamic_segments(account, manifest, container, name)
+    account.delete(container, name)
 
 
-def _remove_parts(account, manifest, container, name):
-    """Remove the segments of a DLO: ours by their numbers, those of others by their prefix."""
-    where, _, prefix = urllib.parse.unquote(manifest).partition('/')
-    if (where, prefix) == (container, f'{name}-'):
-        found = account.segments(where, name)
+def _delete_dynamic_segments(account: Account, manifest: str, container: str, name: str) -> None:
+    """Delete the segments of a dynamic large object.
+
+    The names of this driver's segments end with numbers; those of others have the prefix only.
+    """
+    segment_container, _, prefix = urllib.parse.unquote(manifest).partition('/')
+    if (segment_container, prefix) == (container, f'{name}-'):
+        segments = account.list_segments(segment_container, name)
     elif prefix:
-        found = account.names(where, prefix)
+        segments = account.list_objects(segment_container, prefix)
     else:
-        LOG.error('%s/%s is made of all that is in the container %s, which stays',
-                  container, name, where)
+        LOG.error('%s/%s consists of the whole container %s, which is not deleted',
+                  container, name, segment_container)
         return
-    for segment in found:
+    for segment in segments:
         with contextlib.suppress(contract.NotFound):
-            account.remove(where, segment)
+            account.delete(segment_container, segment)
 
 
-def _refused():
-    return contract.Unavailable('The object store does not let us read this.')
+def _try_delete_container(account: Account, name: str) -> None:
+    """Delete a container after a failure, which is reported instead of further errors."""
+    with contextlib.suppress(contract.Error):
+        account.delete_container(name)
 
 
-def _buffer(options):
-    """The directory for segments that wait; None if they do not."""
+@contextlib.contextmanager
+def _translate_denied_read() -> Iterator[None]:
+    try:
+        yield
+    except contract.Forbidden as error:
+        raise read_denied() from error
+
+
+def _upload_options(options_: Any) -> options.UploadOptions:
+    return options.UploadOptions(
+        threshold=options_.swift_store_large_object_size * MB,
+        segment_size=options_.swift_store_large_object_chunk_size * MB,
+        static=options_.swift_store_large_object_type == 'slo',
+        buffer_dir=_buffer_dir(options_))
+
+
+def _buffer_dir(options: Any) -> str | None:
+    """Return the directory for buffered segments; None if they are not buffered."""
     if not options.swift_buffer_on_upload:
         return None
-    path = options.swift_upload_buffer_dir
+    path: str = options.swift_upload_buffer_dir
     if not path:
-        raise contract.Misconfigured('swift_buffer_on_upload needs swift_upload_buffer_dir')
+        raise contract.Misconfigured('swift_buffer_on_upload requires swift_upload_buffer_dir')
     if not os.path.isdir(path) or not os.access(path, os.W_OK | os.X_OK):
-        raise contract.Misconfigured(f'swift_upload_buffer_dir {path} is no directory that can '
-                                     'be written to')
+        raise contract.Misconfigured(f'swift_upload_buffer_dir {path} is not a writable directory')
     return path

@@ -1,243 +1,135 @@
-"""From an iterator of unknown length to one object, whole or in segments."""
+"""One upload to Swift, as one object or in segments."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import dataclasses
 import hashlib
 import http.client
-import itertools
 import json
-import logging
-import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from glancelite import contract
 from glancelite.contract import store_rules
-from glancelite.plugins.store.swift.account import Account, accept, refusal, send
-from glancelite.plugins.store.swift.client import Reply
-from glancelite.plugins.store.swift.segments import Segments
+from glancelite.plugins.store.swift.chunks import ChunkReader, merge_small
+from glancelite.plugins.store.swift.container import Container, get_etag
+from glancelite.plugins.store.swift.errors import check_created, translated
+from glancelite.plugins.store.swift.options import UploadOptions
+from glancelite.plugins.store.swift.segments import Segment, SegmentWriter
 
-LOG = logging.getLogger(__name__)
-
-#: what is in memory before the first byte goes out: smaller images are one simple request
-AHEAD = 1 << 20
-#: smaller chunks are put together
-LEAST = 1 << 16
-
-NEW = {'If-None-Match': '*', 'Content-Type': 'application/octet-stream'}
+#: bytes that are read before the first request; smaller data is sent with its length
+READ_AHEAD = 1 << 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rules:
-    """How an image is cut.
+class Upload:
+    """Writes one object.
 
-    :ivar large: images of so many bytes become segments.
-    :ivar segment: bytes per segment.
-    :ivar listed: an SLO is wanted, not a DLO.
-    :ivar buffer: directory for segments that wait; None to send them as they come.
+    :param before_long_upload: called before an upload that may take long.
     """
 
-    large: int
-    segment: int
-    listed: bool
-    buffer: str | None
-
-
-class Writing:
-    """Writes one image.
-
-    :param ready: makes the container; called if it is missing.
-    :param prolong: called before what may take long.
-    """
-
-    def __init__(self, account: Account, container: str, name: str, rules: Rules,
-                 ready: Callable[[], None], prolong: Callable[[], None]):
-        self.account = account
-        self.container = container
+    def __init__(self, container: Container, name: str, options: UploadOptions,
+                 before_long_upload: Callable[[], None]):
+        self._container = container
         self._name = name
-        self._rules = rules
-        self._ready = ready
-        self._prolong = prolong
+        self._options = options
+        self._before_long_upload = before_long_upload
 
     def run(self, chunks: Iterator[bytes], size: int | None) -> int:
-        """Write everything, or nothing at all; returns how many bytes."""
-        chunks = _gathered(chunks)
-        first, held = [], 0
-        for chunk in chunks:
+        """Send everything, or leave nothing; return the number of bytes."""
+        merged = merge_small(chunks)
+        first, length = [], 0
+        for chunk in merged:
             first.append(chunk)
-            held += len(chunk)
-            if held > AHEAD:
+            length += len(chunk)
+            if length > READ_AHEAD:
                 break
         else:
-            self._whole(first, held)
-            return held
-        rest = _Source(first, chunks)
-        if size is not None and held <= size < self._rules.large:
-            return self._stream(rest)
-        self._prolong()
-        return self._segmented(rest)
+            self._put(first, length)
+            return length
+        reader = ChunkReader(first, merged)
+        if size is not None and length <= size < self._options.threshold:
+            return self._put_stream(reader)
+        self._before_long_upload()
+        return self._write_segments(reader)
 
     # one object
 
-    def _whole(self, chunks, size):
-        if not size:    # no server asks for nothing with 100 Continue
-            reply = self.account.put(self.container, self._name, headers=NEW)
-            if reply.status == http.client.NOT_FOUND:
-                self._ready()
-                reply = self.account.put(self.container, self._name, headers=NEW)
-            accept(reply)
-            return
-        upload = self.begin(self._name, size)
-        try:
+    def _put(self, chunks: Iterable[bytes], size: int) -> None:
+        if size:
+            self._send(chunks, size)
+        else:
+            check_created(self._container.put_empty(self._name))
+
+    def _put_stream(self, reader: ChunkReader) -> int:
+        # without a length: the announced one may be wrong
+        self._send(reader.read())
+        return reader.size
+
+    def _send(self, chunks: Iterable[bytes | memoryview], size: int | None = None) -> None:
+        stream = self._container.open(self._name, size)
+        with contextlib.ExitStack() as stack:
+            stack.callback(stream.abort)
             for chunk in chunks:
-                send(upload.write, chunk)
-            self._conclude(upload)
-        finally:
-            upload.abort()
-
-    def _stream(self, source):
-        """The length is not sent: what a client promises need not come."""
-        upload = self.begin(self._name)
-        try:
-            for piece in source.pieces():
-                send(upload.write, piece)
-            self._conclude(upload)
-        finally:
-            upload.abort()
-        return source.given
-
-    def _conclude(self, upload):
-        try:
-            accept(send(upload.finish))
-        except contract.Unavailable:
-            self.forget(self._name)     # it may be there all the same
-            raise
+                translated(stream.write, chunk)
+            try:
+                check_created(translated(stream.finish))
+            except contract.Unavailable:
+                self._container.try_delete(self._name)  # it may have been written nevertheless
+                raise
 
     # segments
 
-    def _segmented(self, source):
+    def _write_segments(self, reader: ChunkReader) -> int:
         with contextlib.suppress(contract.NotFound):
-            self.account.head(self.container, self._name)
+            self._container.head(self._name)
             raise store_rules.key_in_use()
-        segments = Segments(self, self._name, self._rules)
-        try:
-            while not source.ended():
-                segments.add(source)
-            segments.finish()
-            self._join(segments.done)
-        except BaseException:
-            segments.remove()
-            raise
-        return source.given
+        writer = SegmentWriter(self._container, self._name, self._options.segment_size,
+                               self._options.buffer_dir)
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(writer.delete)
+            while not reader.ended():
+                writer.write(reader)
+            writer.finish()
+            self._join(writer.segments)
+            on_error.pop_all()
+        return reader.size
 
-    def _join(self, done):
-        """Make one object of the segments."""
-        etag = hashlib.md5(''.join(each for _, each, _ in done).encode(),
+    def _join(self, segments: list[Segment]) -> None:
+        """Write the manifest that makes one object of the segments."""
+        etag = hashlib.md5(''.join(segment.etag for segment in segments).encode(),
                            usedforsecurity=False).hexdigest()
-        where = urllib.parse.quote(f'{self.container}/{self._name}-')
+        prefix = urllib.parse.quote(f'{self._container.name}/{self._name}-')
         try:
-            if not (self._rules.listed and self._list(done, etag)):
-                accept(self.account.put(self.container, self._name,
-                                        headers={**NEW, 'X-Object-Manifest': where}))
+            if not (self._options.static and self._put_static_manifest(segments, etag)):
+                check_created(self._container.put(
+                    self._name, headers={'X-Object-Manifest': prefix}))
         except contract.Unavailable:
-            with contextlib.suppress(contract.Error):   # it may be there all the same
-                head = self.account.head(self.container, self._name)
-                if _etag(head) == etag or head.get('X-Object-Manifest') == where:
-                    self.forget(self._name)
+            with contextlib.suppress(contract.Error):   # it may have been written nevertheless
+                head = self._container.head(self._name)
+                if get_etag(head) == etag or head.get('X-Object-Manifest') == prefix:
+                    self._container.try_delete(self._name)
             raise
 
-    def _list(self, done, etag):
-        """Write the list of segments; False if Swift knows no lists, or none of this length."""
-        body = json.dumps([{'path': f'/{self.container}/{segment}', 'etag': each,
-                            'size_bytes': size} for segment, each, size in done])
-        reply = self.account.put(
-            self.container, self._name, body.encode(), '?multipart-manifest=put', NEW,
-            timeout=300 + len(done))    # Swift looks at every segment
-        if reply.status == http.client.REQUEST_ENTITY_TOO_LARGE:
+    def _put_static_manifest(self, segments: list[Segment], etag: str) -> bool:
+        """Write the list of segments.
+
+        :param etag: of the object.
+        :returns: False if Swift does not support such lists, or none of this length.
+        """
+        folder = f'/{self._container.name}'
+        body = json.dumps([{'path': f'{folder}/{segment.name}', 'etag': segment.etag,
+                            'size_bytes': segment.size} for segment in segments])
+        response = self._container.put(
+            self._name, body.encode(), '?multipart-manifest=put',
+            timeout=300 + len(segments))    # Swift checks every segment
+        if response.status == http.client.REQUEST_ENTITY_TOO_LARGE:
             return False
-        if (reply.status == http.client.PRECONDITION_FAILED
-                and _etag(self.account.head(self.container, self._name)) == etag):
-            return True     # an answer was lost, and the request was sent again
-        accept(reply)
-        if (_etag(reply.headers) == etag or 'X-Static-Large-Object' in
-                self.account.head(self.container, self._name)):
+        if (response.status == http.client.PRECONDITION_FAILED
+                and get_etag(self._container.head(self._name)) == etag):
+            return True     # the response was lost, and the client has repeated the request
+        check_created(response)
+        if (get_etag(response.headers) == etag or 'X-Static-Large-Object' in
+                self._container.head(self._name)):
             return True
-        self.forget(self._name)     # what was kept is the list itself
+        self._container.try_delete(self._name)  # Swift has stored the list itself as the data
         return False
-
-    # requests
-
-    def begin(self, name, length=None):
-        """A PUT that is welcome; whoever begins it finishes or aborts it."""
-        found = self.attempt(name, length)
-        if isinstance(found, Reply):
-            raise refusal(found)
-        return found
-
-    def attempt(self, name, length=None, headers=contract.EMPTY):
-        """As ``begin``; but a refusal is returned."""
-        headers = {**NEW, **headers}
-        found = self.account.begin(self.container, name, headers, length)
-        if found.status == http.client.NOT_FOUND:
-            self._ready()
-            found = self.account.begin(self.container, name, headers, length)
-        return found
-
-    def forget(self, name):
-        """Remove an object of ours in passing: something else is wrong already."""
-        try:
-            self.account.remove(self.container, name)
-        except contract.NotFound:
-            pass
-        except contract.Error as error:
-            LOG.error('%s/%s stays behind: %s', self.container, name, error)
-
-
-def _etag(headers):
-    return headers.get('ETag', '').strip('"')
-
-
-def _gathered(chunks):
-    """The same bytes, in chunks that are worth a system call."""
-    small, held = [], 0
-    for chunk in chunks:
-        if not small and len(chunk) >= LEAST:
-            yield chunk
-            continue
-        small.append(chunk)
-        held += len(chunk)
-        if held >= LEAST:
-            yield b''.join(small)
-            small, held = [], 0
-    if small:
-        yield b''.join(small)
-
-
-class _Source:
-    """Chunks that can be had in pieces which end where a segment does."""
-
-    def __init__(self, first, rest):
-        self._first = collections.deque(first)
-        self._rest = rest
-        self.given = 0
-
-    def ended(self) -> bool:
-        """Is there nothing any more?  Looks one chunk ahead."""
-        if not self._first:
-            self._first.extend(itertools.islice(self._rest, 1))
-        return not self._first
-
-    def pieces(self, limit: int = sys.maxsize) -> Iterator[bytes | memoryview]:
-        """What comes next, up to ``limit`` bytes."""
-        while limit and not self.ended():
-            piece = self._first.popleft()
-            if len(piece) > limit:
-                piece = memoryview(piece)
-                self._first.appendleft(piece[limit:])
-                piece = piece[:limit]
-            limit -= len(piece)
-            self.given += len(piece)
-            yield piece
