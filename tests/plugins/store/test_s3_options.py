@@ -74,7 +74,7 @@ def test_a_missing_library_stops_the_start(host, configured, monkeypatch):
 
 # --- regions
 
-@pytest.mark.parametrize(('host', 'given', 'region', 'endpoint'), [
+@pytest.mark.parametrize(('host', 'configured', 'region', 'endpoint'), [
     ('s3.example.com', '', '', 'http://s3.example.com'),
     ('https://s3.example.com:8443/', 'de', 'de', 'https://s3.example.com:8443'),
     ('https://s3-eu-west-1.amazonaws.com', '', 'eu-west-1', None),
@@ -83,8 +83,8 @@ def test_a_missing_library_stops_the_start(host, configured, monkeypatch):
      'https://s3-eu-west-1.amazonaws.com'),
     ('https://s3-cn-north-1.amazonaws.com.cn', None, 'cn-north-1', None),
     ('https://s3.amazonaws.com', None, '', 'https://s3.amazonaws.com')])
-def test_the_region_is_given_or_in_the_name_of_the_host(host, given, region, endpoint):
-    bucket = Bucket(host, 'images', given)
+def test_the_region_is_configured_or_part_of_the_host(host, configured, region, endpoint):
+    bucket = Bucket(host, 'images', configured)
 
     assert (bucket.region, bucket.endpoint) == (region, endpoint)
 

@@ -229,15 +229,15 @@ def test_old_urls_are_used_with_the_configured_credentials(make, swift, tempauth
 def test_the_credentials_in_a_url_of_another_account_are_used(make, swift, tempauth):
     url, token = swift.token('other:tester')
     swift.request('PUT', f'{url}/box', token)
-    swift.request('PUT', f'{url}/box/thing', token, body=b'of others')
+    swift.request('PUT', f'{url}/box/thing', token, body=b'12345')
     host = swift.auth_url.partition('://')[2]
     store = make(**tempauth)
 
-    theirs = f'swift+http://other%3Atester:testing2@{host}/box/thing'
+    other_url = f'swift+http://other%3Atester:testing2@{host}/box/thing'
 
-    assert b''.join(store.read(theirs)) == b'of others'
-    assert not store.owns(theirs)
-    store.delete(theirs)
+    assert b''.join(store.read(other_url)) == b'12345'
+    assert not store.owns(other_url)
+    store.delete(other_url)
     with pytest.raises(contract.Unavailable) as raised:
         store.read(f'swift+http://other%3Atester:hidden-word@{host}/box/thing')
     assert 'hidden-word' not in str(raised.value)

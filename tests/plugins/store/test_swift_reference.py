@@ -42,12 +42,12 @@ def options(request, account, tmp_path, keystone):
 
 
 @pytest.fixture
-def theirs(options):
+def glance(options):
     return reference('swift', **options)
 
 
 @pytest.fixture
-def ours(make_plugin, options):
+def store(make_plugin, options):
     return make_plugin(SwiftStore, **options)
 
 
@@ -67,71 +67,72 @@ def key():
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
-def test_data_of_glance_store_is_read_and_deleted(ours, theirs, key, objects, size, known):
+def test_data_of_glance_store_is_read_and_deleted(store, glance, key, objects, size, known):
     if known and size > MB:
         size -= size % MB   # glance_store truncates a shorter last segment
     data = pattern(size)
-    url = theirs.write(key, data, size=size if known else None)
+    url = glance.write(key, data, size=size if known else None)
 
-    assert ours.owns(url)
-    assert ours.size(url) == size
-    assert same(b''.join(ours.read(url)), data)
+    assert store.owns(url)
+    assert store.size(url) == size
+    assert same(b''.join(store.read(url)), data)
     if size > MB:
-        assert same(b''.join(ours.read(url, offset=MB - 9, length=20)), data[MB - 9:MB + 11])
-    ours.delete(url)
+        assert same(b''.join(store.read(url, offset=MB - 9, length=20)), data[MB - 9:MB + 11])
+    store.delete(url)
 
     assert objects() == []
     with pytest.raises(contract.NotFound):
-        ours.size(url)
+        store.size(url)
 
 
 @pytest.mark.parametrize('kind', ['slo', 'dlo'])
 @pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
-def test_glance_store_reads_and_deletes_data_of_this_driver(make_plugin, options, theirs, key,
+def test_glance_store_reads_and_deletes_data_of_this_driver(make_plugin, options, glance, key,
                                                             objects, size, kind):
-    ours = make_plugin(SwiftStore, **options, swift_store_large_object_type=kind)
+    store = make_plugin(SwiftStore, **options, swift_store_large_object_type=kind)
     data = pattern(size)
-    url = ours.write(key, cut(data, 500_000)).url
+    url = store.write(key, cut(data, 500_000)).url
 
-    assert theirs.size(url) == size
-    assert same(theirs.read(url), data)
-    theirs.delete(url)
+    assert glance.size(url) == size
+    assert same(glance.read(url), data)
+    glance.delete(url)
 
     assert objects() == []
 
 
-def test_both_write_the_same_url_if_it_has_no_credentials(ours, theirs, key, options):
-    url = ours.write(key, iter([b'12345'])).url
-    ours.delete(url)
+def test_both_write_the_same_url_if_it_has_no_credentials(store, glance, key, options):
+    url = store.write(key, iter([b'12345'])).url
+    store.delete(url)
 
-    other = theirs.write(key, b'12345')
-    ours.delete(other)
+    other = glance.write(key, b'12345')
+    store.delete(other)
 
     assert url == f'swift+config://ref1/common_{key[:2]}/{key}'
     assert (url == other) == ('swift_store_config_file' in options)
-    assert ours.owns(other)
+    assert store.owns(other)
 
 
 def test_both_use_the_same_accounts_of_callers(make_plugin, account, keystone, key,
                                                swift_keystone):
     token = keystone.token('alpha-member')
-    told = keystone.told(token)
-    ctx = contract.Context(user=told['user']['id'], project=told['project']['id'], token=token,
-                           roles=frozenset({'member'}), catalog=tuple(told['catalog']))
+    details = keystone.told(token)
+    ctx = contract.Context(user=details['user']['id'], project=details['project']['id'],
+                           token=token, roles=frozenset({'member'}),
+                           catalog=tuple(details['catalog']))
     common = {'swift_store_multi_tenant': True, 'swift_store_container': 'each', **account,
               'swift_store_create_container_on_put': True}
-    ours, theirs = make_plugin(SwiftStore, **common), reference('swift', **common)
-    theirs.context = Caller(ctx)
+    store, glance = make_plugin(SwiftStore, **common), reference('swift', **common)
+    glance.context = Caller(ctx)
 
     for data in pattern(100), pattern(2 * MB):
-        url = ours.write(key, iter([data]), ctx=ctx).url
-        assert same(theirs.read(url), data)
-        theirs.delete(url)
+        url = store.write(key, iter([data]), ctx=ctx).url
+        assert same(glance.read(url), data)
+        glance.delete(url)
 
-        other = theirs.write(key, data, size=len(data))
+        other = glance.write(key, data, size=len(data))
         assert other == url
-        assert same(b''.join(ours.read(other, ctx=ctx)), data)
-        ours.delete(other, ctx=ctx)
+        assert same(b''.join(store.read(other, ctx=ctx)), data)
+        store.delete(other, ctx=ctx)
 
 
 class Caller:

@@ -53,21 +53,21 @@ def names(swift):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remains(names, ask):
+def _assert_empty(names, send):
     yield
-    left = names()
-    for name in left:   # for the next test
-        ask('DELETE', f'{CONTAINER}/{name}')
-    assert left == []
+    remaining = names()
+    for name in remaining:   # for the next test
+        send('DELETE', f'{CONTAINER}/{name}')
+    assert remaining == []
 
 
 @pytest.fixture
-def ask(swift):
+def send(swift):
     """Sends a request to Swift directly."""
-    def ask(method, path, **named):
+    def send(method, path, **named):
         url, token = swift.token()
         return swift.request(method, f'{url}/{path}', token, **named)
-    return ask
+    return send
 
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
@@ -82,12 +82,12 @@ def test_segments_are_those_of_glance(store, key, names, size, count, known):
     store.delete(url)
 
 
-def test_the_list_has_the_segments_with_their_checksums(store, key, ask):
+def test_the_list_has_the_segments_with_their_checksums(store, key, send):
     data = pattern(3 * MB - 1)
     url = store.write(key, cut(data, MB)).url
 
-    head = ask('HEAD', f'{CONTAINER}/{key}').headers
-    parts = json.loads(ask('GET', f'{CONTAINER}/{key}?multipart-manifest=get').body)
+    head = send('HEAD', f'{CONTAINER}/{key}').headers
+    parts = json.loads(send('GET', f'{CONTAINER}/{key}?multipart-manifest=get').body)
 
     assert head['X-Static-Large-Object'] == 'True'
     assert [part['bytes'] for part in parts] == [MB, MB, MB - 1]
@@ -95,11 +95,11 @@ def test_the_list_has_the_segments_with_their_checksums(store, key, ask):
     store.delete(url)
 
 
-def test_the_option_dlo_joins_segments_by_a_prefix(make, key, ask):
+def test_the_option_dlo_joins_segments_by_a_prefix(make, key, send):
     store, data = make(swift_store_large_object_type='dlo'), pattern(3 * MB - 1)
     url = store.write(key, cut(data, MB)).url
 
-    head = ask('HEAD', f'{CONTAINER}/{key}').headers
+    head = send('HEAD', f'{CONTAINER}/{key}').headers
 
     assert head['X-Object-Manifest'] == f'{CONTAINER}/{key}-'
     assert store.size(url) == len(data)
@@ -108,7 +108,7 @@ def test_the_option_dlo_joins_segments_by_a_prefix(make, key, ask):
     store.delete(url)
 
 
-def test_a_swift_without_lists_gets_a_prefix(store, key, ask, monkeypatch):
+def test_a_swift_without_lists_gets_a_prefix(store, key, send, monkeypatch):
     put = Account.put
 
     def put_without_query(self, container, name, body=b'', query='', headers=contract.EMPTY,
@@ -120,7 +120,7 @@ def test_a_swift_without_lists_gets_a_prefix(store, key, ask, monkeypatch):
 
     url = store.write(key, cut(data, MB)).url
 
-    assert ask('HEAD', f'{CONTAINER}/{key}').headers['X-Object-Manifest']
+    assert send('HEAD', f'{CONTAINER}/{key}').headers['X-Object-Manifest']
     assert same(b''.join(store.read(url)), data)
     store.delete(url)
 
@@ -162,17 +162,17 @@ def test_a_broken_source_leaves_no_segment(make, key, names, kind):
     assert names() == []
 
 
-@pytest.mark.parametrize('taken', [1, 3])
-def test_an_existing_segment_is_not_overwritten(store, key, names, ask, taken):
-    name = f'{key}-{taken:05}'
+@pytest.mark.parametrize('number', [1, 3])
+def test_an_existing_segment_is_not_overwritten(store, key, names, send, number):
+    name = f'{key}-{number:05}'
     store.write(f'{key}-x', iter([b'y']))       # creates the container
-    ask('PUT', f'{CONTAINER}/{name}', body=b'of another writer')
+    send('PUT', f'{CONTAINER}/{name}', body=b'of another writer')
 
     with pytest.raises(contract.Conflict):
         store.write(key, itertools.repeat(b'x' * MB, 5))
 
     assert names() == [name, f'{key}-x']
-    assert ask('GET', f'{CONTAINER}/{name}').body == b'of another writer'
+    assert send('GET', f'{CONTAINER}/{name}').body == b'of another writer'
     store.discard(key)
     store.discard(f'{key}-x')
 
@@ -188,9 +188,9 @@ def test_an_existing_object_is_not_overwritten_by_segments(store, key):
 
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
-def test_an_exceeded_quota_raises_toolarge_and_leaves_nothing(make, key, names, ask, known):
+def test_an_exceeded_quota_raises_toolarge_and_leaves_nothing(make, key, names, send, known):
     store = make()
-    ask('PUT', CONTAINER, headers={'X-Container-Meta-Quota-Count': '2'})
+    send('PUT', CONTAINER, headers={'X-Container-Meta-Quota-Count': '2'})
 
     def source():
         for number in range(8):
@@ -202,7 +202,7 @@ def test_an_exceeded_quota_raises_toolarge_and_leaves_nothing(make, key, names, 
         with pytest.raises(contract.TooLarge):
             store.write(key, source(), size=8 * MB if known else None)
     finally:
-        ask('POST', CONTAINER, headers={'X-Container-Meta-Quota-Count': ''})
+        send('POST', CONTAINER, headers={'X-Container-Meta-Quota-Count': ''})
 
     assert names() == []
 
@@ -386,10 +386,10 @@ def test_a_wrong_key_is_in_no_text(make, key, caplog):
         assert 'a-wrong-key' not in f'{raised.value} {raised.value.details} {caplog.text}'
 
 
-def test_discard_deletes_segments_without_a_list(store, key, ask, names):
+def test_discard_deletes_segments_without_a_list(store, key, send, names):
     store.write(f'{key}.x', iter([b'y']))
     for number in range(1, 4):
-        ask('PUT', f'{CONTAINER}/{key}-{number:05}', body=b'left')
+        send('PUT', f'{CONTAINER}/{key}-{number:05}', body=b'left')
 
     store.discard(key)
 

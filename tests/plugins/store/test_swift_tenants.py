@@ -50,8 +50,9 @@ def objects(keystone, swift_keystone):
     def objects(ctx):
         token = keystone.token('alpha-admin')
         url = f'{swift_keystone.url}/v1/AUTH_{ctx.project}'
-        found = json.loads(swift_keystone.request('GET', f'{url}?format=json', token).body or '[]')
-        held = [*(f'{each["name"]}/' for each in found),
+        listing = swift_keystone.request('GET', f'{url}?format=json', token).body
+        containers = json.loads(listing or '[]')
+        held = [*(f'{each["name"]}/' for each in containers),
                 *swift_keystone.objects(url, token, 'own_')]
         return [name for name in held if name.startswith('own_')]
     return objects
@@ -244,11 +245,11 @@ def test_a_reseller_admin_deletes_without_a_caller(make, keystone, call, key, ob
     assert objects(ctx) == []
 
 
-@pytest.mark.parametrize(('user', 'left'), [('images', False), ('glance', True)],
+@pytest.mark.parametrize(('user', 'remains'), [('images', False), ('glance', True)],
                          ids=['reseller admin', 'ordinary user'])
 def test_a_reseller_admin_discards_data_in_the_account_of_the_owner(
-        make, keystone, call, key, objects, user, left):
-    if not left:
+        make, keystone, call, key, objects, user, remains):
+    if not remains:
         keystone.add_user(user, 'ResellerAdmin')
     store = make(swift_store_auth_address=keystone.url, swift_store_user=f'service:{user}',
                  swift_store_key='password')
@@ -257,8 +258,8 @@ def test_a_reseller_admin_discards_data_in_the_account_of_the_owner(
 
     store.discard(key, ctx=contract.Context(project=ctx.project))
 
-    assert bool(objects(ctx)) == left
-    if left:
+    assert bool(objects(ctx)) == remains
+    if remains:
         store.delete(url, ctx=ctx)
 
 

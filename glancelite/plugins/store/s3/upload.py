@@ -7,6 +7,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from glancelite import contract
@@ -16,6 +17,9 @@ from glancelite.plugins.store.s3.errors import RequestFailed
 from glancelite.plugins.store.s3.parts import MAX_PARTS, Part, PartReader, StreamedBody, part_sizes
 
 LOG = logging.getLogger(__name__)
+
+#: number and length of the parts that are being sent
+_Pending = dict[Future[str], tuple[int, int]]
 
 #: metadata that tells an object of this upload from one that another writer made
 WRITE_ID = 'glancelite-write'
@@ -34,7 +38,7 @@ class PartSender:
         """Whether another part would only wait, and occupy memory."""
         return self._idle <= 0
 
-    def submit(self, send: Callable[..., str], *arguments: object) -> concurrent.futures.Future:
+    def submit(self, send: Callable[..., str], *arguments: object) -> Future[str]:
         self._add_idle(-1)
         try:
             task = self._pool.submit(send, *arguments)
@@ -145,7 +149,7 @@ class Upload:
         :returns: the ETag of each part by number, and the bytes of all.
         """
         etags: dict[int, str] = {}
-        pending: dict[concurrent.futures.Future, tuple[int, int]] = {}
+        pending: _Pending = {}
         total = held = 0
         number = 1
         try:
@@ -160,12 +164,7 @@ class Upload:
                 while pending and (reader.ended or any(map(_is_done, pending)) or (
                         (held + next_size > self._memory or self._sender.busy)
                         and len(pending) > 1)):
-                    done, _ = concurrent.futures.wait(
-                        pending, return_when=concurrent.futures.FIRST_COMPLETED)
-                    for each in done:
-                        sent, freed = pending.pop(each)
-                        held -= freed
-                        etags[sent] = each.result()
+                    held -= _collect(pending, etags)
                 if reader.ended:
                     return etags, total
                 number += 1
@@ -238,5 +237,19 @@ class Upload:
         raise failure
 
 
-def _is_done(task: concurrent.futures.Future) -> bool:
+def _collect(pending: _Pending, etags: dict[int, str]) -> int:
+    """Wait for a part, and record the ETags of all that have been sent.
+
+    :returns: their bytes.
+    """
+    done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+    freed = 0
+    for task in done:
+        number, length = pending.pop(task)
+        freed += length
+        etags[number] = task.result()
+    return freed
+
+
+def _is_done(task: Future[str]) -> bool:
     return task.done()

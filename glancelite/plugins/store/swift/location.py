@@ -40,27 +40,31 @@ class ObjectLocation:
 
 def parse(url: str) -> ObjectLocation | None:
     """Return the parts of a URL; None if it is not the URL of an object in Swift."""
-    scheme, separator, rest = url.partition('://')
-    if not separator or scheme not in SCHEMES or '://' in rest or not _SAFE.fullmatch(rest):
-        return None
+    scheme, _, rest = url.partition('://')
     parts = rest.split('/')
-    if len(parts) < 3 or not all(parts) or not {'.', '..'}.isdisjoint(parts):
+    if scheme not in SCHEMES or not _is_valid(rest, parts):
         return None
     *site, container, name = parts
     if scheme == 'swift+config':
         if len(site) > 1 or '@' in site[0]:
             return None
         return ObjectLocation('config', site[0], container, name)
-    host = site[0]
-    user = key = None
-    if '@' in host:
-        credentials, _, host = host.rpartition('@')
-        user, _, key = credentials.rpartition(':')
-        if not (user and key and host):
-            return None
-        user, key = urllib.parse.unquote(user), urllib.parse.unquote(key)
-    return ObjectLocation('http' if scheme == 'swift+http' else 'https',
-                          '/'.join((host, *site[1:])), container, name, user, key)
+    credentials, at, host = site[0].rpartition('@')
+    user, _, key = credentials.rpartition(':')
+    if not host or (at and not (user and key)):
+        return None
+    site_scheme = 'http' if scheme == 'swift+http' else 'https'
+    target = ObjectLocation(site_scheme, '/'.join((host, *site[1:])), container, name)
+    if not at:
+        return target
+    return dataclasses.replace(target, user=urllib.parse.unquote(user),
+                               key=urllib.parse.unquote(key))
+
+
+def _is_valid(rest: str, parts: list[str]) -> bool:
+    """Return whether the parts of a URL are complete and safe."""
+    return (len(parts) >= 3 and all(parts) and {'.', '..'}.isdisjoint(parts)
+            and '://' not in rest and bool(_SAFE.fullmatch(rest)))
 
 
 def format_url(account_url: str, container: str, name: str) -> str:

@@ -153,21 +153,26 @@ def _reference(fields: Mapping[str, Any], common: Mapping[str, object],
         login |= {'auth_type': 'v3applicationcredential',
                   'application_credential_id': fields['application_credential_id'],
                   'application_credential_secret': fields['application_credential_secret']}
-        return Reference(auth_url, fields.get('project_name') or None, login,
-                         fields.get('project_id') or None)
-    require('user', 'key')
-    project, colon, user = fields['user'].partition(':')
-    if fields.get('auth_version') in ('1', '1.0', 'v1', 'v1.0'):
-        login |= {'auth_type': 'v1password', 'username': fields['user'],
-                  'password': fields['key']}
-    elif not (project and colon and user):
-        raise contract.Misconfigured(f'{prefix}user must be "project:user"')
+        project = fields.get('project_name') or None
     else:
-        login |= {'auth_type': 'v3password', 'username': user, 'password': fields['key'],
-                  'project_name': project}
-        # names are in the default domain, whatever the section of the store sets
-        for kind in 'user', 'project':
-            if not (login.get(f'{kind}_domain_id') or login.get(f'{kind}_domain_name')):
-                login[f'{kind}_domain_id'] = 'default'
-    return Reference(auth_url, project if colon else None, login,
-                     fields.get('project_id') or None)
+        require('user', 'key')
+        project, colon, user = fields['user'].partition(':')
+        if fields.get('auth_version') in ('1', '1.0', 'v1', 'v1.0'):
+            login |= {'auth_type': 'v1password', 'username': fields['user'],
+                      'password': fields['key']}
+        elif not (project and user):
+            raise contract.Misconfigured(f'{prefix}user must be "project:user"')
+        else:
+            login |= {'auth_type': 'v3password', 'username': user, 'password': fields['key'],
+                      'project_name': project}
+            _set_default_domains(login)
+        if not colon:
+            project = None
+    return Reference(auth_url, project, login, fields.get('project_id') or None)
+
+
+def _set_default_domains(login: dict[str, object]) -> None:
+    """Names are in the default domain, whatever the section of the store sets."""
+    for kind in 'user', 'project':
+        if not (login.get(f'{kind}_domain_id') or login.get(f'{kind}_domain_name')):
+            login[f'{kind}_domain_id'] = 'default'

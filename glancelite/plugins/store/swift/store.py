@@ -68,7 +68,7 @@ class SwiftStore(contract.Store):
         else:
             self._accounts = SingleTenant(options, host, self._client, name)
             unsupported = {'share'} if options.swift_store_adopt_containers else {'share', 'adopt'}
-            self.CAPABILITIES = type(self).CAPABILITIES - unsupported
+            self.CAPABILITIES = type(self).CAPABILITIES - unsupported   # type: ignore[misc]
         self._writing = store_rules.KeyLocks()
 
     def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
