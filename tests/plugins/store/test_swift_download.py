@@ -137,7 +137,7 @@ def test_connections_are_reused(make, proxy, url):
     assert len(opened) == 1
 
 
-def test_an_abandoned_download_can_be_closed(make, url):
+def test_a_download_can_be_closed_early_and_twice(make, url):
     store = make()
     chunks = store.read(url)
     next(chunks)

@@ -21,7 +21,7 @@ from glancelite.plugins.store.swift.client import (
     ResponseStream,
     UploadStream,
 )
-from glancelite.plugins.store.swift.errors import translate_response, translated
+from glancelite.plugins.store.swift.errors import call_translated, translate_response
 
 LOG = logging.getLogger(__name__)
 
@@ -177,14 +177,14 @@ class Account:
     def _authorized(self, send: Callable[[str], Any]) -> Any:
         """Call ``send`` with a token, and again with a new one if the first is rejected."""
         token = self._credential.token()
-        response = translated(send, token)
+        response = call_translated(send, token)
         if response.status == http.client.UNAUTHORIZED:
             self._credential.invalidate()
             new_token = self._credential.token()
             if new_token != token:
                 if isinstance(response, ResponseStream):
                     response.close()
-                response = translated(send, new_token)
+                response = call_translated(send, new_token)
         return response
 
     def _check(self, response: Response) -> Response:

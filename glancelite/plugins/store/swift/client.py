@@ -1,10 +1,10 @@
 """An HTTP client for large objects, with a pool of connections.
 
-urllib3 is not used here, although other parts of the service use it: it ignores
-``Expect: 100-continue`` and sends the body right after the headers, so that a refused upload of
-64 MiB was on its way before the refusal (2.8, verified with known length and with chunks).  And
-``urlopen`` reads the body from an iterable and returns with the response only, while the driver
-writes one segment as the response to the former one is still pending.
+urllib3 (2.8 was tried) cannot replace it, for two reasons.  It does not wait for
+``100 Continue``: a server that refused 64 MiB after half a second had received several MiB, with
+and without ``Content-Length``.  To add the wait, botocore overrides private methods of
+``http.client``.  And ``urlopen`` returns only when the response has arrived, while this driver
+sends a segment before it reads the response to the former one.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def translate_error(error: Exception) -> contract.Error:
     return contract.Unavailable('The store does not respond.')
 
 
-def translated(function: Callable[..., _Result], *arguments: Any) -> _Result:
+def call_translated(function: Callable[..., _Result], *arguments: Any) -> _Result:
     """Call a function of the client, and translate its ``CONNECTION_ERRORS``."""
     try:
         return function(*arguments)

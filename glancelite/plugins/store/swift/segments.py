@@ -16,7 +16,7 @@ from glancelite import contract
 from glancelite.plugins.store.swift.chunks import ChunkReader
 from glancelite.plugins.store.swift.client import Response, UploadStream
 from glancelite.plugins.store.swift.container import Container, get_etag
-from glancelite.plugins.store.swift.errors import check_created, translate_refusal, translated
+from glancelite.plugins.store.swift.errors import call_translated, check_created, translate_refusal
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class SegmentWriter:
             return
         (name, stream, size), self._pending = self._pending, None
         try:
-            response = check_created(translated(stream.finish))
+            response = check_created(call_translated(stream.finish))
         finally:
             stream.abort()
         self.segments.append(Segment(name, get_etag(response.headers), size))
@@ -89,7 +89,7 @@ class SegmentWriter:
             self._names.append(name)
             size = 0
             for piece in reader.read(self._size):
-                translated(stream.write, piece)
+                call_translated(stream.write, piece)
                 size += len(piece)
             self.finish()
             on_error.pop_all()
@@ -138,8 +138,8 @@ class SegmentWriter:
         if name not in self._names:
             self._names.append(name)
         try:
-            translated(stream.write_file, file)
-            return translated(stream.finish)
+            call_translated(stream.write_file, file)
+            return call_translated(stream.finish)
         finally:
             stream.abort()
 

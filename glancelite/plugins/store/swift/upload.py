@@ -13,7 +13,7 @@ from glancelite import contract
 from glancelite.contract import store_rules
 from glancelite.plugins.store.swift.chunks import ChunkReader, merge_small
 from glancelite.plugins.store.swift.container import Container, get_etag
-from glancelite.plugins.store.swift.errors import check_created, translated
+from glancelite.plugins.store.swift.errors import call_translated, check_created
 from glancelite.plugins.store.swift.options import UploadOptions
 from glancelite.plugins.store.swift.segments import Segment, SegmentWriter
 
@@ -70,9 +70,9 @@ class Upload:
         with contextlib.ExitStack() as stack:
             stack.callback(stream.abort)
             for chunk in chunks:
-                translated(stream.write, chunk)
+                call_translated(stream.write, chunk)
             try:
-                check_created(translated(stream.finish))
+                check_created(call_translated(stream.finish))
             except contract.Unavailable:
                 self._container.try_delete(self._name)  # it may have been written nevertheless
                 raise
