@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -243,7 +242,7 @@ def _check(field: Field) -> checks.Check:
     try:
         jsonschema.Draft4Validator.check_schema(schema)
         return checks.compiled(schema)
-    except (jsonschema.SchemaError, re.error) as error:
+    except jsonschema.SchemaError as error:
         raise errors.Misconfigured(f'schema-image.json: {field.name} is not described by a JSON '
                                    f'schema: {str(error).splitlines()[0]}') from None
 
