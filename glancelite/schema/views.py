@@ -1,29 +1,27 @@
-"""Images and members as the JSON that clients get, in the order of attributes they know.
-
-A page may hold a thousand images, so their text is put together directly:
-that takes half the time of building dictionaries for the ``json`` module.
-"""
+"""Images, members and locations as JSON, with the attributes in the order that clients know."""
 
 from __future__ import annotations
 
-import datetime
 import json
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from json.encoder import encode_basestring as quoted
+from typing import Any
+
+import orjson
 
 from glancelite.contract.values import Image, Location, Member
 from glancelite.domain.properties import HIDDEN
 from glancelite.schema.image import FIELDS
 
-Places = Callable[[Image], Sequence[Location]]
+#: image -> its locations as they are shown
+LocationsOf = Callable[[Image], Sequence[Location]]
 
-_BOOLEAN = ('false', 'true')
-_TWO = tuple(f'{number:02}' for number in range(60))   # three times as fast as isoformat
+#: times as ``2026-01-02T03:04:05Z``
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
 
 # A custom property with the name of an attribute can only come from an old
-# database; the attribute is what counts.
+# database; the attribute takes precedence.
 _NOT_CUSTOM = HIDDEN | {field.name for field in FIELDS}
 
 
@@ -31,116 +29,121 @@ class ImageView:
     """Images as this service shows them."""
 
     def __init__(self, *, show_direct_url: bool = False, show_locations: bool = False,
-                 show_stores: bool = False, places: Places | None = None):
+                 show_stores: bool = False, locations_of: LocationsOf | None = None):
         """
-        :param show_stores: name the stores that hold an image; only where
-            there are several.
-        :param places: the locations of an image as they are to be shown, the one to
-            try first in front; None shows its copies as they are.
+        :param show_stores: list the stores that hold the image; only if the service has
+            several.
+        :param locations_of: the locations of an image as they are shown, in the order in
+            which a client should try them; by default the active ones, as recorded.
         """
-        self._direct_url = show_direct_url
-        self._locations = show_locations
-        self._stores = show_stores
-        self._places_of = places or operator.attrgetter('active_locations')
+        self._show_direct_url = show_direct_url
+        self._show_locations = show_locations
+        self._show_stores = show_stores
+        self._locations_of = locations_of or operator.attrgetter('active_locations')
 
     @property
     def shows_locations(self) -> bool:
-        """Does it make a difference whether a caller may see locations?"""
-        return self._direct_url or self._locations
+        """Whether the JSON depends on the caller's right to see locations."""
+        return self._show_direct_url or self._show_locations
 
     def dumps(self, image: Image, *, may_see_locations: bool = True) -> bytes:
-        """One image."""
-        return self._text(image, may_see_locations).encode()
+        """Return one image."""
+        return orjson.dumps(self._shown(image, may_see_locations), option=_TIMES)
 
     def page(self, images: Iterable[Image], *, first: str, following: str | None = None,
              may_see_locations_of: Collection[str] | None = None) -> bytes:
-        """A page of a listing.
+        """Return a page of a listing.
 
         :param first: path and query of the first page.
         :param following: path and query of the next page; None if there is none.
-        :param may_see_locations_of: ids of the images whose locations the
-            caller may see; None for all.
+        :param may_see_locations_of: ids of the images whose locations the caller may see;
+            None for all.
         """
-        text = self._text
+        shown = self._shown
         if may_see_locations_of is None or not self.shows_locations:
-            items = [text(image, True) for image in images]
+            items = [shown(image, True) for image in images]
         else:
-            items = [text(image, image.id in may_see_locations_of) for image in images]
-        end = f',"next":{quoted(following)}}}' if following else '}'
-        return (f'{{"images":[{",".join(items)}],"first":{quoted(first)},'
-                f'"schema":"/v2/schemas/images"{end}').encode()
+            items = [shown(image, image.id in may_see_locations_of) for image in images]
+        page = {'images': items, 'first': first, 'schema': '/v2/schemas/images'}
+        if following:
+            page['next'] = following
+        return orjson.dumps(page, option=_TIMES)
 
-    def _text(self, image: Image, may_see_locations: bool) -> str:
-        custom = _custom(image.properties) if image.properties else ''
-        where = stores = ''
-        if image.locations or self._locations:
-            where, stores = self._places(image, may_see_locations)
-        path = quoted(f'/v2/images/{image.id}')[:-1]
-        return (
-            f'{{{custom}"name":{_string(image.name)},"disk_format":{_string(image.disk_format)},'
-            f'"container_format":{_string(image.container_format)},'
-            f'"visibility":{quoted(image.visibility)},"size":{_number(image.size)},'
-            f'"virtual_size":{_number(image.virtual_size)},"status":{quoted(image.status)},'
-            f'"checksum":{_string(image.checksum)},"protected":{_BOOLEAN[image.protected]},'
-            f'"min_ram":{image.min_ram},"min_disk":{image.min_disk},'
-            f'"owner":{_string(image.owner)},"os_hidden":{_BOOLEAN[image.os_hidden]},'
-            f'"os_hash_algo":{_string(image.os_hash_algo)},'
-            f'"os_hash_value":{_string(image.os_hash_value)},"id":{quoted(image.id)},'
-            f'"created_at":{_time(image.created_at)},"updated_at":{_time(image.updated_at)},'
-            f'{where}"tags":[{",".join([quoted(tag) for tag in image.tags])}],'
-            f'"self":{path}","file":{path}/file","schema":"/v2/schemas/image"{stores}}}')
+    def _shown(self, image: Image, may_see_locations: bool) -> dict[str, Any]:
+        where: dict[str, Any] = {}
+        stores: dict[str, str] = {}
+        if image.locations or self._show_locations:
+            where, stores = self._shown_locations(image, may_see_locations)
+        path = f'/v2/images/{image.id}'
+        return {
+            **(_custom(image.properties) if image.properties else {}),
+            'name': image.name,
+            'disk_format': image.disk_format,
+            'container_format': image.container_format,
+            'visibility': image.visibility,
+            'size': image.size,
+            'virtual_size': image.virtual_size,
+            'status': image.status,
+            'checksum': image.checksum,
+            'protected': image.protected,
+            'min_ram': image.min_ram,
+            'min_disk': image.min_disk,
+            'owner': image.owner,
+            'os_hidden': image.os_hidden,
+            'os_hash_algo': image.os_hash_algo,
+            'os_hash_value': image.os_hash_value,
+            'id': image.id,
+            'created_at': image.created_at,
+            'updated_at': image.updated_at,
+            **where,
+            'tags': image.tags,
+            'self': path,
+            'file': f'{path}/file',
+            'schema': '/v2/schemas/image',
+            **stores,
+        }
 
-    def _places(self, image: Image, may_see_locations: bool) -> tuple[str, str]:
-        locations = self._places_of(image)
-        where = stores = ''
-        if may_see_locations and self._locations:
-            listed = _compact([{'url': one.url, 'metadata': dict(one.metadata)}
-                               for one in locations])
-            where = f'"locations":{listed},'
-        if may_see_locations and self._direct_url and locations:
-            where += f'"direct_url":{quoted(locations[0].url)},'
-        if self._stores and (names := [one.store for one in locations if one.store]):
-            stores = f',"stores":{quoted(",".join(names))}'
-        return where, stores
-
-
-def member(found: Member) -> bytes:
-    """One member of an image."""
-    return _member(found).encode()
-
-
-def members(found: Iterable[Member]) -> bytes:
-    """The members of an image."""
-    return (f'{{"members":[{",".join([_member(one) for one in found])}],'
-            '"schema":"/v2/schemas/members"}').encode()
-
-
-def locations(found: Iterable[Location]) -> bytes:
-    """The locations of an image: a bare list."""
-    return _compact([{'url': one.url, 'metadata': dict(one.metadata)} for one in found]).encode()
+    def _shown_locations(self, image: Image, may_see_locations: bool) -> tuple[
+            dict[str, Any], dict[str, str]]:
+        """The attributes that come from the locations, in their two positions."""
+        locations = self._locations_of(image)
+        where: dict[str, Any] = {}
+        if may_see_locations and self._show_locations:
+            where['locations'] = orjson.Fragment(_locations(locations))
+        if may_see_locations and self._show_direct_url and locations:
+            where['direct_url'] = locations[0].url
+        names = [location.store for location in locations if location.store]
+        return where, {'stores': ','.join(names)} if self._show_stores and names else {}
 
 
-def _member(found: Member) -> str:
-    return (f'{{"member_id":{quoted(found.member)},"image_id":{quoted(found.image_id)},'
-            f'"status":{quoted(found.status)},"created_at":{_time(found.created_at)},'
-            f'"updated_at":{_time(found.updated_at)},"schema":"/v2/schemas/member"}}')
+def member(record: Member) -> bytes:
+    """Return one member of an image."""
+    return orjson.dumps(_member(record), option=_TIMES)
 
 
-def _custom(properties: Mapping[str, str | None]) -> str:
-    return ''.join([f'{quoted(name)}:{quoted(value or "")},'
-                    for name, value in properties.items() if name not in _NOT_CUSTOM])
+def members(records: Iterable[Member]) -> bytes:
+    """Return the members of an image."""
+    return orjson.dumps({'members': [_member(record) for record in records],
+                         'schema': '/v2/schemas/members'}, option=_TIMES)
 
 
-def _string(value: str | None) -> str:
-    return 'null' if value is None else quoted(value)
+def locations(records: Iterable[Location]) -> bytes:
+    """Return the locations of an image: a list without an object around it."""
+    return _locations(records).encode()
 
 
-def _number(value: int | None) -> object:
-    return 'null' if value is None else value
+def _locations(records: Iterable[Location]) -> str:
+    # by the json module: orjson rejects integers beyond 64 bits and deep nesting, and
+    # users may have put both into metadata
+    return _compact([{'url': record.url, 'metadata': dict(record.metadata)}
+                     for record in records])
 
 
-def _time(value: datetime.datetime | None) -> str:
-    if value is None:
-        return 'null'
-    return (f'"{value.year}-{_TWO[value.month]}-{_TWO[value.day]}T'
-            f'{_TWO[value.hour]}:{_TWO[value.minute]}:{_TWO[value.second]}Z"')
+def _member(record: Member) -> dict[str, Any]:
+    return {'member_id': record.member, 'image_id': record.image_id, 'status': record.status,
+            'created_at': record.created_at, 'updated_at': record.updated_at,
+            'schema': '/v2/schemas/member'}
+
+
+def _custom(properties: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value or '' for name, value in properties.items() if name not in _NOT_CUSTOM}

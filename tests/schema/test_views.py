@@ -120,7 +120,7 @@ def test_stores_are_named_in_the_order_of_the_locations():
 
 def test_the_location_to_try_first_is_the_direct_url():
     view = ImageView(show_direct_url=True, show_locations=True, show_stores=True,
-                     places=lambda image: tuple(reversed(image.locations)))
+                     locations_of=lambda image: tuple(reversed(image.locations)))
 
     shown = show(make(locations=LOCATIONS), view)
 
@@ -207,3 +207,15 @@ def test_locations_are_a_bare_list():
     assert json.loads(views.locations(LOCATIONS)) == [
         {'url': 'file:///a', 'metadata': {'store': 'slow'}},
         {'url': 'rbd://b', 'metadata': {'store': 'fast'}}]
+
+
+def test_metadata_of_locations_may_hold_any_json():
+    deep = {'number': 1 << 70}
+    for _ in range(300):
+        deep = {'in': deep}
+    location = contract.Location('http://x', {'deep': deep})
+
+    shown = show(make(locations=(location,)), ImageView(show_locations=True))
+
+    assert shown['locations'][0]['metadata'] == {'deep': deep}
+    assert json.loads(views.locations([location]))[0]['metadata'] == {'deep': deep}
