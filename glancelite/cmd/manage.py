@@ -158,7 +158,7 @@ def restore_(conf: cfg.ConfigOpts) -> int:
     try:
         image = undelete(core.layers, conf.verb.image_id)
         print(f'{image.id} is active again')
-        if encryption.key_to_remove(image):
+        if encryption.key_to_delete(image):
             print('its volume was encrypted, and the key was removed when it was deleted')
     finally:
         core.close()

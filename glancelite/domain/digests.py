@@ -1,4 +1,4 @@
-"""What users say of the hashes of data that they have put into a store themselves."""
+"""Rules for the hashes that users give for data they have put into a store themselves."""
 
 from __future__ import annotations
 
@@ -9,61 +9,62 @@ from collections.abc import Mapping, Sequence
 from glancelite.contract import errors
 from glancelite.contract.values import Image
 
-#: names that ``os_hash_algo`` may have where a user gives it
+#: values of ``os_hash_algo`` that a user may give
 ALGORITHMS = ('sha1', 'sha256', 'sha512', 'md5')
-HASHES = ('checksum', 'os_hash_algo', 'os_hash_value')
+HASH_FIELDS = ('checksum', 'os_hash_algo', 'os_hash_value')
 _HEX = re.compile('(?:[0-9A-Fa-f]{2})*')
 
 
-def check(algorithm: str, value: str, name: str = 'os_hash_value') -> str:
-    """A hash value that a user gives, as it is kept.
+def parse_hash(algorithm: str, value: str, name: str = 'os_hash_value') -> str:
+    """Return a hash value from a user in the form in which it is stored.
 
-    :raises Invalid: it is none of this algorithm.
+    :raises Invalid: it is not a hash value of this algorithm.
 
     Source: Image API v2, "Add location".
     """
     if _HEX.fullmatch(value) is None:
         raise errors.Invalid(f'{name} ({value}) is not a valid hexadecimal value')
-    wanted = hashlib.new(algorithm, usedforsecurity=False).digest_size
-    if len(value) != 2 * wanted:
+    size = hashlib.new(algorithm, usedforsecurity=False).digest_size
+    if len(value) != 2 * size:
         raise errors.Invalid(f'{name}: ({value}) is not the correct size for '
-                             f'({algorithm}) (should be ({wanted}) bytes)')
+                             f'({algorithm}) (should be ({size}) bytes)')
     return value.lower()
 
 
-def news(image: Image, given: Sequence[Mapping[str, str]], algorithm: str) -> dict[str, str]:
-    """What the ``validation_data`` of locations says that the image does not know yet.
+def new_hashes(image: Image, validation_data: Sequence[Mapping[str, str]],
+               algorithm: str) -> dict[str, str]:
+    """Return the values from the ``validation_data`` of locations that the image lacks.
 
-    :param algorithm: the one of this service.
-    :raises Conflict: they contradict each other or the image, or come too late, or
-        are no hashes.
+    :param algorithm: the hash algorithm of this service.
+    :raises Conflict: the values contradict each other or the image, are not hashes of
+        the algorithm, or are new while the image is not ``queued``.
 
     Source: Image API v2, "Update image", validation data.
     """
-    said: dict[str, str] = {}
-    for each in given:
-        for name, value in each.items():
-            if said.setdefault(name, value) != value:
+    given: dict[str, str] = {}
+    for data in validation_data:
+        for name, value in data.items():
+            if given.setdefault(name, value) != value:
                 raise errors.Conflict(f'Conflicting values for {name}')
-    found = {}
-    for name, value in said.items():
-        known = getattr(image, name)
-        if known and value != known:
+    new = {}
+    for name, value in given.items():
+        present = getattr(image, name)
+        if present and value != present:
             raise errors.Conflict(f'{name} is already set with a different value')
-        if not known:
-            found[name] = value
-    if not found:
+        if not present:
+            new[name] = value
+    if not new:
         return {}
     if image.status != 'queued':
-        raise errors.Conflict(f'New value(s) for {", ".join(found)} may only be provided when '
+        raise errors.Conflict(f'New value(s) for {", ".join(new)} may only be provided when '
                               "image status is 'queued'")
-    if found.get('os_hash_algo') != algorithm:
+    if new.get('os_hash_algo') != algorithm:
         raise errors.Conflict(f'os_hash_algo must be {algorithm}, not '
-                              f'{found.get("os_hash_algo")}')
+                              f'{new.get("os_hash_algo")}')
     try:
-        if 'checksum' in found:
-            found['checksum'] = check('md5', found['checksum'], 'checksum')
-        found['os_hash_value'] = check(algorithm, found.get('os_hash_value', ''))
+        if 'checksum' in new:
+            new['checksum'] = parse_hash('md5', new['checksum'], 'checksum')
+        new['os_hash_value'] = parse_hash(algorithm, new.get('os_hash_value', ''))
     except errors.Invalid as error:
         raise errors.Conflict(str(error)) from None
-    return found
+    return new

@@ -1,4 +1,4 @@
-"""JSON patch on an image, in both of its dialects: from a body to changes."""
+"""Parses JSON patches of images, in both dialects, and applies them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glancelite.domain import properties as rules
 DRAFT_4 = 'application/openstack-images-v2.0-json-patch'
 DRAFT_10 = 'application/openstack-images-v2.1-json-patch'
 
-#: value of the ``Accept-Patch`` header, for whoever sent another media type
+#: value of the ``Accept-Patch`` header, for requests with another media type
 ACCEPT_PATCH = f'{DRAFT_4}, {DRAFT_10}'
 
 OPERATIONS = ('add', 'remove', 'replace')
@@ -24,7 +24,7 @@ READ_ONLY = frozenset({
     'id', 'status', 'checksum', 'size', 'virtual_size', 'created_at', 'updated_at', 'direct_url',
     'self', 'file', 'schema', 'os_hash_algo', 'os_hash_value', 'stores'})
 
-#: what a caller may change and is no custom property
+#: attributes that a caller may change, without custom properties
 WRITABLE = frozenset({'name', 'visibility', 'protected', 'os_hidden', 'owner', 'min_disk',
                       'min_ram', 'disk_format', 'container_format', 'tags'})
 
@@ -37,10 +37,10 @@ _EMPTY_SEGMENT = re.compile(r'/\s*/')
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operation:
-    """One step of a patch; ``value`` is None where ``op`` is ``remove``.
+    """One operation of a patch; ``value`` is None if ``op`` is ``remove``.
 
-    With a path of two the value is a list of the one element.
-    ``strict`` is the older dialect's: what is there already cannot be added.
+    If the path has two segments, ``value`` is a list with one element.  ``strict`` is
+    True in the older dialect, which does not add what is present already.
     """
 
     op: str
@@ -50,19 +50,18 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The attribute or custom property that it is about."""
+        """The attribute or custom property to change."""
         return self.path[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Patched:
-    """What a patch comes to.
+class PatchResult:
+    """The changes that a patch makes.
 
-    :ivar changes: for ``ImageRecords.update``; ``properties`` and ``tags``
-        (sorted, each once) are whole.  Empty if the patch was.
-    :ivar new_properties: custom properties which the image did not have.
-    :ivar visibilities: every visibility that was asked for, in order, even
-        if it is the present one.
+    :ivar changes: for ``ImageRecords.update``; ``properties`` and ``tags`` (sorted,
+        without duplicates) are complete.  Empty if the patch is empty.
+    :ivar new_properties: custom properties that the image did not have.
+    :ivar visibilities: every visibility in the patch, in order, even the present one.
     """
 
     changes: dict[str, Any]
@@ -71,46 +70,47 @@ class Patched:
 
 
 def dialect(content_type: str) -> str:
-    """The media type of a patch without its parameters.
+    """Return the media type of a patch, without parameters.
 
     :returns: ``DRAFT_4`` or ``DRAFT_10``.
-    :raises WrongContent: it is neither; answer with ``ACCEPT_PATCH``.
+    :raises WrongContent: it is neither; the response needs ``Accept-Patch``.
     """
-    found = content_type.partition(';')[0].strip()
-    if found not in (DRAFT_4, DRAFT_10):
-        raise errors.WrongContent(f'An image is patched with one of: {ACCEPT_PATCH}.')
-    return found
+    media_type = content_type.partition(';')[0].strip()
+    if media_type not in (DRAFT_4, DRAFT_10):
+        raise errors.WrongContent(f'A patch of an image must have one of the media types '
+                                  f'{ACCEPT_PATCH}.')
+    return media_type
 
 
 def parse(body: object, media_type: str,
-          accept: Callable[[str, object], object]) -> list[Operation]:
-    """The operations of a patch, as far as they can be checked without the image.
+          validate: Callable[[str, object], object]) -> list[Operation]:
+    """Parse a patch, and check what can be checked without the image.
 
     :param body: the decoded JSON of the request.
     :param media_type: ``DRAFT_4`` or ``DRAFT_10``.
-    :param accept: called with an attribute's name and its new value (a list
-        of one for an element of a list); returns the value as it is kept, or
-        raises ``Invalid``.
-    :raises Invalid: this is no patch, or a value breaks the schema.
-    :raises Forbidden: an attribute is read-only, or the service's own.
+    :param validate: called with the name of an attribute and its new value (a list with
+        one element, for an element of a list); returns the value in the form in which
+        it is stored, or raises ``Invalid``.
+    :raises Invalid: the body is not a patch, or a value breaks the schema.
+    :raises Forbidden: an attribute is read-only or reserved.
 
     Source: Image API v2, "Update image"; drafts 4 and 10 of RFC 6902.
     """
     if not isinstance(body, list):
         raise errors.Invalid('A patch must be a JSON array of operations.')
     read = _draft_4 if media_type == DRAFT_4 else _draft_10
-    return [_operation(*read(step), step, media_type == DRAFT_4, accept) for step in body]
+    return [_operation(*read(step), step, media_type == DRAFT_4, validate) for step in body]
 
 
 def apply(image: Image, operations: Sequence[Operation], *, is_admin: bool,
-          place: Callable[[Operation], None] | None = None) -> Patched:
-    """What the operations make of ``image``, in their order; nothing is written.
+          on_location: Callable[[Operation], None] | None = None) -> PatchResult:
+    """Compute the changes that the operations make, in order; nothing is written.
 
-    :param is_admin: may the caller give images away?
-    :param place: follows the operations on ``locations``; None where they are closed.
-    :raises Conflict: an operation finds something that it must not, or not
-        something that it must.
-    :raises Forbidden: this caller, or this status, does not allow it.
+    :param is_admin: whether the caller may change the owner.
+    :param on_location: called with each operation on ``locations``; None if locations
+        cannot be patched.
+    :raises Conflict: a property to add is present, or one to replace or remove is not.
+    :raises Forbidden: the caller or the status of the image does not allow it.
     :raises Invalid: a value cannot be stored.
     """
     fields: dict[str, Any] = {}
@@ -121,9 +121,9 @@ def apply(image: Image, operations: Sequence[Operation], *, is_admin: bool,
     for step in operations:
         name = step.name
         if name == 'locations':
-            if place is None:
+            if on_location is None:
                 raise errors.Forbidden('The locations of an image cannot be changed.')
-            place(step)
+            on_location(step)
             continue
         if name in WRITABLE:
             _check_attribute(image, step, is_admin)
@@ -141,27 +141,28 @@ def apply(image: Image, operations: Sequence[Operation], *, is_admin: bool,
     rules.check_values(fields, written)
     if touched:
         fields['properties'] = properties
-    return Patched(fields, tuple(name for name in properties if name not in image.properties),
-                   tuple(visibilities))
+    return PatchResult(
+        fields, tuple(name for name in properties if name not in image.properties),
+        tuple(visibilities))
 
 
 def _draft_10(step: object) -> tuple[object, object]:
     step = _object(step)
     if 'op' not in step:
-        raise errors.Invalid(f"An operation needs the member 'op': one of {_NAMES}.")
+        raise errors.Invalid(f"An operation must have the member 'op': one of {_NAMES}.")
     if step['op'] not in OPERATIONS:
-        raise errors.Invalid(f'There is no operation {step["op"]!r}; there are {_NAMES}.')
+        raise errors.Invalid(f'Unknown operation {step["op"]!r}; it must be one of {_NAMES}.')
     if 'path' not in step:
-        raise errors.Invalid("An operation needs the member 'path'.")
+        raise errors.Invalid("An operation must have the member 'path'.")
     return step['op'], step['path']
 
 
 def _draft_4(step: object) -> tuple[object, object]:
     step = _object(step)
-    found = [name for name in OPERATIONS if name in step]
-    if len(found) != 1:
-        raise errors.Invalid(f'An operation needs exactly one member of {_NAMES}.')
-    return found[0], step[found[0]]
+    names = [name for name in OPERATIONS if name in step]
+    if len(names) != 1:
+        raise errors.Invalid(f'An operation must have exactly one of the members {_NAMES}.')
+    return names[0], step[names[0]]
 
 
 _NAMES = ', '.join(OPERATIONS)
@@ -174,13 +175,13 @@ def _object(step: object) -> Mapping[str, object]:
 
 
 def _operation(op: Any, pointer: object, step: Any, strict: bool,
-               accept: Callable[[str, object], object]) -> Operation:
+               validate: Callable[[str, object], object]) -> Operation:
     path = _path(pointer)
     name = path[0]
     if op != 'remove' and 'value' not in step:
-        raise errors.Invalid(f"The operation '{op}' needs the member 'value'.")
+        raise errors.Invalid(f"The operation '{op}' must have the member 'value'.")
     if len(path) != _DEPTH.get((name, op), 1):
-        raise errors.Invalid(f"'{op}' cannot be done to {pointer!r}.")
+        raise errors.Invalid(f"The operation '{op}' is not possible on {pointer!r}.")
     if name in READ_ONLY:
         raise errors.Forbidden(f"Attribute '{name}' is read-only.")
     rules.check_name(name)
@@ -188,15 +189,15 @@ def _operation(op: Any, pointer: object, step: Any, strict: bool,
         return Operation(op, path, None, strict)
     value = step['value']
     if len(path) > 1:
-        return Operation(op, path, accept(name, [value]), strict)
-    return Operation(op, path, accept(name, value), strict)
+        return Operation(op, path, validate(name, [value]), strict)
+    return Operation(op, path, validate(name, value), strict)
 
 
 def _path(pointer: object) -> tuple[str, ...]:
     if not isinstance(pointer, str) or not pointer.startswith('/'):
-        raise errors.Invalid(f'{pointer!r} is no JSON pointer: it must start with "/".')
+        raise errors.Invalid(f'{pointer!r} is not a JSON pointer: it must start with "/".')
     if pointer.endswith('/') or _EMPTY_SEGMENT.search(pointer):
-        raise errors.Invalid(f'{pointer!r} names nothing between or after a "/".')
+        raise errors.Invalid(f'The path {pointer!r} has an empty segment.')
     if '~' not in pointer:
         return tuple(part.strip() for part in pointer[1:].split('/'))
     if _BAD_ESCAPE.search(pointer):

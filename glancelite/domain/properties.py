@@ -1,4 +1,4 @@
-"""What custom properties may be called, and what text an image may hold."""
+"""Rules for the names of custom properties and for the values that can be stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glancelite.contract import errors
 RESERVED = frozenset({'location', 'deleted', 'deleted_at'})
 RESERVED_PREFIX = 'os_glance'
 
-#: kept for the service's own use; no reader ever sees them
+#: properties for the service's own use; they are never shown
 HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
 
 NAME_LIMIT = 255
@@ -20,16 +20,16 @@ INTEGER_LIMIT = 2147483647
 #: field -> its unit; both are stored in 32 bits
 REQUIREMENTS: Mapping[str, str] = MappingProxyType({'min_disk': 'GiB', 'min_ram': 'MiB'})
 
-# Beyond the basic plane; halves of surrogate pairs, which are no characters;
-# and NUL, which PostgreSQL does not store.
-_UNFIT = re.compile('[\U00010000-\U0010ffff\ud800-\udfff\0]')
+# Characters beyond the basic plane; surrogates, which are not characters; and NUL,
+# which PostgreSQL does not store.
+_UNSTORABLE = re.compile('[\U00010000-\U0010ffff\ud800-\udfff\0]')
 
 
 def check_name(name: str) -> None:
-    """May the caller use this name for a custom property?
+    """Check the name of a custom property that a caller sets.
 
     :raises Invalid: it is empty or longer than 255 characters.
-    :raises Forbidden: it belongs to the service.
+    :raises Forbidden: it is reserved for the service.
     """
     if name in RESERVED or name.startswith(RESERVED_PREFIX):
         raise errors.Forbidden(f"Attribute '{name}' is reserved.")
@@ -38,35 +38,35 @@ def check_name(name: str) -> None:
                              f'this one has {len(name)}.')
 
 
-def counted(names: Iterable[str]) -> int:
-    """How many of these custom properties count against the quota."""
+def count_for_quota(names: Iterable[str]) -> int:
+    """Return how many of these custom properties count against the quota."""
     return sum(not name.startswith(RESERVED_PREFIX) for name in names)
 
 
 def check_text(what: str, text: str) -> None:
-    """Can this text be stored?
+    """Check that a text can be stored.
 
-    Characters of four bytes in UTF-8 are refused, as they always were: a
-    database that Glance has made on MySQL cannot hold them.
+    Characters of four bytes in UTF-8 are refused, since a database that Glance
+    created on MySQL cannot hold them.
 
-    :param what: name of the thing, for the error.
-    :raises Invalid: it cannot; the text of the error names the character.
+    :param what: what the text is, for the error.
+    :raises Invalid: it cannot be stored; the message names the character.
     """
     if text.isascii() and '\0' not in text:
         return
-    if found := _UNFIT.search(text):
-        raise errors.Invalid(f'{what} must not contain the character U+{ord(found[0]):04X}: '
-                             'only those of up to three bytes in UTF-8, and not NUL, are '
+    if match := _UNSTORABLE.search(text):
+        raise errors.Invalid(f'{what} must not contain the character U+{ord(match[0]):04X}: '
+                             'only characters of up to three bytes in UTF-8, without NUL, are '
                              'allowed.')
 
 
 def check_values(fields: Mapping[str, object], properties: Mapping[str, str]) -> None:
-    """Can these values be stored, which the schema already allows?
+    """Check that values that conform to the schema can be stored.
 
     :param fields: field of ``contract.Image`` -> new value.
     :param properties: new custom properties.
     :raises Invalid: text with a character that cannot be stored; ``min_disk``
-        or ``min_ram`` below 0 or beyond 2147483647.
+        or ``min_ram`` below 0 or above 2147483647.
     """
     for name, value in fields.items():
         if isinstance(value, str):
@@ -83,5 +83,5 @@ def check_values(fields: Mapping[str, object], properties: Mapping[str, str]) ->
 
 def _check_requirement(name: str, value: object) -> None:
     if not 0 <= value <= INTEGER_LIMIT:  # type: ignore[operator]
-        raise errors.Invalid(f"'{name}' must lie between 0 and {INTEGER_LIMIT} "
+        raise errors.Invalid(f"'{name}' must be between 0 and {INTEGER_LIMIT} "
                              f'{REQUIREMENTS[name]}, not {value}.')

@@ -1,4 +1,4 @@
-"""Which bytes of an image a request asks for."""
+"""Parses the ``Range`` and ``Content-Range`` headers of downloads."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _RANGE = re.compile(rf'bytes *= *(?:({_NUMBER}) *- *({_NUMBER})?|- *({_NUMBER}))
 _CONTENT_RANGE = re.compile(rf'bytes +({_NUMBER})-({_NUMBER})/(\*|{_NUMBER})', re.IGNORECASE)
 
 
-def wanted(range_header: str | None, content_range: str | None,
-           size: int) -> tuple[int, int] | None:
-    """The part of an image that a request asks for.
+def requested_range(range_header: str | None, content_range: str | None,
+                    size: int) -> tuple[int, int] | None:
+    """Return the part of an image that a request selects.
 
-    :param range_header: value of ``Range``; it wins if both are there.
+    :param range_header: value of ``Range``; it takes precedence.
     :param content_range: value of ``Content-Range`` in the request, which
         some old clients send instead.
     :param size: length of the image in bytes.
     :returns: ``(offset, length)`` in bytes, or None for the whole image.
     :raises Invalid: more than one range.
-    :raises RangeNotSatisfiable: the range is malformed, or not in the image.
+    :raises RangeNotSatisfiable: the range is malformed, or not within the image.
     """
     if range_header is not None:
         return parse_range(range_header, size)
@@ -31,10 +31,10 @@ def wanted(range_header: str | None, content_range: str | None,
 
 
 def parse_range(header: str, size: int) -> tuple[int, int]:
-    """The part of an image that a ``Range`` header asks for.
+    """Parse a ``Range`` header.
 
-    An end beyond the image is moved to its last byte, and so is a suffix that
-    is longer than the image.
+    An end beyond the image is moved to its last byte.  A suffix that is longer than
+    the image selects the whole image.
 
     :param header: the header's value, e.g. ``bytes=0-99`` or ``bytes=-100``.
     :param size: length of the image in bytes.
@@ -46,11 +46,11 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
     Source: RFC 9110, section 14.2; Image API v2, "Download binary image data".
     """
     if ',' in header:
-        raise errors.Invalid('Only one range can be asked for at a time.')
-    found = _RANGE.fullmatch(header.strip())
-    if found is None:
+        raise errors.Invalid('Only one range is supported in a request.')
+    match = _RANGE.fullmatch(header.strip())
+    if match is None:
         raise _unsatisfiable('Range', header, size)
-    first, last, suffix = found.groups()
+    first, last, suffix = match.groups()
     if suffix is not None:
         length = min(int(suffix), size)
         offset = size - length
@@ -63,19 +63,19 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
 
 
 def parse_content_range(header: str, size: int) -> tuple[int, int]:
-    """The part of an image that a ``Content-Range`` header of a request asks for.
+    """Parse a ``Content-Range`` header of a request.
 
     :param header: the header's value: ``bytes 0-99/1000`` or ``bytes 0-99/*``.
     :param size: length of the image in bytes.
     :returns: ``(offset, length)`` in bytes; the length is > 0.
-    :raises RangeNotSatisfiable: it is malformed, or does not lie within the
-        image and the total that it names.
+    :raises RangeNotSatisfiable: it is malformed, or is not within the image and the
+        total in the header.
     """
-    found = _CONTENT_RANGE.fullmatch(header.strip())
-    if found is None:
+    match = _CONTENT_RANGE.fullmatch(header.strip())
+    if match is None:
         raise _unsatisfiable('Content-Range', header, size)
-    first, last = int(found[1]), int(found[2])
-    total = size if found[3] == '*' else int(found[3])
+    first, last = int(match[1]), int(match[2])
+    total = size if match[3] == '*' else int(match[3])
     if not first <= last < min(total, size):
         raise _unsatisfiable('Content-Range', header, size)
     return first, last + 1 - first
@@ -83,4 +83,4 @@ def parse_content_range(header: str, size: int) -> tuple[int, int]:
 
 def _unsatisfiable(name: str, header: str, size: int) -> errors.RangeNotSatisfiable:
     return errors.RangeNotSatisfiable(
-        f'{name} {header!r} is not a part of an image of {size} bytes.', size=size)
+        f'{name} {header!r} is not within an image of {size} bytes.', size=size)

@@ -1,4 +1,4 @@
-"""Which status may follow which, and in which statuses an image may be worked on."""
+"""The statuses of an image: allowed transitions, and the statuses that operations require."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType({
 
 LIVE = frozenset(TRANSITIONS) - {'deleted', 'pending_delete'}
 
-#: operation -> statuses it may start from; what is not listed may be done to any live image
+#: operation -> statuses it may start from; other operations accept any live image
 STARTS_FROM: Mapping[str, frozenset[str]] = MappingProxyType({
     'upload': frozenset({'queued'}),
     'stage': frozenset({'queued'}),
@@ -40,56 +40,51 @@ STARTS_FROM: Mapping[str, frozenset[str]] = MappingProxyType({
 })
 
 _ACTIONS = frozenset({'deactivate', 'reactivate'})
-_BEFORE_DATA = frozenset({'queued', 'uploading'})
-_DATA = frozenset({'saving', 'importing', 'active'})
+_WITHOUT_DATA = frozenset({'queued', 'uploading'})
+_WITH_DATA = frozenset({'saving', 'importing', 'active'})
 _UNKNOWN_SIZE: Mapping[str, object] = MappingProxyType({'size': None, 'virtual_size': None})
 
 
-def require(operation: str, image: Image) -> None:
-    """Is ``image`` in a status from which ``operation`` starts?
+def check_operation(operation: str, image: Image) -> None:
+    """Check that ``operation`` may start from the status of ``image``.
 
-    ``deactivate`` and ``reactivate`` also start from the status they lead to;
-    there they change nothing.
+    ``deactivate`` and ``reactivate`` also start from the status they lead to, and
+    then change nothing.
 
     :param operation: a key of ``STARTS_FROM``.
-    :raises Conflict: it is not; ``details`` hold its ``status``.
-    :raises Forbidden: it is not, and the operation is an action.
+    :raises Conflict: it may not; ``details`` hold the present ``status``.
+    :raises Forbidden: it may not, and is ``deactivate`` or ``reactivate``.
 
     Source: Image API v2, "Image status transitions".
     """
     if image.status in STARTS_FROM[operation]:
         return
     kind = errors.Forbidden if operation in _ACTIONS else errors.Conflict
-    raise kind(f"Image {image.id} has the status '{image.status}'; {operation} needs an image "
-               f'that is {_either(STARTS_FROM[operation])}.', status=image.status)
+    raise kind(f"Image {image.id} has the status '{image.status}'; {operation} requires the "
+               f'status {_either(STARTS_FROM[operation])}.', status=image.status)
 
 
-def check(old: str, new: str) -> None:
-    """May ``new`` follow ``old``?
+def transition(image: Image, new: str) -> dict[str, object]:
+    """Return the changes that give ``image`` another status.
 
-    :raises Conflict: it may not; ``details`` hold the present ``status``.
+    :returns: field of ``Image`` -> new value: ``status``, and for ``queued`` also the
+        sizes, which become unknown.
+    :raises Conflict: ``new`` may not follow the present status; ``details`` hold the
+        present ``status``.
+    :raises Invalid: the image would receive data, and a format is not set.
     """
+    old = image.status
     if new not in TRANSITIONS[old]:
-        raise errors.Conflict(f'An image that is {old} cannot become {new}.', status=old)
-
-
-def move(image: Image, new: str) -> dict[str, object]:
-    """The changes that bring ``image`` into another status.
-
-    :returns: field of ``Image`` -> new value: ``status``, and in ``queued``
-        the sizes, which are unknown again.
-    :raises Conflict: ``new`` may not follow the present status.
-    :raises Invalid: data are to come and a format is not set.
-    """
-    check(image.status, new)
-    if image.status in _BEFORE_DATA and new in _DATA and (missing := missing_formats(image)):
+        raise errors.Conflict(f'The status of an image cannot change from {old} to {new}.',
+                              status=old)
+    if old in _WITHOUT_DATA and new in _WITH_DATA and (missing := _missing_formats(image)):
         raise errors.Invalid(f'{" and ".join(missing)} must be set before image {image.id} '
-                             'can get data.')
+                             'can receive data.')
     return {'status': new, **(_UNKNOWN_SIZE if new == 'queued' else {})}
 
 
-def missing_formats(image: Image) -> tuple[str, ...]:
-    """Names of the format fields that are unset; without them an image takes no data."""
+def _missing_formats(image: Image) -> tuple[str, ...]:
+    """Return the format fields that are not set; an image needs them to receive data."""
     return tuple(name for name in ('disk_format', 'container_format')
                  if getattr(image, name) is None)
 

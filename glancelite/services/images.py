@@ -65,7 +65,7 @@ class Images:
         self._enforce_visibility(ctx, image, image.visibility)
         layers.quota.check(ctx, QuotaRequest(
             'add_image', image.owner, images=1, tags=len(image.tags),
-            properties=properties.counted(image.properties)))
+            properties=properties.count_for_quota(image.properties)))
         if creation.read_only:
             raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")
         properties.check_values(fields, custom)
@@ -186,7 +186,7 @@ class Images:
         self._layers.events.image(ctx, 'image.update', written)
         return written
 
-    def _check(self, ctx: Context, image: Image, patched: patch.Patched) -> None:
+    def _check(self, ctx: Context, image: Image, patched: patch.PatchResult) -> None:
         for visibility in patched.visibilities:
             self._enforce_visibility(ctx, image, visibility)
         tags = patched.changes.get('tags')
@@ -194,7 +194,8 @@ class Images:
         if grows or tags is not None:
             self._layers.quota.check(ctx, QuotaRequest(
                 'modify_image', image.owner, tags=None if tags is None else len(tags),
-                properties=properties.counted(patched.changes['properties']) if grows else None))
+                properties=(properties.count_for_quota(patched.changes['properties'])
+                            if grows else None)))
 
     def _enforce_visibility(self, ctx: Context, image: Image, visibility: str) -> None:
         action = _VISIBILITY_ACTIONS.get(visibility)
@@ -275,7 +276,7 @@ class Images:
         Only the caller may delete it, so the request does, also with delayed deletion.  If
         the process dies just before this, the key stays.
         """
-        key = encryption.key_to_remove(image)
+        key = encryption.key_to_delete(image)
         if key is None:
             return
         try:
@@ -298,7 +299,7 @@ class Images:
     def _switch(self, ctx: Context, image_id: str, action: str, old: str, new: str) -> None:
         def change(image: Image) -> Mapping[str, object]:
             self._layers.policy.enforce(ctx, action, image)
-            status.require(action, image)
-            return status.move(image, new) if image.status == old else {}
+            status.check_operation(action, image)
+            return status.transition(image, new) if image.status == old else {}
 
         self.change(ctx, image_id, change)

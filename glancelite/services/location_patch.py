@@ -47,8 +47,8 @@ class LocationPatch:
             self._remove(step.path[1])
             return
         self._layers.policy.enforce(self._ctx, 'set_image_location', self._image)
-        status.require('set_locations', self._image)
-        self._facts.update(digests.news(
+        status.check_operation('set_locations', self._image)
+        self._facts.update(digests.new_hashes(
             self._image, [value['validation_data'] for value in step.value
                           if value.get('validation_data')], self._algorithm))
         if step.op == 'add':

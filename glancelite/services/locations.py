@@ -67,7 +67,7 @@ class Locations:
         """
         layers = self._layers
         if expected:
-            expected = {**expected, 'os_hash_value': digests.check(
+            expected = {**expected, 'os_hash_value': digests.parse_hash(
                 expected['os_hash_algo'], expected['os_hash_value'])}
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'add_image_location', image)
@@ -104,7 +104,7 @@ class Locations:
         facts: dict[str, Any] = {'size': size, 'locations': (*image.locations, location)}
         if self._secure and expected:
             image = records.update(image, {
-                **status.move(image, 'importing'), 'size': size,
+                **status.transition(image, 'importing'), 'size': size,
                 'lease_until': self._layers.leases.until()}, status={'queued'})
             events.image(ctx, 'image.update', image)
             self._submit(image, lambda: self._verify(ctx, image, facts, expected))
@@ -259,7 +259,7 @@ class Locations:
         def change(image: Image) -> Mapping[str, object]:
             layers.policy.enforce(ctx, 'get_image_location', image)
             layers.policy.enforce(ctx, 'delete_image_location', image)
-            status.require('delete_copy', image)
+            status.check_operation('delete_copy', image)
             there = [one for one in image.active_locations
                      if layers.stores.for_display(one).store == store]
             if len(image.active_locations) == 1:

@@ -13,8 +13,8 @@ def anything(name, value):
     return value
 
 
-def parse(*steps, media_type=patch.DRAFT_10, accept=anything):
-    return patch.parse(list(steps), media_type, accept)
+def parse(*steps, media_type=patch.DRAFT_10, validate=anything):
+    return patch.parse(list(steps), media_type, validate)
 
 
 def run(*steps, image=IMAGE, media_type=patch.DRAFT_10, is_admin=False):
@@ -51,7 +51,7 @@ def test_other_media_types_are_wrong_content(content_type):
     [{'op': 'replace', 'path': '/x'}], [{'op': 'move', 'path': '/x', 'value': 'y'}],
     [{'op': 'test', 'path': '/x', 'value': 'y'}], [{'op': 'copy', 'path': '/x', 'from': '/y'}],
     [{'op': ['add'], 'path': '/x', 'value': 'y'}], [{'op': None, 'path': '/x', 'value': 'y'}]])
-def test_what_is_no_patch_is_invalid(body):
+def test_anything_but_a_patch_is_invalid(body):
     with pytest.raises(contract.Invalid):
         patch.parse(body, patch.DRAFT_10, anything)
 
@@ -67,7 +67,7 @@ def test_the_older_dialect_has_exactly_one_operation_per_step(step):
 @pytest.mark.parametrize('pointer', [
     'x', '', '/', '//', '//x', '/x/', '/x//y', '/ /x', '/   ', '/a~2b', '/a~', 5, None, ['x'],
     '/tags/-', '/name/x', '/x/y', '/locations', '/locations/0/url', '/' + 'x' * 256])
-def test_a_pointer_to_nothing_is_invalid(pointer):
+def test_a_bad_pointer_is_invalid(pointer):
     with pytest.raises(contract.Invalid):
         parse(add(pointer, 'v'))
 
@@ -98,8 +98,8 @@ def test_values_are_checked_against_the_schema_while_parsing():
         raise contract.Invalid(f'{name} {value}')
 
     with pytest.raises(contract.Invalid, match='name 5'):
-        parse(add('/name', 5), accept=refuse)
-    assert parse(remove('/name'), accept=refuse)[0].op == 'remove'
+        parse(add('/name', 5), validate=refuse)
+    assert parse(remove('/name'), validate=refuse)[0].op == 'remove'
 
 
 def test_an_element_of_a_list_is_checked_as_a_list_of_one():
@@ -109,13 +109,13 @@ def test_an_element_of_a_list_is_checked_as_a_list_of_one():
         seen.append((name, value))
         return value
 
-    parse(add('/locations/-', {'url': 'u'}), accept=note)
+    parse(add('/locations/-', {'url': 'u'}), validate=note)
 
     assert seen == [('locations', [{'url': 'u'}])]
 
 
-def test_the_value_that_the_schema_gives_back_is_the_one_that_counts():
-    operations = parse(add('/min_ram', 1.0), accept=lambda name, value: int(value))
+def test_the_value_that_the_schema_returns_is_stored():
+    operations = parse(add('/min_ram', 1.0), validate=lambda name, value: int(value))
 
     changes = patch.apply(IMAGE, operations, is_admin=False).changes
 
@@ -123,36 +123,36 @@ def test_the_value_that_the_schema_gives_back_is_the_one_that_counts():
 
 
 def test_an_empty_patch_changes_nothing():
-    assert run() == patch.Patched({})
+    assert run() == patch.PatchResult({})
 
 
-def test_attributes_are_added_and_replaced_alike():
+def test_add_and_replace_are_equal_for_attributes():
     changes = run(add('/name', 'new'), replace('/protected', True)).changes
 
     assert changes == {'name': 'new', 'protected': True}
 
 
-def test_custom_properties_change_as_a_whole():
+def test_custom_properties_are_written_completely():
     patched = run(add('/new', 'n'), replace('/os', 'bsd'), remove('/arch'))
 
     assert patched.changes == {'properties': {'os': 'bsd', 'new': 'n'}}
     assert patched.new_properties == ('new',)
 
 
-def test_operations_see_what_those_before_them_did():
+def test_operations_apply_in_order():
     patched = run(add('/x', '1'), replace('/x', '2'), remove('/os'), add('/os', '3'))
 
     assert patched.changes['properties'] == {'arch': 'arm', 'x': '2', 'os': '3'}
     assert patched.new_properties == ('x',)
 
 
-def test_a_property_that_came_and_went_is_not_new():
+def test_a_property_added_and_removed_is_not_new():
     patched = run(add('/x', '1'), remove('/x'))
 
-    assert patched == patch.Patched({'properties': IMAGE.properties})
+    assert patched == patch.PatchResult({'properties': IMAGE.properties})
 
 
-def test_the_image_itself_never_changes():
+def test_the_image_itself_is_not_modified():
     before = dict(IMAGE.properties)
 
     with pytest.raises(contract.Conflict):
@@ -162,13 +162,13 @@ def test_the_image_itself_never_changes():
 
 
 @pytest.mark.parametrize('step', [replace('/nope', 'x'), remove('/nope')])
-def test_what_does_not_exist_conflicts(step):
+def test_replacing_or_removing_a_missing_property_conflicts(step):
     with pytest.raises(contract.Conflict, match='nope'):
         run(step)
 
 
 @pytest.mark.parametrize('path', ['/os', '/name'])
-def test_adding_what_exists_overwrites_only_in_the_newer_dialect(path):
+def test_adding_a_present_attribute_overwrites_it_only_in_the_newer_dialect(path):
     assert run(add(path, 'x')).changes
 
     with pytest.raises(contract.Conflict, match='already present'):
@@ -189,7 +189,7 @@ def test_attributes_may_not_be_removed(name):
 
 
 @pytest.mark.parametrize('step', [add('/owner', 'q'), replace('/owner', 'q')])
-def test_only_an_administrator_gives_an_image_away(step):
+def test_only_an_administrator_may_change_the_owner(step):
     with pytest.raises(contract.Forbidden, match='owner'):
         run(step)
 
@@ -198,14 +198,14 @@ def test_only_an_administrator_gives_an_image_away(step):
 
 @pytest.mark.parametrize('name', ['disk_format', 'container_format'])
 @pytest.mark.parametrize('op', [add, replace])
-def test_formats_change_only_before_there_are_data(name, op):
+def test_formats_may_change_only_before_there_is_data(name, op):
     assert run(op(f'/{name}', 'x')).changes == {name: 'x'}
 
     with pytest.raises(contract.Forbidden, match='queued'):
         run(op(f'/{name}', 'x'), image=contract.Image('i', status='active'))
 
 
-def test_every_visibility_on_the_way_is_reported():
+def test_every_visibility_in_the_patch_is_reported():
     patched = run(add('/visibility', 'public'), add('/visibility', 'private'))
 
     assert patched.visibilities == ('public', 'private')
@@ -214,7 +214,7 @@ def test_every_visibility_on_the_way_is_reported():
 
 @pytest.mark.parametrize('step', [
     add('/locations/-', {}), remove('/locations/0'), replace('/locations', [])])
-def test_locations_are_closed(step):
+def test_locations_cannot_be_patched_by_default(step):
     with pytest.raises(contract.Forbidden, match='locations'):
         run(step)
 
@@ -222,12 +222,12 @@ def test_locations_are_closed(step):
 @pytest.mark.parametrize('step', [
     add('/min_disk', -1), add('/min_ram', 2147483648), add('/name', '\U0001f600'),
     add('/x', '\U0001f600'), add('/\U0001f600', 'x'), add('/tags', ('\U0001f600',))])
-def test_what_cannot_be_stored_is_invalid(step):
+def test_values_that_cannot_be_stored_are_invalid(step):
     with pytest.raises(contract.Invalid):
         run(step)
 
 
-def test_old_properties_do_not_stand_in_the_way():
+def test_present_properties_are_not_checked_again():
     image = contract.Image('i', properties={'x': '\U0001f600'})
 
     assert run(remove('/x'), image=image).changes == {'properties': {}}

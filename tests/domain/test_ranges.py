@@ -1,4 +1,4 @@
-"""Parts of an image that a request asks for."""
+"""Parsing of Range and Content-Range."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from glancelite.domain import ranges
     ('bytes=0-4', (0, 5)), ('bytes=0-0', (0, 1)), ('bytes=3-', (3, 7)), ('bytes=-4', (6, 4)),
     ('bytes=5-99', (5, 5)), ('bytes=-99', (0, 10)), ('bytes=0-9', (0, 10)), ('BYTES=1-2', (1, 2)),
     ('bytes = 1 - 2', (1, 2)), (' bytes=9- ', (9, 1))])
-def test_a_range_within_the_image_is_served(header, part):
+def test_a_range_within_the_image_is_parsed(header, part):
     assert ranges.parse_range(header, 10) == part
 
 
@@ -32,7 +32,7 @@ def test_several_ranges_are_invalid(header):
 
 
 @pytest.mark.parametrize('header', ['bytes=0-', 'bytes=0-0', 'bytes=-1'])
-def test_an_empty_image_has_no_parts(header):
+def test_no_range_of_an_empty_image_can_be_satisfied(header):
     with pytest.raises(contract.RangeNotSatisfiable):
         ranges.parse_range(header, 0)
 
@@ -40,14 +40,14 @@ def test_an_empty_image_has_no_parts(header):
 @pytest.mark.parametrize(('header', 'part'), [
     ('bytes 0-4/10', (0, 5)), ('bytes 0-9/*', (0, 10)), ('bytes 2-4/*', (2, 3)),
     ('bytes 0-4/8', (0, 5)), ('bytes 0-4/99', (0, 5))])
-def test_old_clients_may_ask_with_content_range(header, part):
+def test_content_range_is_accepted_from_old_clients(header, part):
     assert ranges.parse_content_range(header, 10) == part
 
 
 @pytest.mark.parametrize('header', [
     'bytes 2-10/*', 'bytes 10-12/*', 'bytes 0-10/99', 'bytes 0-4/3', 'bytes 4-2/*', 'bytes */10',
     'bytes=0-2/*', 'bytes 0-4', 'bytes -4/10', 'items 0-4/10', ''])
-def test_a_content_range_that_lies_about_the_image_cannot_be_satisfied(header):
+def test_a_content_range_that_contradicts_the_image_cannot_be_satisfied(header):
     with pytest.raises(contract.RangeNotSatisfiable):
         ranges.parse_content_range(header, 10)
 
@@ -55,11 +55,11 @@ def test_a_content_range_that_lies_about_the_image_cannot_be_satisfied(header):
 @pytest.mark.parametrize(('range_', 'content_range', 'part'), [
     (None, None, None), ('bytes=1-2', None, (1, 2)),
     (None, 'bytes 3-4/*', (3, 2)), ('bytes=1-2', 'bytes 3-4/*', (1, 2))])
-def test_range_wins_over_content_range(range_, content_range, part):
-    assert ranges.wanted(range_, content_range, 10) == part
+def test_range_takes_precedence_over_content_range(range_, content_range, part):
+    assert ranges.requested_range(range_, content_range, 10) == part
 
 
 @pytest.mark.parametrize('headers', [('', None), (None, ''), ('', 'bytes 0-1/*')])
-def test_a_header_that_says_nothing_asks_for_no_part_that_exists(headers):
+def test_an_empty_header_cannot_be_satisfied(headers):
     with pytest.raises(contract.RangeNotSatisfiable):
-        ranges.wanted(*headers, 10)
+        ranges.requested_range(*headers, 10)
