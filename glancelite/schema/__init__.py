@@ -1,1 +1,1 @@
-"""One field table per resource: validation, documents, filters, sort keys."""
+"""The attributes of resources: validation of requests, schema documents and JSON views."""

@@ -1,4 +1,4 @@
-"""Members: the projects with which an image is shared."""
+"""The attributes of members: the projects with which an image is shared."""
 
 from glancelite.contract import values
 from glancelite.schema.fields import UUID, Field, Resource
@@ -8,7 +8,7 @@ FIELDS = (
     Field('image_id', description='The image that is shared.', rules={'pattern': UUID}),
     Field('created_at', description='When the image was shared.'),
     Field('updated_at', description='When the membership was last changed.'),
-    Field('status', description='What the project thinks of the image.',
+    Field('status', description='Whether the project has accepted the image.',
           enum=values.MEMBER_STATUSES),
     Field('schema', read_only=True, value=None),
 )

@@ -1,4 +1,4 @@
-"""Metadata definitions: namespaces, and the objects, properties and tags in them."""
+"""The attributes of metadata definitions.  Only their schema documents are served."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ _NUMBERS: dict[str, Any] = {
 }
 _STRING_ARRAY = {'type': 'array', **_STRINGS, 'uniqueItems': True}
 
-#: of namespaces and objects, which hold properties by name
+#: definitions of namespaces and objects, which hold properties by name
 DEFINITIONS: dict[str, Any] = {
     **_NUMBERS,
     'stringArray': _STRING_ARRAY,
@@ -63,13 +63,13 @@ DEFINITIONS: dict[str, Any] = {
             'properties': {field.name: field.schema() for field in PROPERTY_FIELDS}}},
 }
 
-#: of a property that stands alone
+#: definitions of a single property
 PROPERTY_DEFINITIONS: dict[str, Any] = {
     **_NUMBERS, 'stringArray': {**_STRING_ARRAY, 'minItems': 1}}
 
 PROPERTY = Resource('property', PROPERTY_FIELDS, additional=False,
                     definitions=PROPERTY_DEFINITIONS, required=('type', 'title', 'name'))
-#: in a collection the name is the key
+#: an item of a collection, in which the name is the key
 NAMED_PROPERTY = Resource('property', PROPERTY_FIELDS, additional=False,
                           definitions=PROPERTY_DEFINITIONS, required=('type', 'title'))
 
@@ -86,15 +86,15 @@ TAG = Resource('tag', (Field('name', rules=_NAME), *_times('tag')), additional=F
                required=('name',))
 
 RESOURCE_TYPE = Resource('resource_type_association', (
-    Field('name', description='The kind of resource, where there is one by the name that Heat '
-          'gives it: https://docs.openstack.org/heat/latest/template_guide/openstack.html',
+    Field('name', description='The type of the resource, by its name in Heat if it has one: '
+          'https://docs.openstack.org/heat/latest/template_guide/openstack.html',
           rules=_NAME),
-    Field('prefix', description='What comes before the name of a property of the namespace when '
-          'it is put on such a resource, with the separator at its end, such as a colon.',
+    Field('prefix', description='The prefix of the names of the properties on such a resource, '
+          'with the separator at its end, such as a colon.',
           rules=_NAME),
-    Field('properties_target', description='Which of its sets of keys and values is meant, if '
-          'such a resource has several: a volume of Cinder has those of its user and those of '
-          'its image, and Nova looks at the latter only.', rules=_NAME),
+    Field('properties_target', description='The set of properties, if such a resource has '
+          'several: a Cinder volume has user metadata and image metadata, and Nova reads only '
+          'the latter.', rules=_NAME),
     *_times('association'),
 ), additional=False, required=('name',))
 
@@ -106,13 +106,13 @@ def _objects(**properties: Any) -> dict[str, Any]:
 _STRING = {'type': 'string'}
 
 NAMESPACE = Resource('namespace', (
-    Field('namespace', description='The name of the namespace; there is only one of it.',
+    Field('namespace', description='The unique name of the namespace.',
           rules=_NAME),
-    Field('display_name', description='The name that people are shown.', rules=_NAME),
-    Field('description', description='What the namespace is about, for people to read.',
+    Field('display_name', description='The name to display.', rules=_NAME),
+    Field('description', description='A readable description of the namespace.',
           rules={'maxLength': 500}),
     Field('visibility', description='Who can see the namespace.', enum=('public', 'private')),
-    Field('protected', 'boolean', 'Whether the namespace is safe from being deleted.'),
+    Field('protected', 'boolean', 'Whether the namespace is protected from deletion.'),
     Field('owner', description='The project that owns the namespace.', rules={'maxLength': 255}),
     *_times('namespace'),
     *_LINKS,

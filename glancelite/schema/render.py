@@ -1,4 +1,4 @@
-"""The documents of ``/v2/schemas``: what clients can read about each resource."""
+"""The schema documents that ``/v2/schemas`` serves."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from glancelite.schema import member, metadef, task
 from glancelite.schema.fields import Resource
 
 _STRING = {'type': 'string'}
-_PAGES = {'first': 'first', 'next': 'next', 'describedby': 'schema'}
-_WHOLE = {'describedby': 'schema'}
+_PAGED_LINKS = {'first': 'first', 'next': 'next', 'describedby': 'schema'}
+_UNPAGED_LINKS = {'describedby': 'schema'}
 
 
 def documents(image: Resource) -> dict[str, bytes]:
-    """Every document as JSON.
+    """Return every document as JSON.
 
-    :param image: the table of an image as this service is configured.
-    :returns: the path below ``/v2/schemas/`` -> the body of the answer.
+    :param image: the attributes of images as this service is configured.
+    :returns: path below ``/v2/schemas/`` -> body of the response.
 
     Source: Image API v2, "Image Schemas" and "Metadata Definition Schemas".
     """
-    found = {
+    contents = {
         'image': document(image),
         'images': collection('images', image),
         'member': document(member.RESOURCE),
@@ -42,45 +42,45 @@ def documents(image: Resource) -> dict[str, bytes]:
         'metadefs/tags': collection('tags', metadef.TAG),
     }
     return {path: json.dumps(content, ensure_ascii=False).encode()
-            for path, content in found.items()}
+            for path, content in contents.items()}
 
 
 def document(resource: Resource) -> dict[str, Any]:
-    """The JSON schema of one resource."""
-    found: dict[str, Any] = {
+    """Return the JSON schema of one resource."""
+    schema: dict[str, Any] = {
         'name': resource.name,
         'properties': {field.name: field.schema() for field in resource.fields}}
     if resource.additional is not None:
-        found['additionalProperties'] = resource.additional
+        schema['additionalProperties'] = resource.additional
     if resource.definitions:
-        found['definitions'] = resource.definitions
+        schema['definitions'] = resource.definitions
     if resource.required:
-        found['required'] = list(resource.required)
+        schema['required'] = list(resource.required)
     if resource.links:
-        found['links'] = _links(resource.links)
-    return found
+        schema['links'] = _links(resource.links)
+    return schema
 
 
 def collection(name: str, resource: Resource, *, paged: bool = True,
                by_name: bool = False) -> dict[str, Any]:
-    """The JSON schema of a listing.
+    """Return the JSON schema of a listing.
 
-    :param name: of the collection, and of its attribute that holds the items.
-    :param paged: has it links to its first and next page?
-    :param by_name: the items are an object, name -> item, not an array.
+    :param name: name of the collection, and of its attribute with the items.
+    :param paged: it has links to its first and its next page.
+    :param by_name: the items are an object, name -> item, instead of an array.
     """
     item = document(resource)
     definitions = item.pop('definitions', None)
     items = ({'type': 'object', 'additionalProperties': item} if by_name
              else {'type': 'array', 'items': item})
-    links = _PAGES if paged else _WHOLE
-    found: dict[str, Any] = {
+    links = _PAGED_LINKS if paged else _UNPAGED_LINKS
+    schema: dict[str, Any] = {
         'name': name,
         'properties': {name: items, **dict.fromkeys(links.values(), _STRING)},
         'links': _links(links)}
     if definitions:
-        found['definitions'] = definitions
-    return found
+        schema['definitions'] = definitions
+    return schema
 
 
 def _links(links: Mapping[str, str]) -> list[dict[str, str]]:

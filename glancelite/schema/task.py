@@ -1,4 +1,4 @@
-"""Tasks: work that goes on after its request was answered."""
+"""The attributes of tasks.  The service has no tasks, but serves their schema documents."""
 
 from glancelite.schema.fields import UUID, Field, Resource
 
@@ -7,23 +7,23 @@ STATUSES = ('pending', 'processing', 'success', 'failure')
 
 FIELDS = (
     Field('id', description='The id of the task, a UUID.', rules={'pattern': UUID}),
-    Field('type', description='What kind of work it is.', enum=TYPES),
-    Field('status', description='How far the work has come.', enum=STATUSES),
-    Field('input', 'object', 'What the work was asked to do.', nullable=True),
-    Field('result', 'object', 'What came of it.', nullable=True),
-    Field('owner', description='The project that asked for it.'),
-    Field('message', description='What went wrong, for people to read.'),
-    Field('image_id', description='The image that it works on.'),
-    Field('request_id', description='The request that asked for it.'),
-    Field('user_id', description='The user who asked for it.'),
-    Field('expires_at', description='When the task may be forgotten.', nullable=True),
-    Field('created_at', description='When it was asked for.'),
-    Field('updated_at', description='When it last got on.'),
+    Field('type', description='The kind of the task.', enum=TYPES),
+    Field('status', description='The status of the task.', enum=STATUSES),
+    Field('input', 'object', 'Parameters of the task.', nullable=True),
+    Field('result', 'object', 'Result of the task.', nullable=True),
+    Field('owner', description='The project that requested the task.'),
+    Field('message', description='A readable description of the error.'),
+    Field('image_id', description='The image of the task.'),
+    Field('request_id', description='The id of the request.'),
+    Field('user_id', description='The user who requested the task.'),
+    Field('expires_at', description='When the task may be deleted.', nullable=True),
+    Field('created_at', description='When the task was created.'),
+    Field('updated_at', description='When the task was last changed.'),
     Field('self', read_only=True, value=None),
     Field('schema', read_only=True, value=None),
 )
 
-#: what a listing leaves out
+#: attributes that listings omit
 DETAILS = frozenset({'input', 'result', 'message'})
 
 RESOURCE = Resource('task', FIELDS)

@@ -22,7 +22,7 @@ LOCATIONS = st.lists(st.fixed_dictionaries(
     optional={'validation_data': st.dictionaries(NAMES, SCALARS, max_size=4)}), max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(name=st.sampled_from(sorted(CHECKS)), value=VALUES | LOCATIONS)
 def test_checks_and_jsonschema_agree_on_every_attribute(name, value):
     assert (CHECKS[name](value) is None) == VALIDATORS[name].is_valid(value)

@@ -1,6 +1,6 @@
 """The documents of ``/v2/schemas``, compared with ``golden/``.
 
-After a wanted change: ``python tests/schema/test_documents.py`` writes them anew.
+After an intended change, ``python tests/schema/test_documents.py`` rewrites them.
 """
 
 import json
@@ -38,7 +38,7 @@ def test_there_is_a_document_for_every_route():
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_a_document_says_what_it_always_said_in_the_same_order(path):
+def test_a_document_equals_its_golden_file_in_the_same_order(path):
     assert pretty(documents()[path]) == (GOLDEN / f'{path}.json').read_text()
 
 
@@ -52,7 +52,7 @@ def test_every_attribute_is_described(path):
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_a_document_is_a_json_schema_and_its_references_lead_somewhere(path):
+def test_a_document_is_a_json_schema_and_its_references_resolve(path):
     document = documents()[path]
 
     jsonschema.Draft4Validator.check_schema(document)
@@ -70,7 +70,7 @@ def references(node):
             yield from references(part)
 
 
-def test_the_formats_are_those_that_the_operator_allows():
+def test_the_formats_are_those_of_the_configuration():
     found = json.loads(render.documents(image.resource(('raw',), ('bare',)))['image'])
 
     assert found['properties']['disk_format']['enum'] == [None, 'raw']
@@ -97,17 +97,17 @@ def test_the_operators_properties_are_described_to_clients():
     {'name': 5}, {'name': 'x' * 256}, {'tags': ['a', 5]}, {'tags': {}}, {'min_ram': '5'},
     {'min_ram': None}, {'min_ram': True}, {'custom': None}, {'disk_format': 'x'}, {'id': 'x'},
     {'protected': 'x'}, {'size': []}, {'visibility': None}])
-def test_requests_are_checked_as_the_document_says(body):
+def test_requests_are_validated_as_documented(body):
     by_document = jsonschema.Draft4Validator(documents()['image']).is_valid(body)
     schema = ImageSchema(DISK_FORMATS, CONTAINER_FORMATS)
 
     try:
         schema.create(body)
-        by_hand = True
+        accepted = True
     except contract.Invalid:
-        by_hand = False
+        accepted = False
 
-    assert by_hand == by_document
+    assert accepted == by_document
 
 
 if __name__ == '__main__':

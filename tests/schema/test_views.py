@@ -1,4 +1,4 @@
-"""How images and members are shown."""
+"""The JSON of images, members and locations."""
 
 import datetime
 import json
@@ -28,7 +28,7 @@ def show(image, view=None, **options):
     return json.loads((view or ImageView()).dumps(image, **options))
 
 
-def test_a_bare_image_shows_every_attribute_in_the_order_clients_know():
+def test_an_empty_image_has_every_attribute_in_the_known_order():
     shown = show(make())
 
     assert list(shown) == ALWAYS
@@ -42,7 +42,7 @@ def test_a_bare_image_shows_every_attribute_in_the_order_clients_know():
         'schema': '/v2/schemas/image'}
 
 
-def test_a_full_image_shows_what_it_has():
+def test_a_complete_image_shows_its_values():
     fields = {'name': 'n', 'disk_format': 'raw', 'container_format': 'bare', 'size': 5,
               'virtual_size': 7, 'status': 'active', 'checksum': 'c', 'protected': True,
               'min_ram': 1, 'min_disk': 2, 'owner': 'o', 'os_hidden': True, 'os_hash_algo': 'a',
@@ -67,7 +67,7 @@ def test_custom_properties_come_first():
 
 
 @pytest.mark.parametrize('text', ['"', '\\', '\n\t', '\x00\x1f', '</script>', '{}', ''])
-def test_text_is_escaped_wherever_it_comes_from(text):
+def test_text_is_escaped_in_every_attribute(text):
     shown = show(make(name=text, owner=text, checksum=text, os_hash_algo=text,
                       os_hash_value=text, disk_format=text, tags=(text,),
                       properties={f'p{text}': text}))
@@ -85,7 +85,7 @@ def test_an_unset_custom_property_is_empty():
     assert show(make(properties={'x': None}))['x'] == ''
 
 
-def test_the_services_own_notes_stay_hidden():
+def test_properties_for_internal_use_are_not_shown():
     shown = show(make(properties={'os_glance_stage_host': 'h', 'os_glance_hash_op_host': 'h',
                                   'os_glance_importing_to_stores': 'fast'}))
 
@@ -94,14 +94,14 @@ def test_the_services_own_notes_stay_hidden():
     assert shown['os_glance_importing_to_stores'] == 'fast'
 
 
-def test_a_custom_property_never_covers_an_attribute():
+def test_a_custom_property_does_not_replace_an_attribute():
     text = ImageView().dumps(make(properties={'status': 'x', 'stores': 'x', 'direct_url': 'x'}))
 
     assert list(json.loads(text)) == ALWAYS
     assert text.count(b'"status"') == 1
 
 
-def test_locations_stay_hidden_unless_the_operator_shows_them():
+def test_locations_are_not_shown_by_default():
     shown = show(make(locations=LOCATIONS))
 
     assert {'locations', 'direct_url', 'stores'}.isdisjoint(shown)
@@ -118,7 +118,7 @@ def test_stores_are_named_in_the_order_of_the_locations():
     assert 'stores' not in show(make(locations=(contract.Location('http://c'),)), view)
 
 
-def test_the_location_to_try_first_is_the_direct_url():
+def test_the_direct_url_is_the_first_location():
     view = ImageView(show_direct_url=True, show_locations=True, show_stores=True,
                      locations_of=lambda image: tuple(reversed(image.locations)))
 
@@ -131,14 +131,14 @@ def test_the_location_to_try_first_is_the_direct_url():
     assert list(shown)[17:21] == ['updated_at', 'locations', 'direct_url', 'tags']
 
 
-def test_without_data_there_are_no_locations_but_the_list():
+def test_an_image_without_data_has_an_empty_list_of_locations():
     shown = show(make(), ImageView(show_direct_url=True, show_locations=True))
 
     assert shown['locations'] == []
     assert 'direct_url' not in shown
 
 
-def test_who_may_not_see_locations_still_sees_the_stores():
+def test_stores_are_shown_to_callers_who_may_not_see_locations():
     view = ImageView(show_direct_url=True, show_locations=True, show_stores=True)
 
     shown = show(make(locations=LOCATIONS), view, may_see_locations=False)
@@ -151,11 +151,11 @@ def test_who_may_not_see_locations_still_sees_the_stores():
 @pytest.mark.parametrize(('options', 'difference'), [
     ({}, False), ({'show_stores': True}, False), ({'show_direct_url': True}, True),
     ({'show_locations': True}, True)])
-def test_a_view_knows_whether_locations_must_be_asked_for(options, difference):
+def test_a_view_reports_whether_locations_are_shown(options, difference):
     assert ImageView(**options).shows_locations is difference
 
 
-def test_what_is_shown_agrees_with_the_schema_document():
+def test_the_json_conforms_to_the_schema_document():
     document = json.loads(render.documents(image.resource(('raw',), ('bare',)))['image'])
     view = ImageView(show_direct_url=True, show_locations=True, show_stores=True)
 
@@ -182,7 +182,7 @@ def test_the_last_page_has_no_next():
         'images': [], 'first': '/v2/images', 'schema': '/v2/schemas/images'}
 
 
-def test_a_page_shows_only_the_locations_that_may_be_seen():
+def test_a_page_shows_only_the_locations_that_the_caller_may_see():
     view = ImageView(show_direct_url=True)
     other = contract.Image('other', locations=LOCATIONS)
 
@@ -191,7 +191,7 @@ def test_a_page_shows_only_the_locations_that_may_be_seen():
     assert ['direct_url' in one for one in json.loads(page)['images']] == [False, True]
 
 
-def test_members_look_as_clients_know_them():
+def test_members_have_the_known_attributes():
     found = contract.Member(ID, 'p"1', 'accepted', THEN, THEN)
     expected = {'member_id': 'p"1', 'image_id': ID, 'status': 'accepted',
                 'created_at': '2026-01-02T03:04:05Z', 'updated_at': '2026-01-02T03:04:05Z',
