@@ -171,7 +171,7 @@ def chunks_of(path: pathlib.Path) -> Iterator[bytes]:
     """Yield the data of a file in chunks, as the API gets them from a fast client."""
     with path.open('rb', buffering=0) as file:
         reader = buffers.Reader(file.readinto)
-        while chunk := reader.read(message.LARGE):
+        while chunk := reader.read(message.LARGE_CHUNK):
             yield chunk
 
 

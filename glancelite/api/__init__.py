@@ -1,1 +1,1 @@
-"""The REST API: HTTP in, use case, HTTP out."""
+"""The REST API: translates HTTP requests into calls of use cases."""

@@ -1,4 +1,4 @@
-"""Memory that the bytes of an upload arrive in, used again when nobody looks at it any more."""
+"""Buffers for the data of an upload, reused when nothing refers to them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 
 class Reader:
-    """Reads from a server into page-aligned buffers, from which a disk can take the bytes.
+    """Reads from a server into page-aligned buffers, which direct I/O can write.
 
-    Fresh pages cost a server more than what it does with them, so buffers are used
-    again: a piece stays as it is while anything refers to it or to a part of it.
+    Fresh pages cost more than all other work on the data, so buffers are reused.  The
+    content of a chunk does not change while anything refers to it or to a part of it.
 
-    :param readinto: fills a buffer unless the body ends before; returns how many bytes.
+    :param readinto: fills a buffer, or less at the end of the body; returns the number
+        of bytes.
     """
 
     def __init__(self, readinto: Callable[[memoryview], int]):
@@ -21,31 +22,31 @@ class Reader:
         self._buffers: list[mmap.mmap] = []
 
     def read(self, size: int) -> memoryview:
-        """The next ``size`` bytes, fewer at the end, as a view that cannot be written to."""
-        view = memoryview(self._spare(size))
+        """Return the next ``size`` bytes, or less at the end, as a read-only view."""
+        view = memoryview(self._unused(size))
         return view[:self._readinto(view[:size])].toreadonly()
 
-    def _spare(self, size: int) -> mmap.mmap:
+    def _unused(self, size: int) -> mmap.mmap:
         for buffer in self._buffers:
-            if len(buffer) >= size and _unused(buffer):
+            if len(buffer) >= size and not _is_used(buffer):
                 return buffer
-        # those which became too small go when their last user does
+        # buffers that are now too small are freed with their last reference
         self._buffers = [buffer for buffer in self._buffers if len(buffer) >= size]
-        self._buffers.append(_pages(size))
+        self._buffers.append(_new_buffer(size))
         return self._buffers[-1]
 
 
-def _pages(size: int) -> mmap.mmap:
+def _new_buffer(size: int) -> mmap.mmap:
     buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError, AttributeError):     # large pages are a favour
+    with contextlib.suppress(OSError, AttributeError):     # huge pages are optional
         buffer.madvise(mmap.MADV_HUGEPAGE)
     return buffer
 
 
-def _unused(buffer: mmap.mmap) -> bool:
-    """Does nothing refer to its content?  A map that somebody uses refuses to be resized."""
+def _is_used(buffer: mmap.mmap) -> bool:
+    """Return whether anything refers to the content; such a map cannot be resized."""
     try:
         buffer.resize(len(buffer))
     except BufferError:
-        return False
-    return True
+        return True
+    return False

@@ -1,4 +1,4 @@
-"""Which HTTP status says what an error means, and how it is put to the client."""
+"""Translates exceptions into HTTP responses."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ STATUS: Mapping[type[contract.Error], int] = {
 }
 
 
-class Refusal(Exception):
-    """What only HTTP knows: a status without a meaning in the contract, or with headers."""
+class HTTPError(Exception):
+    """An error response for which the contract has no error, or one with headers."""
 
     def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()):
         super().__init__(message)
@@ -38,20 +38,20 @@ class Refusal(Exception):
         self.headers = headers
 
 
-def answer(environ: Mapping[str, Any], error: BaseException) -> Response:
-    """The response that an exception becomes.
+def to_response(environ: Mapping[str, Any], error: BaseException) -> Response:
+    """Return the response to an exception.
 
-    What is no error of the contract is a fault of ours: it is logged, and the
-    client learns nothing of it.
+    An exception that is not an error of the contract is a defect: it is logged, and
+    the response has status 500 without details.
     """
-    if isinstance(error, Refusal):
-        return negotiated(environ, error.status, str(error), error.headers)
+    if isinstance(error, HTTPError):
+        return error_response(environ, error.status, str(error), error.headers)
     for kind in type(error).__mro__:
         if kind in STATUS:
-            return negotiated(environ, STATUS[kind], str(error), _headers(error))
+            return error_response(environ, STATUS[kind], str(error), _headers(error))
     LOG.error('%s %r failed', environ.get('REQUEST_METHOD'), environ.get('PATH_INFO'),
               exc_info=error)
-    return negotiated(environ, 500, 'The server met an internal error.')
+    return error_response(environ, 500, 'The server met an internal error.')
 
 
 def _headers(error: BaseException) -> tuple[tuple[str, str], ...]:
@@ -62,12 +62,12 @@ def _headers(error: BaseException) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def negotiated(environ: Mapping[str, Any], status: int, message: str,
-               headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """An error in the form that ``Accept`` asks for.
+def error_response(environ: Mapping[str, Any], status: int, message: str,
+                   headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """Return an error in the media type that ``Accept`` selects.
 
-    HTML for ``*/*``, since clients exist which trip over flat JSON and send
-    that; text for those who send no ``Accept`` or ask for something else.
+    HTML for ``*/*``, because some clients that send it cannot parse our JSON errors;
+    plain text without ``Accept``, and for other media types.
     """
     accept = acceptparse.create_accept_header(environ.get('HTTP_ACCEPT', ''))
     offers = accept.acceptable_offers(['text/html', 'application/json'])

@@ -1,4 +1,4 @@
-"""What happens around every controller: who calls, what is welcome, what went wrong."""
+"""Steps around every controller: identification, checks of the request, error responses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pecan import hooks
 
 from glancelite import contract
 from glancelite.api import errors
+from glancelite.api.message import Response
+from glancelite.assembly import Core
 from glancelite.contract import middleware
 
 
-class Caller(hooks.PecanHook):
-    """Finds out who is calling before anything else is said, even 404."""
+class IdentifyCaller(hooks.PecanHook):
+    """Identifies the caller before the path is looked up, so that 401 precedes 404."""
 
-    def __init__(self, core: Any):
+    def __init__(self, core: Core):
         self._identify = core.identify
 
     def on_route(self, state: Any) -> None:
@@ -23,10 +25,10 @@ class Caller(hooks.PecanHook):
         state.request.context = environ.get(middleware.CONTEXT_KEY) or self._identify(environ)
 
 
-class Identified:
-    """Finds out who is calling before the middleware of ``[pipeline] extra`` is asked."""
+class IdentifyFirst:
+    """Identifies the caller before the middleware of ``[pipeline] extra`` runs."""
 
-    def __init__(self, app: middleware.WSGIApp, core: Any):
+    def __init__(self, app: middleware.WSGIApp, core: Core):
         self._app = app
         self._identify = core.identify
 
@@ -35,23 +37,24 @@ class Identified:
         try:
             environ[middleware.CONTEXT_KEY] = self._identify(environ)
         except Exception as error:
-            return errors.answer(environ, error)(environ, start_response)
+            return errors.to_response(environ, error)(environ, start_response)
         return self._app(environ, start_response)
 
 
-class Welcome(hooks.PecanHook):
-    """Refuses what is for nobody like this caller, and a body where none belongs, unread."""
+class CheckRequest(hooks.PecanHook):
+    """Refuses writes of read-only callers, and bodies of operations that have none, unread."""
 
     def before(self, state: Any) -> None:
         request = state.request
         if request.method != 'GET' and request.context.read_only:
             raise contract.Forbidden('Read-only access')
-        if state.controller.operation.refuses_body and request.has_body:
-            raise contract.Invalid(f'A {request.method} of this resource takes no body.')
+        if state.controller.operation.rejects_body and request.has_body:
+            raise contract.Invalid(f'A {request.method} request of this resource must not have '
+                                   'a body.')
 
 
-class Errors(hooks.PecanHook):
-    """The one place where an exception becomes a response."""
+class ErrorResponses(hooks.PecanHook):
+    """Turns exceptions into responses."""
 
-    def on_error(self, state: Any, e: BaseException) -> errors.Response:
-        return errors.answer(state.request.environ, e)
+    def on_error(self, state: Any, e: BaseException) -> Response:
+        return errors.to_response(state.request.environ, e)

@@ -1,9 +1,8 @@
-"""The request as Pecan gets to see it, and the response as a server does.
+"""The classes of requests and responses that Pecan uses here.
 
-Pecan wants to know more of a request than is good for the Image API: it reads
-form and JSON bodies to its end in search of arguments for a controller, takes
-arguments from the query, and answers 406 when ``Accept`` does not please it.
-Therefore it is given a request that has neither form nor query nor ``Accept``.
+Pecan looks for arguments of controllers in form bodies, JSON bodies and the query,
+which reads bodies to their end, and returns 406 for an ``Accept`` that does not match.
+The Image API needs none of this, so ``Request`` shows it no form, query or ``Accept``.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 import webob
@@ -21,18 +20,18 @@ from glancelite.api import buffers
 
 #: bytes per read from the client
 CHUNK = 1 << 20
-#: the same from a client whose last ``STEADY`` pieces were all taken at more than ``FAST`` bytes
-#: a second: a piece costs something of its own, but the memory of large ones (and of what the
-#: allocator keeps afterwards) is spent only where few can be that fast for long
-LARGE = 8 << 20
-FAST = 64 << 20
-STEADY = 16
-#: bytes of JSON that are read at most; ten times what 128 long properties need
+#: bytes per read from a fast client: one whose last ``FAST_CHUNKS`` chunks were each consumed
+#: at more than ``FAST_RATE`` bytes per second.  Each read has a fixed cost, but large chunks
+#: cost memory, and only few clients can be that fast at a time.
+LARGE_CHUNK = 8 << 20
+FAST_RATE = 64 << 20
+FAST_CHUNKS = 16
+#: maximum size of a JSON body in bytes; ten times what 128 long properties need
 JSON_LIMIT = 16 << 20
 
 _CODINGS = frozenset({'chunked', 'compress', 'deflate', 'gzip', 'identity'})
-#: escapes of JSON that databases and UTF-8 have no place for: NUL and surrogates
-_DOUBTFUL = re.compile(rb'\\u(?:0000|[dD][89a-fA-F])')
+#: JSON escapes of characters that databases or UTF-8 cannot represent: NUL and surrogates
+_UNSTORABLE_ESCAPE = re.compile(rb'\\u(?:0000|[dD][89a-fA-F])')
 
 REASONS = {
     200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No Content', 206: 'Partial Content',
@@ -52,28 +51,29 @@ class _NoArguments:
 
 
 class Request:
-    """A WSGI request whose body, query and ``Accept`` Pecan keeps its hands off.
+    """A WSGI request that shows Pecan no body, query or ``Accept``.
 
-    ``context`` is the caller (a ``contract.Context``) from ``on_route`` on.
+    ``context`` is the caller; it is set when the request is routed.
     """
 
     __slots__ = ('context', 'environ', 'method', 'pecan')
 
+    context: contract.Context
     accept = None
     content_type = ''
     GET = params = _NoArguments()
 
     def __init__(self, environ: MutableMapping[str, Any]):
         self.environ = environ
-        self.method = environ['REQUEST_METHOD']
+        self.method: str = environ['REQUEST_METHOD']
 
     @property
     def path_info(self) -> str:
         """The path below the mount point, decoded.
 
-        :raises Invalid: it is not UTF-8.
+        :raises Invalid: it is not UTF-8, or contains NUL.
         """
-        path = self.environ['PATH_INFO']
+        path: str = self.environ['PATH_INFO']
         if not path.isascii():
             try:
                 path = path.encode('latin-1').decode()
@@ -86,7 +86,8 @@ class Request:
     @property
     def media_type(self) -> str:
         """The ``Content-Type`` without its parameters, in lower case; '' if there is none."""
-        return self.environ.get('CONTENT_TYPE', '').partition(';')[0].strip().lower()
+        content_type: str = self.environ.get('CONTENT_TYPE', '')
+        return content_type.partition(';')[0].strip().lower()
 
     @property
     def length(self) -> int | None:
@@ -94,65 +95,67 @@ class Request:
 
         :raises Invalid: it is not a number.
         """
-        text = self.environ.get('CONTENT_LENGTH')
+        text: str | None = self.environ.get('CONTENT_LENGTH')
         if not text or 'chunked' in self.environ.get('HTTP_TRANSFER_ENCODING', '').lower():
             return None
-        return whole_number(text, 'Content-Length')
+        return parse_number(text, 'Content-Length')
 
     @property
     def has_body(self) -> bool:
-        """Is there a body, as the Image API sees it?
+        """Whether the request has a body.
 
-        Source: Image API v2; a transfer coding counts for methods which have bodies by nature.
+        A ``Transfer-Encoding`` counts only with methods that usually have a body.
+
+        Source: Image API v2.
         """
         if self.environ.get('CONTENT_LENGTH') not in (None, '', '0'):
             return True
-        coding = self.environ.get('HTTP_TRANSFER_ENCODING')
+        coding: str | None = self.environ.get('HTTP_TRANSFER_ENCODING')
         return (coding is not None and self.method in ('POST', 'PUT', 'PATCH')
                 and coding.strip().lower() in _CODINGS)
 
     def chunks(self) -> Iterator[bytes]:
-        """The body in pieces of at most ``LARGE`` bytes; nobody changes what somebody holds.
+        """Read the body in chunks of at most ``LARGE_CHUNK`` bytes.
 
-        Whatever goes wrong while it arrives is ``Invalid``, so that nobody
-        takes the client's trouble for a store's.
+        A chunk does not change while it is referenced.
 
-        :raises Invalid: the client went away, or sent less than it had announced.
+        :raises Invalid: the connection was lost, or the body is shorter than announced.
+            Errors of the client must not look like errors of a store.
         """
         environ = self.environ
         read = environ['wsgi.input'].read
-        left = self.length
-        if (environ.get('glancelite.readinto') and (left is None or left >= CHUNK)
-                and hasattr(environ['wsgi.input'], 'readinto')):    # and not wrapped by others
+        remaining = self.length
+        if (environ.get('glancelite.readinto') and (remaining is None or remaining >= CHUNK)
+                and hasattr(environ['wsgi.input'], 'readinto')):    # no middleware wrapped it
             read = buffers.Reader(environ['wsgi.input'].readinto).read
-        if left is None and not environ.get('wsgi.input_terminated'):
+        if remaining is None and not environ.get('wsgi.input_terminated'):
             if 'HTTP_TRANSFER_ENCODING' not in environ:
-                return  # no body: a read might wait for ever
+                return  # no body: a read might block for ever
             if 'uwsgi.version' in environ:
-                read = _read_by_uwsgi
-        size, began, steady = CHUNK, time.monotonic(), 0
-        while left is None or left > 0:
-            chunk = _received(read, size if left is None else min(size, left))
+                read = _read_uwsgi
+        size, began, fast = CHUNK, time.monotonic(), 0
+        while remaining is None or remaining > 0:
+            chunk = _read(read, size if remaining is None else min(size, remaining))
             if not chunk:
-                if left is None:
+                if remaining is None:
                     return
-                raise contract.Invalid(f'The body ended {left} bytes early.')
-            if left is not None:
-                left -= len(chunk)
+                raise contract.Invalid(f'The body ended {remaining} bytes early.')
+            if remaining is not None:
+                remaining -= len(chunk)
             yield chunk
             now = time.monotonic()
-            steady = steady + 1 if len(chunk) > FAST * (now - began) else 0
-            size = LARGE if steady >= STEADY else CHUNK
+            fast = fast + 1 if len(chunk) > FAST_RATE * (now - began) else 0
+            size = LARGE_CHUNK if fast >= FAST_CHUNKS else CHUNK
             began = now
 
     def json(self) -> Any:
-        """The body as JSON, whatever its ``Content-Type`` claims.
+        """Parse the body as JSON, regardless of ``Content-Type``.
 
-        :raises Invalid: there is none, or it is no JSON object or array.
+        :raises Invalid: there is no body, or it is not a JSON object or array.
         :raises TooLarge: it is longer than ``JSON_LIMIT``.
         """
         if not self.has_body:
-            raise contract.Invalid('The request needs a body of JSON.')
+            raise contract.Invalid('The request must have a JSON body.')
         size, pieces = 0, []
         for chunk in self.chunks():
             size += len(chunk)
@@ -166,14 +169,14 @@ class Request:
             raise contract.Invalid('Malformed JSON in request body.') from None
         if not isinstance(body, dict | list):
             raise contract.Invalid('The body must be a JSON object or array.')
-        if _DOUBTFUL.search(raw) and not all(map(_clean, _texts(body))):
+        if _UNSTORABLE_ESCAPE.search(raw) and not all(map(_is_storable, _strings(body))):
             raise contract.Invalid('The body contains a NUL character or a lone surrogate.')
         return body
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object.
+        """Parse the body as a JSON object; raises as ``json`` does.
 
-        :raises Invalid: it is none.
+        :raises Invalid: it is not an object.
         """
         body = self.json()
         if not isinstance(body, dict):
@@ -181,59 +184,59 @@ class Request:
         return body
 
 
-def whole_number(text: str, what: str) -> int:
-    """A decimal number from a header, from 0 to what 63 bits hold.
+def parse_number(text: str, header: str) -> int:
+    """Parse a non-negative decimal number of at most 63 bits.
 
-    :param what: name of the header, for the error.
-    :raises Invalid: it is none.
+    :param header: name of the header, for the error.
+    :raises Invalid: it is not such a number.
     """
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 1 << 63:
-        raise contract.Invalid(f'{what} must be a whole number.')
+        raise contract.Invalid(f'{header} must be a whole number.')
     return int(text)
 
 
-def _read_by_uwsgi(count: int) -> bytes:
-    """uWSGI gives chunks to those only who ask for them in its own way."""
+def _read_uwsgi(count: int) -> bytes:
+    """Read a chunk of a chunked body in uWSGI, where ``wsgi.input`` does not."""
     import uwsgi  # exists inside uWSGI only
     return uwsgi.chunked_read()
 
 
-def _received(read: Any, count: int) -> bytes:
+def _read(read: Callable[[int], bytes], count: int) -> bytes:
     try:
         return read(count)
     except OSError:
-        raise contract.Invalid('The client went away before the body was complete.') from None
+        raise contract.Invalid('The connection was lost before the body was complete.') from None
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """All strings in a JSON value; no recursion, since JSON can be nested deeply."""
-    left = [value]
-    while left:
-        item = left.pop()
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a JSON value; not recursive, because JSON can be nested deeply."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
         if isinstance(item, str):
             yield item
         elif isinstance(item, list):
-            left.extend(item)
+            pending.extend(item)
         elif isinstance(item, dict):
-            left.extend(item)
-            left.extend(item.values())
+            pending.extend(item)
+            pending.extend(item.values())
 
 
-def _clean(text: str) -> bool:
+def _is_storable(text: str) -> bool:
     return not any(char == '\0' or '\ud800' <= char <= '\udfff' for char in text)
 
 
 class Response(webob.Response):
-    """A response with the headers it is given and no others.
+    """A response with exactly the given headers.
 
-    It is a WebOb response because Pecan insists; WebOb's own constructor
-    would take longer than everything else here.
+    Pecan requires a WebOb response, but WebOb's constructor takes longer than all the
+    rest of a request.
 
-    :param body: bytes, or an iterable of bytes that a server closes.
+    :param body: bytes, or an iterable of bytes that the server closes.
     """
 
-    _headers = None     # WebOb's view of the list, made when somebody asks
+    _headers = None     # WebOb's view of the list, created on first use
 
     def __init__(self, status: int = 200, headers: Iterable[tuple[str, str]] = (),
                  body: bytes | Iterable[bytes] = b''):
@@ -244,29 +247,33 @@ class Response(webob.Response):
             body = (body,)
         self._app_iter = body
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: MutableMapping[str, Any],
+                 start_response: Callable[..., Any]) -> Iterable[bytes]:
         start_response(self._status, self._headerlist)
         return self._app_iter
 
     @classmethod
     def json(cls, body: bytes, status: int = 200,
              headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """JSON that is encoded already."""
+        """Return a response with encoded JSON."""
         return cls(status, (('Content-Type', 'application/json'), *headers), body)
 
     @classmethod
     def empty(cls, status: int = 204, headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """Nothing to say: 204 and 304 have no length either (RFC 9110, section 8.6)."""
+        """Return a response without a body or length, as for 204 and 304.
+
+        Source: RFC 9110, section 8.6.
+        """
         return cls(status, headers, ())
 
 
-def encoded(value: Any) -> bytes:
-    """JSON as the reference spaces it, in raw UTF-8."""
+def encode_json(value: Any) -> bytes:
+    """Encode JSON in raw UTF-8, with spaces after separators as in the reference."""
     return json.dumps(value, ensure_ascii=False).encode()
 
 
 def base_url(environ: MutableMapping[str, Any], public_endpoint: str | None) -> str:
-    """Where this service is reached, without a slash at the end."""
+    """Return the URL of this service, without a slash at the end."""
     if public_endpoint:
         return public_endpoint.rstrip('/')
     scheme = environ['wsgi.url_scheme']

@@ -1,4 +1,4 @@
-"""``/v2/openapi.json``: the API described to programs, from the controllers themselves."""
+"""``/v2/openapi.json``: the OpenAPI description, generated from the controllers."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.api import paging
-from glancelite.api.message import REASONS, Request, Response, encoded
-from glancelite.api.operation import operation
+from glancelite.api.message import REASONS, Request, Response, encode_json
+from glancelite.api.operation import Operation, operation
 from glancelite.api.resource import Resource
 from glancelite.contract.query import SORT_KEYS
 from glancelite.domain import patch
 
 ERROR = {
     'type': 'object',
-    'description': 'What went wrong; with this body if Accept asks for JSON.',
+    'description': 'An error; in JSON only if Accept selects it.',
     'properties': {name: {'type': 'string'} for name in ('message', 'code', 'title')},
 }
-#: filter -> what its parameters look like, see ``schema.fields.Field``
+#: kind of filter -> schema of its parameters, see ``schema.fields.Field``
 _FILTERS = {
-    'text': {'type': 'string', 'description': 'A value, "eq:" and a value, or "in:" and several.'},
+    'text': {'type': 'string',
+             'description': 'A value, "eq:" and a value, or "in:" and several values.'},
     'exact': {'type': 'string'},
     'number': {'type': 'integer'},
-    'time': {'type': 'string', 'description': 'An ISO 8601 time, after "gt:", "gte:", "lt:", '
-                                              '"lte:", "eq:" or "neq:" if you like.'},
+    'time': {'type': 'string', 'description': 'An ISO 8601 time, optionally after "gt:", "gte:", '
+                                              '"lt:", "lte:", "eq:" or "neq:".'},
     'flag': {'type': 'boolean'},
     'choice': {'type': 'string'},
 }
 
 
 class OpenAPI(Resource):
-    """The description of everything below the same root."""
+    """The description of the resources below ``/v2``."""
 
-    def __init__(self, below: Mapping[str, Resource], documents: Mapping[str, bytes]):
+    def __init__(self, resources: Mapping[str, Resource], documents: Mapping[str, bytes]):
         super().__init__()
-        self._body = encoded(document(Resource(below), documents))
+        self._body = encode_json(document(Resource(resources), documents))
 
-    @operation('Show this description.', gives='object')
+    @operation('Show this description.', returns='object')
     def get(self, request: Request) -> Response:
         return Response.json(self._body)
 
 
 def document(root: Resource, documents: Mapping[str, bytes]) -> dict[str, Any]:
-    """An OpenAPI document.
+    """Return the OpenAPI document.
 
-    :param root: what is below ``/v2``.
+    :param root: the resource ``/v2``.
     :param documents: name -> JSON schema, as ``/v2/schemas`` serves it.
 
     Source: OpenAPI Specification 3.1.
     """
     paths: dict[str, dict[str, Any]] = {}
-    shown = set()
-    for verb, path, method in root.paths('/v2'):
+    used = set()
+    for http_method, path, method in root.operations('/v2'):
         names = list(inspect.signature(method).parameters)[1:]
         for name in names:
             path = path.replace('{}', f'{{{name}}}', 1)
-        shown.update({method.operation.takes, method.operation.gives}  # type: ignore[attr-defined]
-                     & documents.keys())
-        paths.setdefault(path, {})[verb.lower()] = _operation(path, names, method)
+        declared: Operation = method.operation  # type: ignore[attr-defined]
+        used.update({declared.accepts, declared.returns} & documents.keys())
+        paths.setdefault(path, {})[http_method.lower()] = _operation(path, names, method)
     return {
         'openapi': '3.1.0',
         'info': {'title': 'OpenStack Image API', 'version': '2'},
         'paths': paths,
         'components': {
             'schemas': {'error': ERROR,
-                        **{name: json.loads(documents[name]) for name in sorted(shown)}},
+                        **{name: json.loads(documents[name]) for name in sorted(used)}},
             'securitySchemes': {'token': {'type': 'apiKey', 'in': 'header',
                                           'name': 'X-Auth-Token'}},
         },
@@ -76,50 +77,53 @@ def document(root: Resource, documents: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _operation(path: str, names: list[str], method: Callable[..., Any]) -> dict[str, Any]:
-    said = method.operation  # type: ignore[attr-defined]
-    found: dict[str, Any] = {
-        'summary': said.summary,
+    declared: Operation = method.operation  # type: ignore[attr-defined]
+    described: dict[str, Any] = {
+        'summary': declared.summary,
         'parameters': [{'name': name, 'in': 'path', 'required': True,
                         'schema': {'type': 'string'}} for name in names],
-        'responses': {str(status): _answer(status, said.gives) for status in said.answers},
+        'responses': {str(status): _response(status, declared.returns)
+                      for status in declared.statuses},
     }
-    found['responses']['default'] = {
+    described['responses']['default'] = {
         'description': 'An error.', 'content': {'application/json': {'schema': _ref('error')}}}
     if path == paging.PATH and method.__name__ == 'get':
-        found['parameters'] += _filters()
-    if said.takes:
-        found['requestBody'] = {'required': True, 'content': {
-            kind: {'schema': schema} for kind, schema in _body(said.takes).items()}}
-    return found
+        described['parameters'] += _query_parameters()
+    if declared.accepts:
+        described['requestBody'] = {'required': True, 'content': {
+            media_type: {'schema': schema}
+            for media_type, schema in _body(declared.accepts).items()}}
+    return described
 
 
-def _answer(status: int, gives: str) -> dict[str, Any]:
-    if not gives or status == 204:
+def _response(status: int, returns: str) -> dict[str, Any]:
+    if not returns or status == 204:
         return {'description': REASONS[status]}
-    kind, schema = next(iter(_body(gives).items()))
-    return {'description': REASONS[status], 'content': {kind: {'schema': schema}}}
+    media_type, schema = next(iter(_body(returns).items()))
+    return {'description': REASONS[status], 'content': {media_type: {'schema': schema}}}
 
 
-def _body(what: str) -> dict[str, Any]:
-    if what == 'bytes':
+def _body(kind: str) -> dict[str, Any]:
+    """Media type -> schema of a body, by its kind in ``Operation``."""
+    if kind == 'bytes':
         return {'application/octet-stream': {}}
-    if what == 'patch':
-        return {kind: {'type': 'array', 'items': {'type': 'object'}}
-                for kind in (patch.DRAFT_10, patch.DRAFT_4)}
-    if what == 'object':
+    if kind == 'patch':
+        return {media_type: {'type': 'array', 'items': {'type': 'object'}}
+                for media_type in (patch.DRAFT_10, patch.DRAFT_4)}
+    if kind == 'object':
         return {'application/json': {'type': 'object'}}
-    return {'application/json': _ref(what)}
+    return {'application/json': _ref(kind)}
 
 
 def _ref(name: str) -> dict[str, str]:
     return {'$ref': f'#/components/schemas/{name}'}
 
 
-def _filters() -> Iterator[dict[str, Any]]:
+def _query_parameters() -> Iterator[dict[str, Any]]:
     keys = {'type': 'string', 'enum': list(SORT_KEYS)}
     schemas: dict[str, dict[str, Any]] = {
         'limit': {'type': 'integer', 'minimum': 0}, 'marker': {'type': 'string'},
-        'sort': {'type': 'string', 'description': 'key[:asc|desc], several with commas.'},
+        'sort': {'type': 'string', 'description': 'key[:asc|desc], separated by commas.'},
         'sort_key': {'type': 'array', 'items': keys},
         'sort_dir': {'type': 'array', 'items': {'type': 'string', 'enum': ['asc', 'desc']}},
         'tag': {'type': 'array', 'items': {'type': 'string'}},

@@ -1,4 +1,4 @@
-"""What a controller's method declares about itself, beside the code."""
+"""The description of an operation, declared at the method of its controller."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ F = TypeVar('F', bound=Callable[..., Any])
 class Operation:
     """A method and a path of the API.
 
-    ``takes`` and ``gives`` are the bodies: the name of a schema document,
-    ``object`` for JSON that has none, ``patch`` or ``bytes``; '' for none.
-    ``answers`` are the statuses of success.
-    ``ignores_body``: one that comes all the same is no error.
+    ``accepts`` and ``returns`` describe the bodies: the name of a schema document,
+    ``object`` for JSON without one, ``patch`` or ``bytes``; '' for no body.
+    ``statuses`` are those of success.  ``ignores_body``: an unexpected body is no error.
     """
 
     summary: str
-    takes: str
-    gives: str
-    answers: tuple[int, ...]
+    accepts: str
+    returns: str
+    statuses: tuple[int, ...]
     ignores_body: bool
 
     @property
-    def refuses_body(self) -> bool:
-        return not (self.takes or self.ignores_body)
+    def rejects_body(self) -> bool:
+        return not (self.accepts or self.ignores_body)
 
 
-def operation(summary: str, *, takes: str = '', gives: str = '', answers: tuple[int, ...] = (200,),
+def operation(summary: str, *, accepts: str = '', returns: str = '',
+              statuses: tuple[int, ...] = (200,),
               ignores_body: bool = False) -> Callable[[F], F]:
-    """Expose a method of a ``Resource`` and say what it is; see ``Operation``."""
+    """Expose a method of a ``Resource`` with its description; see ``Operation``."""
     def declare(method: F) -> F:
         pecan.expose()(method)
         method.operation = Operation(  # type: ignore[attr-defined]
-            summary, takes, gives, answers, ignores_body)
+            summary, accepts, returns, statuses, ignores_body)
         return method
 
     return declare

@@ -1,4 +1,4 @@
-"""From the query string of a listing to an ``ImageQuery``, and the links to its pages."""
+"""Parses the query string of a listing into an ``ImageQuery``, and links its pages."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from glancelite.contract import Context, ImageQuery, Where
 from glancelite.contract.query import SORT_KEYS
 from glancelite.schema.image import FIELDS
 
-Pairs = Sequence[tuple[str, str]]
+#: names and values of a query string, in order
+Parameters = Sequence[tuple[str, str]]
 
 PATH = '/v2/images'
-#: parameters that one request may have; each is a condition for the database
-MOST = 256
+#: maximum number of parameters in a request; each is a condition for the database
+PARAMETER_LIMIT = 256
 
-#: attribute -> how a listing may ask for it, see ``schema.fields.Field``
+#: attribute -> kind of its filter, see ``schema.fields.Field``
 FILTERS = {field.name: field.filter for field in FIELDS if field.filter}
 _TIME_OPERATORS = ('eq', 'neq', 'gt', 'gte', 'lt', 'lte')
 _NUMBER = re.compile(r'\s*([+-]?)0*([0-9]+)\s*')
-#: no number of an image lies beyond it
-_FAR = (1 << 63) - 1
-#: a date with as much of it as the caller cares for; a month may have one digit
+#: numbers of images are not larger
+_MAX_NUMBER = (1 << 63) - 1
+#: a year, with or without month and day; these may have one digit
 _DATE = re.compile(r'([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?')
-#: what looks like a time has colons and yet no operator
+#: a time, whose colons do not follow an operator
 _TIME = re.compile(r'[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:')
-_REFUSED = {
+_UNSUPPORTED = {
     'changes-since': 'The filter "changes-since" is not available in this version of the API.',
-    'properties': 'A custom property is asked for by its own name.',
-    'locations': 'Images cannot be found by their locations.',
+    'properties': 'The filter of a custom property is the name of the property.',
+    'locations': 'Images cannot be filtered by their locations.',
 }
-_WORDS = {
+_CHOICES = {
     'visibility': ('public', 'private', 'shared', 'community', 'all', ''),
     'member_status': (*contract.MEMBER_STATUSES, 'all'),
     'protected': ('true', 'false'),
@@ -42,66 +43,68 @@ _CONTROL = frozenset(('limit', 'marker', 'sort', 'sort_key', 'sort_dir', 'tag', 
                       'visibility', 'member_status', 'os_hidden', 'protected'))
 
 
-def pairs(query_string: str) -> Pairs:
-    """Names and values of a query string, in order.
+def parse_query(query_string: str) -> Parameters:
+    """Parse a query string.
 
-    :raises Invalid: it is not UTF-8, has a NUL, or too many of them.
+    :raises Invalid: it is not UTF-8, contains NUL, or has too many parameters.
     """
     if not query_string:
         return ()
     try:
-        # the bytes of a WSGI string that are no ASCII are taken like those behind a %
+        # non-ASCII bytes in a WSGI string mean the same as percent-encoded ones
         raw = query_string.encode('latin-1').decode()
-        found = parse_qsl(raw, keep_blank_values=True, errors='strict', max_num_fields=MOST)
+        parameters = parse_qsl(raw, keep_blank_values=True, errors='strict',
+                               max_num_fields=PARAMETER_LIMIT)
     except UnicodeError:
         raise contract.Invalid('The URL is not valid UTF-8.') from None
     except ValueError:
-        raise contract.Invalid(f'A query has at most {MOST} parameters.') from None
+        raise contract.Invalid(f'A query must not have more than {PARAMETER_LIMIT} '
+                               'parameters.') from None
     if '%00' in query_string:
         raise contract.Invalid('The URL contains a NUL character.')
-    return found
+    return parameters
 
 
-def query(ctx: Context, given: Pairs, *, default: int,
-          most: int) -> tuple[ImageQuery, str | None]:
-    """What a listing asks for, and the marker it begins after.
+def image_query(ctx: Context, parameters: Parameters, *, default_limit: int,
+                max_limit: int) -> tuple[ImageQuery, str | None]:
+    """Return the query that the parameters of a listing define, and their marker.
 
-    Of a name that is given several times the last value counts, except where
-    all have a meaning.
+    The last value of a repeated parameter counts, except for ``tag``, ``sort_key`` and
+    ``sort_dir``, of which all count.
 
-    :param default: images per page if the caller does not say.
-    :param most: images per page at most.
-    :raises Invalid: a parameter means nothing, or not here.
+    :param default_limit: images per page if there is no ``limit``.
+    :param max_limit: maximum of images per page.
+    :raises Invalid: a parameter is invalid.
 
     Source: Image API v2, "List images".
     """
-    if not given:
-        return ImageQuery(ctx.viewer, limit=min(default, most)), None
-    last = dict(given)
-    for name, why in _REFUSED.items():
+    if not parameters:
+        return ImageQuery(ctx.viewer, limit=min(default_limit, max_limit)), None
+    last = dict(parameters)
+    for name, message in _UNSUPPORTED.items():
         if name in last:
-            raise contract.Invalid(why)
-    for name, words in _WORDS.items():
-        if last.get(name, words[0]) not in words:
+            raise contract.Invalid(message)
+    for name, choices in _CHOICES.items():
+        if last.get(name, choices[0]) not in choices:
             raise contract.Invalid(f'{name} must be one of: '
-                                   f'{", ".join(word for word in words if word)}.')
+                                   f'{", ".join(choice for choice in choices if choice)}.')
     where, properties = _conditions(last)
     return ImageQuery(
         ctx.viewer,
         visibility=last.get('visibility') or None,
         member_status=last.get('member_status', 'accepted'),
-        hidden=_hidden(last.get('os_hidden', 'false')),
+        hidden=_parse_hidden(last.get('os_hidden', 'false')),
         where=where,
-        tags=frozenset(value for name, value in given if name == 'tag'),
+        tags=frozenset(value for name, value in parameters if name == 'tag'),
         properties=properties,
-        sort=_sort(given, last),
-        limit=min(default if 'limit' not in last else _limit(last['limit']), most),
+        sort=_sort(parameters, last),
+        limit=min(_parse_limit(last['limit']) if 'limit' in last else default_limit, max_limit),
     ), last.get('marker')
 
 
-def links(given: Pairs, next_marker: str | None) -> tuple[str, str | None]:
-    """Paths of the first and of the next page; every pair is kept, in order."""
-    kept = [pair for pair in given if pair[0] != 'marker']
+def page_links(parameters: Parameters, next_marker: str | None) -> tuple[str, str | None]:
+    """Return the paths of the first and of the next page, with the same parameters."""
+    kept = [pair for pair in parameters if pair[0] != 'marker']
     text = urlencode(kept)
     first = f'{PATH}?{text}' if text else PATH
     if next_marker is None:
@@ -116,149 +119,157 @@ def _conditions(last: dict[str, str]) -> tuple[tuple[Where, ...], dict[str, str]
             continue
         kind = FILTERS.get(name)
         if kind == 'text':
-            where.append(_text(name, value))
+            where.append(_text_condition(name, value))
         elif kind == 'exact':
             where.append(Where(name, 'eq', value))
         elif kind == 'number':
-            where.append(Where(name, 'eq', _number(name, value)))
+            where.append(Where(name, 'eq', _parse_number(name, value)))
         elif kind == 'time':
-            where.append(_time(name, value))
+            where.append(_time_condition(name, value))
         elif name.endswith(('_min', '_max')):
-            where.append(_bound(name, value))
+            where.append(_bound_condition(name, value))
         else:
             properties[name] = value
     if 'protected' in last:
         where.append(Where('protected', 'eq', last['protected'] == 'true'))
     if last.get('visibility') == '':
-        where.append(Where('id', 'eq', ''))  # no image is neither public nor anything else
+        where.append(Where('id', 'eq', ''))  # no image has an empty visibility
     return tuple(where), properties
 
 
-def _text(name: str, value: str) -> Where:
+def _text_condition(name: str, value: str) -> Where:
     operator, colon, rest = value.partition(':')
     if not colon or _TIME.match(value):
         return Where(name, 'eq', value)
     if operator == 'eq':
         return Where(name, 'eq', rest)
     if operator == 'in':
-        return Where(name, 'in', listed(rest))
+        return Where(name, 'in', parse_list(rest))
     raise contract.Invalid(f'Unable to filter {name} by unknown operator {operator!r}.')
 
 
-def listed(text: str) -> tuple[str, ...]:
-    """The values of an ``in:`` list: split at commas that are not between quotes.
+def parse_list(text: str) -> tuple[str, ...]:
+    """Parse the values of an ``in:`` list: split at commas outside of quotation marks.
 
-    Between quotes a backslash takes the meaning from what follows it.
+    Between quotation marks, a backslash escapes the next character.
 
-    :raises Invalid: a quote is not closed, or not next to a comma.
+    :raises Invalid: a quotation mark is not closed, or not next to a comma.
     """
     if '"' not in text:
         return tuple(text.split(','))
-    found, at, end = [], 0, len(text)
-    while at <= end:
-        if text.startswith('"', at):
-            value, at = _quoted(text, at + 1)
-            if at < end and text[at] != ',':
+    values: list[str] = []
+    position, end = 0, len(text)
+    while position <= end:
+        if text.startswith('"', position):
+            value, position = _parse_quoted(text, position + 1)
+            if position < end and text[position] != ',':
                 raise contract.Invalid('There is no comma after a closing quotation mark.')
         else:
-            stop = text.find(',', at)
+            stop = text.find(',', position)
             stop = end if stop < 0 else stop
-            value, at = text[at:stop], stop
+            value, position = text[position:stop], stop
             if '"' in value.replace('\\"', ''):
                 raise contract.Invalid('There is no comma before an opening quotation mark.')
-        found.append(value)
-        at += 1
-    return tuple(found)
+        values.append(value)
+        position += 1
+    return tuple(values)
 
 
-def _quoted(text: str, at: int) -> tuple[str, int]:
-    value = []
-    while at < len(text):
-        if text[at] == '"':
-            return ''.join(value), at + 1
-        if text[at] == '\\':
-            at += 1
-        value.append(text[at:at + 1])
-        at += 1
+def _parse_quoted(text: str, position: int) -> tuple[str, int]:
+    """Return the text up to the closing quotation mark, and the position after it."""
+    value: list[str] = []
+    while position < len(text):
+        if text[position] == '"':
+            return ''.join(value), position + 1
+        if text[position] == '\\':
+            position += 1
+        value.append(text[position:position + 1])
+        position += 1
     raise contract.Invalid('A quotation mark is not closed.')
 
 
-def _number(name: str, value: str) -> int:
-    found = _NUMBER.fullmatch(value)
-    if found is None:
+def _parse_number(name: str, value: str) -> int:
+    match = _NUMBER.fullmatch(value)
+    if match is None:
         raise contract.Invalid(f'{name} must be a whole number.')
-    sign, digits = found.groups()
-    number = min(int(digits), _FAR) if len(digits) < 20 else _FAR
+    sign, digits = match.groups()
+    number = min(int(digits), _MAX_NUMBER) if len(digits) < 20 else _MAX_NUMBER
     return -number if sign == '-' else number
 
 
-def _bound(name: str, value: str) -> Where:
+def _bound_condition(name: str, value: str) -> Where:
     field, end = name[:-4], name[-3:]
     if FILTERS.get(field) != 'number':
-        raise contract.Invalid(f'{field!r} is no number that images could be filtered by.')
-    return Where(field, 'gte' if end == 'min' else 'lte', _number(name, value))
+        raise contract.Invalid(f'Images cannot be filtered by {name!r}: {field!r} is not a '
+                               'number.')
+    return Where(field, 'gte' if end == 'min' else 'lte', _parse_number(name, value))
 
 
-def _time(name: str, value: str) -> Where:
+def _time_condition(name: str, value: str) -> Where:
     operator, colon, rest = value.partition(':')
     if colon and operator in _TIME_OPERATORS:
-        return Where(name, operator, _moment(name, rest))
-    return Where(name, 'eq', _moment(name, value))
+        return Where(name, operator, _parse_time(name, rest))
+    return Where(name, 'eq', _parse_time(name, value))
 
 
-def _moment(name: str, text: str) -> datetime.datetime:
+def _parse_time(name: str, text: str) -> datetime.datetime:
     try:
         if 'W' in text:
-            raise ValueError('a week')
-        found = _day(text) or datetime.datetime.fromisoformat(text)
-        if found.tzinfo is None:
-            return found.replace(tzinfo=datetime.UTC)
-        return found.astimezone(datetime.UTC)
+            raise ValueError('week dates are not supported')
+        time = _parse_date(text) or datetime.datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            return time.replace(tzinfo=datetime.UTC)
+        return time.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
-        raise contract.Invalid(f'{name} must be a time in ISO 8601, after one of the operators '
-                               f'{", ".join(_TIME_OPERATORS)} if there is one.') from None
+        raise contract.Invalid(f'{name} must be an ISO 8601 time, optionally after one of the '
+                               f'operators {", ".join(_TIME_OPERATORS)}.') from None
 
 
-def _day(text: str) -> datetime.datetime | None:
-    found = _DATE.fullmatch(text)
-    if found is None:
+def _parse_date(text: str) -> datetime.datetime | None:
+    match = _DATE.fullmatch(text)
+    if match is None:
         return None
-    year, month, day = (int(part or 1) for part in found.groups())
+    year, month, day = (int(part or 1) for part in match.groups())
     return datetime.datetime(year, month, day, tzinfo=datetime.UTC)
 
 
-def _hidden(value: str) -> bool:
+def _parse_hidden(value: str) -> bool:
     word = value.lower()
     if word not in ('true', 'false'):
         raise contract.Invalid('os_hidden must be true or false.')
     return word == 'true'
 
 
-def _limit(value: str) -> int:
-    number = _number('limit', value)
+def _parse_limit(value: str) -> int:
+    number = _parse_number('limit', value)
     if number < 0:
         raise contract.Invalid('limit must not be negative.')
     return number
 
 
-def _sort(given: Pairs, last: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    classic = 'sort_key' in last or 'sort_dir' in last
-    if 'sort' not in last and not classic:
+def _sort(parameters: Parameters, last: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    has_old_form = 'sort_key' in last or 'sort_dir' in last
+    if 'sort' not in last and not has_old_form:
         return (('created_at', 'desc'), ('id', 'desc'))
     if 'sort' in last:
-        if classic:
+        if has_old_form:
             raise contract.Invalid('sort cannot be combined with sort_key and sort_dir.')
         steps = [step.partition(':') for step in last['sort'].split(',')]
         keys = [key.strip() for key, _, _ in steps]
         directions = [direction.strip() or 'desc' for _, _, direction in steps]
     else:
-        keys = [value.strip() for name, value in given if name == 'sort_key'] or ['created_at']
-        directions = [value.strip() for name, value in given if name == 'sort_dir'] or ['desc']
-    return _sorted_by(keys, directions)
+        keys = [value.strip() for name, value in parameters
+                if name == 'sort_key'] or ['created_at']
+        directions = [value.strip() for name, value in parameters
+                      if name == 'sort_dir'] or ['desc']
+    return _sort_order(keys, directions)
 
 
-def _sorted_by(keys: list[str], directions: list[str]) -> tuple[tuple[str, str], ...]:
-    """One direction counts for all keys, and for the tie-breakers too."""
+def _sort_order(keys: list[str], directions: list[str]) -> tuple[tuple[str, str], ...]:
+    """Pair keys and directions, and add the keys that make the order unique.
+
+    A single direction applies to all keys, including the added ones.
+    """
     for key in keys:
         if key not in SORT_KEYS:
             raise contract.Invalid(f'Invalid sort key: {key}. It must be one of the following: '
@@ -268,14 +279,14 @@ def _sorted_by(keys: list[str], directions: list[str]) -> tuple[tuple[str, str],
             raise contract.Invalid(f'Invalid sort direction: {direction}. It must be asc or '
                                    'desc.')
     if len(directions) not in (1, len(keys)):
-        raise contract.Invalid('Give one sort_dir for all sort_keys, or one for each.')
+        raise contract.Invalid('There must be one sort_dir, or as many as there are sort_keys.')
     if len(directions) == 1:
         directions = directions * len(keys)
         rest = directions[0]
     else:
         rest = 'desc'
-    wanted: dict[str, str] = {}
+    order: dict[str, str] = {}
     for key, direction in [*zip(keys, directions, strict=True),
                            ('created_at', rest), ('id', rest)]:
-        wanted.setdefault(key, direction)
-    return tuple(wanted.items())
+        order.setdefault(key, direction)
+    return tuple(order.items())

@@ -1,4 +1,4 @@
-"""How a path finds its controller."""
+"""Finds the controller of a path."""
 
 from __future__ import annotations
 
@@ -7,72 +7,74 @@ from typing import Any
 
 from pecan import rest
 
-from glancelite.api.errors import Refusal
+from glancelite.api.errors import HTTPError
 
-#: in the order in which ``Allow`` names them
-VERBS = ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')
-USUAL = frozenset({*VERBS, 'HEAD', 'OPTIONS'})
+#: in the order of the ``Allow`` header
+METHODS = ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')
+KNOWN_METHODS = frozenset({*METHODS, 'HEAD', 'OPTIONS'})
 
 
 class Resource(rest.RestController):
-    """One kind of URL: its exposed methods are the verbs.
+    """A kind of URL.  Its methods ``get``, ``post``, ... are those of HTTP.
 
-    ``below`` are the resources further down by their segment of the path;
-    ``each`` is the one for any other segment, which becomes an argument.
+    Pecan's own routing allows too much: a parameter ``_method`` in the query or a form
+    changes the method, every attribute of a controller is a segment of the path, and so
+    are ``new`` and ``edit``.  Therefore this class replaces ``_route``.
 
-    A ``RestController`` of Pecan finds its way by itself, and too many ways:
-    a parameter ``_method`` in the query or in a form changes the verb, every
-    attribute of a controller is a segment, and so are ``new`` and ``edit``.
-    So ``_route`` is ours.
+    :param children: segment of the path -> resource.
+    :param variable: the resource for any other segment, which becomes an argument.
     """
 
-    #: answer other methods with 405 (with 404 if False)
-    REJECTS = True
+    #: whether other methods result in 405, otherwise in 404
+    REJECTS_METHODS = True
 
-    def __init__(self, below: Mapping[str, Resource] | None = None,
-                 each: Resource | None = None):
-        self.below = below or {}
-        self.each = each
-        self.verbs: Mapping[str, Callable[..., Any]] = {
-            verb: getattr(self, verb.lower()) for verb in VERBS if hasattr(self, verb.lower())}
+    def __init__(self, children: Mapping[str, Resource] | None = None,
+                 variable: Resource | None = None):
+        self.children = children or {}
+        self.variable = variable
+        self.methods: Mapping[str, Callable[..., Any]] = {
+            name: getattr(self, name.lower()) for name in METHODS if hasattr(self, name.lower())}
 
     def _route(self, args: list[str], request: Any) -> tuple[Callable[..., Any], list[str]]:
-        """The method for a path, and the segments that are its arguments.
+        """Return the method for a path, and the segments that are its arguments.
 
-        :raises Refusal: 404, 405 or 501.
+        :raises HTTPError: 404, 405 or 501.
         """
-        here: Resource | None = self
-        taken = []
+        resource = self
+        arguments = []
         for segment in args:
-            step = here.below.get(segment)
-            if step is None:
-                step = here.each if segment else None
-                if step is None:
+            child = resource.children.get(segment)
+            if child is None:
+                child = resource.variable if segment else None
+                if child is None:
                     raise _no_such_path(request.method)
-                taken.append(segment)
-            here = step
-        method = here.verbs.get(request.method)
+                arguments.append(segment)
+            resource = child
+        method = resource.methods.get(request.method)
         if method is None:
-            raise here._no_such_method(request.method)
-        return method, taken
+            raise resource._no_such_method(request.method)
+        return method, arguments
 
-    def _no_such_method(self, method: str) -> Refusal:
-        if not self.verbs or not self.REJECTS:
+    def _no_such_method(self, method: str) -> HTTPError:
+        if not self.methods or not self.REJECTS_METHODS:
             return _no_such_path(method)
-        return Refusal(405, f'The method {method} is not allowed for this resource.',
-                       (('Allow', ', '.join(self.verbs)),))
+        return HTTPError(405, f'The method {method} is not allowed for this resource.',
+                         (('Allow', ', '.join(self.methods)),))
 
-    def paths(self, prefix: str = '') -> Iterator[tuple[str, str, Callable[..., Any]]]:
-        """Every verb, path and method from here down; ``{}`` stands for an argument."""
-        for verb, method in self.verbs.items():
-            yield verb, prefix, method
-        for segment, step in self.below.items():
-            yield from step.paths(f'{prefix}/{segment}')
-        if self.each is not None:
-            yield from self.each.paths(f'{prefix}/{{}}')
+    def operations(self, prefix: str = '') -> Iterator[tuple[str, str, Callable[..., Any]]]:
+        """Yield HTTP method, path and Python method of all operations from here down.
+
+        ``{}`` stands for a segment that is an argument.
+        """
+        for name, method in self.methods.items():
+            yield name, prefix, method
+        for segment, child in self.children.items():
+            yield from child.operations(f'{prefix}/{segment}')
+        if self.variable is not None:
+            yield from self.variable.operations(f'{prefix}/{{}}')
 
 
-def _no_such_path(method: str) -> Refusal:
-    if method in USUAL:
-        return Refusal(404, 'The resource could not be found.')
-    return Refusal(501, f'The method {method} is not implemented.')
+def _no_such_path(method: str) -> HTTPError:
+    if method in KNOWN_METHODS:
+        return HTTPError(404, 'The resource could not be found.')
+    return HTTPError(501, f'The method {method} is not implemented.')

@@ -81,7 +81,9 @@ def test_an_unknown_caller_is_challenged_before_anything_else(nobody):
     (contract.RangeNotSatisfiable('x', size=7), 416), (contract.Unavailable('x'), 503),
 ])
 def test_each_meaning_has_its_status(error, status):
-    answer = errors.answer({'REQUEST_METHOD': 'GET', 'HTTP_ACCEPT': 'application/json'}, error)
+    environ = {'REQUEST_METHOD': 'GET', 'HTTP_ACCEPT': 'application/json'}
+
+    answer = errors.to_response(environ, error)
 
     assert answer.status_int == status
     assert answer.json_body['message'] == 'x'
@@ -95,13 +97,13 @@ def test_every_error_of_the_contract_has_a_status():
 
 
 def test_413_is_called_by_its_old_name():
-    answer = errors.answer({'REQUEST_METHOD': 'GET'}, contract.TooLarge('x'))
+    answer = errors.to_response({'REQUEST_METHOD': 'GET'}, contract.TooLarge('x'))
 
     assert answer.status == '413 Request Entity Too Large'
 
 
 def test_an_unsatisfiable_range_tells_the_size():
-    answer = errors.answer({'REQUEST_METHOD': 'GET'},
+    answer = errors.to_response({'REQUEST_METHOD': 'GET'},
                            contract.RangeNotSatisfiable('x', size=7))
 
     assert answer.headers['Content-Range'] == 'bytes */7'

@@ -13,8 +13,8 @@ CTX = contract.Context(project='own')
 
 
 def query(text, **limits):
-    limits = {'default': 25, 'most': 1000, **limits}
-    return paging.query(CTX, paging.pairs(text), **limits)[0]
+    limits = {'default_limit': 25, 'max_limit': 1000, **limits}
+    return paging.image_query(CTX, paging.parse_query(text), **limits)[0]
 
 
 def names(answer):
@@ -93,7 +93,7 @@ def test_the_limit_has_a_default_and_a_cap():
     assert query('limit=100').limit == 100
     assert query('limit=5000').limit == 1000
     assert query('limit=' + '9' * 400).limit == 1000
-    assert query('', most=10).limit == 10
+    assert query('', max_limit=10).limit == 10
 
 
 def test_a_marker_must_be_known_and_visible(app, other):
@@ -239,5 +239,5 @@ def test_filters_find_what_they_name(app, new, upload):
 def test_a_query_in_raw_utf_8_is_understood(app, new):
     new(name='ü')
 
-    assert paging.pairs('name=\xc3\xbc') == [('name', 'ü')]
+    assert paging.parse_query('name=\xc3\xbc') == [('name', 'ü')]
     assert names(app.get('/v2/images?name=%C3%BC')) == ['ü']

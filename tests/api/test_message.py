@@ -33,8 +33,8 @@ def request(data, **environ):
     {'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True},
 ])
 def test_pieces_are_large_while_the_client_has_been_fast_for_long(clock, environ, monkeypatch):
-    monkeypatch.setattr(message, 'STEADY', 3)
-    monkeypatch.setattr(message, 'LARGE', 4 * MIB)
+    monkeypatch.setattr(message, 'FAST_CHUNKS', 3)
+    monkeypatch.setattr(message, 'LARGE_CHUNK', 4 * MIB)
     seconds = iter([0.001, 0.001, 0.005, 0.010, 0.100, 0.001, 0.001, 0.020, 0.001, 0.001, 0.001,
                     0.001])
     sizes = []

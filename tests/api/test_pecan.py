@@ -117,14 +117,14 @@ def test_pecan_reads_a_whole_body_into_memory():
 
 def test_ours_does_not():
     from glancelite.api.app import Api
-    from glancelite.api.hooks import Errors, Welcome
+    from glancelite.api.hooks import CheckRequest, ErrorResponses
 
     class Ours(Resource):
         @operation('Give.')
         def get(self, request):
             return Response(body=Chunks())
 
-    body = Api(Ours(), [Welcome(), Errors()])(environ(path=''), start)
+    body = Api(Ours(), [CheckRequest(), ErrorResponses()])(environ(path=''), start)
 
     assert body.taken == 0
 

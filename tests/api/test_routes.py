@@ -22,13 +22,13 @@ ROUTES = {
 
 
 def operations(core):
-    return {(verb, path): method for verb, path, method in v2.root(core).paths()}
+    return {(verb, path): method for verb, path, method in v2.root(core).operations()}
 
 
 def test_every_controller_is_an_operation_and_vice_versa(core):
     schemas = {('GET', f'/schemas/{name}'): 200 for name in core.documents}
 
-    found = {route: method.operation.answers[0] for route, method in operations(core).items()}
+    found = {route: method.operation.statuses[0] for route, method in operations(core).items()}
 
     assert found == ROUTES | schemas
 
@@ -38,7 +38,7 @@ def test_every_operation_is_reached_by_its_path(core):
         method = None
 
     root = v2.root(core)
-    for verb, path, method in root.paths():
+    for verb, path, method in root.operations():
         Asked.method = verb
 
         found, arguments = root._route(path.split('/')[1:], Asked)
@@ -60,5 +60,5 @@ def test_every_operation_says_what_it_does_and_how_it_takes_a_body(core):
         said = method.operation
 
         assert said.summary.endswith('.')
-        for body in filter(None, (said.takes, said.gives)):
+        for body in filter(None, (said.accepts, said.returns)):
             assert body in ('object', 'patch', 'bytes') or body in core.documents

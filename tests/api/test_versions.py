@@ -2,7 +2,7 @@
 
 import pytest
 
-from glancelite.api.root import offered
+from glancelite.api.versions import offered_versions
 
 MULTI_CACHE = [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 ORDER = {
@@ -17,7 +17,7 @@ ORDER = {
 def test_versions_come_in_the_order_that_clients_know(cache, multi):
     minors, current = ORDER[cache, multi]
 
-    found = offered(cache=cache, multi_store=multi)
+    found = offered_versions(cache=cache, multi_store=multi)
 
     assert found == [(f'v2.{minor}', 'CURRENT' if minor == current else 'SUPPORTED')
                      for minor in minors]

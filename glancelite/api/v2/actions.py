@@ -1,21 +1,20 @@
-"""``/v2/images/{image_id}/actions/...``: withhold the data of an image, or give it out again."""
+"""``/v2/images/{image_id}/actions/...``: deactivate and reactivate images."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from glancelite.api.message import Request, Response
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
+from glancelite.assembly import Core
 
 
 class Deactivate(Resource):
 
-    def __init__(self, core: Any):
+    def __init__(self, core: Core):
         super().__init__()
         self._images = core.images
 
-    @operation('Withhold the data of an image.', answers=(204,))
+    @operation('Deactivate an image: refuse downloads of its data.', statuses=(204,))
     def post(self, request: Request, image_id: str) -> Response:
         self._images.deactivate(request.context, image_id)
         return Response.empty()
@@ -23,11 +22,11 @@ class Deactivate(Resource):
 
 class Reactivate(Resource):
 
-    def __init__(self, core: Any):
+    def __init__(self, core: Core):
         super().__init__()
         self._images = core.images
 
-    @operation('Give the data of an image out again.', answers=(204,))
+    @operation('Reactivate an image.', statuses=(204,))
     def post(self, request: Request, image_id: str) -> Response:
         self._images.reactivate(request.context, image_id)
         return Response.empty()
