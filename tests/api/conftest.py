@@ -1,4 +1,4 @@
-"""The whole API over a service in memory, and callers who are who their token says."""
+"""Fixtures: the whole API over a service in memory, and callers named by their token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glancelite import contract
 from glancelite.api.app import make_app
 from glancelite.testing import service
 
-#: without inspectors: what the bytes are is not the API's matter
+#: without inspectors, so that tests may upload any bytes
 SERVICE = service.MEMORY + 'inspector =\nmiddleware =\n'
 CHALLENGE = 'Keystone uri="http://identity.example"'
 
@@ -19,7 +19,7 @@ CHALLENGE = 'Keystone uri="http://identity.example"'
 class Tokens(contract.Authenticator):
     """``X-Auth-Token: <project>[:<role>,...]``; member and reader if no roles are named.
 
-    ``X-Auth-Token: ?`` is what a Keystone middleware makes of nobody, where that is allowed.
+    ``X-Auth-Token: ?`` stands for an anonymous caller, where that is allowed.
     """
 
     def __init__(self):
@@ -38,14 +38,14 @@ class Tokens(contract.Authenticator):
 
 @pytest.fixture
 def recorder():
-    """Remembers the events that were told."""
+    """Records the events."""
     from glancelite.testing.fakes import Recorder
     return Recorder()
 
 
 @pytest.fixture
 def core(tmp_path, recorder):
-    """The service without middleware, so that what is seen is the API's own."""
+    """The service without middleware, so that tests see only the API itself."""
     core = service.build(tmp_path, SERVICE)
     yield dataclasses.replace(service.exchange(core, notifiers=[recorder]),
                               authenticator=Tokens(), middleware=())
@@ -60,7 +60,7 @@ def wsgi(core):
 
 @pytest.fixture
 def app(wsgi):
-    """The application as a member of the project ``own`` calls it."""
+    """The application, called by a member of the project ``own``."""
     return client(wsgi)
 
 
@@ -87,7 +87,7 @@ def admin(wsgi):
 
 
 @pytest.fixture
-def nobody(wsgi):
+def no_token(wsgi):
     """A caller without a token."""
     return webtest.TestApp(wsgi)
 
@@ -98,7 +98,7 @@ def client(wsgi, token='own'):
 
 @pytest.fixture
 def new(app):
-    """Registers an image and gives its id."""
+    """Creates an image and returns its id."""
     def register(**attributes):
         attributes = {'disk_format': 'raw', 'container_format': 'bare', **attributes}
         return app.post_json('/v2/images', attributes).json['id']
@@ -108,7 +108,7 @@ def new(app):
 
 @pytest.fixture
 def upload(app):
-    """Gives an image its data."""
+    """Uploads the data of an image."""
     def send(image_id, data=b'abcdefghij', **headers):
         return app.put(f'/v2/images/{image_id}/file', data, headers=headers,
                        content_type='application/octet-stream')
@@ -117,5 +117,5 @@ def upload(app):
 
 
 def error(response):
-    """The message of an error that was asked for as JSON."""
+    """The message of an error in JSON."""
     return response.json['message']

@@ -15,7 +15,7 @@ from tests.api.conftest import CHALLENGE, SERVICE, Tokens, client
 
 
 class Marks(contract.Middleware):
-    """Writes its name behind those that have written before."""
+    """Appends its name to those of the middleware that ran before."""
 
     def __init__(self, name):
         super().__init__(None, None, name=name)
@@ -33,7 +33,7 @@ def test_the_first_middleware_is_the_outermost(core):
 
     def identify(environ):
         seen.update(environ)
-        raise contract.Unauthenticated('nobody')
+        raise contract.Unauthenticated('no token')
     auth = type('Auth', (), {'identify': staticmethod(identify)})
     app = make_app(dataclasses.replace(core, authenticator=auth,
                                        middleware=(Marks('a'), Marks('b'))))
@@ -43,7 +43,7 @@ def test_the_first_middleware_is_the_outermost(core):
     assert seen['marks'] == 'ab'
 
 
-def test_extra_middleware_knows_the_caller_and_may_change_him(core):
+def test_extra_middleware_gets_the_caller_and_may_replace_it(core):
     seen = []
 
     class Guard(Marks):
@@ -70,7 +70,7 @@ def test_extra_middleware_knows_the_caller_and_may_change_him(core):
     assert len(asked) == 1
 
 
-def test_strangers_do_not_come_as_far_as_extra_middleware(core):
+def test_unauthenticated_requests_do_not_reach_extra_middleware(core):
     app = webtest.TestApp(make_app(dataclasses.replace(core, extra=(Marks('a'),))))
 
     answer = app.get('/v2/images', status=401)
@@ -90,21 +90,21 @@ def test_extra_middleware_is_chosen_by_the_configuration(tmp_path):
         core.close()
 
 
-def test_every_answer_but_401_has_the_id_of_the_request(core, make_plugin, recorder):
+def test_every_response_except_401_has_the_request_id(core, make_plugin, recorder):
     wsgi = make_app(dataclasses.replace(core, middleware=(make_plugin(RequestId),)))
     app = webtest.TestApp(wsgi)
-    token = {'X-Auth-Token': 'own', 'X-Openstack-Request-ID': 'mine'}
+    token = {'X-Auth-Token': 'own', 'X-Openstack-Request-ID': 'own'}
 
     for path, status in (('/v2/images', 200), ('/v2/nothing', 404), ('/v2/images?limit=x', 400)):
         answer = app.get(path, headers=token, status=status)
-        assert answer.headers['x-openstack-request-id'] == 'req-mine'
+        assert answer.headers['x-openstack-request-id'] == 'req-own'
     app.post_json('/v2/images', {}, headers=token)
 
-    assert recorder.events[-1].context.request_id == 'req-mine'
+    assert recorder.events[-1].context.request_id == 'req-own'
     assert 'x-openstack-request-id' not in app.get('/v2/images', status=401).headers
 
 
-def test_two_services_fit_in_one_process(core, wsgi, tmp_path_factory):
+def test_one_process_may_run_two_services(core, wsgi, tmp_path_factory):
     second = service.build(tmp_path_factory.mktemp('second'), SERVICE)
     try:
         other = client(make_app(dataclasses.replace(second, authenticator=Tokens())))
@@ -140,14 +140,14 @@ def extended(tmp_path):
 
 @pytest.mark.parametrize(('names', 'first'), [
     (['.'], '.'), (['more'], 'more'), (['more', '.'], '.'), (['more', 'last'], 'more')])
-def test_properties_are_described_beside_the_configuration(extended, names, first):
+def test_the_schema_of_properties_is_read_beside_the_configuration(extended, names, first):
     texts = {name: json.dumps({f'own_{name}': {'type': 'string'}}) for name in names}
 
     assert extended(texts) == {f'own_{first}'}
 
 
 @pytest.mark.parametrize('name', ['.', 'more'])
-def test_a_description_of_properties_that_is_no_json_is_named(extended, tmp_path, name):
+def test_the_error_names_a_schema_file_that_is_not_json(extended, tmp_path, name):
     with pytest.raises(contract.Misconfigured, match='is not JSON') as refused:
         extended({name: '{"own_os": '})
 

@@ -1,4 +1,4 @@
-"""What arrives stays as it is while somebody looks at it, in memory that is used again."""
+"""Buffers of uploads are reused, and chunks do not change while they are referenced."""
 
 import pytest
 
@@ -9,7 +9,7 @@ SIZE = 1 << 20
 
 @pytest.fixture
 def reader():
-    """Everything it reads is full of ones, then twos, and so on."""
+    """Reads ones, then twos, and so on."""
     numbers = iter(range(1, 256))
 
     def readinto(room):
@@ -19,17 +19,17 @@ def reader():
     return buffers.Reader(readinto)
 
 
-def test_memory_is_used_again_when_nothing_refers_to_it(reader):
+def test_memory_is_reused_when_nothing_refers_to_it(reader):
     for number in range(1, 10):
-        piece = reader.read(SIZE)
-        assert piece[0] == piece[-1] == number
+        chunk = reader.read(SIZE)
+        assert chunk[0] == chunk[-1] == number
 
-    assert len(reader._buffers) == 2     # `piece` held the one while the other was filled
+    assert len(reader._buffers) == 2     # `chunk` refers to one while the other is filled
 
 
 @pytest.mark.parametrize('keep', [
-    lambda piece: piece, lambda piece: piece[5:10], lambda piece: memoryview(piece)[-1:]])
-def test_what_somebody_holds_does_not_change(reader, keep):
+    lambda chunk: chunk, lambda chunk: chunk[5:10], lambda chunk: memoryview(chunk)[-1:]])
+def test_a_chunk_does_not_change_while_it_is_referenced(reader, keep):
     held = [keep(reader.read(SIZE)) for _ in range(5)]
 
     for _ in range(5):
@@ -38,25 +38,25 @@ def test_what_somebody_holds_does_not_change(reader, keep):
     assert [view[0] for view in held] == [1, 2, 3, 4, 5]
 
 
-def test_nobody_can_change_what_has_arrived(reader):
+def test_chunks_are_read_only(reader):
     with pytest.raises(TypeError, match='read-only'):
         reader.read(SIZE)[0] = 7
 
 
-def test_small_buffers_make_way_for_large_ones(reader):
+def test_large_buffers_replace_small_ones(reader):
     reader.read(SIZE)
     reader.read(4 * SIZE)
-    piece = reader.read(SIZE)
+    chunk = reader.read(SIZE)
 
-    assert len(piece) == SIZE
+    assert len(chunk) == SIZE
     assert list(map(len, reader._buffers)) == [4 * SIZE]
 
 
-def test_at_the_end_there_is_less():
-    left = [b'12345', b'']
+def test_the_last_chunk_may_be_short():
+    remaining = [b'12345', b'']
 
     def readinto(room):
-        data = left.pop(0)
+        data = remaining.pop(0)
         room[:len(data)] = data
         return len(data)
 

@@ -1,4 +1,4 @@
-"""Errors: their form follows Accept, their text is harmless, their status is exact."""
+"""Error responses: media type by Accept, escaping, status."""
 
 import logging
 
@@ -25,7 +25,7 @@ HTML = """<html>
 
 @pytest.mark.parametrize('accept', ['*/*', 'text/html', 'text/*',
                                     'text/html, application/json;q=0.9'])
-def test_html_for_whoever_takes_anything(app, accept):
+def test_an_error_is_html_if_any_type_is_accepted(app, accept):
     answer = app.get('/v2/nothing', headers={'Accept': accept}, status=404)
 
     assert answer.headers['Content-Type'] == 'text/html; charset=UTF-8'
@@ -34,7 +34,7 @@ def test_html_for_whoever_takes_anything(app, accept):
 
 @pytest.mark.parametrize('headers', [{}, {'Accept': ''}, {'Accept': 'text/plain'},
                                      {'Accept': 'application/xml'}])
-def test_text_for_whoever_does_not_say_or_asks_for_something_else(app, headers):
+def test_an_error_is_text_without_accept_or_with_an_unknown_type(app, headers):
     answer = app.get('/v2/nothing', headers=headers, status=404)
 
     assert answer.headers['Content-Type'] == 'text/plain; charset=UTF-8'
@@ -43,7 +43,7 @@ def test_text_for_whoever_does_not_say_or_asks_for_something_else(app, headers):
 
 @pytest.mark.parametrize('accept', ['application/json', 'application/*',
                                     'application/json, text/html;q=0.5'])
-def test_flat_json_without_markup_for_whoever_asks(app, accept):
+def test_an_error_is_flat_json_without_markup_on_request(app, accept):
     answer = app.get('/v2/nothing', headers={'Accept': accept}, status=404)
 
     assert answer.headers['Content-Type'] == 'application/json'
@@ -58,16 +58,16 @@ def test_html_is_escaped(app):
     assert '<b>' not in answer.text
 
 
-def test_head_has_the_headers_of_the_error_and_no_body(app):
+def test_an_error_of_head_has_headers_and_no_body(app):
     answer = app.head(PATH, status=405)
 
     assert answer.body == b''
     assert answer.headers['Allow'] == 'GET, PATCH, DELETE'
 
 
-def test_an_unknown_caller_is_challenged_before_anything_else(nobody):
+def test_an_unauthenticated_request_gets_401_before_any_other_error(no_token):
     for path in (PATH, '/v2/nothing', '/v2/images?limit=x'):
-        answer = nobody.get(path, status=401)
+        answer = no_token.get(path, status=401)
 
         assert answer.headers['WWW-Authenticate'] == CHALLENGE
 
@@ -80,7 +80,7 @@ def test_an_unknown_caller_is_challenged_before_anything_else(nobody):
     (contract.QuotaExceeded('x'), 413), (contract.WrongContent('x'), 415),
     (contract.RangeNotSatisfiable('x', size=7), 416), (contract.Unavailable('x'), 503),
 ])
-def test_each_meaning_has_its_status(error, status):
+def test_each_error_has_its_status(error, status):
     environ = {'REQUEST_METHOD': 'GET', 'HTTP_ACCEPT': 'application/json'}
 
     answer = errors.to_response(environ, error)
@@ -96,20 +96,20 @@ def test_every_error_of_the_contract_has_a_status():
     assert without == []
 
 
-def test_413_is_called_by_its_old_name():
+def test_413_has_its_old_reason():
     answer = errors.to_response({'REQUEST_METHOD': 'GET'}, contract.TooLarge('x'))
 
     assert answer.status == '413 Request Entity Too Large'
 
 
-def test_an_unsatisfiable_range_tells_the_size():
+def test_an_unsatisfiable_range_returns_the_size():
     answer = errors.to_response({'REQUEST_METHOD': 'GET'},
                            contract.RangeNotSatisfiable('x', size=7))
 
     assert answer.headers['Content-Range'] == 'bytes */7'
 
 
-def test_a_fault_of_ours_is_logged_and_says_nothing(app, core, monkeypatch, caplog):
+def test_an_unexpected_exception_is_logged_and_returns_no_details(app, core, monkeypatch, caplog):
     def broken(*args):
         raise RuntimeError('password=secret')
     monkeypatch.setattr(type(core.images), 'get', broken)

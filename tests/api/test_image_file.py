@@ -1,4 +1,4 @@
-"""The bytes of images: up, down, in part, and what goes wrong on the way."""
+"""Uploads and downloads: complete, in part, and with errors."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ def image(new, upload):
 
 
 def call(wsgi, method, path, source=None, **environ):
-    """A request at the level of WSGI: for what no test client would send."""
+    """A request at the level of WSGI, for requests that no test client sends."""
     seen = {}
 
     def start_response(status, headers, exc_info=None):
@@ -41,7 +41,7 @@ def call(wsgi, method, path, source=None, **environ):
     return seen
 
 
-def test_data_makes_an_image_active(app, new, upload):
+def test_an_upload_makes_an_image_active(app, new, upload):
     image = new()
 
     answer = upload(image, DATA)
@@ -73,7 +73,7 @@ class Untouched(io.RawIOBase):
 
 @pytest.mark.parametrize('kind', ['application/x-www-form-urlencoded', 'application/json', '',
                                   'multipart/form-data; boundary=x', 'text/plain'])
-def test_another_content_type_is_refused_with_the_body_untouched(app, wsgi, new, kind):
+def test_another_content_type_is_refused_without_reading_the_body(app, wsgi, new, kind):
     image = new()
 
     seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', Untouched(), CONTENT_TYPE=kind,
@@ -84,11 +84,11 @@ def test_another_content_type_is_refused_with_the_body_untouched(app, wsgi, new,
 
 
 @pytest.mark.parametrize('kind', [KIND, f'{KIND}; charset=x', 'Application/Octet-Stream'])
-def test_the_content_type_may_be_written_in_every_way(app, new, kind):
+def test_the_content_type_ignores_case_and_parameters(app, new, kind):
     app.put(f'/v2/images/{new()}/file', DATA, content_type=kind, status=204)
 
 
-def test_the_content_type_counts_before_the_image_is_looked_up(app):
+def test_the_content_type_is_checked_before_the_image(app):
     app.put('/v2/images/unknown/file', DATA, content_type='text/plain', status=415)
     app.put('/v2/images/unknown/file', DATA, content_type=KIND, status=404)
 
@@ -102,13 +102,13 @@ def test_the_announced_size_overrides_the_length(app, new, upload):
 
 
 @pytest.mark.parametrize('size', ['x', '-1', '1.5', '', '9' * 30, str(1 << 63)])
-def test_an_announced_size_is_a_number(app, new, size):
+def test_an_announced_size_must_be_a_number(app, new, size):
     app.put(f'/v2/images/{new()}/file', DATA, headers={'X-OpenStack-Image-Size': size},
             content_type=KIND, status=400)
 
 
 @pytest.mark.parametrize('size', ['9', '11'])
-def test_other_data_than_announced_leave_the_image_queued(app, new, size):
+def test_data_of_another_size_leaves_the_image_queued(app, new, size):
     image = new()
 
     app.put(f'/v2/images/{image}/file', DATA, headers={'X-OpenStack-Image-Size': size},
@@ -118,7 +118,7 @@ def test_other_data_than_announced_leave_the_image_queued(app, new, size):
     assert (shown['status'], shown['size']) == ('queued', None)
 
 
-def test_a_body_in_chunks_needs_no_length(app, wsgi, new):
+def test_a_chunked_body_needs_no_length(app, wsgi, new):
     image = new()
 
     seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', io.BytesIO(DATA), CONTENT_TYPE=KIND,
@@ -128,7 +128,7 @@ def test_a_body_in_chunks_needs_no_length(app, wsgi, new):
     assert app.get(f'/v2/images/{image}').json['size'] == len(DATA)
 
 
-def test_uwsgi_is_asked_for_chunks_in_its_own_way(app, wsgi, new, monkeypatch):
+def test_chunked_bodies_are_read_by_uwsgis_own_function(app, wsgi, new, monkeypatch):
     chunks = [DATA[:4], DATA[4:], b'']
     monkeypatch.setitem(sys.modules, 'uwsgi',
                         types.SimpleNamespace(chunked_read=lambda: chunks.pop(0)))
@@ -141,7 +141,7 @@ def test_uwsgi_is_asked_for_chunks_in_its_own_way(app, wsgi, new, monkeypatch):
     assert app.get(f'/v2/images/{image}').json['size'] == len(DATA)
 
 
-def test_without_length_and_chunks_there_is_no_body_to_wait_for(app, wsgi, new):
+def test_a_request_without_length_and_coding_has_no_body(app, wsgi, new):
     image = new()
 
     seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', Untouched(), CONTENT_TYPE=KIND)
@@ -150,7 +150,7 @@ def test_without_length_and_chunks_there_is_no_body_to_wait_for(app, wsgi, new):
     assert app.get(f'/v2/images/{image}').json['size'] == 0
 
 
-def test_no_more_is_read_than_the_length_says(wsgi, new):
+def test_only_as_much_as_the_length_is_read(wsgi, new):
     source = io.BytesIO(DATA + b'the next request')
 
     call(wsgi, 'PUT', f'/v2/images/{new()}/file', source, CONTENT_TYPE=KIND,
@@ -162,10 +162,10 @@ def test_no_more_is_read_than_the_length_says(wsgi, new):
 class GoesAway(io.BytesIO):
 
     def read(self, size=-1):
-        found = super().read(4)
-        if not found:
+        chunk = super().read(4)
+        if not chunk:
             raise ConnectionResetError('gone')
-        return found
+        return chunk
 
 
 @pytest.mark.parametrize(('source', 'environ'), [
@@ -173,7 +173,7 @@ class GoesAway(io.BytesIO):
     (GoesAway, {'HTTP_TRANSFER_ENCODING': 'chunked'}),
     (io.BytesIO, {'CONTENT_LENGTH': '20', 'HTTP_X_OPENSTACK_IMAGE_SIZE': '10'}),
 ])
-def test_a_client_that_goes_away_leaves_nothing_behind(app, wsgi, new, caplog, source, environ):
+def test_an_interrupted_upload_leaves_no_data(app, wsgi, new, caplog, source, environ):
     image = new()
 
     seen = call(wsgi, 'PUT', f'/v2/images/{image}/file', source(DATA), CONTENT_TYPE=KIND,
@@ -195,22 +195,22 @@ def test_the_caller_chooses_the_store(app, new, upload):
             content_type=KIND, status=400)
 
 
-def test_with_one_store_there_is_no_choice(variant, new):
+def test_a_single_store_cannot_be_chosen(variant, new):
     variant(multi_store=False).put(f'/v2/images/{new()}/file', DATA, content_type=KIND,
                                    headers={'X-Image-Meta-Store': 'none'}, status=204)
 
 
-def test_an_image_takes_data_once(app, image):
+def test_an_image_accepts_data_once(app, image):
     app.put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=409)
 
 
-def test_formats_must_be_set_before(app):
+def test_an_upload_requires_the_formats(app):
     image = app.post_json('/v2/images', {}).json['id']
 
     app.put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=400)
 
 
-def test_an_image_is_downloaded_whole(app, image):
+def test_an_image_is_downloaded_completely(app, image):
     answer = app.get(f'/v2/images/{image}/file', status=200)
 
     assert answer.body == DATA
@@ -231,7 +231,7 @@ def test_an_image_without_data_is_204(app, new):
     ('bytes=-3', 'bytes 7-9/10', b'hij'), ('bytes=0-99', 'bytes 0-9/10', DATA),
     ('bytes=-99', 'bytes 0-9/10', DATA),
 ])
-def test_a_part_is_206(app, image, wanted, part, data):
+def test_a_range_returns_206(app, image, wanted, part, data):
     answer = app.get(f'/v2/images/{image}/file', headers={'Range': wanted}, status=206)
 
     assert answer.body == data
@@ -240,7 +240,7 @@ def test_a_part_is_206(app, image, wanted, part, data):
     assert answer.headers['Content-MD5'] == hashlib.md5(DATA).hexdigest()
 
 
-def test_old_clients_ask_with_content_range(app, image):
+def test_content_range_selects_a_range_for_old_clients(app, image):
     file = f'/v2/images/{image}/file'
 
     answer = app.get(file, headers={'Content-Range': 'bytes 2-4/*'}, status=206)
@@ -254,14 +254,14 @@ def test_old_clients_ask_with_content_range(app, image):
     ('bytes=10-', 416), ('bytes=5-4', 416), ('lines=1-2', 416), ('nonsense', 416),
     ('bytes=0-1,3-4', 400),
 ])
-def test_what_is_no_part_is_refused(app, image, wanted, status):
+def test_an_invalid_range_is_refused(app, image, wanted, status):
     answer = app.get(f'/v2/images/{image}/file', headers={'Range': wanted}, status=status)
 
     if status == 416:
         assert answer.headers['Content-Range'] == 'bytes */10'
 
 
-def test_who_has_the_data_already_gets_304(app, image, recorder):
+def test_a_client_with_the_same_data_gets_304(app, image, recorder):
     file = f'/v2/images/{image}/file'
     tag = app.get(file).headers['ETag']
     recorder.events.clear()
@@ -275,13 +275,13 @@ def test_who_has_the_data_already_gets_304(app, image, recorder):
     app.get(file, headers={'If-None-Match': '"other"'}, status=200)
 
 
-def test_the_tag_is_the_hash_of_the_data(app, image):
+def test_the_entity_tag_is_the_hash_of_the_data(app, image):
     tag = app.get(f'/v2/images/{image}/file').headers['ETag']
 
     assert tag == f'"{hashlib.sha512(DATA).hexdigest()}"'
 
 
-def test_a_part_of_other_data_is_the_whole(app, image):
+def test_a_range_of_other_data_returns_all_data(app, image):
     file = f'/v2/images/{image}/file'
     tag = app.get(file).headers['ETag']
 
@@ -291,7 +291,7 @@ def test_a_part_of_other_data_is_the_whole(app, image):
         assert answer.body == DATA
 
 
-def test_a_whole_download_is_told_with_all_its_bytes(app, image, recorder):
+def test_the_event_of_a_complete_download_has_all_bytes(app, image, recorder):
     app.get(f'/v2/images/{image}/file')
 
     event = recorder.events[-1]
@@ -299,7 +299,7 @@ def test_a_whole_download_is_told_with_all_its_bytes(app, image, recorder):
     assert event.payload['bytes_sent'] == 10
 
 
-def test_an_abandoned_download_is_told_with_what_was_sent(core, wsgi, image, recorder):
+def test_the_event_of_an_interrupted_download_has_the_bytes_sent(core, wsgi, image, recorder):
     body = call(wsgi, 'GET', f'/v2/images/{image}/file')['body']
 
     body.close()
@@ -310,7 +310,7 @@ def test_an_abandoned_download_is_told_with_what_was_sent(core, wsgi, image, rec
 
 
 class Wrapper:
-    """``wsgi.file_wrapper`` that remembers what it was given."""
+    """A ``wsgi.file_wrapper`` that records its arguments."""
 
     def __init__(self, file, block=8192):
         self.file = file
@@ -327,7 +327,7 @@ class Files:
         self.extent = contract.FileExtent(file, offset, length)
         self.image = contract.Image('x', size=20)
         self.offset, self.length, self.partial = offset, length, partial
-        self.told = []
+        self.reported = []
 
     def download(self, ctx, image_id, **ranges):
         return self
@@ -337,7 +337,7 @@ class Files:
         return self.extent
 
     def done(self, sent):
-        self.told.append(sent)
+        self.reported.append(sent)
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ def download(core, data, **environ):
     return call(wsgi, 'GET', '/v2/images/x/file', **environ)['body']
 
 
-def test_a_file_goes_out_by_its_handle_where_the_server_can(core, file):
+def test_a_file_is_sent_by_a_server_that_can(core, file):
     data = Files(file)
     body = download(core, data, **{'wsgi.file_wrapper': Wrapper})
 
@@ -361,11 +361,11 @@ def test_a_file_goes_out_by_its_handle_where_the_server_can(core, file):
     assert body.file.fileno() == file.fileno()
     assert b''.join(body) == b'0123456789' * 2
     body.close()
-    assert data.told == [20]
+    assert data.reported == [20]
     assert file.closed
 
 
-def test_a_part_goes_out_by_handle_only_where_the_server_is_known_to_keep_to_it(core, file):
+def test_a_range_of_a_file_is_sent_only_by_a_server_that_supports_it(core, file):
     part = {'offset': 5, 'length': 7, 'partial': True}
     again = io.FileIO(file.name)
     unknown = download(core, Files(again, **part), **{'wsgi.file_wrapper': Wrapper})
@@ -378,14 +378,15 @@ def test_a_part_goes_out_by_handle_only_where_the_server_is_known_to_keep_to_it(
     assert known.file.tell() == 5
     assert b''.join(known) == b'5678901'
     known.close()
-    assert data.told == [7]
+    assert data.reported == [7]
 
 
-@pytest.mark.parametrize(('environ', 'moved', 'told'), [
+@pytest.mark.parametrize(('environ', 'moved', 'reported'), [
     ({'glancelite.sendfile': True}, 12, 12), ({'glancelite.sendfile': True}, 0, 0),
     ({}, 0, 20), ({}, 12, 12),
 ])
-def test_what_a_server_sent_by_handle_is_told_by_the_position(core, file, environ, moved, told):
+def test_the_position_of_the_file_shows_what_a_server_has_sent(core, file, environ, moved,
+                                                               reported):
     data = Files(file)
     body = download(core, data, **{'wsgi.file_wrapper': Wrapper}, **environ)
 
@@ -393,10 +394,10 @@ def test_what_a_server_sent_by_handle_is_told_by_the_position(core, file, enviro
     body.close()
     body.close()
 
-    assert data.told == [told]
+    assert data.reported == [reported]
 
 
-def test_a_body_that_breaks_is_told_with_what_was_sent(core):
+def test_the_event_of_a_failed_download_has_the_bytes_sent(core):
     def chunks():
         yield b'01234'
         raise contract.Unavailable('the store went away')
@@ -408,10 +409,10 @@ def test_a_body_that_breaks_is_told_with_what_was_sent(core):
         list(body)
     body.close()
 
-    assert data.told == [5]
+    assert data.reported == [5]
 
 
-def test_other_projects_get_nothing(wsgi, app, new):
+def test_other_projects_cannot_download(wsgi, app, new):
     image = new(visibility='private')
 
     client(wsgi, 'other').get(f'/v2/images/{image}/file', status=404)

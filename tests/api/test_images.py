@@ -1,4 +1,4 @@
-"""Images without their bytes: create, show, patch, delete."""
+"""Images without their data: create, show, patch, delete."""
 
 import dataclasses
 import uuid
@@ -17,7 +17,7 @@ def patch(app, image, *operations, kind=V21, **options):
     return app.patch_json(f'/v2/images/{image}', list(operations), content_type=kind, **options)
 
 
-def test_a_new_image_is_queued_and_says_where_it_is(app):
+def test_a_new_image_is_queued_and_has_a_location_header(app):
     answer = app.post_json('/v2/images', {}, status=201)
 
     image = answer.json
@@ -28,7 +28,7 @@ def test_a_new_image_is_queued_and_says_where_it_is(app):
     assert app.get(answer.headers['Location']).json == image
 
 
-def test_the_location_has_the_public_endpoint(variant):
+def test_the_location_header_has_the_public_endpoint(variant):
     app = variant(public_endpoint='https://images.example/image')
 
     answer = app.post_json('/v2/images', {})
@@ -36,7 +36,7 @@ def test_the_location_has_the_public_endpoint(variant):
     assert answer.headers['Location'].startswith('https://images.example/image/v2/images/')
 
 
-def test_stores_are_announced_where_there_are_several(app, variant):
+def test_store_ids_are_announced_with_several_stores(app, variant):
     assert app.post_json('/v2/images', {}).headers['OpenStack-image-store-ids'] == 'fast,cold'
 
     single = variant(multi_store=False).post_json('/v2/images', {})
@@ -50,13 +50,13 @@ def test_import_methods_are_announced_if_there_are_any(app, variant):
     assert answer.headers['OpenStack-image-import-methods'] == 'glance-direct,copy-image'
 
 
-def test_what_the_schema_refuses_is_400_and_what_is_read_only_403(app):
+def test_schema_errors_are_400_and_read_only_attributes_403(app):
     app.post_json('/v2/images', {'name': 1}, status=400)
     app.post_json('/v2/images', {'status': 'active'}, status=403)
     app.post_json('/v2/images', {'self': '/x'}, status=403)
 
 
-def test_an_id_that_was_taken_once_stays_taken(app):
+def test_the_id_of_a_deleted_image_cannot_be_reused(app):
     image = str(uuid.uuid4())
     app.post_json('/v2/images', {'id': image}, status=201)
     app.post_json('/v2/images', {'id': image}, status=409)
@@ -72,7 +72,7 @@ def test_json_is_raw_utf_8(app):
     assert 'Größe ∑'.encode() in answer.body
 
 
-def test_an_image_that_nobody_may_see_is_not_there(app, other, new):
+def test_an_invisible_image_is_not_found(app, other, new):
     image = new(visibility='private')
 
     app.get(f'/v2/images/{image}', status=200)
@@ -87,7 +87,7 @@ def test_the_query_of_a_single_image_is_ignored(app, new):
     assert app.get(f'/v2/images/{image}?image_id=x&request=y&%ff').json['id'] == image
 
 
-def test_names_with_dots_are_no_extensions(app, new):
+def test_names_with_dots_have_no_extension(app, new):
     image = new()
 
     app.put(f'/v2/images/{image}/tags/v1.0.json')
@@ -97,7 +97,7 @@ def test_names_with_dots_are_no_extensions(app, new):
 
 
 @pytest.mark.parametrize('kind', [V21, f'{V21}; charset=utf-8', V20])
-def test_a_patch_changes_what_it_names(app, new, kind):
+def test_a_patch_changes_an_image(app, new, kind):
     image = new()
     step = ({'replace': '/name', 'value': 'n'} if kind == V20
             else {'op': 'replace', 'path': '/name', 'value': 'n'})
@@ -109,25 +109,25 @@ def test_a_patch_changes_what_it_names(app, new, kind):
 
 
 @pytest.mark.parametrize('kind', ['application/json', '', 'application/json-patch+json'])
-def test_another_dialect_is_refused_and_told_which_there_are(app, new, kind):
+def test_another_media_type_is_refused_with_accept_patch(app, new, kind):
     answer = patch(app, new(), kind=kind, status=415)
 
     assert answer.headers['Accept-Patch'] == f'{V20}, {V21}'
 
 
-def test_the_dialect_counts_before_the_image_is_looked_up(app):
+def test_the_media_type_is_checked_before_the_image(app):
     patch(app, 'unknown', kind='application/json', status=415)
     patch(app, 'unknown', {'op': 'move'}, status=400)
     patch(app, 'unknown', status=404)
 
 
 @pytest.mark.parametrize('body', [b'', b'{}', b'{"op": "add"}', b'[1]', b'[', b'"x"'])
-def test_a_patch_that_is_none_is_refused(app, new, body):
+def test_an_invalid_patch_is_refused(app, new, body):
     app.request(f'/v2/images/{new()}', method='PATCH', body=body,
                 content_type=V21, status=400)
 
 
-def test_a_patch_is_done_whole_or_not_at_all(app, new):
+def test_a_patch_is_atomic(app, new):
     image = new(name='before')
 
     patch(app, image, {'op': 'add', 'path': '/name', 'value': 'after'},
@@ -136,7 +136,7 @@ def test_a_patch_is_done_whole_or_not_at_all(app, new):
     assert app.get(f'/v2/images/{image}').json['name'] == 'before'
 
 
-def test_nobody_gives_images_away(app, new):
+def test_the_owner_cannot_be_changed(app, new):
     image = new()
 
     for op in ('add', 'replace'):
@@ -145,14 +145,14 @@ def test_nobody_gives_images_away(app, new):
     assert app.get(f'/v2/images/{image}').json['owner'] == 'own'
 
 
-def test_whoever_may_only_look_is_forbidden_to_change(admin, other):
+def test_an_image_of_others_cannot_be_changed(admin, other):
     image = admin.post_json('/v2/images', {'visibility': 'public'}).json['id']
 
     patch(other, image, {'op': 'add', 'path': '/a', 'value': 'b'}, status=403)
     other.delete(f'/v2/images/{image}', status=403)
 
 
-def test_to_make_public_what_is_public_needs_the_right_as_well(app, admin):
+def test_publishing_a_public_image_requires_the_right_too(app, admin):
     image = admin.post_json('/v2/images', {'visibility': 'public', 'owner': 'own'}).json['id']
     steps = [{'op': 'replace', 'path': '/visibility', 'value': 'private'},
              {'op': 'replace', 'path': '/visibility', 'value': 'public'}]
@@ -163,7 +163,7 @@ def test_to_make_public_what_is_public_needs_the_right_as_well(app, admin):
     assert admin.get(f'/v2/images/{image}').json['visibility'] == 'public'
 
 
-def test_a_deleted_image_is_gone(app, new):
+def test_a_deleted_image_is_not_found(app, new):
     image = new()
 
     answer = app.delete(f'/v2/images/{image}', status=204)
@@ -174,7 +174,7 @@ def test_a_deleted_image_is_gone(app, new):
     app.delete(f'/v2/images/{image}', status=404)
 
 
-def test_a_protected_image_stays(app, new):
+def test_a_protected_image_cannot_be_deleted(app, new):
     image = new(protected=True)
 
     app.delete(f'/v2/images/{image}', status=403)
@@ -182,7 +182,7 @@ def test_a_protected_image_stays(app, new):
     app.get(f'/v2/images/{image}', status=200)
 
 
-def test_a_deactivated_image_keeps_its_data_to_itself(app, admin, new, upload):
+def test_a_deactivated_image_cannot_be_downloaded(app, admin, new, upload):
     image = new()
     upload(image)
 
@@ -197,14 +197,14 @@ def test_a_deactivated_image_keeps_its_data_to_itself(app, admin, new, upload):
     app.get(f'/v2/images/{image}/file', status=200)
 
 
-def test_only_data_can_be_withheld(app, other, new):
+def test_only_an_image_with_data_can_be_deactivated(app, other, new):
     image = new()
 
     app.post(f'/v2/images/{image}/actions/deactivate', status=403)
     other.post(f'/v2/images/{image}/actions/deactivate', status=404)
 
 
-def test_locations_are_shown_to_those_who_may_see_them(core, app, new, upload):
+def test_locations_are_shown_to_callers_who_may_see_them(core, app, new, upload):
     class Hides(contract.PolicyEngine):
         def enforce(self, ctx, action, image=None, *, member=None):
             if action == 'get_image_location' and ctx.project != 'own':
@@ -218,15 +218,15 @@ def test_locations_are_shown_to_those_who_may_see_them(core, app, new, upload):
     upload(image)
 
     wsgi = make_app(changed)
-    mine, theirs = client(wsgi), client(wsgi, 'other')
+    own, other = client(wsgi), client(wsgi, 'other')
 
-    assert len(mine.get(f'/v2/images/{image}').json['locations']) == 1
-    assert len(mine.get('/v2/images?visibility=all').json['images'][0]['locations']) == 1
-    assert 'locations' not in theirs.get(f'/v2/images/{image}').json
-    assert 'locations' not in theirs.get('/v2/images?visibility=all').json['images'][0]
+    assert len(own.get(f'/v2/images/{image}').json['locations']) == 1
+    assert len(own.get('/v2/images?visibility=all').json['images'][0]['locations']) == 1
+    assert 'locations' not in other.get(f'/v2/images/{image}').json
+    assert 'locations' not in other.get('/v2/images?visibility=all').json['images'][0]
 
 
-def test_an_error_says_what_is_wrong(app):
+def test_an_error_has_a_message(app):
     answer = app.post_json('/v2/images', {'min_disk': 'x'}, headers=JSON, status=400)
 
     assert 'min_disk' in error(answer)

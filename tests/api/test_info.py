@@ -1,11 +1,11 @@
-"""What the service says of itself."""
+"""Usage and schema documents."""
 
 import json
 
 
-def test_usage_is_empty_without_limits_of_an_identity_service(app, nobody):
+def test_usage_is_always_empty(app, no_token):
     assert app.get('/v2/info/usage').json == {'usage': {}}
-    nobody.get('/v2/info/usage', status=401)
+    no_token.get('/v2/info/usage', status=401)
 
 
 def test_every_document_is_served_under_its_name(app, core):
@@ -18,5 +18,5 @@ def test_every_document_is_served_under_its_name(app, core):
         assert answer.content_type == 'application/json'
 
 
-def test_documents_are_for_callers_who_are_known(nobody):
-    nobody.get('/v2/schemas/image', status=401)
+def test_documents_require_authentication(no_token):
+    no_token.get('/v2/schemas/image', status=401)

@@ -1,4 +1,4 @@
-"""Listings: what they show, how they are filtered, sorted and paged."""
+"""Listings: filters, sorting, pages."""
 
 import datetime
 
@@ -22,7 +22,7 @@ def names(answer):
 
 
 def walk(app, path):
-    """The pages of a listing, by the links alone."""
+    """The pages of a listing, by following the links."""
     pages = []
     while path:
         answer = app.get(path)
@@ -36,22 +36,22 @@ def test_a_listing_has_a_first_page_and_a_schema(app):
                                           'schema': '/v2/schemas/images'}
 
 
-def test_the_default_set_is_own_public_and_accepted(app, admin, other, new):
-    new(name='mine', visibility='private')
+def test_a_listing_has_own_public_and_accepted_images(app, admin, other, new):
+    new(name='own', visibility='private')
     admin.post_json('/v2/images', {'name': 'public', 'visibility': 'public'})
     admin.post_json('/v2/images', {'name': 'community', 'visibility': 'community'})
     shared = other.post_json('/v2/images', {'name': 'shared'}).json['id']
     other.post_json(f'/v2/images/{shared}/members', {'member': 'own'})
 
-    assert names(app.get('/v2/images')) == ['public', 'mine']
-    assert names(app.get('/v2/images?member_status=pending')) == ['shared', 'public', 'mine']
+    assert names(app.get('/v2/images')) == ['public', 'own']
+    assert names(app.get('/v2/images?member_status=pending')) == ['shared', 'public', 'own']
     assert names(app.get('/v2/images?visibility=community')) == ['community']
     assert names(app.get('/v2/images?visibility=')) == []
     app.put_json(f'/v2/images/{shared}/members/own', {'status': 'accepted'})
-    assert names(app.get('/v2/images')) == ['shared', 'public', 'mine']
+    assert names(app.get('/v2/images')) == ['shared', 'public', 'own']
 
 
-def test_pages_follow_their_links_to_the_end_without_an_empty_one(app, new):
+def test_links_lead_through_all_pages_without_an_empty_one(app, new):
     for name in 'abcdef':
         new(name=name)
 
@@ -59,7 +59,7 @@ def test_pages_follow_their_links_to_the_end_without_an_empty_one(app, new):
     assert walk(app, '/v2/images?limit=4&sort=name:asc') == [['a', 'b', 'c', 'd'], ['e', 'f']]
 
 
-def test_links_keep_every_pair_in_order(app, new):
+def test_links_keep_all_parameters_in_order(app, new):
     for name in 'ab':
         new(name=name, tags=['x', 'y'])
     text = 'tag=y&sort_key=name&tag=x&sort_key=id&sort_dir=asc&sort_dir=asc&limit=1'
@@ -73,7 +73,7 @@ def test_links_keep_every_pair_in_order(app, new):
     assert 'next' not in last
 
 
-def test_links_are_relative_to_the_service_wherever_it_is(app):
+def test_links_do_not_contain_the_mount_point(app):
     answer = app.get('/v2.9/images?name=a%20%C3%BC%26', extra_environ={'SCRIPT_NAME': '/image'})
 
     assert answer.json['first'] == '/v2/images?name=a+%C3%BC%26'
@@ -117,11 +117,11 @@ def test_a_marker_must_be_known_and_visible(app, other):
     'changes-since=2020-01-01', 'changes-since=', 'properties=', 'locations=x',
     '&'.join(f'p{number}=x' for number in range(300)),
 ], ids=lambda text: text[:40])
-def test_what_means_nothing_is_refused(app, text):
+def test_an_invalid_query_is_refused(app, text):
     app.get(f'/v2/images?{text}', status=400)
 
 
-def test_only_whoever_may_list_lists(wsgi):
+def test_a_listing_requires_the_right(wsgi):
     from tests.api.conftest import client
 
     client(wsgi, 'own:member').get('/v2/images', status=403)
@@ -188,32 +188,32 @@ def test_sorting_ends_with_the_tie_breakers(text, sort):
     ('updated_at=eq:2020-01-01T10:00',
      Where('updated_at', 'eq', datetime.datetime(2020, 1, 1, 10, tzinfo=datetime.UTC))),
 ])
-def test_attributes_have_their_own_ways_to_be_asked_for(text, where):
-    found = query(text)
+def test_each_attribute_has_its_kind_of_filter(text, where):
+    parsed = query(text)
 
-    assert found.where == (where,)
-    assert found.properties == {}
-
-
-def test_any_other_name_is_a_custom_property_taken_literally():
-    found = query('os_distro=in:a,b&kernel=x&kernel=y&self=z')
-
-    assert found.properties == {'os_distro': 'in:a,b', 'kernel': 'y', 'self': 'z'}
-    assert found.where == ()
+    assert parsed.where == (where,)
+    assert parsed.properties == {}
 
 
-def test_tags_must_all_be_there():
+def test_any_other_name_is_a_custom_property_with_a_literal_value():
+    parsed = query('os_distro=in:a,b&kernel=x&kernel=y&self=z')
+
+    assert parsed.properties == {'os_distro': 'in:a,b', 'kernel': 'y', 'self': 'z'}
+    assert parsed.where == ()
+
+
+def test_an_image_must_have_all_tags():
     assert query('tag=a&tag=b&tag=').tags == {'a', 'b', ''}
 
 
-def test_deleted_images_are_never_listed_whatever_is_asked(app, new):
+def test_no_filter_lists_deleted_images(app, new):
     image = new()
     app.delete(f'/v2/images/{image}')
 
     assert app.get('/v2/images?deleted=true').json['images'] == []
 
 
-def test_hidden_images_are_shown_alone(app, new):
+def test_hidden_images_are_listed_separately(app, new):
     new(name='hidden', os_hidden=True)
     new(name='shown')
 
@@ -222,7 +222,7 @@ def test_hidden_images_are_shown_alone(app, new):
     assert names(app.get('/v2/images?os_hidden=False')) == ['shown']
 
 
-def test_filters_find_what_they_name(app, new, upload):
+def test_filters_select_images(app, new, upload):
     new(name='a', tags=['x', 'y'], kernel='k1')
     upload(new(name='b', tags=['x'], protected=True, min_ram=512), b'12345')
 

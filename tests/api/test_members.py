@@ -1,4 +1,4 @@
-"""Sharing."""
+"""Members of shared images."""
 
 import re
 
@@ -20,29 +20,29 @@ def members(image):
 def test_a_new_member_is_pending(app, image, members):
     answer = app.post_json(members, {'member': 'other'}, status=200)
 
-    found = answer.json
-    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', found['created_at'])
-    assert found == {'member_id': 'other', 'image_id': image, 'status': 'pending',
-                     'created_at': found['created_at'], 'updated_at': found['updated_at'],
+    member = answer.json
+    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', member['created_at'])
+    assert member == {'member_id': 'other', 'image_id': image, 'status': 'pending',
+                     'created_at': member['created_at'], 'updated_at': member['updated_at'],
                      'schema': '/v2/schemas/member'}
-    assert app.get(f'{members}/other').json == found
-    assert app.get(members).json == {'members': [found], 'schema': '/v2/schemas/members'}
+    assert app.get(f'{members}/other').json == member
+    assert app.get(members).json == {'members': [member], 'schema': '/v2/schemas/members'}
 
 
 @pytest.mark.parametrize('body', [{}, {'member': ''}, {'member': None}, {'member': 7},
                                   {'member': ['x']}, {'member': 'x' * 256}, {'tenant': 'x'}])
-def test_a_member_is_a_name(app, members, body):
+def test_a_member_must_be_a_name(app, members, body):
     app.post_json(members, body, status=400)
 
 
-def test_a_member_comes_once(app, members):
+def test_a_member_cannot_be_added_twice(app, members):
     app.post_json(members, {'member': 'other'})
 
     app.post_json(members, {'member': 'other'}, status=409)
 
 
 @pytest.mark.parametrize('status', ['accepted', 'rejected', 'pending'])
-def test_the_member_decides(app, other, members, status):
+def test_a_member_sets_its_status(app, other, members, status):
     app.post_json(members, {'member': 'other'})
 
     answer = other.put_json(f'{members}/other', {'status': status}, status=200)
@@ -52,20 +52,20 @@ def test_the_member_decides(app, other, members, status):
 
 @pytest.mark.parametrize('body', [{}, {'status': 'maybe'}, {'status': None}, {'status': ['x']},
                                   {'status': {}}])
-def test_a_decision_is_one_of_three(app, other, members, body):
+def test_a_member_status_is_one_of_three(app, other, members, body):
     app.post_json(members, {'member': 'other'})
 
     other.put_json(f'{members}/other', body, status=400)
 
 
-def test_the_owner_does_not_decide_and_the_member_does_not_leave(app, other, members):
+def test_the_owner_cannot_set_the_status_and_the_member_cannot_remove_itself(app, other, members):
     app.post_json(members, {'member': 'other'})
 
     app.put_json(f'{members}/other', {'status': 'accepted'}, status=403)
     other.delete(f'{members}/other', status=403)
 
 
-def test_a_removed_member_sees_nothing_any_more(app, other, image, members):
+def test_a_removed_member_no_longer_sees_the_image(app, other, image, members):
     app.post_json(members, {'member': 'other'})
     other.get(f'/v2/images/{image}', status=200)
 
@@ -87,26 +87,26 @@ def test_a_member_sees_itself_only(app, other, members):
     for name in ('other', 'third'):
         app.post_json(members, {'member': name})
 
-    assert [one['member_id'] for one in other.get(members).json['members']] == ['other']
+    assert [member['member_id'] for member in other.get(members).json['members']] == ['other']
     other.get(f'{members}/third', status=404)
 
 
 @pytest.mark.parametrize('name', ['\N{GRINNING FACE}', 'a\x00'])
-def test_a_member_is_text_that_every_database_holds(app, members, name):
+def test_a_member_must_be_text_that_can_be_stored(app, members, name):
     app.post_json(members, {'member': name}, status=400)
 
 
-def test_who_is_no_member_is_not_found_before_rights_and_status_count(app, other, members):
+def test_a_missing_member_is_reported_before_rights_and_status(app, other, members):
     app.post_json(members, {'member': 'other'})
     app.post_json(members, {'member': 'third'})
 
-    app.put_json(f'{members}/nobody', {'status': 'accepted'}, status=404)
+    app.put_json(f'{members}/unknown', {'status': 'accepted'}, status=404)
     other.put_json(f'{members}/third', {'status': 'accepted'}, status=404)
     other.delete(f'{members}/third', status=404)
     app.put_json(f'{members}/other', {'status': 'maybe'}, status=403)
 
 
-def test_without_a_look_at_the_image_there_are_no_members(wsgi, app, members):
+def test_members_require_the_right_to_see_the_image(wsgi, app, members):
     app.post_json(members, {'member': 'other'})
     blind = client(wsgi, 'own:member')
 

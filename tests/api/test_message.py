@@ -1,4 +1,4 @@
-"""Bodies are taken in pieces that suit the pace of the client."""
+"""Bodies are read in chunks whose size follows the speed of the client."""
 
 import io
 
@@ -12,7 +12,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes only when a test says so."""
+    """A clock that only the test advances."""
     class Clock:
         now = 0.0
 
@@ -32,7 +32,7 @@ def request(data, **environ):
     {'CONTENT_LENGTH': str(20 * MIB)},
     {'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True},
 ])
-def test_pieces_are_large_while_the_client_has_been_fast_for_long(clock, environ, monkeypatch):
+def test_chunks_are_large_after_a_client_has_been_fast_for_long(clock, environ, monkeypatch):
     monkeypatch.setattr(message, 'FAST_CHUNKS', 3)
     monkeypatch.setattr(message, 'LARGE_CHUNK', 4 * MIB)
     seconds = iter([0.001, 0.001, 0.005, 0.010, 0.100, 0.001, 0.001, 0.020, 0.001, 0.001, 0.001,
@@ -46,10 +46,10 @@ def test_pieces_are_large_while_the_client_has_been_fast_for_long(clock, environ
     assert sizes == [1, 1, 1, 4, 4, 1, 1, 1, 1, 1, 1, 3]
 
 
-def test_the_last_piece_is_what_is_left(clock):
-    found = list(request(bytes(MIB + 5), CONTENT_LENGTH=str(MIB + 5)).chunks())
+def test_the_last_chunk_has_the_remaining_bytes(clock):
+    chunks = list(request(bytes(MIB + 5), CONTENT_LENGTH=str(MIB + 5)).chunks())
 
-    assert list(map(len, found)) == [MIB, 5]
+    assert list(map(len, chunks)) == [MIB, 5]
 
 
 @pytest.mark.parametrize(('environ', 'kinds'), [
@@ -58,23 +58,23 @@ def test_the_last_piece_is_what_is_left(clock):
     ({'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True,
       'glancelite.readinto': True}, [memoryview, memoryview]),
 ])
-def test_a_server_that_can_is_given_buffers_to_fill(clock, environ, kinds):
+def test_a_server_that_supports_it_fills_buffers(clock, environ, kinds):
     data = bytes(range(256)) * 4096 + b'tail!'
 
-    found = list(request(data, **environ).chunks())
+    chunks = list(request(data, **environ).chunks())
 
-    assert list(map(type, found)) == kinds
-    assert b''.join(found) == data
+    assert list(map(type, chunks)) == kinds
+    assert b''.join(chunks) == data
 
 
 def test_small_bodies_need_no_buffers(clock):
-    found = list(request(b'12345', CONTENT_LENGTH='5', **{'glancelite.readinto': True}).chunks())
+    chunks = list(request(b'12345', CONTENT_LENGTH='5', **{'glancelite.readinto': True}).chunks())
 
-    assert found == [b'12345']
-    assert type(found[0]) is bytes
+    assert chunks == [b'12345']
+    assert type(chunks[0]) is bytes
 
 
-def test_a_body_that_somebody_has_wrapped_is_read_as_he_gives_it(clock):
+def test_a_body_that_middleware_wrapped_is_read_without_buffers(clock):
     class Wrapped:
         read = io.BytesIO(bytes(MIB)).read
 

@@ -1,4 +1,4 @@
-"""Methods, bodies and bytes that do not belong where they are."""
+"""Unsupported methods, unexpected bodies and invalid text."""
 
 import pytest
 
@@ -19,7 +19,7 @@ METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND')
 
 
 @pytest.mark.parametrize('path', ALLOW)
-def test_other_methods_get_405_and_the_list_of_those_allowed(app, path):
+def test_other_methods_return_405_with_the_allowed_ones(app, path):
     for method in METHODS:
         if method not in ALLOW[path].split(', '):
             answer = app.request(path, method=method, status=405)
@@ -27,12 +27,12 @@ def test_other_methods_get_405_and_the_list_of_those_allowed(app, path):
             assert answer.headers['Allow'] == ALLOW[path]
 
 
-def test_a_wrong_method_wins_over_a_body_that_is_no_json(app):
+def test_the_method_is_checked_before_the_body(app):
     app.request('/v2/images', method='PUT', body=b'{', status=405)
 
 
 @pytest.mark.parametrize('method', ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
-def test_info_usage_has_no_other_methods_and_does_not_say_so(app, method):
+def test_other_methods_of_info_usage_return_404(app, method):
     assert 'Allow' not in app.request('/v2/info/usage', method=method, status=404).headers
 
 
@@ -45,13 +45,13 @@ def test_unusual_methods_on_unknown_paths_are_not_implemented(app):
 @pytest.mark.parametrize('path', ['/v2/images/x/tags', '/v2/images/x/actions', '/v2/info',
                                   '/v2/schemas', '/v2/images/x/members/m/n',
                                   '/v2/images/x/actions/explode', '/v2/images/x/tags/a%2Fb'])
-def test_what_has_no_methods_is_not_there(app, path):
+def test_a_path_without_methods_is_not_found(app, path):
     app.get(path, status=404)
 
 
 @pytest.mark.parametrize('name', ['get', 'verbs', 'below', '_route', 'paths', 'new', 'edit',
                                   '__class__'])
-def test_no_attribute_of_a_controller_is_a_path(app, name):
+def test_attributes_of_controllers_are_not_paths(app, name):
     app.get(f'/v2/{name}', status=404)
     app.get(f'/v2/images/x/{name}', status=404)
 
@@ -72,17 +72,17 @@ def test_no_parameter_changes_the_method(app, new):
     ('POST', '/v2/images/x/actions/reactivate'), ('DELETE', '/v2/stores/s/x'),
     ('GET', '/v2/info/stores'), ('GET', '/v2/info/stores/detail'),
 ])
-def test_a_body_where_none_belongs_is_refused(app, method, path):
+def test_an_unexpected_body_is_refused(app, method, path):
     app.request(path, method=method, body=b'{}', status=400)
 
 
 @pytest.mark.parametrize('path', ['/v2/images', '/v2/info/usage', '/v2/schemas/task',
                                   '/v2/schemas/tasks'])
-def test_a_body_that_hurts_nobody_is_ignored(app, path):
+def test_some_operations_ignore_a_body(app, path):
     app.request(path, method='GET', body=b'{', status=200)
 
 
-def test_a_transfer_coding_is_a_body_for_methods_that_have_one_by_nature(app, new):
+def test_a_transfer_coding_means_a_body_for_methods_that_usually_have_one(app, new):
     image = new(tags=['t'])
     chunked = {'Transfer-Encoding': 'chunked'}
 
@@ -101,18 +101,18 @@ JSON_PATHS = [('POST', '/v2/images'), ('POST', '/v2/images/x/members'),
     b'{}{}', b'[' * 100_000, rb'{"a": "\ud800"}', rb'{"a": "\u0000"}', rb'{"\udfff": "a"}',
     rb'{"member": "m", "status": "accepted", "a": ' + NESTED + b'}',
 ], ids=lambda body: repr(body[:20]))
-def test_what_is_no_json_object_is_refused(app, method, path, body):
+def test_a_body_that_is_not_a_json_object_is_refused(app, method, path, body):
     app.request(path, method=method, body=body, status=400)
 
 
 @pytest.mark.parametrize('name', ['tags', 'name', 'custom', 'min_disk', 'locations'])
-def test_nesting_confuses_nobody(app, name):
+def test_deeply_nested_json_is_refused(app, name):
     body = b'{"%s": %s"x"%s}' % (name.encode(), b'[' * 900, b']' * 900)
 
     app.request('/v2/images', method='POST', body=body, status=[400, 403])
 
 
-def test_pairs_of_surrogates_are_characters_like_others(app):
+def test_surrogate_pairs_are_accepted(app):
     answer = app.post('/v2/images', rb'{"a": "\\u0000 \\ud800"}', status=201)
 
     assert answer.json['a'] == r'\u0000 \ud800'
@@ -121,14 +121,14 @@ def test_pairs_of_surrogates_are_characters_like_others(app):
 @pytest.mark.parametrize('kind', ['application/octet-stream', 'text/plain', '',
                                   'application/x-www-form-urlencoded',
                                   'multipart/form-data; boundary=x'])
-def test_json_is_json_whatever_its_content_type(app, kind):
+def test_json_is_accepted_with_any_content_type(app, kind):
     answer = app.request('/v2/images', method='POST', body=b'{"name": "a=b&c"}',
                          content_type=kind, status=201)
 
     assert answer.json['name'] == 'a=b&c'
 
 
-def test_a_body_of_json_is_not_read_without_end(app, monkeypatch):
+def test_the_size_of_a_json_body_is_limited(app, monkeypatch):
     monkeypatch.setattr('glancelite.api.message.JSON_LIMIT', 100)
 
     app.post('/v2/images', '{"name": "%s"}' % ('x' * 100), status=413)
@@ -136,7 +136,7 @@ def test_a_body_of_json_is_not_read_without_end(app, monkeypatch):
 
 @pytest.mark.parametrize('path', ['/v2/images/%ff', '/v2/images?name=%ff', '/v2/images/%00',
                                   '/v2/images?name=%00', '/v2/images/x/tags/%e2%28%a1'])
-def test_bytes_in_a_url_that_are_no_text_are_refused(app, path):
+def test_a_url_that_is_not_text_is_refused(app, path):
     app.get(path, status=400)
 
 
@@ -154,7 +154,7 @@ def test_success_does_not_depend_on_accept(app, new):
     ('DELETE', '/{}/tags/t'), ('POST', '/{}/members'), ('PUT', '/{}/members/m'),
     ('DELETE', '/{}/members/m'), ('POST', '/{}/actions/deactivate'), ('POST', '/{}/locations'),
     ('DELETE', '/unknown')])
-def test_the_anonymous_are_told_that_they_may_only_read(wsgi, admin, new, method, path):
+def test_anonymous_callers_may_only_read(wsgi, admin, new, method, path):
     image = new()
     admin.patch_json(f'/v2/images/{image}', [
         {'op': 'replace', 'path': '/visibility', 'value': 'public'}],

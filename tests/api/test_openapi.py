@@ -1,4 +1,4 @@
-"""The description of the API is complete and agrees with what it describes."""
+"""The OpenAPI description is complete and agrees with the API."""
 
 import re
 
@@ -14,21 +14,22 @@ def test_every_operation_but_the_description_itself_is_described(core, described
     from glancelite.api import v2
     offered = {(verb, f'/v2{path}') for verb, path, _ in v2.root(core).operations()}
 
-    found = {(verb.upper(), re.sub('{[^}]+}', '{}', path))
+    documented = {(verb.upper(), re.sub('{[^}]+}', '{}', path))
              for path, verbs in described['paths'].items() for verb in verbs}
 
-    assert found == offered - {('GET', '/v2/openapi.json')}
+    assert documented == offered - {('GET', '/v2/openapi.json')}
 
 
 def test_variables_of_a_path_are_its_parameters(described):
     for path, verbs in described['paths'].items():
         for operation in verbs.values():
-            named = {one['name'] for one in operation['parameters'] if one['in'] == 'path'}
+            named = {parameter['name'] for parameter in operation['parameters']
+                     if parameter['in'] == 'path'}
 
             assert named == set(re.findall('{([^}]+)}', path))
 
 
-def test_every_reference_leads_somewhere(app, described):
+def test_every_reference_resolves(app, described):
     text = app.get('/v2/openapi.json').text
     schemas = described['components']['schemas']
 
@@ -43,12 +44,12 @@ def test_every_parameter_of_a_listing_is_accepted(app, described):
                 'member_status': 'all', 'visibility': 'all', 'protected': 'true',
                 'os_hidden': 'true', 'created_at': '2020-01-01', 'updated_at': '2020-01-01'}
     parameters = described['paths']['/v2/images']['get']['parameters']
-    names = {one['name'] for one in parameters} - {'marker'}
+    names = {parameter['name'] for parameter in parameters} - {'marker'}
 
     assert {'tag', 'size_min', 'min_ram_max', 'owner', 'id'} <= names
-    for one in parameters:
-        if one['name'] in names:
-            value = examples.get(one['name'], '1')
-            found = app.get(f'/v2/images?{one["name"]}={value}').json
+    for parameter in parameters:
+        if parameter['name'] in names:
+            value = examples.get(parameter['name'], '1')
+            page = app.get(f'/v2/images?{parameter["name"]}={value}').json
 
-            assert found['images'] == []
+            assert page['images'] == []

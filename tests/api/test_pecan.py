@@ -1,7 +1,7 @@
-"""Why ``Api`` takes some of Pecan's steps itself: each, shown on Pecan as it comes.
+"""Why ``Api`` replaces some steps of Pecan: each is shown on an unmodified Pecan.
 
-If one of these fails with a new Pecan, the reason for a step of ours in
-``glancelite/api/app.py`` or ``message.py`` is gone, and so can the step be.
+If one of these fails with a new Pecan, a replacement in ``glancelite/api/app.py`` or
+``message.py`` is no longer needed.
 """
 
 import io
@@ -38,7 +38,7 @@ class Controller(rest.RestController):
 
 
 class Whole(rest.RestController):
-    """Gives an iterator as a body."""
+    """Returns an iterator as a body."""
 
     def __init__(self, chunks):
         self._chunks = chunks
@@ -59,16 +59,16 @@ def plain(controller):
     return webtest.TestApp(pecan.Pecan(controller))
 
 
-def test_pecan_eats_a_form_before_the_controller_runs(plain, controller):
+def test_pecan_reads_a_form_before_the_controller_runs(plain, controller):
     plain.put('/', 'abc=d', content_type='application/x-www-form-urlencoded')
 
     assert controller.seen == [b'']
 
 
-def test_pecan_makes_arguments_of_the_query(plain, controller):
-    plain.get('/?name=somebody')
+def test_pecan_passes_the_query_as_arguments(plain, controller):
+    plain.get('/?name=value')
 
-    assert controller.seen == [{'name': 'somebody'}]
+    assert controller.seen == [{'name': 'value'}]
 
 
 def test_pecan_lets_a_parameter_change_the_method(plain, controller):
@@ -77,7 +77,7 @@ def test_pecan_lets_a_parameter_change_the_method(plain, controller):
     assert controller.seen == ['deleted']
 
 
-def test_pecan_answers_406_to_an_accept_it_does_not_like(plain):
+def test_pecan_returns_406_for_an_accept_that_does_not_match(plain):
     plain.get('/', headers={'Accept': 'image/png'}, status=406)
 
 
@@ -115,7 +115,7 @@ def test_pecan_reads_a_whole_body_into_memory():
     assert chunks.taken == 3
 
 
-def test_ours_does_not():
+def test_this_api_does_not_read_a_body_into_memory():
     from glancelite.api.app import Api
     from glancelite.api.hooks import CheckRequest, ErrorResponses
 
@@ -156,7 +156,7 @@ def test_pecan_inspects_a_controller_again_for_every_request(inspections):
     assert len(inspections) >= 5
 
 
-def test_ours_inspects_nothing(app, inspections):
+def test_this_api_inspects_no_controller(app, inspections):
     app.get('/v2/images')
 
     assert inspections == []

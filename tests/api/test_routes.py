@@ -1,4 +1,4 @@
-"""The controllers are exactly the operations of the Image API that are offered."""
+"""The controllers are exactly the supported operations of the Image API."""
 
 import inspect
 
@@ -28,26 +28,26 @@ def operations(core):
 def test_every_controller_is_an_operation_and_vice_versa(core):
     schemas = {('GET', f'/schemas/{name}'): 200 for name in core.documents}
 
-    found = {route: method.operation.statuses[0] for route, method in operations(core).items()}
+    statuses = {route: method.operation.statuses[0] for route, method in operations(core).items()}
 
-    assert found == ROUTES | schemas
+    assert statuses == ROUTES | schemas
 
 
 def test_every_operation_is_reached_by_its_path(core):
-    class Asked:
+    class FakeRequest:
         method = None
 
     root = v2.root(core)
     for verb, path, method in root.operations():
-        Asked.method = verb
+        FakeRequest.method = verb
 
-        found, arguments = root._route(path.split('/')[1:], Asked)
+        controller, arguments = root._route(path.split('/')[1:], FakeRequest)
 
-        assert found == method
+        assert controller == method
         assert arguments == ['{}'] * path.count('{}')
 
 
-def test_every_operation_takes_the_request_and_the_variables_of_its_path(core):
+def test_every_operation_has_the_request_and_the_variables_as_parameters(core):
     for (_, path), method in operations(core).items():
         parameters = list(inspect.signature(method).parameters)
 
@@ -55,10 +55,10 @@ def test_every_operation_takes_the_request_and_the_variables_of_its_path(core):
         assert len(parameters) == 1 + path.count('{}')
 
 
-def test_every_operation_says_what_it_does_and_how_it_takes_a_body(core):
+def test_every_operation_has_a_summary_and_known_bodies(core):
     for method in operations(core).values():
-        said = method.operation
+        declared = method.operation
 
-        assert said.summary.endswith('.')
-        for body in filter(None, (said.accepts, said.returns)):
+        assert declared.summary.endswith('.')
+        for body in filter(None, (declared.accepts, declared.returns)):
             assert body in ('object', 'patch', 'bytes') or body in core.documents

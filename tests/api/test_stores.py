@@ -29,14 +29,14 @@ def twice(core, app, new, upload):
 
 @pytest.fixture
 def there(core):
-    """The URL of data that is in the store ``fast``, which takes users' word for it."""
+    """The URL of data in the store ``fast``, which accepts locations from users."""
     driver = core.layers.stores['fast'].driver
     driver.CAPABILITIES |= {'adopt'}
     driver.adopt = lambda url, *, ctx=None: url
     return driver.write('theirs', iter([b'theirs'])).url
 
 
-def test_everybody_finds_the_stores(app, admin):
+def test_all_users_may_list_the_stores(app, admin):
     assert app.get('/v2/info/stores').json == {
         'stores': [{'id': 'fast', 'default': 'true'}, {'id': 'cold'}]}
     detail = admin.get('/v2/info/stores/detail').json['stores']
@@ -45,12 +45,12 @@ def test_everybody_finds_the_stores(app, admin):
                                      ('cold', 'memory', 0, {}, 'available')]
 
 
-def test_the_detail_is_for_operators_and_services(app, nova):
+def test_details_of_stores_are_for_operators_and_services(app, nova):
     app.get('/v2/info/stores/detail', status=403)
     nova.get('/v2/info/stores/detail', status=200)
 
 
-def test_a_store_that_does_not_say_how_it_is_is_silent(core, admin, monkeypatch):
+def test_a_store_that_does_not_answer_is_reported_as_silent(core, admin, monkeypatch):
     answer = threading.Event()
     monkeypatch.setattr(core.layers.stores['cold'].driver, 'health', answer.wait)
 
@@ -65,7 +65,7 @@ def test_a_store_that_does_not_say_how_it_is_is_silent(core, admin, monkeypatch)
     assert status(None) == 'available'
 
 
-def test_a_store_that_only_reads_takes_no_data(tmp_path):
+def test_a_read_only_store_accepts_no_data(tmp_path):
     core = service.build(tmp_path, SERVICE.replace('cold:memory', 'web:http'))
     app = client(make_app(core))
     image = app.post_json('/v2/images', {'disk_format': 'raw', 'container_format': 'bare'})
@@ -80,7 +80,7 @@ def test_a_store_that_only_reads_takes_no_data(tmp_path):
     core.close()
 
 
-def test_without_names_there_are_no_stores(tmp_path, core):
+def test_a_service_with_one_unnamed_store_has_no_discovery(tmp_path, core):
     single = service.build(tmp_path, '[glance_store]\ndefault_store = memory\nstores = memory\n'
                                      '[layers]\nauth = noauth\ndatabase = memory\nmiddleware =\n')
     app = client(make_app(single))
@@ -95,7 +95,7 @@ def test_without_names_there_are_no_stores(tmp_path, core):
 
 
 @pytest.mark.parametrize('path', ['/v2/info/stores', '/v2/info/stores/detail'])
-def test_stores_are_only_read(app, path):
+def test_stores_cannot_be_changed(app, path):
     answer = app.post(path, status=405)
 
     assert answer.headers['Allow'] == 'GET'
@@ -128,7 +128,7 @@ def test_one_copy_is_removed(admin, app, twice):
     assert answer.headers['Allow'] == 'DELETE'
 
 
-def test_a_service_gives_an_image_its_data_and_reads_where_it_is(nova, app, new, there):
+def test_a_service_adds_a_location_and_lists_the_locations(nova, app, new, there):
     image = new()
 
     answer = nova.post_json(f'/v2/images/{image}/locations', {'url': there}, status=202)
@@ -155,7 +155,7 @@ def test_a_service_gives_an_image_its_data_and_reads_where_it_is(nova, app, new,
     {'url': '{there}', 'validation_data': {'os_hash_algo': 'md5', 'os_hash_value': 'zz' * 16}},
     {'url': '{there}', 'validation_data': {'os_hash_algo': 'md5', 'os_hash_value': 'ab' * 16,
                                            'checksum': 'ab' * 16}}], ids=str)
-def test_what_is_no_location_is_refused(nova, app, new, there, body):
+def test_an_invalid_location_is_refused(nova, app, new, there, body):
     image = new()
     if body.get('url') == '{there}':
         body = {**body, 'url': there}
@@ -165,7 +165,7 @@ def test_what_is_no_location_is_refused(nova, app, new, there, body):
     assert app.get(f'/v2/images/{image}').json['status'] == 'queued'
 
 
-def test_locations_of_strangers_are_out_of_sight(wsgi, new, there):
+def test_locations_of_other_projects_are_not_found(wsgi, new, there):
     stranger = client(wsgi, 'other:service,member,reader')
     image = new()
 

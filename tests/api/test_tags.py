@@ -1,11 +1,11 @@
-"""Single tags."""
+"""Operations on one tag."""
 
 
 def tags(app, image):
     return app.get(f'/v2/images/{image}').json['tags']
 
 
-def test_a_tag_is_put_once_however_often(app, new):
+def test_adding_a_tag_twice_changes_nothing(app, new):
     image = new()
 
     for _ in range(2):
@@ -24,7 +24,7 @@ def test_a_tag_may_be_any_text_without_a_slash(app, new):
     assert tags(app, image) == ['grün ?;v1.0']
 
 
-def test_a_tag_is_taken_away_once(app, new):
+def test_a_tag_can_be_removed_once(app, new):
     image = new(tags=['blue', 'red'])
 
     app.delete(f'/v2/images/{image}/tags/blue', status=204)
@@ -40,7 +40,7 @@ def test_a_tag_has_at_most_255_characters(app, new):
     app.put(f'/v2/images/{image}/tags/{"x" * 256}', status=400)
 
 
-def test_tags_of_others_are_left_alone(admin, other, new):
+def test_tags_of_other_projects_cannot_be_changed(admin, other, new):
     image = new(visibility='private')
     public = admin.post_json('/v2/images', {'visibility': 'public'}).json['id']
 

@@ -1,4 +1,4 @@
-"""Which versions are listed, and which paths lead where."""
+"""The list of versions, and the version that a request selects."""
 
 import pytest
 
@@ -14,18 +14,18 @@ ORDER = {
 
 
 @pytest.mark.parametrize(('cache', 'multi'), ORDER)
-def test_versions_come_in_the_order_that_clients_know(cache, multi):
+def test_versions_have_the_known_order(cache, multi):
     minors, current = ORDER[cache, multi]
 
-    found = offered_versions(cache=cache, multi_store=multi)
+    versions = offered_versions(cache=cache, multi_store=multi)
 
-    assert found == [(f'v2.{minor}', 'CURRENT' if minor == current else 'SUPPORTED')
+    assert versions == [(f'v2.{minor}', 'CURRENT' if minor == current else 'SUPPORTED')
                      for minor in minors]
 
 
 @pytest.mark.parametrize('path', ['/', '/v1/images', '/v3', '/v2.18/images', '/nothing/at/all'])
-def test_unknown_versions_get_the_list_with_300(nobody, path):
-    answer = nobody.get(path, status=300)
+def test_unknown_versions_return_the_list_with_300(no_token, path):
+    answer = no_token.get(path, status=300)
 
     assert answer.content_type == 'application/json'
     assert answer.json['versions'][0] == {
@@ -34,22 +34,22 @@ def test_unknown_versions_get_the_list_with_300(nobody, path):
 
 
 @pytest.mark.parametrize('path', ['/versions', '/versions/', '/versions/v2', '//versions'])
-def test_versions_gets_the_list_with_200(nobody, path):
-    assert nobody.get(path, status=200).json == nobody.get('/', status=300).json
+def test_versions_returns_the_list_with_200(no_token, path):
+    assert no_token.get(path, status=200).json == no_token.get('/', status=300).json
 
 
 @pytest.mark.parametrize('method', ['POST', 'PUT', 'DELETE', 'PATCH', 'PROPFIND'])
-def test_the_list_comes_for_any_method(nobody, method):
-    assert nobody.request('/', method=method, status=300).json['versions']
+def test_any_method_returns_the_list(no_token, method):
+    assert no_token.request('/', method=method, status=300).json['versions']
 
 
-def test_the_list_has_no_body_for_head(nobody):
-    assert nobody.head('/', status=300).body == b''
+def test_the_list_has_no_body_for_head(no_token):
+    assert no_token.head('/', status=300).body == b''
 
 
 @pytest.mark.parametrize('path', ['/v2', '/v2/', '/v2/versions'])
-def test_there_is_nothing_at_the_root_of_a_version(app, nobody, path):
-    nobody.get(path, status=401)
+def test_the_root_of_a_version_is_not_found(app, no_token, path):
+    no_token.get(path, status=401)
     app.get(path, status=404)
 
 
@@ -64,14 +64,14 @@ def test_a_trailing_slash_is_another_path(app, path):
     app.get(path, status=404)
 
 
-def test_the_media_type_can_say_the_version(app):
+def test_the_media_type_can_select_the_version(app):
     headers = {'Accept': 'application/vnd.openstack.images-v2'}
 
     assert app.get('/images', headers=headers).json['schema'] == '/v2/schemas/images'
     app.get('/images', headers={'Accept': 'application/vnd.openstack.images-v9'}, status=300)
 
 
-def test_versions_on_offer_follow_the_settings(variant):
+def test_the_offered_versions_follow_the_settings(variant):
     cached = variant(cache=True)
 
     cached.get('/v2.18/images', status=200)
@@ -90,7 +90,7 @@ def test_links_have_the_public_endpoint(variant):
     ({'HTTP_HOST': 'h.example:9292', 'SCRIPT_NAME': '/image'}, 'http://h.example:9292/image'),
     ({'HTTP_HOST': 'h.example:443', 'wsgi.url_scheme': 'https'}, 'https://h.example'),
 ])
-def test_links_have_host_and_mount_point_of_the_request(nobody, environ, base):
-    links = nobody.get('/versions', extra_environ=environ).json['versions'][0]['links']
+def test_links_have_host_and_mount_point_of_the_request(no_token, environ, base):
+    links = no_token.get('/versions', extra_environ=environ).json['versions'][0]['links']
 
     assert links[0]['href'] == f'{base}/v2/'

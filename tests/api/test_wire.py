@@ -1,10 +1,10 @@
-"""What Glance 33 was seen to answer, request by request, and we do as well.
+"""The responses of this service, compared with those that Glance 33 gave to the same requests.
 
-Each row is a request and what comes back of it: status, headers, and what the body is.
-``error`` stands for any error; where Glance does what a good service should not, there is
-no row.  A path may name an image: ``{queued}``, ``{active}``, ``{deactivated}``, ``{empty}``,
-``{shared}`` (with the project ``other``, which has accepted, and ``third``, which has not),
-``{private}``, ``{public}``, ``{community}`` and ``{protected}``, all of the project ``own``.
+Each row is a request and its response: status, headers and body.  ``error`` stands for any
+error.  Requests to which Glance responds wrongly have no row.  A path may name an image:
+``{queued}``, ``{active}``, ``{deactivated}``, ``{empty}``, ``{shared}`` (with the project
+``other``, which has accepted, and ``third``, which has not), ``{private}``, ``{public}``,
+``{community}`` and ``{protected}``, all of the project ``own``.
 """
 
 import json
@@ -22,7 +22,7 @@ MD5 = 'a925576942e94b2ef57a066101b48876'
 CALLERS = {
     'own': 'own', 'reader': 'own:reader', 'blind': 'own:member', 'nothing': 'own:none',
     'other': 'other', 'third': 'third', 'stranger': 'stranger', 'admin': 'admins:admin',
-    'nobody': None,
+    'no_token': None,
 }
 IMAGE = frozenset((
     'name', 'disk_format', 'container_format', 'visibility', 'size', 'virtual_size', 'status',
@@ -36,20 +36,20 @@ def patch(op, path, *value):
     return [{'op': op, 'path': path, **({'value': value[0]} if value else {})}]
 
 
-#: method, path, caller, headers, body, status, headers of the answer, body of the answer:
-#: its JSON as far as it is named, or the set of its names, or its bytes; None for any
+#: method, path, caller, headers, body; status, headers and body of the response:
+#: a part of its JSON, or the set of its names, or its bytes; None for any
 ROWS = [
     # versions and paths
-    ('GET', '/', 'nobody', {}, None, 300, {'Content-Type': 'application/json'}, {'versions'}),
-    ('GET', '/versions/x/y', 'nobody', {}, None, 200, {}, {'versions'}),
-    ('GET', '/v2.99/images', 'nobody', {}, None, 300, {}, {'versions'}),
+    ('GET', '/', 'no_token', {}, None, 300, {'Content-Type': 'application/json'}, {'versions'}),
+    ('GET', '/versions/x/y', 'no_token', {}, None, 200, {}, {'versions'}),
+    ('GET', '/v2.99/images', 'no_token', {}, None, 300, {}, {'versions'}),
     ('GET', '/v2.07/images', 'own', {}, None, 300, {}, {'versions'}),
     ('GET', '/v2.7/images?limit=0', 'own', {}, None, 200, {}, PAGE),
     ('GET', '//v2//images?limit=0', 'own', {}, None, 200, {}, PAGE),
     ('GET', '/v2/images/', 'own', {}, None, 404, {}, 'error'),
     ('GET', '/images?limit=0', 'own', {'Accept': 'application/vnd.openstack.images-v2.5'}, None,
      200, {}, PAGE),
-    ('GET', '/v2/nope', 'nobody', {}, None, 401, {}, 'error'),
+    ('GET', '/v2/nope', 'no_token', {}, None, 401, {}, 'error'),
     ('FOO', '/v2/nope', 'own', {}, None, 501, {}, 'error'),
     ('FOO', '/v2/images', 'own', {}, None, 405, {'Allow': 'GET, POST'}, 'error'),
     ('HEAD', '/v2/images', 'own', {}, None, 405, {'Allow': 'GET, POST'}, b''),
@@ -60,7 +60,7 @@ ROWS = [
     ('GET', '/v2/schemas/image', 'nothing', {}, None, 200, {},
      {'name', 'properties', 'additionalProperties', 'links'}),
     ('GET', '/v2/schemas/location', 'own', {}, None, 404, {}, 'error'),
-    # how errors look
+    # the form of errors
     ('GET', '/v2/images/x', 'own', {'Accept': '*/*'}, None, 404,
      {'Content-Type': 'text/html; charset=UTF-8'}, 'error'),
     ('GET', '/v2/images/x', 'own', {'Accept': 'image/png'}, None, 404,
@@ -201,7 +201,7 @@ ROWS = [
 
 @pytest.fixture
 def images(wsgi, app, admin, new, upload):
-    """Makes the image that a path names."""
+    """Creates the image that a path names."""
     def register(name):
         attributes = {'foo': 'bar'} if name == 'queued' else {}
         if name in ('private', 'community', 'shared'):
@@ -233,7 +233,7 @@ def _label(row):
 
 
 @pytest.mark.parametrize('row', ROWS, ids=_label)
-def test_a_request_is_answered_as_it_always_was(row, wsgi, images, new):
+def test_a_request_gets_the_response_of_glance(row, wsgi, images, new):
     method, path, caller, headers, body, status, expected, content = row
     new(), new()
     before, brace, rest = path.partition('{')
@@ -264,7 +264,7 @@ def check(answer, content):
     elif isinstance(content, bytes):
         assert answer.body == content
     elif isinstance(content, dict):
-        found = answer.json
-        assert {name: found.get(name, 'nothing') for name in content} == content
+        members = answer.json
+        assert {name: members.get(name, 'nothing') for name in content} == content
     else:
         assert set(answer.json) == content

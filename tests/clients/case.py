@@ -1,4 +1,4 @@
-"""Test cases whose failures show what the server had to say."""
+"""Test cases whose failures show the log of the server."""
 
 import hashlib
 import http.client
@@ -15,7 +15,7 @@ LOG = 'glancelite-api log'
 
 
 class Case(testtools.TestCase):
-    """Has a ``service`` in ``MODE``, a directory ``home``, and removes its images.
+    """Has a ``service`` in ``MODE`` and a directory ``home``; deletes its images at the end.
 
     A failure shows what the server has logged since the test began.
     """
@@ -29,7 +29,7 @@ class Case(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.addDetail(LOG, said_since_now(self.service.server.log))
+        self.addDetail(LOG, logged_since_now(self.service.server.log))
 
     def image(self, data=None, *, user=None, **attributes):
         """Id of a new image, with data unless it is None; removed when the test ends."""
@@ -46,14 +46,14 @@ class Case(testtools.TestCase):
         return image_id
 
     def remove(self, image_id, user=None):
-        """Remove an image, whatever the test has made of it; it may be gone already."""
+        """Delete an image in any state, if it still exists."""
         self.request('PATCH', f'/v2/images/{image_id}', [
             {'op': 'replace', 'path': '/protected', 'value': False}], user=user,
             content_type='application/openstack-images-v2.1-json-patch')
         self.request('DELETE', f'/v2/images/{image_id}', user=user)
 
     def request(self, method, path, body=None, *, user=None, token=None, **headers):
-        """One request by hand; returns its response, with ``body`` read.
+        """Send one request without a client; returns its response, with ``body`` read.
 
         :param body: a dictionary or list is sent as JSON, anything else as it is.
         """
@@ -74,26 +74,26 @@ class Case(testtools.TestCase):
         return reply
 
     def file(self, data, name='data'):
-        """Path of a file with this content."""
+        """Create a file with this content; returns its path."""
         path = pathlib.Path(self.home) / name
         path.write_bytes(data)
         return path
 
 
 class Embedded:
-    """Mixed into stories: the service without authentication."""
+    """Mixin: the service without authentication."""
 
     MODE = 'embedded'
 
 
 class WithKeystone:
-    """Mixed into stories: the service behind a real Keystone."""
+    """Mixin: the service with a real Keystone."""
 
     MODE = 'with_keystone'
 
 
-def said_since_now(log):
-    """A detail with what is appended to a log file from now on; read when it is shown."""
+def logged_since_now(log):
+    """A detail with the lines appended to a log file from now on; read when it is shown."""
     start = os.path.getsize(log)
 
     def read():
@@ -114,7 +114,7 @@ def new_id():
 
 
 def sha512(data):
-    """Of ``bytes`` or of an iterator of them."""
+    """The SHA-512 of ``bytes``, or of an iterator of them."""
     digest = hashlib.sha512()
     for chunk in [data] if isinstance(data, bytes) else data:
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""Command line clients as a person would start them."""
+"""Command line clients, run as a user runs them."""
 
 import contextlib
 import json
@@ -14,11 +14,11 @@ BIN = pathlib.Path(sys.executable).parent
 
 
 class Failed(AssertionError):
-    """The command did not end as it was meant to; the text is what it said."""
+    """The command ended in an unexpected way; the text is its output."""
 
 
 class Command:
-    """A command with its first arguments; it knows no configuration of this machine.
+    """A command with its first arguments; it ignores the configuration of this machine.
 
     :param environment: variables; no others that begin with ``OS_`` are seen.
     """
@@ -31,36 +31,37 @@ class Command:
             'HOME': str(home), 'COLUMNS': '200', **environment}
 
     def __call__(self, *arguments, fails=False):
-        """What it prints; where it ``fails``, its complaint.
+        """Run it; return its output, or its error output if it ``fails``.
 
         :raises Failed: it fails where it should not, or the other way round.
         """
         ended = ready.run(self._program, [*self._first, *arguments], env=self._environment,
                           cwd=os.getcwd())
-        _judge(arguments, ended.code, fails, ended.out + ended.err)
+        _check_exit(arguments, ended.code, fails, ended.out + ended.err)
         return ended.err if fails else ended.out
 
     def on_terminal(self, *arguments):
-        """What it prints to somebody who is looking: progress, for instance."""
+        """Run it on a terminal; return its output, such as progress."""
         ours, its = pty.openpty()
         with open(ours, 'rb', buffering=0) as screen:
             process = subprocess.Popen(
                 [BIN / self._program, *map(str, [*self._first, *arguments])],
                 env=self._environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
             os.close(its)
-            said = b''
-            with contextlib.suppress(OSError):  # how a terminal says that it is closed
+            output = b''
+            with contextlib.suppress(OSError):  # raised when the terminal is closed
                 while chunk := screen.read(1 << 16):
-                    said += chunk
-        _judge(arguments, process.wait(), False, said.decode())
-        return said.decode()
+                    output += chunk
+        _check_exit(arguments, process.wait(), False, output.decode())
+        return output.decode()
 
     def json(self, *arguments):
-        """What it prints in JSON; a progress bar in front is left out."""
-        said = self(*arguments, '-f', 'json')
-        return json.loads(said[min(at for at in (said.find('{'), said.find('[')) if at >= 0):])
+        """Run it; return its JSON output, without a progress bar in front."""
+        output = self(*arguments, '-f', 'json')
+        start = min(at for at in (output.find('{'), output.find('[')) if at >= 0)
+        return json.loads(output[start:])
 
 
-def _judge(arguments, code, fails, said):
+def _check_exit(arguments, code, fails, output):
     if bool(code) != fails:
-        raise Failed(f'{" ".join(map(str, arguments))}: exit code {code}\n{said}')
+        raise Failed(f'{" ".join(map(str, arguments))}: exit code {code}\n{output}')

@@ -37,7 +37,7 @@ class Service:
         return self.server.url
 
     def sdk(self, user=None, token=None):
-        """openstacksdk, as this person or with this token; connections are kept."""
+        """openstacksdk, as this user or with this token; connections are kept."""
         user = user or self.me
         key = user, token
         if key not in self._connections:
@@ -59,14 +59,14 @@ class Service:
                 'project_name': user.partition('-')[0], 'project_domain_id': 'default'})
 
     def glance(self, user=None):
-        """python-glanceclient; with Keystone, by a session as Nova and Cinder have one."""
+        """python-glanceclient; with Keystone, it uses a session, as Nova and Cinder do."""
         if self.keystone is None:
             return glanceclient.Client('2', endpoint=self.url, token='none')
         return glanceclient.Client('2', session=self.sdk(user).session,
                                    region_name=keystone_starter.REGION)
 
     def token(self, user=None):
-        """A token for requests by hand."""
+        """A token for requests without a client."""
         user = user or self.me
         if user not in self._tokens:
             self._tokens[user] = 'none' if self.keystone is None else self.keystone.token(user)
@@ -89,7 +89,7 @@ class Service:
 
 @pytest.fixture(scope='session')
 def embedded():
-    """The service as it runs with no configuration at all."""
+    """The service without any configuration."""
     with contextlib.ExitStack() as running:
         server = running.enter_context(live.server())
         yield Service(server, None, 'noauth', 'noauth', '0f5c4b7ea8d94cf2b1e6a7d3c2f10e98',
@@ -98,7 +98,7 @@ def embedded():
 
 @contextlib.contextmanager
 def behind_keystone(keystone, **sections):
-    """A service that asks this Keystone.
+    """A service that uses this Keystone.
 
     :param sections: more of its configuration: section -> option -> value.
     """
@@ -126,6 +126,6 @@ def _behind_keystone(keystone):
 
 @pytest.fixture(scope='module')
 def with_keystone(_behind_keystone):
-    """The service of a cloud, found through the catalogue of its Keystone."""
+    """The service of a cloud, found in the catalog of its Keystone."""
     _behind_keystone.keystone.set_image_url(_behind_keystone.url)
     return _behind_keystone

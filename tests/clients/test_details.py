@@ -1,4 +1,4 @@
-"""A test that fails shows the log of the server it failed with."""
+"""A test that fails shows the log of its server."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ LOG = pathlib.Path(__file__).with_name('log')
 
 @pytest.fixture
 def pretended():
-    LOG.write_text('said before the test\\n')
+    LOG.write_text('logged before the test\\n')
     return types.SimpleNamespace(server=types.SimpleNamespace(log=LOG))
 
 
@@ -34,7 +34,7 @@ class TestSomething(case.Case):
 '''
 
 
-def test_a_failure_shows_what_the_server_said_since_the_test_began(tmp_path):
+def test_a_failure_shows_the_log_since_the_test_began(tmp_path):
     file = tmp_path / 'test_something.py'
     file.write_text(textwrap.dedent(FAILING))
 
@@ -44,14 +44,14 @@ def test_a_failure_shows_what_the_server_said_since_the_test_began(tmp_path):
     assert done.returncode == 1
     assert case.LOG in done.stdout
     assert 'the server had a reason' in done.stdout
-    assert 'said before the test' not in done.stdout
+    assert 'logged before the test' not in done.stdout
     assert 'assert 1 == 2' in done.stdout
 
 
 def test_the_log_is_read_when_it_is_shown(tmp_path):
     log = tmp_path / 'log'
     log.write_text('early\n')
-    detail = case.said_since_now(log)
+    detail = case.logged_since_now(log)
 
     log.write_text('early\nlate\n')
 

@@ -1,4 +1,4 @@
-"""The ``glance`` command: a day in the life of an image."""
+"""The ``glance`` command: the life of an image."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ from tests.clients import case
 
 class Stories:
 
-    def test_an_image_is_made_found_changed_shared_fetched_and_deleted(self):
+    def test_an_image_is_created_found_changed_shared_downloaded_and_deleted(self):
         glance = self.service.glance_command(self.home)
         data = case.random_data()
         image_id, other, copy = case.new_id(), self.service.other_project, self.home / 'copy'
@@ -30,8 +30,8 @@ class Stories:
         assert listed.count('\n|') == 2
         assert image_id in listed
 
-        said = glance('image-delete', image_id, fails=True)
-        assert 'You are not permitted to delete the image' in said
+        output = glance('image-delete', image_id, fails=True)
+        assert 'You are not permitted to delete the image' in output
         glance('image-update', '--protected', 'false', image_id)
         glance('image-deactivate', image_id)
         glance('image-reactivate', image_id)
@@ -47,13 +47,13 @@ class Stories:
         assert 'os_type' not in shown
 
         glance('image-delete', image_id)
-        said = glance('image-show', image_id, fails=True)
-        assert f'HTTP 404 Not Found: there is no image {image_id}' in said
+        output = glance('image-show', image_id, fails=True)
+        assert f'HTTP 404 Not Found: there is no image {image_id}' in output
 
     def test_the_image_api_is_negotiated(self):
-        said = self.service.glance_command(self.home)('--os-image-api-version', 2, 'image-list')
+        output = self.service.glance_command(self.home)('--os-image-api-version', 2, 'image-list')
 
-        assert '| ID' in said
+        assert '| ID' in output
 
 
 class TestEmbedded(Stories, case.Embedded, case.Case):
@@ -62,10 +62,10 @@ class TestEmbedded(Stories, case.Embedded, case.Case):
 
 class TestWithKeystone(Stories, case.WithKeystone, case.Case):
 
-    def test_a_token_that_is_none_is_refused_in_words(self):
+    def test_an_invalid_token_is_refused_with_a_message(self):
         command = self.service.glance_command(self.home)
 
-        said = command('--os-auth-token', 'gAAAAAnone', '--os-image-url', self.service.url,
+        output = command('--os-auth-token', 'gAAAAAnone', '--os-image-url', self.service.url,
                        'image-list', fails=True)
 
-        assert said == 'Invalid OpenStack Identity credentials.\n'
+        assert output == 'Invalid OpenStack Identity credentials.\n'

@@ -1,4 +1,4 @@
-"""python-glanceclient as a library: the way of Nova, Cinder and Ironic."""
+"""python-glanceclient as a library, as Nova, Cinder and Ironic use it."""
 
 import io
 
@@ -14,7 +14,7 @@ class Stories:
         super().setUp()
         self.glance = self.service.glance()
 
-    def test_a_snapshot_is_registered_filled_and_read_as_nova_does(self):
+    def test_a_snapshot_is_created_uploaded_and_read_as_nova_does(self):
         data, image_id = case.random_data(1_000_000), case.new_id()
         self.addCleanup(self.remove, image_id)
 
@@ -43,19 +43,19 @@ class Stories:
         assert len(chunks) == len(data)
         assert case.sha512(chunks) == case.sha512(data)
 
-    def test_bytes_that_changed_on_the_disk_are_noticed(self):
+    def test_data_that_changed_on_the_disk_is_detected(self):
         image_id = self.image(case.random_data())
         (self.service.stored / image_id).write_bytes(case.random_data())
 
         with pytest.raises(OSError, match='Corrupt image download'):
             list(self.glance.images.data(image_id))
 
-    def test_an_image_without_data_has_none(self):
+    def test_an_image_without_data_has_no_download(self):
         image_id = self.image()
 
         assert self.glance.images.data(image_id).wrapped is None
 
-    def test_a_list_comes_page_by_page(self):
+    def test_a_list_has_pages(self):
         mark = case.new_id()
         made = [self.image(tags=[mark], name=f'{number:02}') for number in range(31)]
         wanted = {'filters': {'tag': [mark]}, 'sort': 'name:asc'}
@@ -77,9 +77,9 @@ class Stories:
         self.image(tags=[mark], os_type='linux')
         self.image(tags=[mark, 'x'], os_type='freebsd')
 
-        found = self.glance.images.list(filters={'tag': [mark, 'x'], 'os_type': 'linux'})
+        images = self.glance.images.list(filters={'tag': [mark, 'x'], 'os_type': 'linux'})
 
-        assert [image.id for image in found] == [both]
+        assert [image.id for image in images] == [both]
 
     def test_an_image_is_updated_through_its_schema(self):
         image_id = self.image(os_type='linux', hw_vif='e1000')
@@ -93,7 +93,7 @@ class Stories:
         assert sorted(image.tags) == ['a', 'b']
         assert 'hw_vif' not in image
 
-    def test_what_the_schema_forbids_is_never_sent(self):
+    def test_the_client_does_not_send_what_the_schema_forbids(self):
         with pytest.raises(TypeError, match='Unable to set'):
             self.glance.images.create(name='wrong', min_ram='much')
 
@@ -106,7 +106,7 @@ class Stories:
         assert not image.is_base_property('my_own')
         assert member.is_core_property('member_id')
 
-    def test_tags_come_and_go(self):
+    def test_tags_are_added_and_removed(self):
         image_id = self.image()
 
         self.glance.image_tags.update(image_id, 'v1.0')
@@ -138,7 +138,7 @@ class Stories:
         assert listed == [other]
         assert list(self.glance.image_members.list(image_id)) == []
 
-    def test_refusals_are_understood(self):
+    def test_errors_become_exceptions_of_the_client(self):
         image_id = self.image(b'data', protected=True)
 
         for error, words, act in (

@@ -1,11 +1,11 @@
-"""The ``openstack`` command: a day in the life of an image."""
+"""The ``openstack`` command: the life of an image."""
 
 from tests.clients import case
 
 
 class Stories:
 
-    def test_an_image_is_made_found_changed_shared_fetched_and_deleted(self):
+    def test_an_image_is_created_found_changed_shared_downloaded_and_deleted(self):
         openstack = self.service.openstack(self.home)
         data = case.random_data()
         image_id, copy = case.new_id(), self.home / 'copy'
@@ -27,8 +27,8 @@ class Stories:
         assert [(image['ID'], image['Status'], image['Size'], sorted(image['Tags']))
                 for image in listed] == [(image_id, 'active', len(data), ['24.04', 'bsd'])]
 
-        said = openstack('image', 'delete', image_id, fails=True)
-        assert 'is protected and cannot be deleted' in said
+        output = openstack('image', 'delete', image_id, fails=True)
+        assert 'is protected and cannot be deleted' in output
         openstack('image', 'set', '--unprotected', '--deactivate', image_id)
         openstack('image', 'set', '--activate', image_id)
         self.share(openstack, image_id)
@@ -41,14 +41,14 @@ class Stories:
         assert 'hw_vif' not in shown['properties']
 
         openstack('image', 'delete', image_id)
-        said = openstack('image', 'show', image_id, fails=True)
-        assert f'No Image found for {image_id}' in said
+        output = openstack('image', 'show', image_id, fails=True)
+        assert f'No Image found for {image_id}' in output
 
 
 class TestEmbedded(Stories, case.Embedded, case.Case):
 
     def share(self, openstack, image_id):
-        """Without Keystone the command cannot: it looks the project up there."""
+        """The command cannot do it without Keystone: it looks the project up there."""
 
 
 class TestWithKeystone(Stories, case.WithKeystone, case.Case):
@@ -60,8 +60,8 @@ class TestWithKeystone(Stories, case.WithKeystone, case.Case):
         assert [(member['Member ID'], member['Status']) for member in members] == [
             (other, 'pending')]
 
-    def test_a_reader_is_told_that_it_may_not(self):
-        said = self.service.openstack(self.home, 'alpha-reader')(
+    def test_a_reader_gets_a_message_that_it_is_forbidden(self):
+        output = self.service.openstack(self.home, 'alpha-reader')(
             'image', 'create', '--disk-format', 'raw', 'mine', fails=True)
 
-        assert 'HTTP 403' in said or 'Forbidden' in said, said
+        assert 'HTTP 403' in output or 'Forbidden' in output, output

@@ -1,4 +1,4 @@
-"""People of two projects and several roles: who sees, who may, and what they are told."""
+"""Users of two projects with several roles: visibility, rights, and errors."""
 
 import pytest
 from openstack import exceptions
@@ -9,7 +9,7 @@ OWNER, MEMBER, READER, ADMIN = 'alpha-member', 'beta-member', 'beta-reader', 'al
 
 
 class TestSharing(case.WithKeystone, case.Case):
-    """Between the projects alpha, which owns, and beta."""
+    """The project alpha owns the images, beta is the other one."""
 
     def setUp(self):
         super().setUp()
@@ -22,7 +22,7 @@ class TestSharing(case.WithKeystone, case.Case):
     def listed(self, proxy, **query):
         return self.image_id in [image.id for image in proxy.images(**query)]
 
-    def test_nobody_sees_what_is_not_shared_with_them(self):
+    def test_an_image_that_is_not_shared_is_invisible(self):
         assert not self.listed(self.theirs)
         with pytest.raises(exceptions.NotFoundException, match='there is no image'):
             self.theirs.get_image(self.image_id)
@@ -47,7 +47,7 @@ class TestSharing(case.WithKeystone, case.Case):
         assert self.theirs.get_image(self.image_id).id == self.image_id
         assert self.theirs.download_image(self.image_id).content == self.data
 
-    def test_a_rejected_image_leaves_the_list(self):
+    def test_a_rejected_image_is_not_listed(self):
         self.ours.add_member(self.image_id, member=self.beta)
         self.theirs.update_member(self.beta, self.image_id, status='accepted')
 
@@ -56,7 +56,7 @@ class TestSharing(case.WithKeystone, case.Case):
         assert not self.listed(self.theirs)
         assert self.listed(self.theirs, visibility='shared', member_status='rejected')
 
-    def test_a_removed_member_sees_nothing_any_more(self):
+    def test_a_removed_member_no_longer_sees_the_image(self):
         self.ours.add_member(self.image_id, member=self.beta)
         self.theirs.update_member(self.beta, self.image_id, status='accepted')
 
@@ -66,7 +66,7 @@ class TestSharing(case.WithKeystone, case.Case):
         with pytest.raises(exceptions.NotFoundException):
             self.theirs.get_image(self.image_id)
 
-    def test_only_the_other_project_accepts_and_only_the_owner_changes(self):
+    def test_only_the_member_accepts_and_only_the_owner_changes(self):
         self.ours.add_member(self.image_id, member=self.beta)
 
         with pytest.raises(exceptions.ForbiddenException):
@@ -85,10 +85,10 @@ class TestRoles(case.WithKeystone, case.Case):
         return self.service.sdk(user).image
 
     def download(self, user, image_id):
-        """The response as such; ``download_image`` would hash the page of an error."""
+        """Return the bare response; ``download_image`` would hash an error page."""
         return self.sdk(user).get(f'/images/{image_id}/file')
 
-    def test_a_reader_sees_but_neither_makes_nor_takes(self):
+    def test_a_reader_sees_images_but_cannot_change_or_download_them(self):
         image_id = self.image(b'data')
         reader = self.sdk('alpha-reader')
 
@@ -104,7 +104,7 @@ class TestRoles(case.WithKeystone, case.Case):
         assert reader.put(f'/images/{image_id}/tags/x').status_code == 403
         assert reader.post(f'/images/{image_id}/actions/deactivate').status_code == 403
 
-    def test_only_an_administrator_publishes(self):
+    def test_only_an_administrator_may_publish(self):
         image_id = self.image(b'data')
 
         with pytest.raises(exceptions.ForbiddenException):
@@ -118,7 +118,7 @@ class TestRoles(case.WithKeystone, case.Case):
         assert self.sdk(MEMBER).download_image(image_id).content == b'data'
         assert self.download(READER, image_id).status_code == 403
 
-    def test_a_community_image_is_for_those_who_look_for_it(self):
+    def test_a_community_image_is_listed_only_on_request(self):
         image_id = self.image(b'data', visibility='community')
         others = self.sdk(MEMBER)
 
@@ -126,7 +126,7 @@ class TestRoles(case.WithKeystone, case.Case):
         assert image_id in [image.id for image in others.images(visibility='community')]
         assert others.download_image(image_id).content == b'data'
 
-    def test_an_administrator_of_another_project_cares_for_everybody(self):
+    def test_an_administrator_may_manage_images_of_all_projects(self):
         image_id = self.image(b'data')
         admin = self.sdk('beta-admin')
 
@@ -137,7 +137,7 @@ class TestRoles(case.WithKeystone, case.Case):
         assert self.sdk(OWNER).find_image(image_id) is None
         admin.delete_image(image_id)
 
-    def test_a_deactivated_image_is_for_administrators(self):
+    def test_only_administrators_may_download_a_deactivated_image(self):
         image_id = self.image(b'data')
         self.sdk(ADMIN).deactivate_image(image_id)
 
@@ -161,18 +161,18 @@ class TestIdentity(case.WithKeystone, case.Case):
         assert reply.status == 401
         assert reply.getheader('WWW-Authenticate') == f'Keystone uri="{keystone.url}"'
 
-    def test_a_token_that_is_none_is_refused_in_words(self):
+    def test_an_invalid_token_is_refused_with_a_message(self):
         with pytest.raises(exceptions.HttpException, match='requires authentication') as refused:
             list(self.service.sdk(token='gAAAAA-none').image.images())
 
         assert refused.value.status_code == 401
 
-    def test_an_image_belongs_to_the_project_of_its_maker(self):
+    def test_an_image_belongs_to_the_project_of_its_creator(self):
         image = self.service.sdk(MEMBER).image.get_image(self.image(user=MEMBER))
 
         assert image.owner == self.service.keystone.projects['beta']
 
-    def test_what_needs_no_token_needs_none(self):
+    def test_only_public_paths_require_no_token(self):
         for path, status in (('/', 300), ('/versions', 200), ('/healthcheck', 200),
                              ('/v2/images', 401), ('/v2/schemas/image', 401)):
             reply = self.request('GET', path, token='')

@@ -1,4 +1,4 @@
-"""Requests as gophercloud and other clients of their own make them."""
+"""Requests as gophercloud and other clients send them."""
 
 import hashlib
 import http.client
@@ -14,7 +14,7 @@ BYTES = 'application/octet-stream'
 
 class Stories:
 
-    def test_an_image_lives_as_gophercloud_writes_it(self):
+    def test_the_requests_of_gophercloud_work(self):
         image_id, data = case.new_id(), case.random_data()
         self.addCleanup(self.remove, image_id)
 
@@ -46,20 +46,20 @@ class Stories:
         assert (gone.status, gone.body) == (204, b'')
         assert self.request('GET', f'/v2/images/{image_id}').status == 404
 
-    def test_pages_are_followed_by_their_links(self):
+    def test_links_lead_through_all_pages(self):
         mark = case.new_id()
         made = [self.image(tags=[mark], name=f'{number:02}') for number in range(31)]
-        found = []
+        listed = []
         link = f'/v2/images?limit=10&sort=name:asc&tag={mark}'
 
         while link:
             page = json.loads(self.request('GET', link).body)
-            found += [image['id'] for image in page['images']]
+            listed += [image['id'] for image in page['images']]
             link = page.get('next')
 
-        assert found == made
+        assert listed == made
 
-    def test_errors_come_in_the_form_that_was_asked_for(self):
+    def test_errors_have_the_requested_media_type(self):
         for accept, kind in (('application/json', 'application/json'),
                              ('*/*', 'text/html; charset=UTF-8'),
                              ('text/plain', 'text/plain; charset=UTF-8')):
@@ -85,18 +85,18 @@ class Stories:
         assert statuses == [200, 404, 200, 405, 204, 200]
         assert len(handles) == 1
 
-    def test_a_client_that_waits_for_permission_is_refused_before_it_sends(self):
+    def test_a_client_that_expects_100_is_refused_before_it_sends(self):
         image_id = self.image(b'data')
         with socket.create_connection(('127.0.0.1', self.service.server.port), 10) as client:
             client.sendall(f'PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\n'
                            f'X-Auth-Token: {self.service.token()}\r\nContent-Type: {BYTES}\r\n'
                            'Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n'.encode())
 
-            said = client.recv(1 << 16)
+            response = client.recv(1 << 16)
 
-        assert said.startswith(b'HTTP/1.1 409 ')
+        assert response.startswith(b'HTTP/1.1 409 ')
 
-    def test_a_chunked_upload_with_an_announced_size_must_keep_it(self):
+    def test_a_chunked_upload_must_have_the_announced_size(self):
         image_id = self.image()
 
         reply = self.request('PUT', f'/v2/images/{image_id}/file', iter([b'12', b'345']),

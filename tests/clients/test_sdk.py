@@ -1,4 +1,4 @@
-"""openstacksdk: what its users do with images, and how it shows what went wrong."""
+"""openstacksdk: operations on images, and errors."""
 
 import io
 import urllib.parse
@@ -17,10 +17,10 @@ class Stories:
         self.images = self.service.sdk().image
 
     def test_the_image_api_is_discovered(self):
-        found = discover.Discover(self.images.session, self.service.url)
+        discovered = discover.Discover(self.images.session, self.service.url)
 
-        assert found.url_for('2') == f'{self.service.url}/v2/'
-        assert found.versioned_data_for(min_version='2.17')['version'] == (2, 17)
+        assert discovered.url_for('2') == f'{self.service.url}/v2/'
+        assert discovered.versioned_data_for(min_version='2.17')['version'] == (2, 17)
 
     def test_an_image_is_uploaded_from_a_file_and_verified(self):
         data = case.random_data()
@@ -36,7 +36,7 @@ class Stories:
         assert sorted(image.tags) == ['a', 'b']
         assert (image.os_type, image.min_ram) == ('linux', 128)
 
-    def test_an_image_made_twice_is_made_once(self):
+    def test_creating_the_same_image_twice_creates_it_once(self):
         file = str(self.file(case.random_data()))
         first = self.images.create_image(self.id(), filename=file, disk_format='raw',
                                          visibility='private', validate_checksum=True)
@@ -61,7 +61,7 @@ class Stories:
         assert in_pieces == case.sha512(data)
         assert copy.read_bytes() == data
 
-    def test_bytes_that_changed_on_the_disk_are_noticed(self):
+    def test_data_that_changed_on_the_disk_is_detected(self):
         image_id = self.image(case.random_data())
         stored = self.service.stored / image_id
         stored.write_bytes(case.random_data())
@@ -113,7 +113,7 @@ class Stories:
         assert wrapped == [waiting]
         assert either == {waiting}
 
-    def test_thirty_images_come_on_pages_of_seven(self):
+    def test_thirty_images_are_listed_in_pages_of_seven(self):
         mark = case.new_id()
         made = [self.image(tags=[mark], name=f'{number:02}') for number in range(31)]
 
@@ -127,12 +127,12 @@ class Stories:
     def test_an_image_is_found_by_its_name(self):
         image_id = self.image(name=case.new_id())
 
-        found = self.images.find_image(self.images.get_image(image_id).name)
+        image = self.images.find_image(self.images.get_image(image_id).name)
 
-        assert found.id == image_id
+        assert image.id == image_id
         assert self.images.find_image('there is none') is None
 
-    def test_a_deactivated_image_is_marked_and_comes_back(self):
+    def test_a_deactivated_image_is_shown_so_and_can_be_reactivated(self):
         image_id = self.image(b'data')
 
         self.images.deactivate_image(image_id)
@@ -142,7 +142,7 @@ class Stories:
         assert between == 'deactivated'
         assert self.images.get_image(image_id).status == 'active'
 
-    def test_a_protected_image_stays(self):
+    def test_a_protected_image_cannot_be_deleted(self):
         image_id = self.image(b'data', protected=True)
 
         with pytest.raises(exceptions.ForbiddenException,
@@ -153,7 +153,7 @@ class Stories:
         self.images.delete_image(image_id)
         assert self.images.find_image(image_id) is None
 
-    def test_a_deleted_image_is_not_found_and_its_id_is_taken(self):
+    def test_a_deleted_image_is_not_found_and_its_id_cannot_be_reused(self):
         image_id = self.image(b'data')
 
         self.images.delete_image(image_id)
@@ -164,7 +164,7 @@ class Stories:
             self.images.delete_image(image_id, ignore_missing=False)
         assert self.request('POST', '/v2/images', {'id': image_id}).status == 409
 
-    def test_a_second_upload_is_refused_and_harmless(self):
+    def test_a_second_upload_is_refused_and_changes_nothing(self):
         image_id = self.image(b'first')
 
         refused = self.images.put(f'/images/{image_id}/file', data=b'second', headers={
@@ -185,7 +185,7 @@ class Stories:
         assert (image.status, image.size) == ('active', len(data))
         assert image.hash_value == case.sha512(data)
 
-    def test_what_the_schemas_say_is_understood(self):
+    def test_the_schemas_are_parsed(self):
         schema = self.images.get_image_schema()
 
         assert schema.properties['visibility']['enum'] == [
@@ -196,7 +196,7 @@ class Stories:
         with pytest.raises(exceptions.BadRequestException, match='disk_format'):
             self.images.create_image('wrong', disk_format='floppy', allow_duplicates=True)
 
-    def test_a_tag_is_addressed_whatever_it_is_called(self):
+    def test_any_tag_can_be_addressed(self):
         image_id = self.image()
         tag = 'größe:1%'
 
@@ -211,7 +211,7 @@ class TestEmbedded(Stories, case.Embedded, case.Case):
 
 class TestWithKeystone(Stories, case.WithKeystone, case.Case):
 
-    def test_the_catalogue_leads_to_the_image_api(self):
+    def test_the_image_api_is_found_in_the_catalog(self):
         endpoint = self.images.get_endpoint_data()
 
         assert endpoint.api_version[0] == 2

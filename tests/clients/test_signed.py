@@ -38,8 +38,8 @@ class TestSigned(case.Case):
     def files(self):
         return list(self.service.stored.iterdir())
 
-    def test_what_the_signer_of_the_sdk_signs_is_verified(self):
-        """Not ``--sign-key-path`` of the command: it sends the signature as ``b'...'``."""
+    def test_signatures_of_the_sdk_are_verified(self):
+        """The option ``--sign-key-path`` of the command is unusable: it sends ``b'...'``."""
         openstack, signer = self.service.openstack(self.home), image_signer.ImageSigner()
         data, image_id = case.random_data(), case.new_id()
         self.addCleanup(self.remove, image_id)
@@ -56,7 +56,7 @@ class TestSigned(case.Case):
         assert shown['status'] == 'active'
         assert shown['properties']['img_signature'] == signature
 
-    def test_other_data_than_was_signed_is_refused_and_not_kept(self):
+    def test_data_that_was_not_signed_is_refused_and_discarded(self):
         before = self.files()
         image_id = self.image(**signing.properties(
             b'data', self.key, certificate_id=self.certificate))
@@ -71,7 +71,7 @@ class TestSigned(case.Case):
         assert self.request('PUT', f'/v2/images/{image_id}/file', b'data',
                             content_type='application/octet-stream').status == 204
 
-    def test_a_certificate_of_others_vouches_for_nothing(self):
+    def test_a_certificate_of_another_project_is_refused(self):
         image_id = self.image(user='beta-member', **signing.properties(
             b'data', self.key, certificate_id=self.certificate))
 
@@ -81,7 +81,7 @@ class TestSigned(case.Case):
         assert reply.status == 400
         assert b'refuses the caller' in reply.body
 
-    def test_the_key_of_an_encrypted_volume_goes_with_its_image(self):
+    def test_the_key_of_an_encrypted_volume_is_deleted_with_its_image(self):
         barbican, token = self.service.barbican, self.service.token()
         keys = [barbican.store(token, b'0' * 32, secret_type='symmetric') for _ in range(2)]
         images = [self.image(b'data', cinder_encryption_key_id=key,

@@ -1,4 +1,4 @@
-"""A cloud with two stores on real backends, S3 and Ceph: copies come, go, and stand in."""
+"""A cloud with two stores on real backends, S3 and Ceph: adding and removing copies, failover."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ POOL = 'story'
 
 @pytest.fixture(scope='module')
 def two_stores(ceph):
-    """A service whose store ``fast`` is in the S3 of a Swift that ``stop`` ends."""
+    """A service whose store ``fast`` uses the S3 API of a Swift, which ``stop`` stops."""
     with contextlib.ExitStack() as running, contextlib.ExitStack() as first, \
             live.process.directory('two-stores') as home:
         swift = first.enter_context(swift_starter.server(swift_starter.install(),
@@ -52,7 +52,7 @@ class TestTwoStores(case.Case):
 
     MODE = 'two_stores'
 
-    def test_copies_come_and_go_and_stand_in_for_each_other(self):
+    def test_copies_are_added_removed_and_replace_each_other(self):
         openstack = self.service.openstack(self.home)
         glance = self.service.glance_command(self.home)
         data, copy = case.random_data(5_000_000), self.home / 'copy'
@@ -75,8 +75,8 @@ class TestTwoStores(case.Case):
         glance('stores-delete', '--store', 'cold', image_id)
         assert self.stores(openstack, image_id) == 'fast'
         assert self.rbd('ls') == [elsewhere]
-        said = glance('stores-delete', '--store', 'fast', image_id, fails=True)
-        assert 'Cannot delete image data from the only store' in said
+        output = glance('stores-delete', '--store', 'fast', image_id, fails=True)
+        assert 'Cannot delete image data from the only store' in output
 
         glance('location-add', '--url', self.imported(file, 'copy-2'), image_id)
         openstack('image', 'save', '--file', copy, image_id)
@@ -98,17 +98,17 @@ class TestTwoStores(case.Case):
         return json.loads(self.request('GET', '/v2/info/stores/detail').body)
 
     def objects(self):
-        found = _client(self.service.swift).list_objects_v2(Bucket=BUCKET)
-        return [each['Key'] for each in found.get('Contents', ())]
+        listing = _client(self.service.swift).list_objects_v2(Bucket=BUCKET)
+        return [item['Key'] for item in listing.get('Contents', ())]
 
     def rbd(self, *arguments):
-        """What the ``rbd`` command prints, a list of its lines."""
+        """The output of the ``rbd`` command, as a list of lines."""
         return subprocess.run(
             [programs.require('rbd'), '-c', self.service.ceph.conf, '-p', POOL, *arguments],
             text=True, capture_output=True, check=True).stdout.split()
 
     def imported(self, file, name):
-        """The URL of an RBD image that somebody has made by hand from a file."""
+        """Import a file as an RBD image without the service; returns its URL."""
         self.rbd('import', '--no-progress', file, name)
         self.rbd('snap', 'create', f'{name}@snap')
         self.rbd('snap', 'protect', f'{name}@snap')

@@ -71,23 +71,23 @@ def references(node):
 
 
 def test_the_formats_are_those_of_the_configuration():
-    found = json.loads(render.documents(image.resource(('raw',), ('bare',)))['image'])
+    document = json.loads(render.documents(image.resource(('raw',), ('bare',)))['image'])
 
-    assert found['properties']['disk_format']['enum'] == [None, 'raw']
-    assert found['properties']['container_format']['enum'] == [None, 'bare']
+    assert document['properties']['disk_format']['enum'] == [None, 'raw']
+    assert document['properties']['container_format']['enum'] == [None, 'bare']
 
 
 def test_the_operators_properties_are_described_to_clients():
     extra = {'properties': {'os': {'type': 'string', 'description': 'Its system.'}},
              'required': ['os']}
 
-    found = documents(extra)
+    served = documents(extra)
 
-    assert found['image']['properties']['os'] == {
+    assert served['image']['properties']['os'] == {
         'type': 'string', 'description': 'Its system.', 'is_base': False}
-    assert found['image']['required'] == ['os']
-    assert found['images']['properties']['images']['items'] == found['image']
-    assert list(found['image']) == ['name', 'properties', 'additionalProperties', 'required',
+    assert served['image']['required'] == ['os']
+    assert served['images']['properties']['images']['items'] == served['image']
+    assert list(served['image']) == ['name', 'properties', 'additionalProperties', 'required',
                                     'links']
 
 
