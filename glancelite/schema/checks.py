@@ -20,7 +20,7 @@ _COMMON = frozenset({
 _STEP = re.compile(r'\[(\d+)\]|\.([^.\[]+)')
 
 
-def compiled(schema: Mapping[str, Any]) -> Check:
+def compile_schema(schema: Mapping[str, Any]) -> Check:
     """Compile a valid schema of draft 4.
 
     A schema with keywords that the image schema does not use, which an operator may
@@ -62,10 +62,10 @@ def _phrase(rule: str | None, allowed: Any, error: fastjsonschema.JsonSchemaValu
     match rule:
         case 'type':
             types = [allowed] if isinstance(allowed, str) else allowed
-            return f'must be {" or ".join(map(_article, types))}, not {_described(value)}'
+            return f'must be {" or ".join(map(_with_article, types))}, not {_describe(value)}'
         case 'enum':
             listed = ', '.join('null' if choice is None else str(choice) for choice in allowed)
-            return f'must be one of {listed}; not {_described(value)}'
+            return f'must be one of {listed}; not {_describe(value)}'
         case 'maxLength':
             return f'must not be longer than {allowed} characters; it has {len(value)}'
         case 'minLength':
@@ -93,13 +93,13 @@ def _by_jsonschema(schema: Mapping[str, Any]) -> Check:
     return check
 
 
-def _article(name: str) -> str:
+def _with_article(name: str) -> str:
     if name == 'null':
         return name
     return f'an {name}' if name[0] in 'aio' else f'a {name}'
 
 
-def _described(value: Any) -> str:
+def _describe(value: Any) -> str:
     if value is None:
         return 'null'
     if isinstance(value, bool):

@@ -172,7 +172,7 @@ class ImageSchema:
         """
         self.resource = resource(disk_formats, container_formats, extra)
         self._checks = {field.name: _check(field) for field in self.resource.fields}
-        self._text = checks.compiled(_ANY_TEXT)
+        self._text = checks.compile_schema(_ANY_TEXT)
         self._required = self.resource.required
 
     def create(self, body: object) -> Creation:
@@ -231,12 +231,12 @@ class ImageSchema:
 def _check(field: Field) -> checks.Check:
     schema = field.schema()
     if field.rules.get('is_base', True):
-        return checks.compiled(schema)
+        return checks.compile_schema(schema)
     import jsonschema  # slow to import, and only needed with a schema-image.json
 
     try:
         jsonschema.Draft4Validator.check_schema(schema)
-        return checks.compiled(schema)
+        return checks.compile_schema(schema)
     except jsonschema.SchemaError as error:
         raise errors.Misconfigured(f'schema-image.json: {field.name} has no valid JSON schema: '
                                    f'{str(error).splitlines()[0]}') from None

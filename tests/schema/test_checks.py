@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from glancelite.schema import checks, image
 
 RESOURCE = image.resource(('raw', 'qcow2'), ('bare', 'ovf'))
-CHECKS = {field.name: checks.compiled(field.schema()) for field in RESOURCE.fields}
+CHECKS = {field.name: checks.compile_schema(field.schema()) for field in RESOURCE.fields}
 VALIDATORS = {field.name: jsonschema.Draft6Validator(field.schema()) for field in RESOURCE.fields}
 NAMES = st.sampled_from(['url', 'metadata', 'validation_data', 'checksum', 'os_hash_algo',
                          'os_hash_value', 'other', 'a.b[0]{x}'])
@@ -52,14 +52,14 @@ def test_a_phrase_names_the_part_and_the_rule(value, phrase):
     {'items': {'minimum': 1}, 'enum': ['$']}, {'properties': {'x': {'format': 'date'}},
                                                'enum': ['$']}])
 def test_a_schema_that_is_not_compiled_is_checked_all_the_same(schema):
-    check = checks.compiled(schema)
+    check = checks.compile_schema(schema)
 
     assert check('$') is None
-    assert checks.compiled({**schema, 'maxLength': 0})('$') is not None
+    assert checks.compile_schema({**schema, 'maxLength': 0})('$') is not None
 
 
 def test_a_pattern_ends_at_the_end_of_the_text():
-    check = checks.compiled({'pattern': '^[0-9]+$'})
+    check = checks.compile_schema({'pattern': '^[0-9]+$'})
 
     assert check('12') is None
     assert check('12\n') == 'must match ^[0-9]+$'

@@ -43,7 +43,7 @@ def test_a_document_equals_its_golden_file_in_the_same_order(path):
 
 
 @pytest.mark.parametrize('path', ['image', 'member', 'task'])
-def test_every_attribute_is_described(path):
+def test_every_attribute_is_describe(path):
     properties = documents()[path]['properties']
     links = set() if path == 'image' else {'self', 'schema'}
 
