@@ -5,4 +5,6 @@ author = 'the glancelite authors'
 extensions = ['myst_parser', 'reno.sphinxext']
 myst_heading_anchors = 4
 html_theme = 'alabaster'
-html_theme_options = {'description': 'The OpenStack Image service as a framework of swappable plugins'}
+html_theme_options = {
+    'description': 'The OpenStack Image service as a framework of swappable plugins'
+}

@@ -75,7 +75,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
         schema=schema,
         view=ImageView(show_direct_url=conf.show_image_direct_url,
                        show_locations=conf.show_multiple_locations,
-                       show_stores=settings.multi_store, places=stores.displayed),
+                       show_stores=settings.multi_store, locations_of=stores.displayed),
         documents=documents(schema.resource), plugins=plugins)
 
 

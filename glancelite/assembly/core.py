@@ -61,13 +61,6 @@ class Core:
         return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.is_admin(ctx)),
                                    request_id=environ.get('openstack.request_id'))
 
-    # The API still uses these names; they go when it uses ``use_cases``.
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'data':
-            return _Data(self.use_cases)
-        return getattr(self.use_cases, name)
-
     def start(self) -> None:
         """Start the work in the background: renewal of leases, and recovery."""
         self.layers.leases.start()
@@ -82,10 +75,3 @@ class Core:
                 plugin.close()
             except Exception:
                 LOG.exception('closing %s %s failed', plugin.LAYER, plugin.name)
-
-
-class _Data:
-
-    def __init__(self, use_cases: UseCases):
-        self.upload = use_cases.uploads.receive
-        self.download = use_cases.downloads.open

@@ -65,7 +65,7 @@ class Downloads:
                                      'Image data download is forbidden.')
         if not image.active_locations or image.size is None:
             return None
-        part = ranges.wanted(range_header, content_range, image.size)
+        part = ranges.requested_range(range_header, content_range, image.size)
         offset, length = part or (0, image.size)
         chunks = layers.stores.read(image, offset=offset, length=length, ctx=ctx, prefer=stores)
         if chunks is None:

@@ -140,7 +140,7 @@ class Images:
                 return patched.changes
             location_patch = LocationPatch(layers, ctx, image, sizes, algorithm=self._algorithm)
             patched = patch.apply(image, operations, is_admin=ctx.is_admin,
-                                  place=location_patch.apply)
+                                  on_location=location_patch.apply)
             self._check(ctx, image, patched)
             return {**patched.changes, **location_patch.changes()}
 

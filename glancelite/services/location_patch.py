@@ -71,7 +71,7 @@ class LocationPatch:
             changes.update(location_deletion.mark(
                 self._layers, (*self._locations, *pending, *self._removed), self._removed))
         if self._image.status == 'queued' and self._locations:
-            changes.update(status.move(self._image, 'active'))
+            changes.update(status.transition(self._image, 'active'))
         return changes
 
     @property
@@ -147,7 +147,7 @@ class LocationPatch:
 
     def _remove(self, text: str) -> None:
         self._layers.policy.enforce(self._ctx, 'delete_image_location', self._image)
-        status.require('remove_location', self._image)
+        status.check_operation('remove_location', self._image)
         if len(self._locations) < 2:
             raise contract.Forbidden('The last location of an image cannot be removed.')
         position = _position(text, len(self._locations) - 1)

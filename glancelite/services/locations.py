@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 
 #: callers with this role may add locations of data that is not public
 _SERVICE_ROLE = 'service'
-_NO_HASHES = dict.fromkeys(digests.HASHES)
+_NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
 #: statuses in which an expired lease means that work on locations was interrupted
 _RECOVERED = status.LIVE - {'saving'}
 
@@ -71,7 +71,7 @@ class Locations:
                 expected['os_hash_algo'], expected['os_hash_value'])}
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'add_image_location', image)
-        status.require('add_location', image)
+        status.check_operation('add_location', image)
         if (_SERVICE_ROLE not in ctx.roles | ctx.service_roles
                 and not layers.stores.reads_public(url)):
             raise contract.Forbidden('Only a service may add a location whose data is not public, '
@@ -110,7 +110,7 @@ class Locations:
             self._submit(image, lambda: self._verify(ctx, image, facts, expected))
             return
         # the lease lets another process continue if this one dies
-        changes = {**status.move(image, 'active'), **facts, **expected,
+        changes = {**status.transition(image, 'active'), **facts, **expected,
                    'lease_until': self._layers.leases.until() if self._secure else None}
         before, image = image, records.update(image, changes, status={'queued'})
         try:

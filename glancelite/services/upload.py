@@ -130,8 +130,8 @@ class _Upload:
         def changes(image: Image) -> Mapping[str, object]:
             layers.policy.enforce(self._ctx, 'upload_image', image)
             self._store = layers.stores.choose(store)
-            status.require('upload', image)
-            return {**status.move(image, 'saving'), 'size': self._size,
+            status.check_operation('upload', image)
+            return {**status.transition(image, 'saving'), 'size': self._size,
                     'lease_until': layers.leases.until()}
 
         claimed = optimistic.retry(

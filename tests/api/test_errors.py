@@ -112,7 +112,7 @@ def test_an_unsatisfiable_range_returns_the_size():
 def test_an_unexpected_exception_is_logged_and_returns_no_details(app, core, monkeypatch, caplog):
     def broken(*args):
         raise RuntimeError('password=secret')
-    monkeypatch.setattr(type(core.images), 'get', broken)
+    monkeypatch.setattr(type(core.use_cases.images), 'get', broken)
 
     with caplog.at_level(logging.ERROR):
         answer = app.get(PATH, headers={'Accept': 'application/json'}, status=500)

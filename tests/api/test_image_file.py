@@ -321,7 +321,7 @@ class Wrapper:
 
 
 class Files:
-    """The use cases of ``core.data`` over one file of twenty bytes."""
+    """Downloads of one file of twenty bytes."""
 
     def __init__(self, file, offset=0, length=20, partial=False):
         self.extent = contract.FileExtent(file, offset, length)
@@ -329,7 +329,7 @@ class Files:
         self.offset, self.length, self.partial = offset, length, partial
         self.reported = []
 
-    def download(self, ctx, image_id, **ranges):
+    def open(self, ctx, image_id, **ranges):
         return self
 
     @property
@@ -349,7 +349,9 @@ def file(tmp_path):
 
 
 def download(core, data, **environ):
-    wsgi = make_app(dataclasses.replace(core, use_cases=dataclasses.replace(core.use_cases, downloads=data)))
+    wsgi = make_app(
+        dataclasses.replace(core, use_cases=dataclasses.replace(core.use_cases, downloads=data))
+    )
     return call(wsgi, 'GET', '/v2/images/x/file', **environ)['body']
 
 

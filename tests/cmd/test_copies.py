@@ -32,9 +32,9 @@ def image(tmp_path):
     live.write_config(path, configuration(tmp_path))
     core = assembly.build(config.load(['--config-file', str(path)]))
     ctx = core.identify({})
-    image = core.images.create(ctx, core.schema.create(
+    image = core.use_cases.images.create(ctx, core.schema.create(
         {'disk_format': 'raw', 'container_format': 'bare'}))
-    image = core.data.upload(ctx, image.id, iter([DATA]), size=len(DATA))
+    image = core.use_cases.uploads.receive(ctx, image.id, iter([DATA]), size=len(DATA))
     first, = image.locations
     fast, cold = tmp_path / 'fast' / image.id, tmp_path / 'cold' / image.id
     shutil.copy(fast, cold)

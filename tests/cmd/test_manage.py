@@ -153,14 +153,14 @@ def test_a_deleted_image_is_brought_back_once(manage, tmp_path):
     manage('layers', more=delayed)      # writes the file
     core = assembly.build(config.load(['--config-file', str(tmp_path / 'glancelite-api.conf')]))
     ctx = core.identify({})
-    image = core.images.create(ctx, core.schema.create(
+    image = core.use_cases.images.create(ctx, core.schema.create(
         {'disk_format': 'raw', 'container_format': 'bare'}))
-    core.data.upload(ctx, image.id, iter([b'data']))
-    core.images.delete(ctx, image.id)
+    core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
+    core.use_cases.images.delete(ctx, image.id)
 
     try:
         first, second = (manage('restore', image.id, more=delayed) for _ in range(2))
-        data = b''.join(core.data.download(ctx, image.id).chunks)
+        data = b''.join(core.use_cases.downloads.open(ctx, image.id).chunks)
     finally:
         core.close()
 

@@ -12,7 +12,7 @@ class Deactivate(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._images = core.images
+        self._images = core.use_cases.images
 
     @operation('Deactivate an image: refuse downloads of its data.', statuses=(204,))
     def post(self, request: Request, image_id: str) -> Response:
@@ -24,7 +24,7 @@ class Reactivate(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._images = core.images
+        self._images = core.use_cases.images
 
     @operation('Reactivate an image.', statuses=(204,))
     def post(self, request: Request, image_id: str) -> Response:

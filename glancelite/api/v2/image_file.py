@@ -12,7 +12,7 @@ from glancelite.api.message import CHUNK, Request, Response, parse_number
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 from glancelite.assembly import Core
-from glancelite.services.data import Download
+from glancelite.services.download import Download
 
 MEDIA_TYPE = 'application/octet-stream'
 
@@ -21,8 +21,9 @@ class ImageFile(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._data = core.data
-        self._images = core.images
+        self._uploads = core.use_cases.uploads
+        self._downloads = core.use_cases.downloads
+        self._images = core.use_cases.images
         self._multi_store = core.settings.multi_store
 
     @operation('Download the data of an image.', returns='bytes', statuses=(200, 204, 206))
@@ -34,7 +35,7 @@ class ImageFile(Resource):
             tag = _entity_tag(self._images.get(ctx, image_id))
             if tag is None or environ['HTTP_IF_RANGE'].strip() != tag:
                 range_header = None
-        download = self._data.download(
+        download = self._downloads.open(
             ctx, image_id, range_header=range_header,
             content_range=environ.get('HTTP_CONTENT_RANGE'),
             prefer=_preferred_stores(environ.get('QUERY_STRING')))
@@ -65,7 +66,7 @@ class ImageFile(Resource):
         size = (request.length if announced is None
                 else parse_number(announced, 'x-openstack-image-size'))
         store = request.environ.get('HTTP_X_IMAGE_META_STORE') if self._multi_store else None
-        self._data.upload(request.context, image_id, request.chunks(), size=size, store=store)
+        self._uploads.receive(request.context, image_id, request.chunks(), size=size, store=store)
         return Response.empty()
 
 

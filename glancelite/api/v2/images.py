@@ -25,7 +25,7 @@ class _ImageResource(Resource):
     def __init__(self, core: Core, children: Mapping[str, Resource] | None = None,
                  variable: Resource | None = None):
         super().__init__(children, variable)
-        self._images = core.images
+        self._images = core.use_cases.images
         self._schema = core.schema
         self._view = core.view
 

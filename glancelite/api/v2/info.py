@@ -25,7 +25,7 @@ class Stores(Resource):
 
     def __init__(self, core: Core):
         super().__init__({'detail': StoresDetail(core)})
-        self._discovery = core.discovery
+        self._discovery = core.use_cases.discovery
 
     @operation('List the stores.', returns='object')
     def get(self, request: Request) -> Response:
@@ -38,7 +38,7 @@ class StoresDetail(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._discovery = core.discovery
+        self._discovery = core.use_cases.discovery
 
     @operation('List the stores with their properties.', returns='object')
     def get(self, request: Request) -> Response:

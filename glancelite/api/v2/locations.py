@@ -23,7 +23,7 @@ class Locations(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._locations = core.locations
+        self._locations = core.use_cases.locations
 
     @operation('List the locations of an image.', returns='object')
     def get(self, request: Request, image_id: str) -> Response:
@@ -42,7 +42,7 @@ class StoreCopy(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._locations = core.locations
+        self._locations = core.use_cases.locations
 
     @operation('Remove the copy of an image from one store.', statuses=(204,))
     def delete(self, request: Request, store: str, image_id: str) -> Response:

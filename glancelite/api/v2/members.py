@@ -17,7 +17,7 @@ class Members(Resource):
 
     def __init__(self, core: Core):
         super().__init__(variable=Member(core))
-        self._members = core.members
+        self._members = core.use_cases.members
 
     @operation('List the members of an image.', returns='members')
     def get(self, request: Request, image_id: str) -> Response:
@@ -35,7 +35,7 @@ class Member(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._members = core.members
+        self._members = core.use_cases.members
 
     @operation('Show a member of an image.', returns='member')
     def get(self, request: Request, image_id: str, member: str) -> Response:

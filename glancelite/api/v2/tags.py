@@ -12,7 +12,7 @@ class Tag(Resource):
 
     def __init__(self, core: Core):
         super().__init__()
-        self._tags = core.tags
+        self._tags = core.use_cases.tags
 
     @operation('Add a tag to an image.', statuses=(204,))
     def put(self, request: Request, image_id: str, tag: str) -> Response:
