@@ -172,7 +172,7 @@ def hostile_server():
 @pytest.fixture
 def hostile(hostile_server):
     """A server with bad habits that has been asked for nothing yet."""
-    hostile_server.asked.clear()
+    hostile_server.requests.clear()
     hostile_server.connections = 0
     return hostile_server
 

@@ -197,7 +197,7 @@ class Digests(contract.Inspection):
 
     def close(self) -> None:
         if self._helper is not None:
-            self._helper.abandon()
+            self._helper.cancel()
 
 
 def _update(algorithm: Any, batch: list[bytes]) -> None:

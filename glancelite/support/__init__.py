@@ -1,1 +1,1 @@
-"""What plugins of any package may use beside the contract, under the same version."""
+"""Helpers that plugins may use besides the contract; covered by the contract's version."""

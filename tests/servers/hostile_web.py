@@ -1,4 +1,4 @@
-"""A web server with every bad habit, and a proxy; both tell what they were asked."""
+"""A misbehaving web server and a proxy; both record their requests."""
 
 import contextlib
 import dataclasses
@@ -32,48 +32,48 @@ class _Handler(socketserver.StreamRequestHandler):
         request = _read(self.rfile)
         if request is None:
             return False
-        self.server.asked.append(request)
+        self.server.requests.append(request)
         name = request.path.partition('?')[0].strip('/').split('/')[0].replace('-', '_')
         return getattr(self, f'_{name}')(request)
 
-    def _say(self, status, *headers, body=b'', close=False):
+    def _respond(self, status, *headers, body=b'', close=False):
         text = ''.join(f'{header}\r\n' for header in headers)
         self.wfile.write(f'HTTP/1.1 {status} x\r\n{text}\r\n'.encode() + body)
         return not close
 
     def _data(self, request):
-        """As it should be."""
+        """A correct response."""
         return self._whole_or_part(request, {})
 
-    def _whole_or_part(self, request, lies):
+    def _whole_or_part(self, request, overrides):
         found = re.match(r'bytes=(\d+)-(\d*)', request.headers.get('range', ''))
         first, last = (int(found[1]), int(found[2] or 4999)) if found else (0, 4999)
         body = b'' if request.method == 'HEAD' else DATA[first:last + 1]
-        told = {'Content-Length': len(DATA[first:last + 1])}
+        fields = {'Content-Length': len(DATA[first:last + 1])}
         if found:
-            told['Content-Range'] = f'bytes {first}-{min(last, 4999)}/5000'
-        told |= lies
-        return self._say(206 if found else 200, *(
-            f'{name}: {value}' for name, value in told.items() if value is not None), body=body)
+            fields['Content-Range'] = f'bytes {first}-{min(last, 4999)}/5000'
+        fields |= overrides
+        return self._respond(206 if found else 200, *(
+            f'{name}: {value}' for name, value in fields.items() if value is not None), body=body)
 
     # redirects
 
     def _loop(self, request):
-        return self._say(302, 'Location: /loop', 'Content-Length: 0')
+        return self._respond(302, 'Location: /loop', 'Content-Length: 0')
 
     def _hops(self, request):
-        _, _, left, status = request.path.split('/')
-        there = f'/hops/{int(left) - 1}/{status}' if int(left) else '/data'
-        return self._say(status, f'Location: {there}', 'Content-Length: 3', body=b'bye')
+        _, _, remaining, status = request.path.split('/')
+        location = f'/hops/{int(remaining) - 1}/{status}' if int(remaining) else '/data'
+        return self._respond(status, f'Location: {location}', 'Content-Length: 3', body=b'bye')
 
     def _to(self, request):
-        there = urllib.parse.unquote(request.path.partition('?')[2])
-        return self._say(302, f'Location: {there}', 'Content-Length: 0')
+        location = urllib.parse.unquote(request.path.partition('?')[2])
+        return self._respond(302, f'Location: {location}', 'Content-Length: 0')
 
-    def _nowhere(self, request):
-        return self._say(302, 'Content-Length: 0')
+    def _no_location(self, request):
+        return self._respond(302, 'Content-Length: 0')
 
-    # lies
+    # wrong responses
 
     def _no_range(self, request):
         request.headers.pop('range', None)
@@ -81,7 +81,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _no_range_and_length(self, request):
         body = b'' if request.method == 'HEAD' else DATA
-        return self._say(200, 'Connection: close', body=body, close=True)
+        return self._respond(200, 'Connection: close', body=body, close=True)
 
     def _other_range(self, request):
         return self._whole_or_part(request, {'Content-Range': 'bytes 7-1006/5000'})
@@ -99,54 +99,54 @@ class _Handler(socketserver.StreamRequestHandler):
     def _never_satisfied(self, request):
         if 'range' not in request.headers:
             return self._data(request)
-        return self._say(416, 'Content-Range: bytes */5000', 'Content-Length: 0')
+        return self._respond(416, 'Content-Range: bytes */5000', 'Content-Length: 0')
 
     def _short(self, request):
         body = b'' if request.method == 'HEAD' else DATA[:100]
-        return self._say(200, 'Content-Length: 5000', body=body, close=True)
+        return self._respond(200, 'Content-Length: 5000', body=body, close=True)
 
     def _chunked(self, request):
         body = b'' if request.method == 'HEAD' else b'%x\r\n%s\r\n0\r\n\r\n' % (len(DATA), DATA)
-        return self._say(200, 'Transfer-Encoding: chunked', body=body)
+        return self._respond(200, 'Transfer-Encoding: chunked', body=body)
 
     def _chunked_and_length(self, request):
         body = b'' if request.method == 'HEAD' else b'%x\r\n%s\r\n0\r\n\r\n' % (len(DATA), DATA)
-        return self._say(200, 'Transfer-Encoding: chunked', 'Content-Length: 7', body=body)
+        return self._respond(200, 'Transfer-Encoding: chunked', 'Content-Length: 7', body=body)
 
     def _chunked_cut(self, request):
-        return self._say(200, 'Transfer-Encoding: chunked', body=b'%x\r\n%s' % (
+        return self._respond(200, 'Transfer-Encoding: chunked', body=b'%x\r\n%s' % (
             len(DATA), DATA[:100]), close=True)
 
     def _head_refused(self, request):
         if request.method == 'HEAD':
-            return self._say(405, 'Content-Length: 7')
+            return self._respond(405, 'Content-Length: 7')
         return self._data(request)
 
     def _head_of_zero(self, request):
         if request.method == 'HEAD':
-            return self._say(200, 'Content-Length: 0')
+            return self._respond(200, 'Content-Length: 0')
         return self._data(request)
 
     def _empty(self, request):
         if 'range' in request.headers:
-            return self._say(416, 'Content-Range: bytes */0', 'Content-Length: 0')
-        return self._say(200, 'Content-Length: 0')
+            return self._respond(416, 'Content-Range: bytes */0', 'Content-Length: 0')
+        return self._respond(200, 'Content-Length: 0')
 
     def _two_lengths(self, request):
-        return self._say(200, 'Content-Length: 10', 'Content-Length: 20', close=True)
+        return self._respond(200, 'Content-Length: 10', 'Content-Length: 20', close=True)
 
     def _zipped(self, request):
         body = gzip.compress(DATA)
-        return self._say(200, 'Content-Encoding: gzip', f'Content-Length: {len(body)}',
+        return self._respond(200, 'Content-Encoding: gzip', f'Content-Length: {len(body)}',
                          body=b'' if request.method == 'HEAD' else body)
 
     def _status(self, request):
-        return self._say(request.path.rpartition('/')[2], 'Content-Length: 0')
+        return self._respond(request.path.rpartition('/')[2], 'Content-Length: 0')
 
     def _garbage(self, request):
-        self.wfile.write(b'\x16\x03\x01 this is no answer\r\n\r\n')
+        self.wfile.write(b'\x16\x03\x01 malformed\r\n\r\n')
 
-    # what never ends
+    # endless responses
 
     def _headers(self, request):
         self.wfile.write(b'HTTP/1.1 200 x\r\n')
@@ -168,25 +168,25 @@ class _Handler(socketserver.StreamRequestHandler):
             time.sleep(0.02)
 
     def _slow_body(self, request):
-        self._say(200, f'Content-Length: {len(DATA)}')
+        self._respond(200, f'Content-Length: {len(DATA)}')
         for byte in DATA:
             self.wfile.write(bytes([byte]))
             time.sleep(0.02)
 
     def _silent(self, request):
-        self.server.over.wait(30)
+        self.server.stopped.wait(30)
 
     # connections
 
-    def _gives_up(self, request):
-        """Answers once, and then goes away without a word."""
+    def _closes(self, request):
+        """A correct response, after which the connection is closed."""
         self._data(request)
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def _smuggled(self, request):
-        """Another answer than the one that was asked for, right behind it."""
-        self._say(200, 'Content-Length: 4', body=b'1234')
-        return self._say(200, 'Content-Length: 4', body=b'evil')
+        """A second response after the requested one."""
+        self._respond(200, 'Content-Length: 4', body=b'1234')
+        return self._respond(200, 'Content-Length: 4', body=b'evil')
 
 
 class _ProxyHandler(socketserver.StreamRequestHandler):
@@ -194,23 +194,24 @@ class _ProxyHandler(socketserver.StreamRequestHandler):
     def handle(self):
         with contextlib.suppress(OSError):
             request = _read(self.rfile)
-            self.server.asked.append(request)
+            self.server.requests.append(request)
             if request.method == 'CONNECT':
                 self.wfile.write(b'HTTP/1.1 200 x\r\n\r\n')
                 host, _, port = request.path.rpartition(':')
                 rest = b''
             else:
-                there = urllib.parse.urlsplit(request.path)
-                host, port = there.hostname, there.port
-                rest = f'{request.method} {there.path} HTTP/1.1\r\n' + ''.join(
+                url = urllib.parse.urlsplit(request.path)
+                host, port = url.hostname, url.port
+                rest = f'{request.method} {url.path} HTTP/1.1\r\n' + ''.join(
                     f'{name}: {value}\r\n' for name, value in request.headers.items()
                     if name != 'connection') + 'Connection: close\r\n\r\n'
                 rest = rest.encode()
-            with socket.create_connection((self.server.leads.get(host, host), int(port))) as far:
-                far.sendall(rest)
-                back = threading.Thread(target=_copy, args=(far, self.connection))
+            address = self.server.hosts.get(host, host), int(port)
+            with socket.create_connection(address) as target:
+                target.sendall(rest)
+                back = threading.Thread(target=_copy, args=(target, self.connection))
                 back.start()
-                _copy(self.connection, far)
+                _copy(self.connection, target)
                 back.join()
 
 
@@ -222,10 +223,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, handler):
         super().__init__(('127.0.0.1', 0), handler)
-        self.asked = []
+        self.requests = []
         self.connections = 0
-        self.over = threading.Event()
-        self.leads = {}
+        self.stopped = threading.Event()
+        self.hosts = {}
         self.port = self.server_address[1]
         self.url = f'http://127.0.0.1:{self.port}'
 
@@ -236,20 +237,20 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextlib.contextmanager
 def running(handler=_Handler):
-    """The server: ``url``, ``port``, ``asked`` (requests) and ``connections`` (how many)."""
+    """Run a server with ``url``, ``port``, ``requests`` and ``connections`` (a number)."""
     with _Server(handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
             yield server
         finally:
-            server.over.set()
+            server.stopped.set()
             server.shutdown()
             thread.join()
 
 
 def proxy():
-    """A proxy; ``leads`` says to which addresses hosts lead that only it knows."""
+    """Run a proxy; ``hosts`` has the addresses of host names that only it resolves."""
     return running(_ProxyHandler)
 
 

@@ -14,8 +14,8 @@ pid {home}/pid;
 error_log {home}/log;
 events {{}}
 http {{
-    log_format told '$connection $request $status';
-    access_log {home}/access told;
+    log_format requests '$connection $request $status';
+    access_log {home}/access requests;
     default_type application/octet-stream;
     client_body_temp_path {home}/temporary;
     proxy_temp_path {home}/temporary;
@@ -33,7 +33,7 @@ http {{
         location /whole/ {{ max_ranges 0; alias {home}/files/; }}
         location /private/ {{
             auth_basic images;
-            auth_basic_user_file {home}/people;
+            auth_basic_user_file {home}/passwords;
             alias {home}/files/;
         }}
     }}
@@ -43,10 +43,11 @@ http {{
 
 @dataclasses.dataclass(frozen=True)
 class Nginx:
-    """A running nginx: ``/NAME`` is a file in ``files``; ``/whole/NAME`` is without ranges,
-    ``/private/NAME`` for ``reader`` with the password ``secret``.
+    """A running nginx.
 
-    ``certificate`` names ``localhost`` and nobody else; it is its own authority.
+    ``/NAME`` is a file in ``files``; ``/whole/NAME`` does not support ranges;
+    ``/private/NAME`` requires the user ``reader`` with the password ``secret``. The
+    self-signed ``certificate`` names ``localhost`` only.
     """
 
     port: int
@@ -76,14 +77,14 @@ def server(nginx, openssl):
     """
     with process.directory('nginx') as home:
         port, tls_port = process.free_port(), process.free_port()
-        found = Nginx(port, tls_port, home / 'files', home / 'web.pem', home / 'access')
-        found.files.mkdir(mode=0o755)
-        (home / 'people').write_text('reader:{PLAIN}secret\n')
-        (home / 'nginx.conf').write_text(CONFIGURATION.format(**vars(found), home=home))
+        instance = Nginx(port, tls_port, home / 'files', home / 'web.pem', home / 'access')
+        instance.files.mkdir(mode=0o755)
+        (home / 'passwords').write_text('reader:{PLAIN}secret\n')
+        (home / 'nginx.conf').write_text(CONFIGURATION.format(**vars(instance), home=home))
         subprocess.run(
             [openssl, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj',
              '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout',
              home / 'web.key', '-out', home / 'web.pem'], check=True, capture_output=True)
         with process.running([nginx, '-p', home, '-c', home / 'nginx.conf'], log=home / 'log',
                              cwd=home, answers=lambda: process.listens(tls_port)):
-            yield found
+            yield instance

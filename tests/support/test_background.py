@@ -1,4 +1,4 @@
-"""Calls beside their caller: in order, one at a time, and none after a failure."""
+"""Background calls run in order, one at a time, and none after a failure."""
 
 import threading
 import time
@@ -10,15 +10,15 @@ from glancelite.support.background import BackgroundCalls
 
 
 class Gate:
-    """A function that waits until it may go on."""
+    """A function that blocks until ``open`` is set."""
 
     def __init__(self):
-        self.begun, self.go, self.seen = threading.Event(), threading.Event(), []
+        self.started, self.open, self.items = threading.Event(), threading.Event(), []
 
     def __call__(self, item):
-        self.begun.set()
-        assert self.go.wait(10)
-        self.seen.append(item)
+        self.started.set()
+        assert self.open.wait(10)
+        self.items.append(item)
 
 
 @pytest.fixture
@@ -27,76 +27,76 @@ def gate():
 
 
 @pytest.fixture
-def beside(gate):
+def calls(gate):
     calls = BackgroundCalls(gate, 'glancelite-test')
     yield calls
-    gate.go.set()
-    calls.abandon()
+    gate.open.set()
+    calls.cancel()
 
 
 def threads():
     return [thread for thread in threading.enumerate() if thread.name == 'glancelite-test']
 
 
-def test_calls_are_made_in_order(gate, beside):
-    gate.go.set()
+def test_calls_are_made_in_order(gate, calls):
+    gate.open.set()
 
     for item in range(100):
-        beside.call(item)
-    beside.finish()
+        calls.call(item)
+    calls.finish()
 
-    assert gate.seen == list(range(100))
+    assert gate.items == list(range(100))
     assert threads() == []
 
 
-def test_the_caller_goes_on_while_one_call_is_under_way(gate, beside):
-    beside.call(1)
-    second = threading.Thread(target=beside.call, args=(2,))
+def test_the_caller_waits_only_if_a_second_call_is_pending(gate, calls):
+    calls.call(1)
+    second = threading.Thread(target=calls.call, args=(2,))
     second.start()
     second.join(0.1)
 
     assert second.is_alive()
-    gate.go.set()
+    gate.open.set()
     second.join()
-    beside.finish()
-    assert gate.seen == [1, 2]
+    calls.finish()
+    assert gate.items == [1, 2]
 
 
-def test_as_many_calls_as_wanted_are_ahead_of_the_caller(gate):
-    beside = BackgroundCalls(gate, 'glancelite-test', ahead=2)
+def test_the_number_of_pending_calls_can_be_chosen(gate):
+    calls = BackgroundCalls(gate, 'glancelite-test', ahead=2)
     for item in 1, 2:
-        beside.call(item)
-    third = threading.Thread(target=beside.call, args=(3,))
+        calls.call(item)
+    third = threading.Thread(target=calls.call, args=(3,))
     third.start()
     third.join(0.1)
 
     assert third.is_alive()
-    gate.go.set()
+    gate.open.set()
     third.join()
-    beside.finish()
-    assert gate.seen == [1, 2, 3]
+    calls.finish()
+    assert gate.items == [1, 2, 3]
 
 
-def test_an_offer_is_declined_while_a_call_is_under_way(gate, beside):
-    assert beside.offer(1)
-    assert gate.begun.wait(10)
+def test_try_call_returns_false_while_a_call_is_running(gate, calls):
+    assert calls.try_call(1)
+    assert gate.started.wait(10)
 
-    assert not beside.offer(2)
-    gate.go.set()
-    beside.call(3)
-    beside.finish()
-    assert gate.seen == [1, 3]
+    assert not calls.try_call(2)
+    gate.open.set()
+    calls.call(3)
+    calls.finish()
+    assert gate.items == [1, 3]
 
 
-def offered(calls, item):
-    while not calls.offer(item):    # the one before is still under way
+def retry_call(calls, item):
+    while not calls.try_call(item):    # the previous call is still running
         time.sleep(0.001)
 
 
 @pytest.mark.parametrize('end', [
-    lambda calls: calls.call('second'), lambda calls: offered(calls, 'second'),
-    lambda calls: calls.finish()], ids=['call', 'offer', 'finish'])
-def test_a_failure_is_told_and_ends_it(end):
+    lambda calls: calls.call('second'), lambda calls: retry_call(calls, 'second'),
+    lambda calls: calls.finish()], ids=['call', 'try_call', 'finish'])
+def test_a_failure_is_raised_and_ends_the_calls(end):
     seen = []
 
     def fails(item):
@@ -105,42 +105,42 @@ def test_a_failure_is_told_and_ends_it(end):
 
     calls = BackgroundCalls(fails, 'glancelite-test')
     calls.call('first')
-    for _ in range(2):      # whoever asks again is told again
+    for _ in range(2):      # every later call raises it
         with pytest.raises(OSError, match='first'):
             end(calls)
-    calls.abandon()
+    calls.cancel()
 
     assert seen == ['first']
     assert threads() == []
 
 
-def test_whoever_gives_up_waits_for_the_call_under_way_alone(gate, beside):
-    beside.call(1)
-    assert gate.begun.wait(10)
-    waiting = threading.Thread(target=beside.call, args=(2,))
+def test_cancel_waits_for_the_running_call_only(gate, calls):
+    calls.call(1)
+    assert gate.started.wait(10)
+    waiting = threading.Thread(target=calls.call, args=(2,))
     waiting.start()
-    leaving = threading.Thread(target=beside.abandon)
-    leaving.start()
-    leaving.join(0.1)
+    cancelling = threading.Thread(target=calls.cancel)
+    cancelling.start()
+    cancelling.join(0.1)
 
-    assert leaving.is_alive()
-    gate.go.set()
-    leaving.join()
+    assert cancelling.is_alive()
+    gate.open.set()
+    cancelling.join()
     waiting.join()
-    assert gate.seen == [1]
+    assert gate.items == [1]
 
 
-def test_nothing_is_held_that_is_done_with(gate, beside):
+def test_an_item_is_released_after_its_call(gate, calls):
     class Large:
         pass
 
-    gate.seen = Forgetful()
+    gate.items = Forgetful()
     item = Large()
     watched = weakref.ref(item)
-    gate.go.set()
-    beside.call(item)
+    gate.open.set()
+    calls.call(item)
     del item
-    beside.finish()
+    calls.finish()
 
     assert watched() is None
 

@@ -96,7 +96,7 @@ class SignatureTap(contract.Inspection):
         return {}
 
     def close(self):
-        self._beside.abandon()
+        self._beside.cancel()
 
 
 def _failed(reason):

@@ -1,10 +1,12 @@
-"""Images on web servers, which are read and never written."""
+"""Images on web servers; read-only."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from oslo_config import cfg
 
@@ -19,206 +21,212 @@ _CONTENT_RANGE = re.compile(r'bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\Z', re.ASCII)
 
 
 class HTTPStore(contract.Store):
-    """Follows URLs of users, as far as ``[import_filtering_opts]`` lets them send us.
+    """Reads URLs that users name, if ``[import_filtering_opts]`` allows them.
 
-    Those are loopback and link-local addresses only if ``allowed_hosts`` names them, and ports
-    other than 80 and 443 only if ``allowed_ports`` does; the same holds for redirects.
-    Certificates are not checked, as in Glance, until ``https_insecure`` is false or
-    ``https_ca_certificates_file`` is set. A service has one such store at most.
+    Loopback and link-local addresses must be listed in ``allowed_hosts``, ports other than
+    80 and 443 in ``allowed_ports``. Redirects are checked in the same way. As in Glance,
+    certificates are not checked unless ``https_insecure`` is false or
+    ``https_ca_certificates_file`` is set. A service can have only one such store.
     """
 
     OPTS = (
         cfg.StrOpt('https_ca_certificates_file',
-                   help='File with the certificate authorities, in PEM, that the certificates of '
-                        'web servers are checked against; goes before https_insecure.'),
+                   help='PEM file with the certificate authorities for checking the certificates '
+                        'of web servers. Takes precedence over https_insecure.'),
         cfg.BoolOpt('https_insecure', default=True,
-                    help='Do not check the certificates of web servers: whoever is on the way '
-                         'to them can then send other data. Set it to false, unless all web '
-                         'servers are yours and images have hashes that are checked.'),
+                    help='Do not check the certificates of web servers. Anyone on the network '
+                         'path can then replace the data. Set it to false unless all web '
+                         'servers are trusted and the hashes of images are checked.'),
         cfg.DictOpt('http_proxy_information', default={}, secret=True,
                     sample_default='http:10.0.0.1:3128, https:10.0.0.1:1080',
-                    help='Proxies: comma-separated scheme:proxy. It is the proxy then that looks '
-                         'hosts up and connects to them, so it should refuse loopback and '
-                         'link-local addresses itself.'),
+                    help='Proxies: comma-separated scheme:proxy. The proxy resolves host names, '
+                         'so it should refuse loopback and link-local addresses itself.'),
         cfg.FloatOpt('http_connect_timeout', default=10, min=0.1,
                      help='Seconds to wait for a connection to a web server.'),
         cfg.FloatOpt('http_read_timeout', default=60, min=0.1,
-                     help='Seconds to wait for the next bytes of a web server; in any time that '
-                          'long in which we wait for it, it also has to send 1 KiB/s.'),
+                     help='Seconds to wait for the next bytes of a web server. It must also send '
+                          'at least 1 KiB/s on average over this time.'),
     )
     LIBRARY_OPTS = (outbound.register,)
     CAPABILITIES = frozenset({'range', 'adopt'})
     SCHEMES = PUBLIC_SCHEMES = ('http', 'https')
 
-    def __init__(self, options, host, *, name='http', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 'http',
+                 conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
         verify = options.https_ca_certificates_file or not options.https_insecure
         self._certificates = 'checked' if verify else 'not checked'
         if not verify:
-            LOG.warning('store %s does not check the certificates of web servers, so that anybody '
-                        'on the way can replace images: set https_insecure = false', name)
+            LOG.warning('store %s does not check the certificates of web servers, so anyone on '
+                        'the network path can replace images: set https_insecure = false', name)
         self._client = outbound.Client(
             outbound.Rules(conf), verify=verify, proxies=options.http_proxy_information,
             connect_timeout=options.http_connect_timeout,
             read_timeout=options.http_read_timeout)
 
-    # what the service asks
-
-    def read(self, url, *, offset=0, length=None, ctx=None):
+    def read(self, url: str, *, offset: int = 0, length: int | None = None,
+             ctx: contract.Context | None = None) -> Iterator[bytes]:
         if offset == 0 and length is None:
-            return _Body(self._open('GET', url), None)
+            return _Body(self._request('GET', url), None)
         if length == 0:
-            _reach(offset, self.size(url))
+            _check_offset(offset, self.size(url))
             return iter(())
         last = '' if length is None else offset + length - 1
-        reply = self._open('GET', url, {'Range': f'bytes={offset}-{last}'})
-        try:
-            return self._part(reply, url, offset, length)
-        except BaseException:
-            reply.close()
-            raise
+        with contextlib.ExitStack() as on_failure:
+            response = self._request('GET', url, {'Range': f'bytes={offset}-{last}'})
+            on_failure.callback(response.close)
+            body = self._range(response, url, offset, length)
+            on_failure.pop_all()
+        return body
 
-    def size(self, url, *, ctx=None):
-        reply = self._open('HEAD', url)
-        reply.forget()
-        # 0 is what some say who have not looked
-        if reply.status < 300 and (size := _length(reply)):
+    def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
+        response = self._request('HEAD', url)
+        response.drain()
+        # some servers report 0 when they do not know the size
+        if response.status < 300 and (size := _content_length(response)):
             return size
-        reply = self._open('GET', url, {'Range': 'bytes=0-0'})
-        reply.forget()
-        size = _length(reply) if reply.status == 200 else _extent(reply)[2]
+        response = self._request('GET', url, {'Range': 'bytes=0-0'})
+        response.drain()
+        size = (_content_length(response) if response.status == 200
+                else _content_range(response)[2])
         if size is None:
-            raise contract.Unavailable('The web server does not say how long the data is.')
+            raise contract.Unavailable('The web server does not report the size of the data.')
         return size
 
-    def owns(self, url):
+    def owns(self, url: str) -> bool:
         return url.partition('://')[0].lower() in self.SCHEMES and '://' in url
 
-    def adopt(self, url, *, ctx=None):
+    def adopt(self, url: str, *, ctx: contract.Context | None = None) -> str:
         target = self._client.check(url)
         if target.authorization:
-            raise contract.Invalid('A location is shown to others: it must not have a password.')
+            raise contract.Invalid('The URL of a location must not contain a password: other '
+                                   'users can see it.')
         return url.partition('#')[0]
 
-    def exclusive_resources(self):
-        return ('all addresses on the web',)
+    def exclusive_resources(self) -> Collection[str]:
+        return ('all http and https URLs',)
 
-    def health(self):
+    def health(self) -> str:
         return f'reads only; certificates are {self._certificates}'
 
-    def close(self):
+    def close(self) -> None:
         self._client.close()
 
-    # answers
+    def _request(self, method: str, url: str, headers: Mapping[str, str] | None = None,
+                 ) -> outbound.Response:
+        """Return a response with data; a response to a range request may have status 416.
 
-    def _open(self, method, url, headers=None):
-        """An answer with data; 416 is one as well where a part was wanted.
-
-        What a server refuses for ``HEAD`` is left to a second question.
+        The response to ``HEAD`` may be an error other than 404 and 410, because some servers
+        allow only ``GET``.
         """
-        reply = self._client.open(method, url, headers)
-        status = reply.status
+        response = self._client.open(method, url, headers)
+        status = response.status
         if status == 200 or (status in (206, 416) and headers):
-            if _encoded(reply):
-                reply.close()
-                raise contract.Unavailable('The web server sends the data in another form.')
-            return reply
+            if _is_encoded(response):
+                response.close()
+                raise contract.Unavailable('The web server sends the data with an encoding.')
+            return response
         if status in (404, 410):
-            failure = store_rules.no_data()
+            failure: contract.Error = store_rules.no_data()
         elif method == 'HEAD' and status >= 400:
-            return reply
+            return response
         else:
-            LOG.info('store %s: a web server answers with %d', self.name, status)
+            LOG.info('store %s: a web server answered with status %d', self.name, status)
             failure = contract.Unavailable(f'The web server refuses the data ({status}).')
-        reply.forget()
+        response.drain()
         raise failure
 
-    def _part(self, reply, url, offset, length):
-        if reply.status == 416:
-            size = _extent(reply)[2]
-            reply.forget()
+    def _range(self, response: outbound.Response, url: str, offset: int,
+               length: int | None) -> Iterator[bytes]:
+        """Return the requested bytes from the response to a range request."""
+        if response.status == 416:
+            size = _content_range(response)[2]
+            response.drain()
             if size is None:
                 size = self.size(url)
-            _reach(offset, size)
+            _check_offset(offset, size)
             if offset < size:
-                raise contract.Unavailable('The web server does not send this part of the data.')
+                raise contract.Unavailable('The web server refuses this range of the data.')
             return iter(())
-        if reply.status == 200:     # the whole: it does not know ranges
-            size = _length(reply)
+        if response.status == 200:     # the whole body: the server does not support ranges
+            size = _content_length(response)
             if size is not None:
-                _reach(offset, size)
-            _skip(reply, offset)
-            return _Body(reply, length)
-        first, last, size = _extent(reply)
+                _check_offset(offset, size)
+            _skip(response, offset)
+            return _Body(response, length)
+        first, last, size = _content_range(response)
         if size is not None:
-            _reach(offset, size)
+            _check_offset(offset, size)
             length = size - offset if length is None else min(length, size - offset)
-        if first != offset or (length is not None and last != offset + length - 1):
-            raise contract.Unavailable('The web server sends another part than we asked for.')
-        return _Body(reply, last - first + 1, whole=True)
+        if last is None or first != offset or (length is not None and last != offset + length - 1):
+            raise contract.Unavailable('The web server sends another range than requested.')
+        return _Body(response, last - first + 1, exact=True)
 
 
 class _Body:
-    """The first ``length`` bytes of a body; all of it for None.
+    """The body of a response, as an iterator.
 
-    :param whole: so many must come.
+    :param length: number of bytes, at most; None for all.
+    :param exact: raise an error if the body is shorter.
     """
 
-    def __init__(self, reply: outbound.Reply, length: int | None, whole: bool = False):
-        self._reply = reply
-        self._left = length
-        self._whole = whole
+    def __init__(self, response: outbound.Response, length: int | None, exact: bool = False):
+        self._response = response
+        self._remaining = length
+        self._exact = exact
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        left = self._left
-        data = self._reply.read(CHUNK if left is None else min(CHUNK, left)) if left != 0 else b''
+        remaining = self._remaining
+        data = b''
+        if remaining != 0:
+            data = self._response.read(CHUNK if remaining is None else min(CHUNK, remaining))
         if not data:
             self.close()
-            if left and self._whole:
-                raise contract.Unavailable('The web server has sent only a part of the data.')
+            if remaining and self._exact:
+                raise contract.Unavailable('The web server sent only a part of the data.')
             raise StopIteration
-        if left is not None:
-            self._left = left - len(data)
+        if remaining is not None:
+            self._remaining = remaining - len(data)
         return data
 
     def close(self) -> None:
-        self._reply.close()
+        self._response.close()
 
 
-def _reach(offset: int, size: int) -> None:
+def _check_offset(offset: int, size: int) -> None:
     if offset > size:
         raise store_rules.beyond_end(size)
 
 
-def _skip(reply: outbound.Reply, offset: int) -> None:
-    seen = 0
-    while seen < offset:
-        data = reply.read(min(CHUNK, offset - seen))
+def _skip(response: outbound.Response, offset: int) -> None:
+    position = 0
+    while position < offset:
+        data = response.read(min(CHUNK, offset - position))
         if not data:
-            raise store_rules.beyond_end(seen)
-        seen += len(data)
+            raise store_rules.beyond_end(position)
+        position += len(data)
 
 
-def _encoded(reply: outbound.Reply) -> bool:
-    """Is the body something else than the bytes that were stored, such as compressed?"""
-    return reply.headers.get('content-encoding', '').strip().lower() not in ('', 'identity')
+def _is_encoded(response: outbound.Response) -> bool:
+    """Return whether the body is encoded, such as compressed."""
+    return response.headers.get('content-encoding', '').strip().lower() not in ('', 'identity')
 
 
-def _length(reply: outbound.Reply) -> int | None:
-    """Length of the body; None if it is not certain."""
-    text = reply.headers.get('content-length', '').strip()
-    if 'transfer-encoding' in reply.headers or not (text.isascii() and text.isdecimal()):
+def _content_length(response: outbound.Response) -> int | None:
+    """Return the length of the body, or None if it is unknown."""
+    text = response.headers.get('content-length', '').strip()
+    if 'transfer-encoding' in response.headers or not (text.isascii() and text.isdecimal()):
         return None
     return int(text)
 
 
-def _extent(reply: outbound.Reply) -> tuple[int | None, int | None, int | None]:
-    """First byte, last byte and size of the whole, as far as they are known."""
-    found = _CONTENT_RANGE.match(reply.headers.get('content-range', '').strip())
-    if not found:
+def _content_range(response: outbound.Response) -> tuple[int | None, int | None, int | None]:
+    """Return the first byte, the last byte and the total size; None for what is unknown."""
+    header = _CONTENT_RANGE.match(response.headers.get('content-range', '').strip())
+    if not header:
         return None, None, None
-    first, last, size = (int(text) if text and text != '*' else None for text in found.groups())
+    first, last, size = (int(text) if text and text != '*' else None for text in header.groups())
     return first, last, size

@@ -1,11 +1,11 @@
-"""Where users may send us on the web, and a client that goes nowhere else.
+"""HTTP requests to URLs that users name, restricted by ``[import_filtering_opts]``.
 
-A URL that a user names is opened from inside the operator's network. Whatever opens one,
-the store ``http`` among them, uses ``Client``, which keeps ``Rules`` for every connection:
-the address that was checked is the one that is connected to, and so after every redirect.
+Such a request is sent from inside the operator's network.  Code that sends one, such as
+the store ``http``, uses ``Client``.  It applies ``Rules`` to every connection, also after
+redirects, and connects only to the addresses that were checked.
 """
 
-from glancelite.support.outbound.client import Client, Reply
+from glancelite.support.outbound.client import Client, Response
 from glancelite.support.outbound.rules import OPTS, SECTION, Rules, Target, register
 
-__all__ = ['OPTS', 'SECTION', 'Client', 'Reply', 'Rules', 'Target', 'register']
+__all__ = ['OPTS', 'SECTION', 'Client', 'Response', 'Rules', 'Target', 'register']

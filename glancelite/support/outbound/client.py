@@ -1,8 +1,9 @@
-"""A web client that keeps the rules for every connection, and is not easily held up."""
+"""An HTTP client that applies the address rules to every connection and limits slow servers."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import io
 import logging
@@ -10,7 +11,7 @@ import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
@@ -21,45 +22,48 @@ from glancelite.support.outbound.rules import DEFAULT_PORTS, Rules, Target
 
 LOG = logging.getLogger(__name__)
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
-#: bytes per second below which a server is taken for one that only keeps us busy
-SLOWEST = 1 << 10
-#: bytes in which an answer has to come to its point
-LONGEST_HEAD = 1 << 20
+#: bytes per second; a slower server is treated as one that does not answer
+MIN_RATE = 1 << 10
+#: bytes of the status line and all headers, including those of ``100 Continue``
+MAX_HEADER_SIZE = 1 << 20
 
-_UNREACHED = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError,
-              exceptions.ProxyError)
+_CONNECTION_ERRORS = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError,
+                      exceptions.ProxyError)
 
 
-class Reply:
-    """An answer whose body is still to come, as it is on the wire; ``close`` it."""
+class Response:
+    """A response whose body was not read yet; the caller closes it.
+
+    ``read`` returns the body as it was sent: a content encoding is not decoded.
+    """
 
     def __init__(self, response: urllib3.BaseHTTPResponse, target: Target):
         self._response = response
         self._target = target
         self.status = response.status
-        #: name (in any case) -> value
+        #: values by case-insensitive name
         self.headers: Mapping[str, str] = response.headers
 
     def read(self, amount: int) -> bytes:
-        """So many bytes; fewer only at the end.
+        """Return ``amount`` bytes, fewer only at the end.
 
-        :raises Unavailable: the body is cut, or too slow.
+        :raises Unavailable: the body is truncated, or too slow.
         """
         try:
             return self._response.read(amount, decode_content=False)
         except (exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             self.close()
-            raise _meaning(error, self._target) from error
+            raise translate_error(error, self._target) from error
 
     def close(self) -> None:
-        # a connection with an unread body is of no use to others
+        # a connection with an unread body cannot be reused
         self._response.close()
         self._response.release_conn()
 
-    def forget(self) -> None:
-        """``close``, and keep the connection for others if the body is short."""
+    def drain(self) -> None:
+        """Close, but read a short body first, so that the connection can be reused."""
         with contextlib.suppress(Unavailable):
             if self.read(1 << 12):
                 self.read(1)
@@ -67,103 +71,108 @@ class Reply:
 
 
 class Client:
-    """Keeps connections open for the next request; may be used by many threads at once.
+    """Sends ``GET`` and ``HEAD`` requests to URLs that users name; thread-safe.
 
-    :param verify: a file with certificate authorities, True for those of the system, or
-        False for no checks of certificates.
-    :param proxies: scheme -> proxy. It goes to the hosts then, not we: the rules for addresses
-        are kept only as far as we can look the hosts up ourselves.
-    :param connect_timeout: seconds for a connection.
-    :param read_timeout: seconds of silence that a server may have; while we wait for it,
-        it also has to send SLOWEST bytes per second in any time that long.
-    :raises Misconfigured: there are no certificates in that file, or a proxy is no address.
+    Connections are kept open and reused.
+
+    :param verify: path of a file with certificate authorities, True for those of the
+        system, or False to accept every certificate.
+    :param proxies: proxy addresses by scheme.  The proxy resolves host names then, so
+        address rules apply only to names that this machine can resolve too.
+    :param connect_timeout: seconds.
+    :param read_timeout: seconds without data after which a server counts as silent.  A
+        server must also send ``MIN_RATE`` bytes per second on average over this time.
+    :raises Misconfigured: ``verify`` names no certificates, or a proxy address is invalid.
     """
 
     def __init__(self, rules: Rules, *, verify: str | bool = True,
                  proxies: Mapping[str, str] | None = None,
                  connect_timeout: float = 10, read_timeout: float = 60):
         self._rules = rules
-        common = {'maxsize': 8, 'ssl_context': _tls(verify), 'retries': False,
-                  'timeout': urllib3.Timeout(connect=connect_timeout, read=read_timeout)}
-        self._direct = _patient(urllib3.PoolManager(num_pools=32, **common))
-        self._proxies = {scheme.strip().lower(): _patient(_proxy(address, common))
+        common: dict[str, Any] = {
+            'maxsize': 8, 'ssl_context': _tls(verify), 'retries': False,
+            'timeout': urllib3.Timeout(connect=connect_timeout, read=read_timeout)}
+        self._direct = _with_limits(urllib3.PoolManager(num_pools=32, **common))
+        self._proxies = {scheme.strip().lower(): _with_limits(_proxy(address, common))
                          for scheme, address in (proxies or {}).items()}
 
     def check(self, url: str) -> Target:
-        """As ``Rules.check``, and with a proxy as far as we can look."""
+        """Check a URL as ``Rules.check`` does; behind a proxy the host may be unknown here."""
         target = self._rules.parse(url)
-        self._addresses(target)
+        self._resolve(target)
         return target
 
-    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Reply:
-        """Ask, and follow redirects.
+    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Send a request and follow redirects.
+
+        Credentials of the URL are sent to the same origin only.
 
         :param method: ``GET`` or ``HEAD``.
-        :raises Invalid: the URL, or a redirect, leads where users may not send us.
-        :raises Unavailable: nobody answers there, or nothing that makes sense.
+        :raises Invalid: the rules forbid the URL or a redirect, or there are too many redirects.
+        :raises Unavailable: the server does not answer, or its response is malformed.
         """
         target = self._rules.parse(url)
         authorization = target.authorization
-        for _ in range(MOST_REDIRECTS + 1):
-            reply = self._ask(method, target, {
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._request(method, target, {
                 'Accept': '*/*', 'Accept-Encoding': 'identity', 'User-Agent': 'glancelite',
                 **({'Authorization': authorization} if authorization else {}),
                 **(headers or {}), 'Host': target.netloc})
-            if reply.status not in REDIRECTS:
-                return reply
-            reply.forget()
-            there = self._rules.parse(urllib.parse.urljoin(target.url, _location(reply)))
-            same_origin = (there.scheme, there.netloc) == (target.scheme, target.netloc)
-            authorization = there.authorization or (authorization if same_origin else None)
-            target = there
-        raise Invalid('The web server sends us from one place to the next.')
+            if response.status not in REDIRECTS:
+                return response
+            response.drain()
+            redirect = self._rules.parse(urllib.parse.urljoin(target.url, _location(response)))
+            same_origin = (redirect.scheme, redirect.netloc) == (target.scheme, target.netloc)
+            authorization = redirect.authorization or (authorization if same_origin else None)
+            target = redirect
+        raise Invalid('Too many redirects.')
 
     def close(self) -> None:
         for pools in (self._direct, *self._proxies.values()):
             pools.clear()
 
-    def _addresses(self, target: Target) -> list[str]:
-        return self._rules.addresses(target, must_exist=target.scheme not in self._proxies)
+    def _resolve(self, target: Target) -> list[str]:
+        return self._rules.resolve(target, must_exist=target.scheme not in self._proxies)
 
-    def _ask(self, method: str, target: Target, headers: Mapping[str, str]) -> Reply:
-        """One request, to one of the addresses that were checked for it."""
-        addresses = self._addresses(target)
-        options = {'headers': headers, 'redirect': False, 'preload_content': False,
-                   'decode_content': False}
+    def _request(self, method: str, target: Target, headers: Mapping[str, str]) -> Response:
+        """Send one request, to one of the addresses that were checked for it."""
+        addresses = self._resolve(target)
+        options: dict[str, Any] = {'headers': headers, 'redirect': False,
+                                   'preload_content': False, 'decode_content': False}
         try:
             if proxy := self._proxies.get(target.scheme):
-                response = _again(lambda: proxy.urlopen(method, target.url, **options))
+                response = _retry_stale(lambda: proxy.urlopen(method, target.url, **options))
             else:
-                response = self._ask_direct(method, target, addresses, options)
+                response = self._request_direct(method, target, addresses, options)
         except (exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise _meaning(error, target) from error
-        return Reply(response, target)
+            raise translate_error(error, target) from error
+        return Response(response, target)
 
-    def _ask_direct(self, method: str, target: Target, addresses: list[str],
-                    options: Mapping[str, Any]) -> urllib3.BaseHTTPResponse:
-        # a name is for the certificate only: the connection has an address, and cannot be
-        # led elsewhere by another answer to the question where the host is
+    def _request_direct(self, method: str, target: Target, addresses: list[str],
+                        options: Mapping[str, Any]) -> urllib3.BaseHTTPResponse:
+        # The connection is made to an address, so that a second DNS answer cannot redirect
+        # it; the host name is used for the certificate only.
         named = {'server_hostname': target.host} if target.scheme == 'https' else {}
         for last, address in enumerate(addresses, 1 - len(addresses)):
             pool = self._direct.connection_from_host(address, target.port, target.scheme, named)
             try:
-                return _again(lambda pool=pool: pool.urlopen(
-                    method, target.path, assert_same_host=False, **options))
+                return _retry_stale(functools.partial(
+                    pool.urlopen, method, target.path, assert_same_host=False, **options))
             except (exceptions.NewConnectionError, exceptions.ConnectTimeoutError):
                 if not last:
                     raise
-        raise AssertionError('a host without addresses does not come here')
+        raise AssertionError('resolve returns at least one address')
 
 
-class _Stream(io.RawIOBase):
-    """What comes from a server, as long as it does not try our patience."""
+class _LimitedStream(io.RawIOBase):
+    """The data of a socket, with a minimum rate and a maximum size of headers."""
 
     def __init__(self, sock: socket.socket):
         self._raw = sock.makefile('rb', buffering=0)
-        self._patience = sock.gettimeout()
+        self._timeout = sock.gettimeout()
         self._waited = 0.0
-        self._got = 0
-        #: how much may come before the next end of a head; None for any
+        self._received = 0
+        #: bytes that may still come; None for no limit
         self.limit: int | None = None
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -173,19 +182,19 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._patience and self._waited > self._patience:
-            if self._got < SLOWEST * self._patience:
+        if self._timeout and self._waited > self._timeout:
+            if self._received < MIN_RATE * self._timeout:
                 raise TimeoutError('the server is too slow')
-            self._waited, self._got = 0.0, 0
+            self._waited, self._received = 0.0, 0
         start = time.monotonic()
         count = self._raw.readinto(buffer) or 0
-        if self._got:    # until the first bytes, it may think about the answer
+        if self._received:    # the time before the first bytes does not count
             self._waited += time.monotonic() - start
-        self._got += count
+        self._received += count
         if self.limit is not None:
             self.limit -= count
             if self.limit < 0:
-                raise http.client.HTTPException('the head of the answer has no end')
+                raise http.client.HTTPException('the headers are too long')
         return count
 
     def close(self) -> None:
@@ -194,24 +203,24 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
-class _Response(http.client.HTTPResponse):
+class _HTTPResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **named: Any):
-        self._stream = _Stream(sock)
+        self._stream = _LimitedStream(sock)
         super().__init__(self._stream, *args, **named)  # type: ignore[arg-type]
 
     def begin(self) -> None:
-        self._stream.limit = LONGEST_HEAD
+        self._stream.limit = MAX_HEADER_SIZE
         super().begin()
         self._stream.limit = None
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
-    response_class = _Response
+    response_class = _HTTPResponse
 
 
 class _HTTPSConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Response
+    response_class = _HTTPResponse
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
@@ -222,26 +231,26 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
-def _patient(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+def _with_limits(manager: urllib3.PoolManager) -> urllib3.PoolManager:
     manager.pool_classes_by_scheme = {'http': _HTTPPool, 'https': _HTTPSPool}
     return manager
 
 
-def _again(ask: Any) -> urllib3.BaseHTTPResponse:
-    """Ask; once more if the server gave a connection up that it had kept open."""
+def _retry_stale(request: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
+    """Send a request; once more if the server had closed the connection that was reused."""
     try:
-        return ask()
+        return request()
     except exceptions.ProtocolError as error:
         if not isinstance(error.args[-1], ConnectionError):
             raise
-        return ask()
+        return request()
 
 
-def _location(reply: Reply) -> str:
-    """Where a redirect leads; with letters that are not in ASCII as they were meant."""
-    location = reply.headers.get('location', '')
+def _location(response: Response) -> str:
+    """Return the target of a redirect; raw UTF-8 in the header is decoded."""
+    location = response.headers.get('location', '')
     if not location:
-        raise Unavailable('The web server sends us to nowhere.')
+        raise Unavailable('Redirect without a Location header.')
     with contextlib.suppress(UnicodeError):
         return location.encode('latin-1').decode()
     return location
@@ -268,24 +277,24 @@ def _proxy(address: str, common: Mapping[str, Any]) -> urllib3.ProxyManager:
         if proxy.auth:
             headers = urllib3.make_headers(proxy_basic_auth=urllib.parse.unquote(proxy.auth))
         return urllib3.ProxyManager(proxy._replace(auth=None).url, proxy_headers=headers, **common)
-    except (exceptions.HTTPError, ValueError):    # the address may hold a password
-        raise Misconfigured('a proxy is written as host:port or http://host:port') from None
+    except (exceptions.HTTPError, ValueError):    # the address may contain a password
+        raise Misconfigured('a proxy address must be host:port or http://host:port') from None
 
 
-def _meaning(error: BaseException, target: Target) -> Unavailable:
-    """What it means to the caller; the log says where it was, but not with which path."""
+def translate_error(error: BaseException, target: Target) -> Unavailable:
+    """Translate an error of urllib3 or a socket; log the host, but not the path."""
     LOG.info('%s://%s: %s: %s', target.scheme, target.netloc, type(error).__name__,
-             _reason(error))
+             _text_without_url(error))
     if isinstance(error, exceptions.SSLError):
-        return Unavailable('No safe connection to the web server of this location is possible.')
-    if isinstance(error, _UNREACHED):
+        return Unavailable('No secure connection to the web server of this location.')
+    if isinstance(error, _CONNECTION_ERRORS):
         return Unavailable('The web server of this location cannot be reached.')
     if isinstance(error, exceptions.ReadTimeoutError):
         return Unavailable('The web server of this location is too slow.')
-    return Unavailable('The web server of this location does not answer as it should.')
+    return Unavailable('The response of the web server of this location is incomplete or invalid.')
 
 
-def _reason(error: BaseException) -> str:
-    """A text without the URL that some of these errors have in theirs."""
+def _text_without_url(error: BaseException) -> str:
+    """Return the text of the cause: that of some urllib3 errors contains the URL."""
     cause = error.__cause__ or error.__context__ or error
     return str(cause.args[-1] if cause.args else cause)

@@ -1,4 +1,4 @@
-"""Which URLs of users may be opened: the rules of ``[import_filtering_opts]``."""
+"""Address rules for URLs that users name: the options of ``[import_filtering_opts]``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SECTION = 'import_filtering_opts'
 
 
 class _List(types.List):
-    """A list without brackets, or in those that Glance wants around these."""
+    """A list with or without the brackets that Glance requires around it."""
 
-    def __call__(self, value):
+    def __call__(self, value: object) -> Any:
         if isinstance(value, str) and (text := value.strip())[:1] + text[-1:] == '[]':
             value = text[1:-1]
         return super().__call__(value)
@@ -36,23 +36,22 @@ _SCHEMES = _List(types.String(ignore_case=True))
 OPTS = (
     cfg.Opt('allowed_schemes', _SCHEMES,
             default=['http', 'https'],
-            help='Schemes of the web addresses that users may name; others are refused. '
-                 'There is no way to others than http and https.'),
+            help='Schemes of URLs that users may name; all others are refused. Only http '
+                 'and https are supported.'),
     cfg.Opt('disallowed_schemes', _SCHEMES, default=[],
-            help='Schemes that are refused; has no effect if allowed_schemes is not empty.'),
+            help='Schemes that are refused. Ignored unless allowed_schemes is empty.'),
     cfg.Opt('allowed_hosts', _List(), default=[],
-            help='Hosts that users may send us to: names, addresses, or networks such as '
-                 '10.1.0.0/16 for addresses. If not empty, all others are refused, and only '
-                 'hosts named here may be loopback or link-local addresses.'),
+            help='Hosts that URLs of users may name: host names, addresses, or networks such '
+                 'as 10.1.0.0/16. If it is not empty, all other hosts are refused. Loopback '
+                 'and link-local addresses are refused unless they are listed here.'),
     cfg.Opt('disallowed_hosts', _List(), default=[],
-            help='Hosts that users may not send us to: names, addresses or networks; also '
-                 'refused are names that lead to these addresses. Has no effect if '
-                 'allowed_hosts is not empty.'),
+            help='Hosts that are refused: host names, addresses or networks. Host names that '
+                 'resolve to these addresses are refused as well. Ignored unless '
+                 'allowed_hosts is empty.'),
     cfg.Opt('allowed_ports', _PORTS, default=[80, 443],
-            help='Ports that users may name; an address without a port is not concerned.'),
+            help='Ports that URLs of users may name. A URL without a port is always allowed.'),
     cfg.Opt('disallowed_ports', _PORTS, default=[],
-            help='Ports that users may not name; has no effect if allowed_ports is not '
-                 'empty.'),
+            help='Ports that are refused. Ignored unless allowed_ports is empty.'),
 )
 
 DEFAULT_PORTS = {'http': 80, 'https': 443}
@@ -65,34 +64,36 @@ def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-#: this machine, its neighbours on the link (cloud metadata services are there), everybody at
-#: once, and nobody; the last two are metadata services outside of link-local
-_NOT_FOR_USERS = _networks(
+#: loopback, link-local (with the metadata services of clouds), multicast, reserved and
+#: unspecified addresses; the last two are metadata services outside of link-local
+_INTERNAL = _networks(
     '0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '240.0.0.0/4',
     '::/128', '::1/128', 'fe80::/10', 'ff00::/8', '100.100.100.200/32', 'fd00:ec2::254/128')
-#: IPv6 networks whose addresses stand for an IPv4 address, and how far from the right it is
-_STAND_FOR_IPV4 = tuple(zip(
+#: IPv6 networks whose addresses embed an IPv4 address, and its distance from the right in bits
+_EMBED_IPV4 = tuple(zip(
     _networks('::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48',
               '2002::/16'), (0, 0, 0, 0, 0, 80), strict=True))
 _TEREDO = ipaddress.IPv6Network('2001::/32')
 _ISATAP = (0x00005efe, 0x02005efe)
 
-#: the end of a host that a C library may take for a number
+#: the end of a host that a C library may read as a number
 _NUMBER = re.compile(r'(?:\A|\.)(?:0x[0-9a-f]*|[0-9]+)\Z')
 _HOST = re.compile(r'[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_-])?\Z')
 
 
 def register(conf: Any) -> None:
-    """Make the options known to a ``ConfigOpts``; for a plugin's ``LIBRARY_OPTS``."""
+    """Register the options in a ``ConfigOpts``; for ``LIBRARY_OPTS`` of a plugin."""
     conf.register_opts(OPTS, group=SECTION)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """A URL, taken apart, in the one way of writing it that is checked and used.
+    """A URL in normal form, split into its parts.
 
-    ``host`` has no brackets; ``authorization`` is the value of a header, made from a user
-    and password in the URL, and in no text of this object.
+    :ivar host: without brackets.
+    :ivar path: with the query.
+    :ivar authorization: value of the ``Authorization`` header for the user and password in
+        the URL; not shown in the ``repr``.
     """
 
     scheme: str
@@ -103,20 +104,20 @@ class Target:
 
     @property
     def netloc(self) -> str:
-        """The host and, where it is not the usual one, the port."""
+        """The host, with the port unless it is the default port."""
         host = f'[{self.host}]' if ':' in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f'{host}:{self.port}'
 
     @property
     def url(self) -> str:
-        """Without user and password."""
+        """The URL without user and password."""
         return f'{self.scheme}://{self.netloc}{self.path}'
 
 
 class Rules:
-    """Says of URLs and of the addresses behind them whether users may send us there.
+    """Decides which URLs and addresses may be accessed for users.
 
-    :param conf: a ``ConfigOpts`` that ``register`` has seen.
+    :param conf: a ``ConfigOpts`` with the options of ``register``.
     """
 
     def __init__(self, conf: Any):
@@ -128,19 +129,19 @@ class Rules:
         self._disallowed = _Hosts([] if options.allowed_hosts else options.disallowed_hosts)
 
     def check(self, url: str) -> Target:
-        """``parse``, and ask where the host is; opens nothing.
+        """Check a URL and the addresses of its host, without connecting.
 
-        :raises Invalid: it leads where users may not send us; the text says why.
-        :raises Unavailable: nobody says where the host is at the moment.
+        :raises Invalid: the URL is malformed or not allowed; the text says why.
+        :raises Unavailable: the host cannot be resolved at the moment.
         """
         target = self.parse(url)
-        self.addresses(target)
+        self.resolve(target)
         return target
 
     def parse(self, url: str) -> Target:
-        """What can be said of a URL by looking at it.
+        """Parse a URL and check it, without resolving its host.
 
-        :raises Invalid: it is no URL, or names what users may not name.
+        :raises Invalid: the URL is malformed or not allowed.
         """
         target, port = _parse(url)
         if not self._schemes.permit(target.scheme):
@@ -153,12 +154,13 @@ class Rules:
             raise Invalid('Locations on this host are not allowed.')
         return target
 
-    def addresses(self, target: Target, *, must_exist: bool = True) -> list[str]:
-        """The addresses behind a target of ``parse``; connect to these and to no others.
+    def resolve(self, target: Target, *, must_exist: bool = True) -> list[str]:
+        """Return the addresses of a target; connections must use only these.
 
-        :param must_exist: False where somebody else connects, who may know more hosts.
-        :raises Invalid: there are none, or one of them is not for users.
-        :raises Unavailable: nobody says where the host is at the moment.
+        :param must_exist: False if a proxy connects, which may know more hosts; the list may
+            be empty then.
+        :raises Invalid: there are no addresses, or one of them is not allowed.
+        :raises Unavailable: the host cannot be resolved at the moment.
         """
         try:
             found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
@@ -166,8 +168,8 @@ class Rules:
             if not must_exist:
                 return []
             if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-                raise Unavailable('The host of this location cannot be looked up now.') from error
-            raise Invalid('The host of this location is not known.') from error
+                raise Unavailable('The host of this location cannot be resolved now.') from error
+            raise Invalid('The host of this location is unknown.') from error
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         if not self._allowed:
             for text in addresses:
@@ -175,21 +177,20 @@ class Rules:
         return addresses
 
     def _check_address(self, address: Address) -> None:
-        for each in _meanings(address):
-            if any(each in network for network in _NOT_FOR_USERS):
-                LOG.info('refused to go to %s for a user', each)
-                raise Invalid('Locations on this host are not allowed: its address is not for '
-                              'users.')
+        for each in _with_embedded(address):
+            if any(each in network for network in _INTERNAL):
+                LOG.info('refused a URL of a user: internal address %s', each)
+                raise Invalid('Locations on this host are not allowed: its address is internal.')
             if self._disallowed.has(each):
                 raise Invalid('Locations on this host are not allowed.')
 
 
 class _Lists:
-    """An allowed and a disallowed list of one kind, of which the first goes before."""
+    """An allowed and a disallowed list; the allowed list takes precedence."""
 
     def __init__(self, kind: str, allowed: Iterable[object], disallowed: Iterable[object]):
-        self._allowed = frozenset(map(_plain, allowed))
-        self._disallowed = frozenset(map(_plain, disallowed))
+        self._allowed = frozenset(map(_lower, allowed))
+        self._disallowed = frozenset(map(_lower, disallowed))
         if allowed and disallowed:
             LOG.warning('[%s] disallowed_%s has no effect, because allowed_%s is not empty',
                         SECTION, kind, kind)
@@ -198,12 +199,12 @@ class _Lists:
         return value in self._allowed if self._allowed else value not in self._disallowed
 
 
-def _plain(value: object) -> object:
+def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
 class _Hosts:
-    """Names, addresses and networks out of the configuration."""
+    """Host names, addresses and networks from the configuration."""
 
     def __init__(self, entries: Iterable[str]):
         self._names = set()
@@ -212,7 +213,7 @@ class _Hosts:
             try:
                 self._networks.append(ipaddress.ip_network(entry.strip('[]'), strict=False))
             except ValueError:
-                self._names.add(_configured(entry))
+                self._names.add(_normal_entry(entry))
 
     def __bool__(self) -> bool:
         return bool(self._names or self._networks)
@@ -229,61 +230,61 @@ class _Hosts:
         return any(address in network for network in self._networks)
 
 
-def _configured(entry: str) -> str:
-    """The host that an operator has written, in the one way; as it is if it is none."""
+def _normal_entry(entry: str) -> str:
+    """Return a host of the configuration in normal form, or unchanged if it is invalid."""
     try:
         target, port = _parse(f'http://{entry}/')
         if port is None and target.path == '/':
             return target.host
     except Invalid:
         pass
-    LOG.warning('[%s] %r is no host; no address has it', SECTION, entry)
+    LOG.warning('[%s] %r is not a valid host and matches nothing', SECTION, entry)
     return entry
 
 
 def _parse(url: str) -> tuple[Target, int | None]:
-    """The target, and the port if the URL names one."""
+    """Return the target, and the port that the URL names, if any."""
     if not isinstance(url, str) or not url.isprintable() or ' ' in url or '\\' in url:
-        raise Invalid('This location is not an address on the web.')
+        raise Invalid('This location is not a valid URL.')
     scheme, mark, rest = url.partition('://')
     if not mark or scheme.lower() not in DEFAULT_PORTS:
-        raise Invalid('A location on the web begins with http:// or https://.')
+        raise Invalid('The URL of this location must begin with http:// or https://.')
     authority = re.split('[/?#]', rest, maxsplit=1)[0]
     path = re.split('[?#]', rest[len(authority):], maxsplit=1)[0]
     if not {'.', '..'}.isdisjoint(map(urllib.parse.unquote, path.split('/'))):
-        raise Invalid('A location has no . and .. in its path.')
+        raise Invalid('The path of a location must not contain . or .. as a segment.')
     try:
-        found = urllib3.util.parse_url(url)
-        port = found.port
+        parsed = urllib3.util.parse_url(url)
+        port = parsed.port
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise Invalid('This location is not an address on the web.') from error
-    # what others might read in another way than we do
-    if (not found.host or not found.scheme or authority.count('@') > 1
+        raise Invalid('This location is not a valid URL.') from error
+    # other parsers might read these in another way
+    if (not parsed.host or not parsed.scheme or authority.count('@') > 1
             or '%' in authority.rpartition('@')[2]):
-        raise Invalid('This location is not an address on the web.')
-    path = (found.path or '/') + (f'?{found.query}' if found.query else '')
-    target = Target(found.scheme, _normal(found.host),
-                    DEFAULT_PORTS[found.scheme] if port is None else port, path,
-                    _authorization(found.auth))
+        raise Invalid('This location is not a valid URL.')
+    path = (parsed.path or '/') + (f'?{parsed.query}' if parsed.query else '')
+    target = Target(parsed.scheme, _normal(parsed.host),
+                    DEFAULT_PORTS[parsed.scheme] if port is None else port, path,
+                    _authorization(parsed.auth))
     return target, port
 
 
 def _normal(host: str) -> str:
-    """One way of writing a host: lower case, dotted numbers, no brackets.
+    """Return a host in normal form: lower case, dotted numbers, no brackets.
 
     :param host: in ASCII, with IDNA where needed.
-    :raises Invalid: it is none.
+    :raises Invalid: the host is malformed.
     """
     try:
         if host.startswith('['):
             return ipaddress.IPv6Address(host.strip('[]')).compressed
         name = host.lower().removesuffix('.')
-        if _NUMBER.search(name):    # 127.1, 0x7f.1, 017700000001 and 2130706433 are one
+        if _NUMBER.search(name):    # 127.1, 0x7f.1, 017700000001 and 2130706433 are equal
             return str(ipaddress.IPv4Address(socket.inet_aton(name)))
     except (ValueError, OSError) as error:
-        raise Invalid('The host of this location is not one.') from error
+        raise Invalid('The host of this location is invalid.') from error
     if not _HOST.match(name) or len(name) > 253 or '..' in name:
-        raise Invalid('The host of this location is not one.')
+        raise Invalid('The host of this location is invalid.')
     return name
 
 
@@ -295,13 +296,13 @@ def _authorization(auth: str | None) -> str | None:
     return 'Basic ' + base64.b64encode(credentials.encode()).decode()
 
 
-def _meanings(address: Address) -> Iterator[Address]:
-    """The address, and those that it stands for."""
+def _with_embedded(address: Address) -> Iterator[Address]:
+    """Yield the address and the IPv4 addresses that it embeds."""
     yield address
     if isinstance(address, ipaddress.IPv4Address):
         return
     number = int(address)
-    for network, shift in _STAND_FOR_IPV4:
+    for network, shift in _EMBED_IPV4:
         if address in network:
             yield ipaddress.IPv4Address(number >> shift & 0xffffffff)
     if address in _TEREDO:

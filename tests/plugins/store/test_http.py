@@ -1,4 +1,4 @@
-"""The store ``http`` reads from web servers, however they behave, and refuses the rest."""
+"""The store ``http`` reads from web servers and detects wrong responses."""
 
 import logging
 
@@ -21,13 +21,13 @@ SAMPLE = pattern(3 * 65536 + 7)
 
 @pytest.fixture
 def make_store(make_plugin):
-    """Builds a store that may go to loopback, unless ``rules`` says otherwise."""
+    """Build a store; without ``rules`` it may connect to loopback."""
     def make(rules=None, **options):
         conf = cfg.ConfigOpts()
         for register in HTTPStore.LIBRARY_OPTS:
             register(conf)
-        given = {'allowed_hosts': ['127.0.0.1', 'localhost'], 'allowed_ports': []}
-        for name, value in (given if rules is None else rules).items():
+        defaults = {'allowed_hosts': ['127.0.0.1', 'localhost'], 'allowed_ports': []}
+        for name, value in (defaults if rules is None else rules).items():
             conf.set_override(name, value, group=outbound.SECTION)
         return make_plugin(HTTPStore, conf=conf, **options)
     return make
@@ -39,7 +39,7 @@ def store(make_store):
 
 
 class HTTPContract(ReadingContract):
-    """``base`` is where the files of nginx are."""
+    """``base`` is the URL of the files of nginx."""
 
     @pytest.fixture
     def store(self, make_store, nginx):
@@ -99,13 +99,13 @@ class TestServerThatIsDown(BrokenBackendContract):
         return f'http://127.0.0.1:{process.free_port()}/image'
 
     def test_without_a_backend_health_says_so(self, broken):
-        """All of the web is its backend, and that is never down."""
+        """There is no single backend that could be down."""
         assert broken.health()
 
 
-# --- what it is
+# --- options and capabilities
 
-def test_it_takes_no_data(store):
+def test_the_store_is_read_only(store):
     assert 'write' not in store.CAPABILITIES
     with pytest.raises(contract.ReadOnly):
         store.write('key', iter([b'1']))
@@ -113,7 +113,7 @@ def test_it_takes_no_data(store):
         store.delete('http://127.0.0.1/x')
 
 
-def test_two_of_them_would_claim_the_same(make_store):
+def test_two_instances_claim_the_same_resource(make_store):
     assert set(make_store().exclusive_resources()) & set(make_store().exclusive_resources())
 
 
@@ -128,8 +128,8 @@ def test_the_options_are_those_of_glance():
 @pytest.mark.parametrize(('options', 'checked'), [
     ({}, False), ({'https_insecure': True}, False), ({'https_insecure': False}, True),
     ({'https_ca_certificates_file': '{certificate}'}, True)])
-def test_a_store_that_checks_no_certificates_says_so_aloud(make_store, nginx, caplog, options,
-                                                           checked):
+def test_a_store_that_checks_no_certificates_logs_a_warning(make_store, nginx, caplog, options,
+                                                            checked):
     options = {key: value.format(certificate=nginx.certificate) if value and value is not True
                else value for key, value in options.items()}
     with caplog.at_level(logging.WARNING):
@@ -147,8 +147,7 @@ def test_a_store_that_checks_no_certificates_says_so_aloud(make_store, nginx, ca
     ({'https_ca_certificates_file': '{certificate}'}, 'localhost', True),
     ({'https_ca_certificates_file': '{certificate}'}, '127.0.0.1', False),
     ({'https_ca_certificates_file': '{certificate}', 'https_insecure': False}, 'localhost', True)])
-def test_certificates_are_checked_where_the_operator_wants_it(make_store, nginx, options, host,
-                                                              served):
+def test_certificates_are_checked_as_configured(make_store, nginx, options, host, served):
     options = {key: value.format(certificate=nginx.certificate) if value else value
                for key, value in options.items()}
     store = make_store(**options)
@@ -162,7 +161,7 @@ def test_certificates_are_checked_where_the_operator_wants_it(make_store, nginx,
                 ask(url)
 
 
-def test_options_that_cannot_work_stop_the_start(make_store):
+def test_invalid_options_prevent_the_start(make_store):
     for options in ({'https_ca_certificates_file': '/nonexistent'},
                     {'http_proxy_information': {'http': 'ftp://me:secret@proxy'}}):
         with pytest.raises(contract.Misconfigured) as refused:
@@ -177,12 +176,12 @@ def test_it_reads_through_a_proxy(make_store, nginx):
         url = nginx.url + nginx.put('proxied', b'12345')
 
         assert b''.join(store.read(url, offset=1, length=3)) == b'234'
-        assert [request.path for request in proxy.asked] == [url]
+        assert [request.path for request in proxy.requests] == [url]
 
 
-# --- users' locations
+# --- locations of users
 
-def test_a_location_is_kept_as_it_was_written(store):
+def test_a_location_is_recorded_as_given(store):
     for url in ('http://127.0.0.1/x', 'https://127.0.0.1:8443/a%20b?c=d', 'http://localhost'):
         assert store.adopt(url) == url
     assert store.adopt('http://127.0.0.1/x#part') == 'http://127.0.0.1/x'
@@ -191,7 +190,7 @@ def test_a_location_is_kept_as_it_was_written(store):
 @pytest.mark.parametrize('url', [
     'file:///etc/passwd', 'ftp://127.0.0.1/x', 'swift+http://127.0.0.1/x', 'http://', 'x',
     'http://127.0.0.1/\n', 'http://169.254.169.254/', 'http://user:secret@127.0.0.1/x'])
-def test_a_location_that_leads_astray_or_has_a_secret_is_refused(store, url):
+def test_a_location_that_is_forbidden_or_has_a_secret_is_refused(store, url):
     with pytest.raises(contract.Invalid) as refused:
         store.adopt(url)
 
@@ -219,32 +218,32 @@ def test_a_port_must_be_allowed(make_store, nginx):
 def test_adopting_opens_nothing(store, hostile):
     store.adopt(f'{hostile.url}/data')
 
-    assert (hostile.asked, hostile.connections) == ([], 0)
+    assert (hostile.requests, hostile.connections) == ([], 0)
 
 
-def test_it_owns_what_is_on_the_web(store):
+def test_the_store_owns_all_http_urls(store):
     assert all(map(store.owns, ('http://x/y', 'https://x/y', 'HTTP://x')))
     assert not any(map(store.owns, ('http:x', 'http+x://y', 'file:///http://x', 'http')))
 
 
-# --- servers that do not behave
+# --- misbehaving servers
 
 @pytest.mark.parametrize('path', [
     '/data', '/no-range', '/no-range-and-length', '/chunked', '/chunked-and-length',
     '/head-refused', '/head-of-zero', '/hops/2/307'])
 @pytest.mark.parametrize(('offset', 'length'), [
     (0, None), (0, 0), (0, 1), (7, 100), (4999, None), (5000, None), (5000, 3), (4990, 100)])
-def test_a_part_is_right_however_it_comes(store, hostile, path, offset, length):
+def test_a_range_is_correct_for_every_kind_of_response(store, hostile, path, offset, length):
     url = hostile.url + path
     if length == 0 and ('chunked' in path or path == '/no-range-and-length'):
-        with pytest.raises(contract.Unavailable):     # how long it is, nobody knows
+        with pytest.raises(contract.Unavailable):     # the size is unknown
             store.read(url, offset=offset, length=length)
     else:
         assert b''.join(store.read(url, offset=offset, length=length)) == DATA[offset:][:length]
 
 
 @pytest.mark.parametrize('path', ['/data', '/no-range', '/no-range-and-length', '/chunked'])
-def test_beyond_the_end_is_reported_before_the_first_chunk(store, hostile, path):
+def test_an_offset_beyond_the_end_is_reported_before_the_first_chunk(store, hostile, path):
     with pytest.raises(contract.RangeNotSatisfiable) as failure:
         store.read(hostile.url + path, offset=5001)
 
@@ -253,18 +252,18 @@ def test_beyond_the_end_is_reported_before_the_first_chunk(store, hostile, path)
 
 @pytest.mark.parametrize('path', ['/data', '/no-range', '/head-refused', '/head-of-zero',
                                   '/hops/2/307', '/short'])
-def test_the_size_is_found(store, hostile, path):
+def test_the_size_is_determined(store, hostile, path):
     assert store.size(hostile.url + path) == 5000
 
 
 @pytest.mark.parametrize('path', ['/no-range-and-length', '/chunked', '/chunked-and-length',
                                   '/two-lengths', '/zipped', '/garbage', '/status/204'])
-def test_a_size_is_right_or_an_error(store, hostile, path):
+def test_an_unknown_size_is_an_error(store, hostile, path):
     with pytest.raises(contract.Unavailable):
         store.size(hostile.url + path)
 
 
-def test_what_is_empty_is_empty(store, hostile):
+def test_empty_data_can_be_read(store, hostile):
     url = f'{hostile.url}/empty'
 
     assert store.size(url) == 0
@@ -274,45 +273,45 @@ def test_what_is_empty_is_empty(store, hostile):
 
 @pytest.mark.parametrize('path', ['/other-range', '/short-range', '/no-content-range',
                                   '/no-total', '/never-satisfied', '/zipped'])
-def test_another_part_than_the_one_we_asked_for_is_refused(store, hostile, path):
+def test_a_wrong_range_is_an_error(store, hostile, path):
     with pytest.raises(contract.Unavailable):
         store.read(hostile.url + path, offset=10, length=1000)
 
 
-def test_what_is_compressed_is_not_what_was_stored(store, hostile):
+def test_compressed_data_is_an_error(store, hostile):
     with pytest.raises(contract.Unavailable):
         store.read(f'{hostile.url}/zipped')
 
 
 @pytest.mark.parametrize('path', ['/short', '/chunked-cut'])
-def test_a_body_that_is_cut_is_an_error_and_not_the_end(store, hostile, path):
+def test_a_truncated_body_is_an_error(store, hostile, path):
     chunks = store.read(hostile.url + path)
 
     with pytest.raises(contract.Unavailable):
         b''.join(chunks)
 
 
-@pytest.mark.parametrize(('status', 'meaning'), [
+@pytest.mark.parametrize(('status', 'expected'), [
     (400, contract.Unavailable), (401, contract.Unavailable), (403, contract.Unavailable),
     (404, contract.NotFound), (410, contract.NotFound), (429, contract.Unavailable),
     (500, contract.Unavailable), (503, contract.Unavailable), (206, contract.Unavailable),
     (300, contract.Unavailable), (304, contract.Unavailable)])
-def test_a_refusal_has_a_meaning(store, hostile, status, meaning):
+def test_a_status_becomes_an_error_of_the_contract(store, hostile, status, expected):
     for ask in (store.read, store.size):
-        with pytest.raises(meaning):
+        with pytest.raises(expected):
             ask(f'{hostile.url}/status/{status}')
 
 
-def test_a_reader_asks_once_and_on_one_connection(store, hostile):
+def test_an_operation_sends_one_request_on_one_connection(store, hostile):
     for _ in range(3):
         b''.join(store.read(f'{hostile.url}/data', offset=5, length=10))
         store.size(f'{hostile.url}/data')
 
-    assert [request.method for request in hostile.asked] == ['GET', 'HEAD'] * 3
+    assert [request.method for request in hostile.requests] == ['GET', 'HEAD'] * 3
     assert hostile.connections == 1
 
 
-# --- beside Glance
+# --- compared with Glance
 
 def test_glance_reads_the_same(store, nginx):
     glance = reference('http')

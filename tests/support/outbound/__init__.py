@@ -1,1 +1,1 @@
-"""Tests of where users may send us."""
+"""Tests of HTTP requests to URLs that users name."""

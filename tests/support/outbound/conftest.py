@@ -1,4 +1,4 @@
-"""Clients for a web that misbehaves."""
+"""Fixtures: HTTP clients."""
 
 import pytest
 from oslo_config import cfg
@@ -8,20 +8,20 @@ from glancelite.support import outbound
 
 @pytest.fixture
 def make_client():
-    """Builds clients that may go to loopback, at any port, unless ``rules`` says otherwise."""
-    living = []
+    """Build clients; without ``rules`` they may connect to loopback, at any port."""
+    clients = []
 
     def make(rules=None, **named):
         conf = cfg.ConfigOpts()
         outbound.register(conf)
-        given = {'allowed_hosts': ['127.0.0.1', 'localhost'], 'allowed_ports': []}
-        for name, value in (given if rules is None else rules).items():
+        defaults = {'allowed_hosts': ['127.0.0.1', 'localhost'], 'allowed_ports': []}
+        for name, value in (defaults if rules is None else rules).items():
             conf.set_override(name, value, group=outbound.SECTION)
-        living.append(outbound.Client(outbound.Rules(conf), **named))
-        return living[-1]
+        clients.append(outbound.Client(outbound.Rules(conf), **named))
+        return clients[-1]
 
     yield make
-    for client in living:
+    for client in clients:
         client.close()
 
 

@@ -1,4 +1,4 @@
-"""The web client keeps the rules at every step, and nobody holds it up for long."""
+"""The HTTP client applies the rules to every connection and limits slow servers."""
 
 import concurrent.futures
 import logging
@@ -14,10 +14,10 @@ from tests.servers import hostile_web
 from tests.servers.hostile_web import DATA
 
 
-def body(reply):
-    with_all = b''.join(iter(lambda: reply.read(1000), b''))
-    reply.close()
-    return with_all
+def body(response):
+    data = b''.join(iter(lambda: response.read(1000), b''))
+    response.close()
+    return data
 
 
 def ask(client, server, path):
@@ -29,65 +29,65 @@ def ask(client, server, path):
 @pytest.mark.parametrize('status', [301, 302, 303, 307, 308])
 def test_redirects_are_followed(client, hostile, status):
     assert ask(client, hostile, f'/hops/4/{status}') == DATA
-    assert [request.method for request in hostile.asked] == ['GET'] * 6
+    assert [request.method for request in hostile.requests] == ['GET'] * 6
 
 
 def test_a_redirect_may_be_relative(client, hostile):
     assert ask(client, hostile, '/to?../x/../data') == DATA
 
 
-def test_a_redirect_does_not_change_the_question(client, hostile):
+def test_a_redirect_keeps_method_and_headers(client, hostile):
     client.open('HEAD', f'{hostile.url}/hops/1/303', {'Range': 'bytes=1-2'}).close()
 
-    assert [(each.method, each.headers['range']) for each in hostile.asked] == [
+    assert [(each.method, each.headers['range']) for each in hostile.requests] == [
         ('HEAD', 'bytes=1-2')] * 3
 
 
 @pytest.mark.parametrize('path', ['/hops/5/302', '/loop'])
-def test_more_than_five_redirects_are_a_game(client, hostile, path):
+def test_more_than_five_redirects_are_refused(client, hostile, path):
     with pytest.raises(contract.Invalid):
         client.open('GET', hostile.url + path)
 
-    assert len(hostile.asked) == 6
+    assert len(hostile.requests) == 6
 
 
 @pytest.mark.parametrize('there', [
     'file:///etc/passwd', 'ftp://127.0.0.1/', 'gopher://127.0.0.1/', 'http://[::1]/',
     'http://169.254.169.254/latest/meta-data', 'http://2852039166/', 'http://[::ffff:7f00:1]/',
     '//169.254.169.254/', 'http:/\\169.254.169.254', 'https://evil.example/'])
-def test_a_redirect_to_where_users_may_not_send_us_is_refused(client, hostile, there):
+def test_a_redirect_to_a_forbidden_url_is_refused(client, hostile, there):
     with pytest.raises(contract.Invalid):
         client.open('GET', f'{hostile.url}/to?{urllib.parse.quote(there, safe="")}')
 
-    assert len(hostile.asked) == 1
+    assert len(hostile.requests) == 1
 
 
-def test_the_rules_are_kept_for_addresses_behind_a_redirect(make_client, hostile, monkeypatch):
+def test_the_address_of_a_redirect_is_checked(make_client, hostile, monkeypatch):
     client = make_client({'disallowed_hosts': ['10.0.0.0/8'], 'allowed_ports': []})
-    monkeypatch.setattr(outbound.rules, '_NOT_FOR_USERS', ())
+    monkeypatch.setattr(outbound.rules, '_INTERNAL', ())
     monkeypatch.setattr(socket, 'getaddrinfo', _names({'inside.example': '10.0.0.1'}))
 
     with pytest.raises(contract.Invalid):
         client.open('GET', f'{hostile.url}/to?http://inside.example/')
 
 
-def test_a_redirect_to_nowhere_is_no_answer(client, hostile):
+def test_a_redirect_without_location_is_an_error(client, hostile):
     with pytest.raises(contract.Unavailable):
-        client.open('GET', f'{hostile.url}/nowhere')
+        client.open('GET', f'{hostile.url}/no-location')
 
 
-def test_a_password_is_for_those_only_whom_the_user_meant(client, hostile):
+def test_a_password_is_sent_to_its_origin_only(client, hostile):
     with hostile_web.running() as other:
         secret = hostile.url.replace('://', '://user:secret@')
         for there in (other.url, hostile.url):
             client.open('GET', f'{secret}/to?{there}/data').close()
 
-        assert [each.headers.get('authorization') for each in hostile.asked] == [
+        assert [each.headers.get('authorization') for each in hostile.requests] == [
             'Basic dXNlcjpzZWNyZXQ='] * 3
-        assert ['authorization' in each.headers for each in other.asked] == [False]
+        assert ['authorization' in each.headers for each in other.requests] == [False]
 
 
-# --- the address that was checked is the one that is used
+# --- the checked address is the one that is used
 
 def _names(known):
     real = socket.getaddrinfo
@@ -98,16 +98,16 @@ def _names(known):
     return look_up
 
 
-def test_another_answer_for_the_same_name_changes_nothing(make_client, hostile, monkeypatch):
+def test_a_changed_dns_answer_does_not_change_the_address(make_client, hostile, monkeypatch):
     client = make_client({'allowed_ports': []})
-    monkeypatch.setattr(outbound.rules, '_NOT_FOR_USERS', (
+    monkeypatch.setattr(outbound.rules, '_INTERNAL', (
         outbound.rules.ipaddress.ip_network('127.0.0.2/32'),))
     answers = iter(['127.0.0.1'] + ['127.0.0.2'] * 9)
     monkeypatch.setattr(socket, 'getaddrinfo', _names({'two.example': lambda: next(answers)}))
     url = f'http://two.example:{hostile.port}/data'
 
     assert body(client.open('GET', url)) == DATA
-    assert hostile.asked[0].headers['host'] == f'two.example:{hostile.port}'
+    assert hostile.requests[0].headers['host'] == f'two.example:{hostile.port}'
     with pytest.raises(contract.Invalid):
         client.open('GET', url)
 
@@ -119,7 +119,7 @@ def test_loopback_is_refused_unless_the_operator_allows_it(make_client, hostile)
         with pytest.raises(contract.Invalid):
             client.open('GET', f'http://{host}:{hostile.port}/data')
 
-    assert (hostile.asked, hostile.connections) == ([], 0)
+    assert (hostile.requests, hostile.connections) == ([], 0)
 
 
 def test_the_next_address_of_a_host_is_tried(make_client, hostile, monkeypatch):
@@ -132,11 +132,11 @@ def test_the_next_address_of_a_host_is_tried(make_client, hostile, monkeypatch):
     assert body(client.open('GET', f'http://many.example:{hostile.port}/data')) == DATA
 
 
-# --- servers that do not behave
+# --- misbehaving servers
 
 @pytest.mark.parametrize('path', ['/headers', '/long-header', '/continue', '/garbage',
                                   '/two-lengths'])
-def test_an_answer_without_end_or_sense_is_none(client, hostile, path):
+def test_an_endless_or_malformed_response_is_an_error(client, hostile, path):
     start = time.monotonic()
 
     with pytest.raises(contract.Unavailable):
@@ -146,7 +146,7 @@ def test_an_answer_without_end_or_sense_is_none(client, hostile, path):
 
 
 @pytest.mark.parametrize('path', ['/slow-head', '/slow-body', '/silent'])
-def test_who_is_too_slow_is_left(make_client, hostile, path):
+def test_a_server_that_is_too_slow_is_an_error(make_client, hostile, path):
     client = make_client(read_timeout=0.3)
     start = time.monotonic()
 
@@ -157,48 +157,48 @@ def test_who_is_too_slow_is_left(make_client, hostile, path):
 
 
 @pytest.mark.parametrize('path', ['/short', '/chunked-cut'])
-def test_a_body_that_is_cut_is_noticed(client, hostile, path):
-    reply = client.open('GET', hostile.url + path)
+def test_a_truncated_body_is_an_error(client, hostile, path):
+    response = client.open('GET', hostile.url + path)
 
     with pytest.raises(contract.Unavailable):
-        body(reply)
+        body(response)
 
 
-def test_who_does_not_listen_cannot_be_reached(client):
-    with socket.socket() as nobody:
-        nobody.bind(('127.0.0.1', 0))
+def test_a_closed_port_is_reported_as_unreachable(client):
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
         with pytest.raises(contract.Unavailable, match='reached'):
-            client.open('GET', f'http://127.0.0.1:{nobody.getsockname()[1]}/')
+            client.open('GET', f'http://127.0.0.1:{unused.getsockname()[1]}/')
 
 
 # --- connections
 
-def test_a_connection_is_used_again(client, hostile):
+def test_a_connection_is_reused(client, hostile):
     for _ in range(5):
         assert ask(client, hostile, '/data') == DATA
-        client.open('HEAD', f'{hostile.url}/hops/1/302').forget()
+        client.open('HEAD', f'{hostile.url}/hops/1/302').drain()
 
     assert hostile.connections == 1
 
 
-def test_a_connection_that_the_server_has_closed_is_made_again(client, hostile):
-    assert [ask(client, hostile, '/gives-up') for _ in range(3)] == [DATA] * 3
+def test_a_connection_that_the_server_closed_is_replaced(client, hostile):
+    assert [ask(client, hostile, '/closes') for _ in range(3)] == [DATA] * 3
 
 
-def test_what_follows_an_answer_is_not_taken_for_the_next_one(client, hostile):
+def test_data_after_a_response_is_not_the_next_response(client, hostile):
     assert ask(client, hostile, '/smuggled') == b'1234'
     time.sleep(0.05)
 
     assert ask(client, hostile, '/data') == DATA
 
 
-def test_a_body_that_nobody_reads_to_its_end_disturbs_nobody(client, hostile):
+def test_an_unread_body_does_not_disturb_the_next_request(client, hostile):
     client.open('GET', f'{hostile.url}/data').close()
 
     assert ask(client, hostile, '/data') == DATA
 
 
-def test_many_ask_at_once(client, hostile):
+def test_threads_can_share_a_client(client, hostile):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: ask(client, hostile, '/data'), range(64)))
 
@@ -212,20 +212,20 @@ def test_a_certificate_must_be_known(make_client, nginx):
     known, system = make_client(verify=str(nginx.certificate)), make_client()
 
     assert body(known.open('GET', nginx.tls_url + path)) == b'12345'
-    with pytest.raises(contract.Unavailable, match='safe'):
+    with pytest.raises(contract.Unavailable, match='secure'):
         system.open('GET', nginx.tls_url + path)
 
 
-def test_a_certificate_must_be_of_the_host_that_was_asked_for(make_client, nginx):
+def test_a_certificate_must_name_the_requested_host(make_client, nginx):
     path = nginx.put('tls', b'12345')
     client = make_client(verify=str(nginx.certificate))
 
-    with pytest.raises(contract.Unavailable, match='safe'):
+    with pytest.raises(contract.Unavailable, match='secure'):
         client.open('GET', f'https://127.0.0.1:{nginx.tls_port}{path}')
 
 
 @pytest.mark.filterwarnings('ignore:Unverified HTTPS request')
-def test_without_checks_every_certificate_will_do(make_client, nginx):
+def test_without_checks_every_certificate_is_accepted(make_client, nginx):
     path = nginx.put('tls', b'12345')
     client = make_client(verify=False)
 
@@ -234,7 +234,7 @@ def test_without_checks_every_certificate_will_do(make_client, nginx):
         assert body(client.open('GET', url)) == b'12345'
 
 
-def test_a_server_without_tls_is_no_safe_place(make_client, hostile):
+def test_a_server_without_tls_is_an_error(make_client, hostile):
     client = make_client(read_timeout=2)
 
     with pytest.raises(contract.Unavailable):
@@ -246,7 +246,7 @@ def test_a_server_without_tls_is_no_safe_place(make_client, hostile):
 @pytest.fixture
 def proxy():
     with hostile_web.proxy() as server:
-        server.leads['only-the-proxy-knows.example'] = '127.0.0.1'
+        server.hosts['only-the-proxy-knows.example'] = '127.0.0.1'
         yield server
 
 
@@ -254,37 +254,37 @@ HOSTS = {'allowed_hosts': ['only-the-proxy-knows.example', 'localhost'], 'allowe
 
 
 @pytest.mark.parametrize('scheme', ['', 'http://', 'http://user:secret@'])
-def test_a_proxy_goes_for_us(make_client, hostile, proxy, scheme):
+def test_a_proxy_connects_to_the_host(make_client, hostile, proxy, scheme):
     client = make_client(HOSTS, proxies={'http': f'{scheme}127.0.0.1:{proxy.port}'})
     url = f'http://only-the-proxy-knows.example:{hostile.port}/data'
 
     assert client.check(url).host == 'only-the-proxy-knows.example'
     assert body(client.open('GET', url)) == DATA
-    assert proxy.asked[0].path == url
-    assert ('proxy-authorization' in proxy.asked[0].headers) is ('secret' in scheme)
+    assert proxy.requests[0].path == url
+    assert ('proxy-authorization' in proxy.requests[0].headers) is ('secret' in scheme)
 
 
-def test_a_proxy_sees_nothing_of_what_is_in_tls(make_client, nginx, proxy):
+def test_tls_is_tunnelled_through_a_proxy(make_client, nginx, proxy):
     path = nginx.put('tls', b'12345')
     client = make_client(HOSTS, verify=str(nginx.certificate),
                          proxies={'https': f'127.0.0.1:{proxy.port}'})
 
     assert body(client.open('GET', nginx.tls_url + path)) == b'12345'
-    assert [(each.method, each.path) for each in proxy.asked] == [
+    assert [(each.method, each.path) for each in proxy.requests] == [
         ('CONNECT', f'localhost:{nginx.tls_port}')]
 
 
-def test_a_proxy_does_not_change_the_rules(make_client, proxy):
+def test_the_rules_apply_behind_a_proxy(make_client, proxy):
     client = make_client({}, proxies={'http': f'127.0.0.1:{proxy.port}'})
 
     for url in ('http://127.0.0.1/', 'http://localhost/', 'http://169.254.169.254/'):
         with pytest.raises(contract.Invalid):
             client.open('GET', url)
 
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-def test_a_proxy_that_is_not_there_is_no_way(make_client):
+def test_an_unreachable_proxy_is_an_error_without_its_password(make_client):
     client = make_client(HOSTS, proxies={'http': 'http://user:secret@127.0.0.1:9'})
 
     with pytest.raises(contract.Unavailable) as failure:
@@ -296,7 +296,7 @@ def test_a_proxy_that_is_not_there_is_no_way(make_client):
 @pytest.mark.parametrize('named', [
     {'verify': '/nonexistent'}, {'verify': __file__}, {'proxies': {'http': 'ftp://x'}},
     {'proxies': {'http': 'http://user:secret@'}}, {'proxies': {'http': 'http://x:y'}}])
-def test_what_makes_no_sense_stops_the_start(make_client, named):
+def test_invalid_options_prevent_the_start(make_client, named):
     with pytest.raises(contract.Misconfigured) as refused:
         make_client(**named)
 

@@ -1,4 +1,4 @@
-"""Users can send us to the web, but not to ourselves, our neighbours or where we forbid."""
+"""Users may name public URLs, but no internal or forbidden addresses."""
 
 import logging
 import socket
@@ -14,7 +14,7 @@ PUBLIC = '93.184.215.14'
 
 @pytest.fixture
 def names(monkeypatch):
-    """Host -> addresses that are found for it; addresses lead to themselves."""
+    """Addresses by host name; addresses resolve to themselves."""
     known = {'images.example': [PUBLIC]}
     real = socket.getaddrinfo
 
@@ -30,7 +30,7 @@ def names(monkeypatch):
 
 @pytest.fixture
 def rules(names):
-    """Builds rules; options without ``import_filtering_opts``."""
+    """Build rules from options of ``[import_filtering_opts]``."""
     def make(**options):
         conf = cfg.ConfigOpts()
         outbound.register(conf)
@@ -48,7 +48,7 @@ def refused(rules, url):
     return False
 
 
-# --- what a URL is
+# --- parsing
 
 @pytest.mark.parametrize(('url', 'normal'), [
     ('http://images.example', 'http://images.example/'),
@@ -58,7 +58,7 @@ def refused(rules, url):
     ('http://[2606:2800:0:0::1]:80/x', 'http://[2606:2800::1]/x'),
     ('http://images.example/\xe4 '.strip(), 'http://images.example/%C3%A4'),
 ])
-def test_a_url_is_read_in_one_way(rules, names, url, normal):
+def test_a_url_is_normalized(rules, names, url, normal):
     assert rules().check(url).url == normal
 
 
@@ -74,11 +74,11 @@ def test_a_url_is_read_in_one_way(rules, names, url, normal):
     'http://[fe80::1%25eth0]/', 'http://images..example/', 'http://.images.example/',
     'http://images.example/a/../b', 'http://images.example/%2e%2E/b', 'http://images.example/.',
     'http://-/', 'http://a' + '.a' * 130 + '/', 'http://\u2460.example/', None, 7, b'http://x/'])
-def test_what_is_no_plain_web_address_is_refused(rules, url):
+def test_a_malformed_url_is_refused(rules, url):
     assert refused(rules(), url)
 
 
-def test_a_user_and_password_are_in_no_text(rules):
+def test_user_and_password_are_not_in_the_texts_of_a_target(rules):
     target = rules().check('http://user:p%40ss@images.example/x')
 
     assert target.authorization == 'Basic dXNlcjpwQHNz'
@@ -87,7 +87,7 @@ def test_a_user_and_password_are_in_no_text(rules):
     assert 'user' not in repr(target)
 
 
-# --- addresses that are not for users
+# --- internal addresses
 
 @pytest.mark.parametrize('host', [
     '127.0.0.1', '127.1', '127.0.1', '127.8.9.10', '2130706433', '0x7f000001', '0x7f.1',
@@ -100,7 +100,7 @@ def test_a_user_and_password_are_in_no_text(rules):
     '[64:ff9b:1::a9fe:a9fe]', '[2002:7f00:1::]', '[2002:a9fe:a9fe::1]',
     '[2001:0:7f00:1::]', '[2001:0:1:2:3:4:80ff:fffe]', '[2606:2800::5efe:7f00:1]',
     '[2606:2800::200:5efe:a9fe:a9fe]'])
-def test_however_it_is_written_we_do_not_go_there(rules, names, host):
+def test_internal_addresses_are_refused_in_every_notation(rules, names, host):
     assert refused(rules(), f'http://{host}/x')
 
     names['images.example'] = [host.strip('[]')]
@@ -116,24 +116,24 @@ def test_other_addresses_are_allowed(rules, host):
 
 @pytest.mark.parametrize('host', ['1.2.3.4.5', '256.1.1.1', '0x', '1.2.3.0x1ff', '08.1.1.1',
                                   '4294967296', '1.example.0x7f'])
-def test_half_a_number_is_no_host(rules, host):
+def test_a_malformed_number_is_not_a_host(rules, host):
     assert refused(rules(), f'http://{host}/x')
 
 
-def test_one_bad_address_of_many_is_enough(rules, names):
+def test_one_internal_address_is_enough_to_refuse_a_host(rules, names):
     names['images.example'] = [PUBLIC, '127.0.0.1']
 
     assert refused(rules(), 'http://images.example/x')
 
 
-def test_the_addresses_of_a_host_are_told(rules, names):
+def test_resolve_returns_the_addresses_of_a_host(rules, names):
     names['images.example'] = [PUBLIC, '2606:2800::1', PUBLIC]
-    found = rules()
+    checker = rules()
 
-    assert found.addresses(found.parse('http://images.example/')) == [PUBLIC, '2606:2800::1']
+    assert checker.resolve(checker.parse('http://images.example/')) == [PUBLIC, '2606:2800::1']
 
 
-def test_an_unknown_host_is_refused_and_an_unknown_answer_is_not(rules, names):
+def test_an_unknown_host_is_invalid_and_a_failed_lookup_is_unavailable(rules, names):
     names['gone.example'] = socket.gaierror(socket.EAI_NONAME, 'no')
     names['later.example'] = socket.gaierror(socket.EAI_AGAIN, 'later')
 
@@ -185,13 +185,13 @@ def test_an_unknown_host_is_refused_and_an_unknown_answer_is_not(rules, names):
     ({'disallowed_hosts': ['b\xfccher.example']}, 'http://b\xfccher.example/', False),
     ({'disallowed_hosts': ['b\xfccher.example']}, 'http://xn--bcher-kva.example/', False),
 ])
-def test_the_lists_of_the_operator_decide(rules, names, options, url, allowed):
+def test_lists_of_the_operator_apply(rules, names, options, url, allowed):
     names['xn--bcher-kva.example'] = [PUBLIC]
 
     assert refused(rules(**options), url) is not allowed
 
 
-def test_an_allowed_host_may_be_anywhere(rules, names):
+def test_an_allowed_host_may_have_an_internal_address(rules, names):
     names['images.example'] = ['127.0.0.1']
 
     assert rules(allowed_hosts=['images.example']).check('http://images.example/')
@@ -204,7 +204,7 @@ def test_lists_without_effect_are_reported(rules, caplog):
 
     assert [record.getMessage() for record in caplog.records] == [
         '[import_filtering_opts] disallowed_hosts has no effect, because allowed_hosts is not '
-        "empty", "[import_filtering_opts] 'a b' is no host; no address has it"]
+        'empty', "[import_filtering_opts] 'a b' is not a valid host and matches nothing"]
 
 
 def test_the_defaults_are_those_of_glance():
@@ -214,7 +214,7 @@ def test_the_defaults_are_those_of_glance():
         'allowed_ports': [80, 443], 'disallowed_ports': []}
 
 
-def test_lists_may_stand_in_the_brackets_of_glance(tmp_path):
+def test_lists_may_have_the_brackets_that_glance_requires(tmp_path):
     file = tmp_path / 'glance-api.conf'
     file.write_text('[import_filtering_opts]\nallowed_ports = [80, 8080]\n'
                     'allowed_hosts = web.example, [::1]\nallowed_schemes = [HTTPS]\n'
