@@ -1,7 +1,7 @@
-"""A mount that hangs does not hang the service, and is used again when it answers.
+"""A hung mount does not hang the service, and is used again after its recovery.
 
-Of two stores one is on a real mount whose file system stops answering: a process that is
-stopped (see tests/servers/mount.py, also for what happens where nobody may mount anything).
+One of two stores is on a FUSE mount whose process is stopped. Where mounting is not permitted,
+a stand-in is used; see tests/servers/mount.py.
 """
 
 import concurrent.futures
@@ -51,23 +51,23 @@ def config(folder, mounted, **options):
 
 
 @pytest.fixture(scope='module')
-def place():
-    """A folder, and what is mounted in it."""
+def folder_and_mount():
+    """A folder, and the mount in it."""
     with process.directory('mount') as folder, \
             mount.mounted(programs.require('bindfs'), folder) as mounted:
         yield folder, mounted
 
 
 @pytest.fixture(scope='module')
-def world(place, run_server):
-    folder, mounted = place
+def world(folder_and_mount, run_server):
+    folder, mounted = folder_and_mount
     with run_server(config(folder, mounted), mounted.env) as server:
         yield World(server, mounted, folder)
 
 
 @pytest.fixture
 def silence(world):
-    """Call it to make the mount hang; it answers again after the test, and is used again."""
+    """A function that makes the mount hang; it recovers after the test."""
     yield world.mounted.silence
     world.mounted.answer()
     with world.client() as client:
@@ -80,19 +80,19 @@ def put(client, image_id, data, store):
 
 
 def upload(client, data, store):
-    """Id of a new image in this store."""
+    """Return the id of a new image in ``store``."""
     image_id = client.create()
     assert put(client, image_id, data, store) == 204
     return image_id
 
 
 def timed(act, *arguments):
-    """What it returns, and how many seconds that took."""
-    begun = time.monotonic()
-    return act(*arguments), time.monotonic() - begun
+    """Return the result and the duration in seconds."""
+    started = time.monotonic()
+    return act(*arguments), time.monotonic() - started
 
 
-def test_the_service_goes_on_while_a_mount_hangs(world, silence):
+def test_the_service_stays_usable_while_a_mount_hangs(world, silence):
     with world.client() as client:
         near, far = upload(client, b'near', 'file'), upload(client, b'far', 'far')
         queued = client.create()
@@ -131,7 +131,7 @@ def test_the_service_goes_on_while_a_mount_hangs(world, silence):
             in checked.stdout)
 
 
-def test_a_download_that_hangs_half_way_is_cut_off(world, silence):
+def test_a_download_that_hangs_is_aborted(world, silence):
     size = 64 * MIB
     with world.client() as client:
         far = upload(client, b'x' * size, 'far')
@@ -142,15 +142,15 @@ def test_a_download_that_hangs_half_way_is_cut_off(world, silence):
         reply.read(MIB)
         silence()
 
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             reply.read()
 
         assert reply.status == 200
-        assert time.monotonic() - begun < 4 * TIMEOUT
+        assert time.monotonic() - started < 4 * TIMEOUT
 
 
-def test_an_upload_that_hangs_half_way_is_answered_and_cleaned_up(world, silence):
+def test_an_upload_that_hangs_fails_and_is_cleaned_up(world, silence):
     def source():
         yield b'x' * 3 * MIB
         silence()
@@ -174,10 +174,10 @@ def test_an_upload_that_hangs_half_way_is_answered_and_cleaned_up(world, silence
 
 
 @pytest.mark.parametrize('options', [{}, {'filesystem_store_timeout': 0}],
-                         ids=['with a limit', 'without'])
-def test_a_service_starts_and_ends_while_a_mount_hangs(place, world, run_server, silence,
+                         ids=['with timeout', 'without timeout'])
+def test_a_service_starts_and_stops_while_a_mount_hangs(world, run_server, silence,
                                                        tmp_path, options):
-    """Without a limit a request waits, as the operator wants; even so the service ends."""
+    """Without a timeout a request waits, but the service stops nevertheless."""
     with world.client() as client:
         far = upload(client, b'far', 'far')
     silence()
@@ -199,8 +199,8 @@ def test_a_service_starts_and_ends_while_a_mount_hangs(place, world, run_server,
     assert took < 10
 
 
-def test_the_stand_in_for_a_mount_hangs_as_well(tmp_path):
-    """What the tests above use where nobody may mount anything."""
+def test_the_stand_in_for_a_mount_hangs(tmp_path):
+    """The tests above use it where mounting is not permitted."""
     look = [sys.executable, '-c', 'import os, sys; print(os.stat(sys.argv[1]).st_size)']
     with mount.interposed(tmp_path) as mounted:
         env = {**os.environ, **mounted.env}

@@ -1,4 +1,4 @@
-"""A mounted directory that can stop answering, as one does whose file server is gone."""
+"""A mounted directory that can be made to hang, as if its file server were down."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from tests.servers import process
 
 
 class Fuse:
-    """A file system in user space, whose process is stopped: calls hang in the kernel."""
+    """A FUSE file system whose process can be stopped, so that calls hang in the kernel."""
 
     env = {}
 
@@ -26,41 +26,41 @@ class Fuse:
 
 
 class Interposed:
-    """A plain directory below which Python's own calls hang: the next best thing.
+    """A plain directory in which calls of the module ``os`` can be made to hang.
 
-    What it cannot show is how the kernel ends a process whose threads wait in it.
+    Unlike a real mount, it does not show how the kernel ends a process with hung threads.
     """
 
     def __init__(self, path):
         self.path = path
-        self._sign = path.with_name(f'{path.name}.silent')
+        self._flag = path.with_name(f'{path.name}.silent')
         self.env = {'PYTHONPATH': str(pathlib.Path(__file__).with_name('silent')),
                     'GLANCELITE_TESTS_SILENT': str(path)}
 
     def silence(self):
-        self._sign.touch()
+        self._flag.touch()
 
     def answer(self):
-        self._sign.unlink(missing_ok=True)
+        self._flag.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def mounted(bindfs, folder):
-    """Mount something in ``folder``; containers that let nobody mount get the stand-in.
+    """Mount a file system in ``folder``, or use the stand-in if mounting is not permitted.
 
     :param bindfs: path of the program.
     """
     with contextlib.ExitStack() as undo:
         try:
-            found = undo.enter_context(fuse(bindfs, folder))
+            instance = undo.enter_context(fuse(bindfs, folder))
         except process.DidNotStart:
-            found = undo.enter_context(interposed(folder))
-        yield found
+            instance = undo.enter_context(interposed(folder))
+        yield instance
 
 
 @contextlib.contextmanager
 def fuse(bindfs, folder):
-    """:raises DidNotStart: nobody may mount anything here."""
+    """:raises DidNotStart: mounting is not permitted."""
     source, path = folder / 'source', folder / 'mount'
     source.mkdir()
     path.mkdir()
@@ -77,8 +77,8 @@ def fuse(bindfs, folder):
 def interposed(folder):
     path = folder / 'plain'
     path.mkdir()
-    found = Interposed(path)
+    instance = Interposed(path)
     try:
-        yield found
+        yield instance
     finally:
-        found.answer()
+        instance.answer()

@@ -1,4 +1,4 @@
-"""Stores for tests, and what they keep their images in."""
+"""Fixtures: stores and their backends."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from tests.servers import fault_proxy, programs
 
 @pytest.fixture
 def make_store(make_plugin, tmp_path):
-    """Builds a store in ``tmp_path``; options without their prefix."""
+    """Build a file store in ``tmp_path``; options without their prefix."""
     def make(**options):
         named = {f'filesystem_store_{key}': value for key, value in options.items()
                  if key != 'thin'}
@@ -32,25 +32,25 @@ def make_store(make_plugin, tmp_path):
 
 @pytest.fixture
 def make_bridge(host, tmp_path):
-    """Builds the store ``glance_store`` called ``old`` from the text of a configuration."""
-    living = []
+    """Build a store ``glance_store``, by default called ``old``, from a configuration text."""
+    stores = []
 
     def make(text, name='old'):
         path = tmp_path / 'glancelite-api.conf'
         path.write_text(text)
         host.conf = cfg.ConfigOpts()
         host.conf(['--config-file', str(path)], project='glancelite')
-        living.append(loader.load(host.conf, host, 'store', 'glance_store', instance=name))
-        return living[-1]
+        stores.append(loader.load(host.conf, host, 'store', 'glance_store', instance=name))
+        return stores[-1]
 
     yield make
-    for store in living:
+    for store in stores:
         store.close()
 
 
 @pytest.fixture
 def make_rbd(make_plugin, ceph):
-    """Builds a store in a pool of the cluster; the most used options without their prefix."""
+    """Build an RBD store; the most used options without their prefix."""
     def make(name='test', user='images', pool='images', conf=None, chunk_size=8, **options):
         return make_plugin(RBDStore, name=name, rbd_store_user=user, rbd_store_pool=pool,
                            rbd_store_ceph_conf=conf or ceph.conf,
@@ -178,10 +178,9 @@ def certificates(tmp_path_factory):
          folder / 'cert.pem'], check=True, capture_output=True)
     return folder / 'cert.pem', folder / 'key.pem'
 class Silence:
-    """A directory into which no call comes back, as if its file server were gone.
+    """Makes calls of the module ``os`` below a directory hang, as if a file server were down.
 
-    It stands in the ``os`` module of this process, which is where all calls of a file store
-    pass; tests/crash/test_hung_mount.py has a file system that hangs in the kernel.
+    tests/crash/test_hung_mount.py uses a file system that hangs in the kernel.
     """
 
     CALLS = ('access', 'fsync', 'link', 'lstat', 'mkdir', 'open', 'pread', 'scandir', 'stat',
@@ -196,19 +195,19 @@ class Silence:
             monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
 
     def _watched(self, name, real):
-        def call(place, *arguments, **named):
-            if self._root is not None and name in self._calls and self._is_there(place):
+        def call(target, *arguments, **named):
+            if self._root is not None and name in self._calls and self._is_below(target):
                 self.waiting.append(name)
                 assert self._over.wait(30)
-            return real(place, *arguments, **named)
+            return real(target, *arguments, **named)
         return call
 
-    def _is_there(self, place):
-        path = os.readlink(f'/proc/self/fd/{place}') if isinstance(place, int) else str(place)
+    def _is_below(self, target):
+        path = os.readlink(f'/proc/self/fd/{target}') if isinstance(target, int) else str(target)
         return f'{path}/'.startswith(f'{self._root}/')
 
     def begin(self, root, *calls):
-        """From now on; only ``calls``, if any are named."""
+        """Make ``calls`` hang from now on; all, if none are named."""
         self._over.clear()
         self._calls = calls or self.CALLS
         self._root = str(root)
@@ -220,7 +219,7 @@ class Silence:
 
 @pytest.fixture
 def silence(monkeypatch):
-    """Call ``begin`` and ``end``; it ends with the test."""
+    """Call ``begin`` and ``end``; the test ends it as well."""
     silence = Silence(monkeypatch)
     yield silence
     silence.end()

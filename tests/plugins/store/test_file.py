@@ -1,4 +1,4 @@
-"""The store ``file`` keeps the contract, and Glance's layout and options."""
+"""The store ``file`` fulfils the contract, with the layout and options of Glance."""
 
 import errno
 import json
@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store.file import FileStore, upload
+from glancelite.plugins.store.file import FileStore, options, partial_file
 from glancelite.plugins.store.file import store as file_module
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
 from glancelite.testing.contracts.store.trouble import TwoStoresContract
@@ -41,7 +41,7 @@ class FileContract(StoreContract):
 
 
 class TestFileStore(FileContract):
-    """With the default options."""
+    """With default options."""
 
 
 class TestThinFileStore(FileContract):
@@ -59,7 +59,7 @@ class TestFileStoreWithPermissions(FileContract):
 
 
 class TestFileStoreWithoutLinks(FileContract):
-    """On a file system that knows no hard links."""
+    """On a file system without hard links."""
 
     @pytest.fixture
     def store(self, make_store, monkeypatch):
@@ -69,8 +69,8 @@ class TestFileStoreWithoutLinks(FileContract):
         return make_store()
 
 
-class TestFileStoreWithDeadline(FileContract):
-    """Every call is made in another thread."""
+class TestFileStoreWithTimeout(FileContract):
+    """All calls are made on other threads."""
 
     @pytest.fixture
     def store(self, make_store):
@@ -98,21 +98,21 @@ class TestLargeImages(LargeImageContract):
 
 # --- layout and options
 
-def test_the_layout_is_the_one_of_glance(store, tmp_path):
+def test_the_layout_is_that_of_glance(store, tmp_path):
     written = store.write('key', iter([b'12345']))
 
     assert written == contract.WriteResult(f'file://{tmp_path}/key', 5)
     assert (tmp_path / 'key').read_bytes() == b'12345'
 
 
-def test_images_that_glance_wrote_are_read(store, tmp_path):
+def test_images_of_glance_are_read(store, tmp_path):
     (tmp_path / 'old').write_bytes(b'12345')
 
     for scheme in ('file', 'filesystem'):
         assert b''.join(store.read(f'{scheme}://{tmp_path}/old', offset=1)) == b'2345'
 
 
-def test_hands_out_what_a_server_can_give_to_the_kernel(store):
+def test_read_returns_an_extent_for_sendfile(store):
     url = store.write('key', iter([b'12345'])).url
 
     part = store.read(url, offset=1, length=3)
@@ -123,8 +123,8 @@ def test_hands_out_what_a_server_can_give_to_the_kernel(store):
     part.close()
 
 
-def test_the_default_directory_is_the_one_of_glance(make_plugin, monkeypatch, tmp_path):
-    monkeypatch.setattr(file_module, 'DEFAULT_DATADIR', str(tmp_path / 'default'))
+def test_the_default_directory_is_that_of_glance(make_plugin, monkeypatch, tmp_path):
+    monkeypatch.setattr(options, 'DEFAULT_DATADIR', str(tmp_path / 'default'))
 
     store = make_plugin(FileStore)
 
@@ -150,14 +150,14 @@ def test_permissions_are_octal_digits(make_store, tmp_path, digits, mode, direct
     assert stat.S_IMODE(root.stat().st_mode) == directory
 
 
-def test_reads_in_chunks_of_the_configured_size(make_store):
+def test_chunks_have_the_configured_size(make_store):
     store = make_store(chunk_size=1000)
     url = store.write('key', iter([b'x' * 2500])).url
 
     assert [len(chunk) for chunk in store.read(url)] == [1000, 1000, 500]
 
 
-def test_small_pieces_are_gathered_before_they_are_written(make_store, monkeypatch):
+def test_small_pieces_are_collected_before_they_are_written(make_store, monkeypatch):
     store = make_store(chunk_size=1000)
     writes = []
     write = os.write
@@ -168,7 +168,7 @@ def test_small_pieces_are_gathered_before_they_are_written(make_store, monkeypat
     assert writes == [1000, 1000, 5500]
 
 
-def test_a_write_that_comes_short_goes_on(make_store, monkeypatch):
+def test_a_short_write_is_continued(make_store, monkeypatch):
     store = make_store()
     write = os.write
     monkeypatch.setattr(os, 'write', lambda fd, data: write(fd, data[:30_000]))
@@ -178,7 +178,7 @@ def test_a_write_that_comes_short_goes_on(make_store, monkeypatch):
 
 
 @pytest.mark.parametrize('cut', [1000, 4096, 10_000, 1 << 20])
-def test_chunks_of_zeros_take_no_room(make_store, tmp_path, cut):
+def test_chunks_of_zeros_occupy_no_space(make_store, tmp_path, cut):
     store = make_store(thin=True, chunk_size=4096)
     data = b'a' + bytes(MIB) + b'b' + bytes(MIB)
 
@@ -210,19 +210,19 @@ def test_the_mountpoint_of_an_image_is_its_metadata(make_store, tmp_path, conten
     assert store.write('key2', iter([b'1'])).metadata == {'id': 'share', 'mountpoint': str(root)}
 
 
-@pytest.mark.parametrize('options', [
+@pytest.mark.parametrize('given', [
     {'datadir': '/a', 'datadirs': ['/b']}, {'datadir': 'relative'}, {'datadirs': ['/a:x']},
     {'datadirs': ['/a:1', '/a:2']}, {'datadirs': ['/a:-1']}, {'file_perm': 240},
     {'file_perm': 888}, {'file_perm': 77777}, {'metadata_file': '/nonexistent'}])
-def test_options_that_cannot_work_stop_the_start(make_store, options):
+def test_invalid_options_prevent_the_start(make_store, given):
     with pytest.raises(contract.Misconfigured) as refused:
-        make_store(**options)
+        make_store(**given)
 
     assert '\n' not in str(refused.value)
 
 
 @pytest.mark.parametrize('content', ['', '[]x', '{"id": 1, "mountpoint": "/"}', '["x"]', '{}'])
-def test_a_metadata_file_that_makes_no_sense_stops_the_start(make_store, tmp_path, content):
+def test_a_malformed_metadata_file_prevents_the_start(make_store, tmp_path, content):
     (tmp_path / 'metadata').write_text(content)
 
     with pytest.raises(contract.Misconfigured):
@@ -232,10 +232,10 @@ def test_a_metadata_file_that_makes_no_sense_stops_the_start(make_store, tmp_pat
 # --- several directories
 
 @pytest.fixture
-def room(monkeypatch):
-    """Path -> bytes free there."""
+def free_space(monkeypatch):
+    """Free bytes by path."""
     free = {}
-    monkeypatch.setattr(file_module, '_room', lambda root: free[root])
+    monkeypatch.setattr(file_module, '_free_space', lambda directory: free[directory])
     return free
 
 
@@ -247,8 +247,8 @@ class TestSeveralDirectories(FileContract):
 
 
 @pytest.fixture
-def another(tmp_path):
-    """A directory on another file system than ``tmp_path``, as a mounted one would be."""
+def other_file_system(tmp_path):
+    """A directory on another file system than ``tmp_path``."""
     path = pathlib.Path(tempfile.mkdtemp(dir='/dev/shm'))
     assert path.stat().st_dev != tmp_path.stat().st_dev
     yield path
@@ -256,32 +256,32 @@ def another(tmp_path):
 
 
 class TestSeveralFileSystems(FileContract):
-    """The preferred one is another one; it may have no O_DIRECT."""
+    """The preferred one may not support O_DIRECT."""
 
     @pytest.fixture
-    def store(self, make_store, tmp_path, another):
-        return make_store(datadirs=[f'{tmp_path}/a:1', f'{another}/b:2'])
+    def store(self, make_store, tmp_path, other_file_system):
+        return make_store(datadirs=[f'{tmp_path}/a:1', f'{other_file_system}/b:2'])
 
 
-def test_each_file_system_keeps_what_it_has(make_store, tmp_path, another):
-    store = make_store(datadirs=[f'{tmp_path}/a:1', f'{another}/b:2'])
+def test_images_stay_in_place_when_priorities_change(make_store, tmp_path, other_file_system):
+    store = make_store(datadirs=[f'{tmp_path}/a:1', f'{other_file_system}/b:2'])
     urls = [store.write('there', iter([b'there' * MIB])).url]
-    store = make_store(datadirs=[f'{tmp_path}/a:2', f'{another}/b:1'])
+    store = make_store(datadirs=[f'{tmp_path}/a:2', f'{other_file_system}/b:1'])
     urls.append(store.write('here', iter([b'here'])).url)
 
-    assert urls == [f'file://{another}/b/there', f'file://{tmp_path}/a/here']
+    assert urls == [f'file://{other_file_system}/b/there', f'file://{tmp_path}/a/here']
     assert [sum(map(len, store.read(url))) for url in urls] == [5 * MIB, 4]
     with pytest.raises(contract.Conflict):
         store.write('there', iter([b'1']))
     store.discard('there')
     store.delete(urls[1])
-    assert (names(tmp_path / 'a'), names(another / 'b')) == ([], [])
+    assert (names(tmp_path / 'a'), names(other_file_system / 'b')) == ([], [])
 
 
-def test_the_priority_and_then_the_room_decide(make_store, tmp_path, room):
+def test_priority_and_then_free_space_decide(make_store, tmp_path, free_space):
     a, b, c = (str(tmp_path / name) for name in 'abc')
     store = make_store(datadirs=[f'{a}:1', f'{b}:1', c])
-    room.update({a: 100, b: 200, c: 1000})
+    free_space.update({a: 100, b: 200, c: 1000})
 
     for key, size in (('k1', 150), ('k2', 500), ('k3', None)):
         store.write(key, iter([b'x']), size=size)
@@ -293,30 +293,30 @@ def test_the_priority_and_then_the_room_decide(make_store, tmp_path, room):
     assert store.properties()['data_dir'] == [a, b, c]
 
 
-def test_a_key_is_taken_in_all_directories(make_store, tmp_path, room):
+def test_a_key_is_unique_across_directories(make_store, tmp_path, free_space):
     a, b = str(tmp_path / 'a'), str(tmp_path / 'b')
     store = make_store(datadirs=[a, b])
-    room.update({a: 2, b: 1})
+    free_space.update({a: 2, b: 1})
     store.write('key', iter([b'first']))
-    room.update({a: 1, b: 2})
+    free_space.update({a: 1, b: 2})
 
     with pytest.raises(contract.Conflict):
         store.write('key', iter([b'second']))
     with pytest.raises(contract.Conflict):
-        store.write('late', _while_writing(lambda: (tmp_path / 'a' / 'late').write_text('won')))
+        store.write('late', _source_with(lambda: (tmp_path / 'a' / 'late').write_text('won')))
 
     assert (names(tmp_path / 'a'), names(tmp_path / 'b')) == (['key', 'late'], [])
 
 
-def _while_writing(act):
+def _source_with(act):
     yield b'x' * MIB
     act()
     yield b'y'
 
 
-# --- hostile addresses
+# --- hostile URLs
 
-def test_links_pipes_and_directories_lead_nowhere(store, tmp_path):
+def test_links_pipes_and_directories_are_not_data(store, tmp_path):
     secret = tmp_path.parent / f'{tmp_path.name}-secret'
     secret.write_text('secret')
     (tmp_path / 'link').symlink_to(secret)
@@ -331,17 +331,17 @@ def test_links_pipes_and_directories_lead_nowhere(store, tmp_path):
     assert names(tmp_path) == ['directory', 'link', 'pipe']
 
 
-def test_partial_and_hidden_files_have_no_address(store, tmp_path):
+def test_partial_and_hidden_files_have_no_url(store, tmp_path):
     (tmp_path / '.hidden').write_text('x')
 
-    for name in ('.hidden', '.', '..', f'{upload.PREFIX}1-2'):
+    for name in ('.hidden', '.', '..', f'{partial_file.PREFIX}1-2'):
         assert not store.owns(f'file://{tmp_path}/{name}')
         with pytest.raises(contract.Invalid):
             store.read(f'file://{tmp_path}/{name}')
 
 
 @pytest.mark.parametrize('key', ['', '.', '..', '.x', 'a/b', 'a\0', '../x', 'x\n', 'x' * 256])
-def test_what_is_no_key_is_refused(store, tmp_path, key):
+def test_invalid_keys_are_refused(store, tmp_path, key):
     for act in (lambda: store.write(key, iter([b'1'])), lambda: store.discard(key)):
         with pytest.raises(contract.Invalid):
             act()
@@ -349,7 +349,7 @@ def test_what_is_no_key_is_refused(store, tmp_path, key):
     assert names(tmp_path) == []
 
 
-def test_a_directory_whose_name_only_begins_alike_is_another_store(make_store, tmp_path):
+def test_a_directory_with_a_common_prefix_belongs_to_another_store(make_store, tmp_path):
     store = make_store(datadir=str(tmp_path / 'ab'))
 
     assert store.owns(f'file://{tmp_path}/ab/key')
@@ -357,7 +357,7 @@ def test_a_directory_whose_name_only_begins_alike_is_another_store(make_store, t
         assert not store.owns(f'file://{tmp_path}/{path}')
 
 
-def test_a_data_directory_may_be_a_link_itself(make_store, tmp_path):
+def test_a_data_directory_may_be_a_symbolic_link(make_store, tmp_path):
     (tmp_path / 'real').mkdir()
     (tmp_path / 'data').symlink_to('real')
     store = make_store(datadir=f'{tmp_path}/data/')
@@ -368,23 +368,23 @@ def test_a_data_directory_may_be_a_link_itself(make_store, tmp_path):
     assert b''.join(store.read(url)) == b'12345'
 
 
-def test_what_may_not_be_removed_is_said(store, tmp_path, monkeypatch):
+def test_a_failed_deletion_is_reported(store, tmp_path, monkeypatch):
     url = store.write('key', iter([b'1'])).url
-    for code, meaning in ((errno.EPERM, contract.Forbidden), (errno.EROFS, contract.Forbidden),
+    for code, expected in ((errno.EPERM, contract.Forbidden), (errno.EROFS, contract.Forbidden),
                           (errno.EIO, contract.Unavailable), (errno.ENOENT, contract.NotFound)):
         def fail(path, code=code):
             raise OSError(code, os.strerror(code), path)
         monkeypatch.setattr(os, 'unlink', fail)
 
-        with pytest.raises(meaning) as failure:
+        with pytest.raises(expected) as failure:
             store.delete(url)
 
         assert str(tmp_path) not in str(failure.value)
 
 
-# --- beside other stores
+# --- exclusive resources
 
-def test_a_directory_is_claimed_under_its_true_name(make_store, tmp_path):
+def test_a_directory_is_claimed_under_its_real_path(make_store, tmp_path):
     (tmp_path / 'link').symlink_to('real')
 
     one = make_store(datadir=str(tmp_path / 'real'))
@@ -394,14 +394,14 @@ def test_a_directory_is_claimed_under_its_true_name(make_store, tmp_path):
     assert set(other.exclusive_resources()) == {f'{tmp_path}/real', f'{tmp_path}/own'}
 
 
-def test_a_directory_that_is_named_twice_is_worth_a_warning(make_store, tmp_path, caplog):
+def test_a_directory_that_is_listed_twice_is_reported(make_store, tmp_path, caplog):
     store = make_store(datadirs=[f'{tmp_path}/a:1', f'{tmp_path}/b:1', f'{tmp_path}/a/:1'])
 
     assert store.properties()['data_dir'] == [f'{tmp_path}/a', f'{tmp_path}/b']
     assert f'{tmp_path}/a twice' in caplog.text
 
 
-def test_the_mountpoint_nearest_to_an_image_describes_it(make_store, tmp_path):
+def test_the_most_specific_mountpoint_is_recorded(make_store, tmp_path):
     described = tmp_path / 'metadata.json'
     described.write_text(json.dumps([
         {'id': 'all', 'mountpoint': '/'}, {'id': 'outer', 'mountpoint': str(tmp_path)},

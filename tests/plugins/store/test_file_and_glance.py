@@ -1,4 +1,4 @@
-"""What Glance's own driver writes is read here, and what is written here is read there."""
+"""The store ``file`` and the driver of Glance read the images of each other."""
 
 import itertools
 import json
@@ -16,28 +16,28 @@ NUMBERS = itertools.count()
 SIZES = (0, 1, 64 * KIB, 64 * KIB + 1, 3 * MIB + 7)
 
 
-@pytest.fixture(params=['one directory', 'several', 'thin', 'with deadline'])
+@pytest.fixture(params=['one directory', 'several', 'thin', 'with timeout'])
 def both(request, make_store, tmp_path):
-    """Our store and Glance's, of the same options."""
+    """This store and that of Glance, with the same options."""
     options = {
         'one directory': {'datadir': str(tmp_path)},
         'several': {'datadir': None, 'datadirs': [f'{tmp_path}/a:1', f'{tmp_path}/b:2']},
         'thin': {'datadir': str(tmp_path), 'thin': True, 'chunk_size': 4096},
-        'with deadline': {'datadir': str(tmp_path), 'timeout': 30, 'thread_pool_size': 2},
+        'with timeout': {'datadir': str(tmp_path), 'timeout': 30, 'thread_pool_size': 2},
     }[request.param]
     named = {f'filesystem_store_{key}': value for key, value in options.items() if key != 'thin'}
     return make_store(**options), reference(
         'file', filesystem_thin_provisioning=options.get('thin', False), **named)
 
 
-def everything(data):
-    """The data, and the parts of it that both are asked for."""
+def ranges(data):
+    """Return the data and its ranges, as they are read below."""
     return [data, data[1:], data[1:1 + 100], data[:0]]
 
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize('size', SIZES)
-def test_what_glance_writes_is_read_here(both, size, known):
+def test_images_of_glance_are_read(both, size, known):
     ours, glance = both
     data = pattern(size)
 
@@ -47,7 +47,7 @@ def test_what_glance_writes_is_read_here(both, size, known):
     assert ours.size(url) == size
     assert [b''.join(ours.read(url, **part)) for part in (
         {}, {'offset': min(1, size)}, {'offset': min(1, size), 'length': 100},
-        {'length': 0})] == everything(data)
+        {'length': 0})] == ranges(data)
     ours.delete(url)
     with pytest.raises(exceptions.NotFound):
         glance.size(url)
@@ -55,7 +55,7 @@ def test_what_glance_writes_is_read_here(both, size, known):
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize('size', SIZES)
-def test_what_is_written_here_glance_reads(both, size, known):
+def test_glance_reads_our_images(both, size, known):
     ours, glance = both
     data = pattern(size)
 
@@ -70,7 +70,7 @@ def test_what_is_written_here_glance_reads(both, size, known):
         ours.size(written.url)
 
 
-def test_both_put_an_image_into_the_same_place(both):
+def test_both_use_the_same_url_for_a_key(both):
     ours, glance = both
     key = f'key{next(NUMBERS)}'
 
@@ -85,7 +85,7 @@ def test_both_put_an_image_into_the_same_place(both):
     assert urls[0] == urls[1]
 
 
-def test_holes_are_holes_for_both(make_store, tmp_path):
+def test_both_leave_the_same_holes(make_store, tmp_path):
     data = b'a' + bytes(MIB) + b'b' + bytes(MIB)
     options = {'filesystem_store_datadir': str(tmp_path), 'filesystem_store_chunk_size': 4096,
                'filesystem_thin_provisioning': True}
@@ -100,7 +100,7 @@ def test_holes_are_holes_for_both(make_store, tmp_path):
 
 
 @pytest.mark.parametrize('several', [False, True], ids=['object', 'list'])
-def test_both_describe_a_location_alike(make_store, tmp_path, several):
+def test_both_record_the_same_metadata(make_store, tmp_path, several):
     entry = {'id': 'share', 'mountpoint': str(tmp_path)}
     described = tmp_path / 'metadata.json'
     described.write_text(json.dumps([entry, {'id': 'x', 'mountpoint': '/x'}] if several

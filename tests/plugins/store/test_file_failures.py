@@ -1,4 +1,4 @@
-"""The store ``file`` loses no byte and leaves nothing, whatever breaks."""
+"""The store ``file`` loses no data and leaves no files when something fails."""
 
 import errno
 import fcntl
@@ -12,12 +12,12 @@ import textwrap
 import pytest
 
 from glancelite import contract
+from glancelite.plugins.store.file import partial_file
 from glancelite.plugins.store.file import store as file_module
-from glancelite.plugins.store.file import upload
 from glancelite.testing.fakes import broken_source
 
 MIB = 1 << 20
-#: a writer in another process that says when it is in the middle of an image
+#: a program that writes an image, and prints a line in the middle of it
 WRITER = textwrap.dedent('''
     import sys
     from glancelite.loader import Options
@@ -41,8 +41,8 @@ def store(make_store):
 
 
 @pytest.fixture
-def elsewhere(tmp_path):
-    """Starts a writer in another process; call it for the process."""
+def start_writer(tmp_path):
+    """Start a writer in another process; return the process."""
     running = []
 
     def start():
@@ -62,14 +62,14 @@ def names(path):
     return sorted(entry.name for entry in path.iterdir())
 
 
-# --- writers that die
+# --- dead writers
 
-def test_what_a_killed_writer_left_is_swept(store, tmp_path, elsewhere):
-    writer = elsewhere()
-    assert [name.startswith(upload.PREFIX) for name in names(tmp_path)] == [True]
+def test_partial_files_of_a_killed_writer_are_swept(store, tmp_path, start_writer):
+    writer = start_writer()
+    assert [name.startswith(partial_file.PREFIX) for name in names(tmp_path)] == [True]
 
     store.discard('other')
-    assert len(names(tmp_path)) == 1    # it lives
+    assert len(names(tmp_path)) == 1    # the writer lives
     writer.kill()
     writer.wait()
     store.discard('slow')
@@ -77,19 +77,19 @@ def test_what_a_killed_writer_left_is_swept(store, tmp_path, elsewhere):
     assert names(tmp_path) == []
 
 
-def test_a_living_writer_is_left_alone(make_store, tmp_path, elsewhere):
-    writer = elsewhere()
+def test_a_sweep_does_not_disturb_a_living_writer(make_store, tmp_path, start_writer):
+    writer = start_writer()
 
     make_store().discard('slow')
-    said, _ = writer.communicate('go on\n')
+    output, _ = writer.communicate('go on\n')
 
-    assert said.strip() == f'file://{tmp_path}/slow'
+    assert output.strip() == f'file://{tmp_path}/slow'
     assert names(tmp_path) == ['slow']
     assert (tmp_path / 'slow').stat().st_size == 100_001
 
 
-def test_sweeps_when_it_starts_and_now_and_then(make_store, tmp_path, monkeypatch):
-    left = tmp_path / f'{upload.PREFIX}1-dead'
+def test_sweeps_at_the_start_and_regularly(make_store, tmp_path, monkeypatch):
+    left = tmp_path / f'{partial_file.PREFIX}1-dead'
     left.write_bytes(b'x')
     store = make_store()
     assert names(tmp_path) == []
@@ -103,17 +103,17 @@ def test_sweeps_when_it_starts_and_now_and_then(make_store, tmp_path, monkeypatc
     assert names(tmp_path) == ['early', 'late']
 
 
-@pytest.mark.parametrize('sweeper', ['has it', 'had it'])
-def test_a_sweep_that_meets_a_new_file_takes_nothing_from_its_writer(
-        store, tmp_path, monkeypatch, sweeper):
-    flock, met = fcntl.flock, []
+@pytest.mark.parametrize('state', ['locked', 'removed'])
+def test_a_writer_survives_a_sweep_of_its_file_before_it_is_locked(
+        store, tmp_path, monkeypatch, state):
+    flock, seen = fcntl.flock, []
 
     def late(fd, how):
-        if not met:    # the file is there, and not locked by its writer yet
-            met.extend(names(tmp_path))
-            if sweeper == 'has it':
+        if not seen:    # the writer has created the file, but not locked it
+            seen.extend(names(tmp_path))
+            if state == 'locked':
                 raise BlockingIOError
-            (tmp_path / met[0]).unlink()
+            (tmp_path / seen[0]).unlink()
         flock(fd, how)
     monkeypatch.setattr(fcntl, 'flock', late)
 
@@ -121,22 +121,22 @@ def test_a_sweep_that_meets_a_new_file_takes_nothing_from_its_writer(
     monkeypatch.undo()
     store.discard('other')
 
-    assert len(met) == 1
+    assert len(seen) == 1
     assert b''.join(store.read(url)) == b'12345'
     assert names(tmp_path) == ['key']
 
 
-# --- systems that fail
+# --- system errors
 
-def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_the_answer(
+def test_data_is_synced_before_it_is_published_and_then_the_directory_is_synced(
         store, tmp_path, monkeypatch):
-    happened = []
+    events = []
 
     def spy(module, name, describe):
         real = getattr(module, name)
 
         def call(*args):
-            happened.append(describe(*args))
+            events.append(describe(*args))
             return real(*args)
         monkeypatch.setattr(module, name, call)
 
@@ -146,23 +146,23 @@ def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_the_answer(
     spy(os, 'link', lambda source, target: 'link')
     store.write('key', iter([b'1']))
 
-    assert happened == ['write', 'sync file', 'link', 'sync directory']
+    assert events == ['write', 'sync file', 'link', 'sync directory']
 
 
 @pytest.mark.parametrize('call', ['fsync', 'link', 'write', 'open', 'statvfs'])
-@pytest.mark.parametrize(('code', 'meaning'), [
+@pytest.mark.parametrize(('code', 'expected'), [
     (errno.ENOSPC, contract.TooLarge), (errno.EDQUOT, contract.TooLarge),
     (errno.EFBIG, contract.TooLarge), (errno.EACCES, contract.Unavailable),
     (errno.EROFS, contract.Unavailable), (errno.EIO, contract.Unavailable),
     (errno.ESTALE, contract.Unavailable)])
-def test_every_failure_of_the_system_has_a_meaning_and_leaves_nothing(
-        store, tmp_path, monkeypatch, call, code, meaning):
+def test_system_errors_are_translated_and_leave_no_files(
+        store, tmp_path, monkeypatch, call, code, expected):
     def fail(*args):
         raise OSError(code, os.strerror(code), str(tmp_path))
 
     with monkeypatch.context() as broken:
         broken.setattr(os, call, fail)
-        with pytest.raises(meaning) as failure:
+        with pytest.raises(expected) as failure:
             store.write('key', iter([b'x' * MIB, b'y']))
 
     assert str(tmp_path) not in str(failure.value)
@@ -170,7 +170,7 @@ def test_every_failure_of_the_system_has_a_meaning_and_leaves_nothing(
     assert store.write('key', iter([b'1'])).size == 1
 
 
-def test_a_directory_that_cannot_be_synced_takes_nothing(store, tmp_path, monkeypatch):
+def test_a_directory_that_cannot_be_synced_accepts_no_image(store, tmp_path, monkeypatch):
     fsync = os.fsync
 
     def fail(fd):
@@ -185,7 +185,7 @@ def test_a_directory_that_cannot_be_synced_takes_nothing(store, tmp_path, monkey
     assert names(tmp_path) == []
 
 
-def test_a_file_beyond_the_limit_of_the_system_is_too_large(store, tmp_path):
+def test_a_file_beyond_the_limit_of_the_process_is_too_large(store, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, before[1]))
 
@@ -198,16 +198,16 @@ def test_a_file_beyond_the_limit_of_the_system_is_too_large(store, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_an_image_that_cannot_fit_is_refused_before_it_comes(store):
+def test_an_image_that_is_too_large_is_refused_before_its_data_is_read(store):
     def source():
-        raise AssertionError('nothing should be pulled')
+        raise AssertionError('the source must not be read')
         yield
 
     with pytest.raises(contract.TooLarge):
         store.write('key', source(), size=1 << 60)
 
 
-def test_a_directory_that_comes_later_is_fine(make_store, tmp_path):
+def test_a_directory_may_become_usable_later(make_store, tmp_path):
     (tmp_path / 'mount').write_text('not a directory yet')
     store = make_store(datadir=str(tmp_path / 'mount' / 'images'))
     with pytest.raises(contract.Unavailable):

@@ -1,4 +1,4 @@
-"""What is mounted where is read off the kernel's table."""
+"""The file system of a path is found in the table of mounts."""
 
 import pytest
 
@@ -21,28 +21,28 @@ def table(tmp_path):
     return str(file)
 
 
-@pytest.mark.parametrize(('path', 'kind', 'local'), [
+@pytest.mark.parametrize(('path', 'fs_type', 'local'), [
     ('/var/lib', 'ext4', True), ('/', 'ext4', True), ('/mnt', 'tmpfs', True),
     ('/mnt/images', 'xfs', True), ('/mnt/images/a', 'xfs', True),
     ('/mnt/imagesx', 'tmpfs', True), ('/mnt/two words/a', 'fuse.glusterfs', False),
     ('/mnt/old/images', 'nfs', False)])
-def test_the_mount_that_covers_a_path_is_found(table, path, kind, local):
-    found = mounts.of(path, table)
+def test_the_mount_that_contains_a_path_is_found(table, path, fs_type, local):
+    mount = mounts.find_mount(path, table)
 
-    assert (found.kind, found.local) == (kind, local)
+    assert (mount.fs_type, mount.is_local) == (fs_type, local)
 
 
 @pytest.mark.parametrize('content', [None, '', 'nonsense\n'])
-def test_what_cannot_be_read_is_nothing_to_rely_on(tmp_path, content):
+def test_an_unreadable_table_makes_the_mount_unknown(tmp_path, content):
     if content is not None:
         (tmp_path / 'mountinfo').write_text(content)
 
-    found = mounts.of('/', str(tmp_path / 'mountinfo'))
+    mount = mounts.find_mount('/', str(tmp_path / 'mountinfo'))
 
-    assert found == mounts.UNKNOWN
-    assert not found.local
+    assert mount == mounts.UNKNOWN
+    assert not mount.is_local
 
 
-def test_it_knows_this_machine(tmp_path):
-    assert mounts.of('/proc/self').kind == 'proc'
-    assert mounts.of(str(tmp_path)).number
+def test_the_table_of_this_machine_is_read(tmp_path):
+    assert mounts.find_mount('/proc/self').fs_type == 'proc'
+    assert mounts.find_mount(str(tmp_path)).mount_id

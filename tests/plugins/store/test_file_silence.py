@@ -1,7 +1,7 @@
-"""A data directory that does not answer: a store in the middle of its work.
+"""The store ``file`` when a data directory stops answering during its operations.
 
-The directory falls silent in the ``os`` module of this process (see ``silence``), which lets
-each call hang by itself; tests/crash/test_hung_mount.py does it to a whole service.
+The fixture ``silence`` lets single calls of the ``os`` module hang;
+tests/crash/test_hung_mount.py tests a whole service with a hung mount.
 """
 
 import contextlib
@@ -12,25 +12,26 @@ import time
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store.file import guarded_io, upload
+from glancelite.plugins.store.file import download, partial_file
 from glancelite.plugins.store.file import store as file_module
-from glancelite.plugins.store.file import watchdog as guard_module
+from glancelite.plugins.store.file import watchdog as watchdog_module
 from glancelite.plugins.store.file.mounts import Mount
+from glancelite.plugins.store.file.watchdog import Watchdog
 from glancelite.testing.contracts.store.trouble import BrokenBackendContract
 
 MIB = 1 << 20
-SOON = 0.4      # seconds, the timeout of these tests
+TIMEOUT = 0.4      # seconds per call
 
 
 @pytest.fixture
 def store(make_store):
-    return make_store(timeout=SOON)
+    return make_store(timeout=TIMEOUT)
 
 
 @pytest.fixture
 def pair(make_store, tmp_path):
     """A store with two directories of which ``b`` is preferred."""
-    return make_store(datadirs=[f'{tmp_path}/a:1', f'{tmp_path}/b:2'], timeout=SOON)
+    return make_store(datadirs=[f'{tmp_path}/a:1', f'{tmp_path}/b:2'], timeout=TIMEOUT)
 
 
 def names(path):
@@ -38,30 +39,30 @@ def names(path):
 
 
 def seconds(act):
-    """How long something took that said that the store is not available."""
-    begun = time.monotonic()
+    """Return the duration of a call that raises ``Unavailable``."""
+    started = time.monotonic()
     with pytest.raises(contract.Unavailable):
         act()
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
-def until(true):
+def wait_until(condition):
     deadline = time.monotonic() + 10
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def opened(tmp_path):
-    """Open files below the directory."""
-    found = []
+    """Return the open files below the directory."""
+    paths = []
     for number in os.listdir('/proc/self/fd'):
         with contextlib.suppress(FileNotFoundError):    # that of listdir itself
-            found.append(os.readlink(f'/proc/self/fd/{number}'))
-    return [path for path in found if path.startswith(f'{tmp_path}/')]
+            paths.append(os.readlink(f'/proc/self/fd/{number}'))
+    return [path for path in paths if path.startswith(f'{tmp_path}/')]
 
 
-ASKS = {
+OPERATIONS = {
     'read': lambda store, url: store.read(url),
     'size': lambda store, url: store.size(url),
     'delete': lambda store, url: store.delete(url),
@@ -71,77 +72,75 @@ ASKS = {
 }
 
 
-@pytest.mark.parametrize('ask', ASKS.values(), ids=ASKS)
-def test_whoever_asks_is_answered_in_time_and_then_at_once(store, silence, tmp_path, ask):
+@pytest.mark.parametrize('operation', OPERATIONS.values(), ids=OPERATIONS)
+def test_operations_fail_in_time_and_then_immediately(store, silence, tmp_path, operation):
     url = store.write('key', iter([b'12345'])).url
     silence.begin(tmp_path)
 
-    first = seconds(lambda: ask(store, url))
+    first = seconds(lambda: operation(store, url))
     seconds(lambda: store.size(url))
-    again = seconds(lambda: ask(store, url))
+    again = seconds(lambda: operation(store, url))
 
-    assert first < SOON + 0.6
-    assert again < (1.2 if ask is ASKS['health'] else 0.1)
+    assert first < TIMEOUT + 0.6
+    assert again < (1.2 if operation is OPERATIONS['health'] else 0.1)
     silence.end()
-    until(lambda: store._guards[str(tmp_path)]._hung is None)
+    wait_until(lambda: store._watchdogs[str(tmp_path)]._hung_since is None)
     assert b''.join(store.read(store.write('new', iter([b'12345'])).url)) == b'12345'
-    until(lambda: not opened(tmp_path))
+    wait_until(lambda: not opened(tmp_path))
     assert set(names(tmp_path)) <= {'key', 'new'}
 
 
-def test_health_says_which_directory_it_is_and_how_the_others_are(pair, silence, tmp_path):
+def test_health_names_the_directory_that_does_not_answer(pair, silence, tmp_path):
     assert pair.health().endswith('GiB free')
     silence.begin(tmp_path / 'b')
 
-    with pytest.raises(contract.Unavailable) as told:
+    with pytest.raises(contract.Unavailable) as failure:
         pair.health()
 
-    assert str(told.value) == f'{tmp_path}/b: the directory does not answer'
+    assert str(failure.value) == f'{tmp_path}/b: the directory does not answer'
 
 
-def falls_silent(silence, *call):
-    """A source after whose first megabyte there is silence."""
+def source_with_silence(silence, *call):
+    """Yield data; the directory stops answering after the first megabyte."""
     yield b'x' * MIB
     silence.begin(*call)
     yield b'y' * MIB
 
 
 @pytest.mark.parametrize('call', ['write', 'fsync', 'link'])
-def test_an_upload_that_gets_stuck_leaves_nothing_when_it_comes_loose(store, silence, tmp_path,
-                                                                      call):
-    """What the call brings late is taken back, a file under its final name with it."""
-    source = falls_silent(silence, tmp_path, call, 'statvfs')
+def test_an_upload_that_hangs_leaves_nothing_when_its_call_returns(store, silence, tmp_path, call):
+    """A file that is published late is withdrawn as well."""
+    source = source_with_silence(silence, tmp_path, call, 'statvfs')
 
-    assert seconds(lambda: store.write('key', source)) < SOON + 0.6
+    assert seconds(lambda: store.write('key', source)) < TIMEOUT + 0.6
 
     silence.end()
-    until(lambda: not opened(tmp_path))
-    until(lambda: names(tmp_path) == [])
-    until(lambda: store._guards[str(tmp_path)]._hung is None)
+    wait_until(lambda: not opened(tmp_path))
+    wait_until(lambda: names(tmp_path) == [])
+    wait_until(lambda: store._watchdogs[str(tmp_path)]._hung_since is None)
     assert store.write('key', iter([b'1'])).size == 1
 
 
 def test_an_upload_that_cannot_begin_leaves_nothing(store, silence, tmp_path):
     silence.begin(tmp_path, 'open')
 
-    assert seconds(lambda: store.write('key', iter([b'1']))) < SOON + 0.6
+    assert seconds(lambda: store.write('key', iter([b'1']))) < TIMEOUT + 0.6
 
     silence.end()
-    until(lambda: names(tmp_path) == [])
-    until(lambda: not opened(tmp_path))
+    wait_until(lambda: names(tmp_path) == [])
+    wait_until(lambda: not opened(tmp_path))
 
 
-def test_an_upload_that_is_done_does_not_fail_because_of_what_is_left_to_do(store, silence,
-                                                                            tmp_path):
-    source = falls_silent(silence, tmp_path, 'unlink')
+def test_a_complete_upload_does_not_fail_if_the_cleanup_hangs(store, silence, tmp_path):
+    source = source_with_silence(silence, tmp_path, 'unlink')
 
     assert store.write('key', source).size == 2 * MIB
 
     silence.end()
-    until(lambda: names(tmp_path) == ['key'])
+    wait_until(lambda: names(tmp_path) == ['key'])
 
 
-def test_an_upload_of_a_client_that_leaves_is_cleaned_up_later(store, silence, tmp_path):
+def test_an_upload_of_a_disconnected_client_is_cleaned_up_later(store, silence, tmp_path):
     def source():
         yield b'x' * MIB
         silence.begin(tmp_path)
@@ -153,12 +152,12 @@ def test_an_upload_of_a_client_that_leaves_is_cleaned_up_later(store, silence, t
     assert len(names_of(tmp_path, silence)) == 1
 
     silence.end()
-    until(lambda: names(tmp_path) == [])
-    until(lambda: not opened(tmp_path))
+    wait_until(lambda: names(tmp_path) == [])
+    wait_until(lambda: not opened(tmp_path))
 
 
 def names_of(path, silence):
-    """Names in a directory, for those whom the silence does not concern."""
+    """Return the names in a directory that does not answer."""
     root, silence._root = silence._root, None
     try:
         return names(path)
@@ -166,23 +165,23 @@ def names_of(path, silence):
         silence._root = root
 
 
-def test_a_download_that_gets_stuck_ends_in_time(store, silence, tmp_path):
+def test_a_download_that_hangs_fails_in_time(store, silence, tmp_path):
     url = store.write('key', iter([b'x' * 3 * MIB])).url
     chunks = store.read(url)
-    assert len(next(chunks)) == guarded_io.PIECE
+    assert len(next(chunks)) == download.READ_SIZE
     silence.begin(tmp_path)
 
     waited = seconds(lambda: next(chunks))
     chunks.close()
 
-    assert waited < SOON + 0.6
+    assert waited < TIMEOUT + 0.6
     silence.end()
-    until(lambda: not opened(tmp_path))
-    until(lambda: store._guards[str(tmp_path)]._hung is None)
+    wait_until(lambda: not opened(tmp_path))
+    wait_until(lambda: store._watchdogs[str(tmp_path)]._hung_since is None)
     assert len(b''.join(store.read(url))) == 3 * MIB
 
 
-def test_a_reader_who_leaves_during_the_silence_keeps_no_file_open(store, silence, tmp_path):
+def test_closing_a_download_of_a_hung_directory_leaves_no_file_open(store, silence, tmp_path):
     url = store.write('key', iter([b'x' * 3 * MIB])).url
     chunks = store.read(url)
     silence.begin(tmp_path)
@@ -192,11 +191,11 @@ def test_a_reader_who_leaves_during_the_silence_keeps_no_file_open(store, silenc
 
     assert opened(tmp_path)
     silence.end()
-    until(lambda: not opened(tmp_path))
+    wait_until(lambda: not opened(tmp_path))
 
 
 class TestSilentDirectory(BrokenBackendContract):
-    """The kit's own claims about a backend that does not answer."""
+    """The contract suite for a backend that does not answer."""
 
     @pytest.fixture
     def broken(self, store, silence, tmp_path):
@@ -214,26 +213,26 @@ class TestSilentDirectory(BrokenBackendContract):
 
 # --- one of several directories
 
-def test_the_others_do_not_notice(pair, silence, tmp_path):
+def test_the_other_directories_stay_usable(pair, silence, tmp_path):
     there = pair.write('there', iter([b'there'])).url
     silence.begin(tmp_path / 'b')
     (tmp_path / 'a' / 'here').write_bytes(b'12345')
     here = f'file://{tmp_path}/a/here'
     assert there == f'file://{tmp_path}/b/there'
-    assert seconds(lambda: pair.read(there)) < SOON + 0.6
+    assert seconds(lambda: pair.read(there)) < TIMEOUT + 0.6
 
-    begun = time.monotonic()
+    started = time.monotonic()
     read = b''.join(pair.read(here))
     written = pair.write('new', iter([b'1'])).url
     pair.delete(written)
-    took = time.monotonic() - begun
+    took = time.monotonic() - started
 
     assert read == b'12345'
     assert written == f'file://{tmp_path}/a/new'
     assert took < 0.2
 
 
-def test_what_cannot_be_discarded_everywhere_is_not_discarded(pair, silence, tmp_path):
+def test_discard_fails_if_one_directory_does_not_answer(pair, silence, tmp_path):
     (tmp_path / 'a' / 'key').touch()
     (tmp_path / 'b' / 'key').touch()
     silence.begin(tmp_path / 'b')
@@ -243,35 +242,35 @@ def test_what_cannot_be_discarded_everywhere_is_not_discarded(pair, silence, tmp
 
     assert names(tmp_path / 'a') == []
     silence.end()
-    until(lambda: pair._guards[f'{tmp_path}/b']._hung is None)
+    wait_until(lambda: pair._watchdogs[f'{tmp_path}/b']._hung_since is None)
     pair.discard('key')
     assert names(tmp_path / 'b') == []
 
 
 # --- the start
 
-@pytest.mark.parametrize('timeout', [None, 0, SOON])
-def test_a_silent_directory_does_not_stop_the_start(make_store, silence, tmp_path, timeout,
+@pytest.mark.parametrize('timeout', [None, 0, TIMEOUT])
+def test_a_silent_directory_does_not_prevent_the_start(make_store, silence, tmp_path, timeout,
                                                     monkeypatch, caplog):
-    monkeypatch.setattr(file_module, 'PATIENCE', SOON)
-    (tmp_path / f'{upload.PREFIX}1-dead').touch()
+    monkeypatch.setattr(file_module, 'CHECK_TIMEOUT', TIMEOUT)
+    (tmp_path / f'{partial_file.PREFIX}1-dead').touch()
     silence.begin(tmp_path)
-    begun = time.monotonic()
+    started = time.monotonic()
 
     store = make_store(timeout=timeout)
-    took = time.monotonic() - begun
+    took = time.monotonic() - started
     with pytest.raises(contract.Unavailable):
         store.health()
 
-    assert took < SOON + 0.6
+    assert took < TIMEOUT + 0.6
     assert 'is not usable yet' in caplog.text
     silence.end()
-    until(lambda: names(tmp_path) == [])    # swept as soon as it answers
+    wait_until(lambda: names(tmp_path) == [])    # swept after the recovery
     assert store.write('key', iter([b'1'])).size == 1
     assert store.health().endswith('GiB free')
 
 
-def test_an_explicit_zero_waits(make_store, silence, tmp_path):
+def test_a_timeout_of_zero_means_no_limit(make_store, silence, tmp_path):
     store = make_store(timeout=0)
     url = store.write('key', iter([b'12345'])).url
     silence.begin(tmp_path)
@@ -287,11 +286,10 @@ def test_an_explicit_zero_waits(make_store, silence, tmp_path):
     assert read == [b'12345']
 
 
-# --- what it costs
+# --- threads and calls
 
-def test_a_local_file_is_opened_by_its_reader_and_sent_by_the_kernel(make_store, monkeypatch,
-                                                                     tmp_path):
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(1, 'ext4'))
+def test_a_local_file_is_opened_inline_and_sent_by_the_kernel(make_store, monkeypatch, tmp_path):
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(1, 'ext4'))
     store = make_store()
     url = store.write('key', iter([b'12345'])).url
     openers = []
@@ -306,14 +304,14 @@ def test_a_local_file_is_opened_by_its_reader_and_sent_by_the_kernel(make_store,
     part.close()
 
 
-def test_a_remote_file_is_opened_and_begun_in_one_go_elsewhere(make_store, monkeypatch):
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(1, 'nfs4'))
+def test_a_remote_file_is_opened_and_read_with_one_limited_call(make_store, monkeypatch):
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(1, 'nfs4'))
     store = make_store()
     url = store.write('key', iter([b'12345'])).url
-    asked, real = [], guard_module.Guard.ask
-    monkeypatch.setattr(guard_module.Guard, 'ask', lambda guard, function, *arguments, **named:
-                        asked.append(function) or real(guard, function, *arguments, **named))
+    calls, real = [], Watchdog.call_with_timeout
+    monkeypatch.setattr(Watchdog, 'call_with_timeout', lambda self, function, *args, **named:
+                        calls.append(function) or real(self, function, *args, **named))
 
     assert b''.join(store.read(url, offset=1, length=3)) == b'234'
 
-    assert len(asked) == 1
+    assert len(calls) == 1

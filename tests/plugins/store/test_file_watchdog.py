@@ -1,4 +1,4 @@
-"""Nobody waits for a directory that does not answer for longer than agreed."""
+"""Calls into a directory that does not answer are abandoned in time."""
 
 import os
 import threading
@@ -6,46 +6,46 @@ import time
 
 import pytest
 
-from glancelite.plugins.store.file import watchdog as guard_module
+from glancelite.plugins.store.file import watchdog as watchdog_module
 from glancelite.plugins.store.file.mounts import Mount
-from glancelite.plugins.store.file.watchdog import Guard, NoAnswer
+from glancelite.plugins.store.file.watchdog import DirectoryTimeout, Watchdog
 
-SOON = 0.3      # seconds, the deadline of these tests
+TIMEOUT = 0.3      # seconds per call
 
 
 @pytest.fixture
-def make_guard(tmp_path):
-    guards = []
+def make_watchdog(tmp_path):
+    watchdogs = []
 
     def make(**options):
-        guards.append(Guard(str(tmp_path), **{'timeout': SOON, **options}))
-        guards[-1].found(str(tmp_path))
-        return guards[-1]
+        watchdogs.append(Watchdog(str(tmp_path), **{'timeout': TIMEOUT, **options}))
+        watchdogs[-1].set_real_path(str(tmp_path))
+        return watchdogs[-1]
 
     yield make
-    for guard in guards:
-        guard.close()
+    for watchdog in watchdogs:
+        watchdog.close()
 
 
 @pytest.fixture
 def stuck():
-    """A call that does not come back before its ``set`` is called."""
+    """An event; ``wait`` hangs until it is set."""
     event = threading.Event()
     yield event
     event.set()
 
 
 def seconds(act, *arguments):
-    """How long something took that raised ``NoAnswer``."""
-    begun = time.monotonic()
-    with pytest.raises(NoAnswer):
+    """Return the duration of a call that raises ``DirectoryTimeout``."""
+    started = time.monotonic()
+    with pytest.raises(DirectoryTimeout):
         act(*arguments)
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
-def until(true):
+def wait_until(condition):
     deadline = time.monotonic() + 10
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -54,47 +54,49 @@ def threads():
     return {each for each in threading.enumerate() if each.name.startswith('glancelite-file')}
 
 
-def test_results_and_errors_come_back(make_guard):
-    guard = make_guard()
+def test_results_and_errors_are_passed_on(make_watchdog):
+    watchdog = make_watchdog()
 
-    for way in (guard.call, guard.move, guard.ask):
-        assert way(divmod, 7, 2) == (3, 1)
+    for method in (watchdog.call, watchdog.transfer, watchdog.call_with_timeout):
+        assert method(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
-            way(divmod, 7, 0)
+            method(divmod, 7, 0)
 
 
-def test_a_call_takes_no_longer_than_agreed(make_guard, stuck):
-    assert SOON <= seconds(make_guard().call, stuck.wait) < SOON + 0.5
+def test_a_call_is_abandoned_after_the_timeout(make_watchdog, stuck):
+    assert TIMEOUT <= seconds(make_watchdog().call, stuck.wait) < TIMEOUT + 0.5
 
 
-def test_a_slow_call_is_no_reason_to_refuse_others(make_guard, stuck):
-    guard = make_guard()
+def test_a_slow_call_does_not_affect_others(make_watchdog, stuck):
+    watchdog = make_watchdog()
 
-    seconds(guard.call, stuck.wait)
+    seconds(watchdog.call, stuck.wait)
 
-    assert guard.call(int) == 0
+    assert watchdog.call(int) == 0
 
 
-def test_a_directory_that_answers_no_question_is_left_alone(make_guard, stuck, silence, tmp_path,
-                                                            caplog):
-    guard = make_guard()
+def test_calls_into_a_hung_directory_fail_immediately(make_watchdog, stuck, silence, tmp_path,
+                                                      caplog):
+    watchdog = make_watchdog()
     silence.begin(tmp_path)
 
-    first = seconds(guard.call, stuck.wait)
-    others = [seconds(way, stuck.wait) for way in (guard.call, guard.move, guard.ask)]
+    first = seconds(watchdog.call, stuck.wait)
+    others = [seconds(method, stuck.wait) for method in (
+        watchdog.call, watchdog.transfer, watchdog.call_with_timeout)]
 
-    assert first < SOON + 0.5
+    assert first < TIMEOUT + 0.5
     assert max(others) < 0.05
     assert caplog.text.count('does not answer') == 1
 
 
-def test_who_waits_already_is_told_as_well(make_guard, stuck, silence, tmp_path, monkeypatch):
-    monkeypatch.setattr(guard_module, 'STEP', 0.05)
-    guard = make_guard(timeout=2)
+def test_waiting_calls_fail_as_soon_as_the_directory_is_known_to_hang(
+        make_watchdog, stuck, silence, tmp_path, monkeypatch):
+    monkeypatch.setattr(watchdog_module, 'POLL_INTERVAL', 0.05)
+    watchdog = make_watchdog(timeout=2)
     silence.begin(tmp_path)
     waits = []
-    late = threading.Thread(target=lambda: waits.append(seconds(guard.call, stuck.wait)))
-    early = threading.Thread(target=lambda: seconds(guard.call, stuck.wait))
+    late = threading.Thread(target=lambda: waits.append(seconds(watchdog.call, stuck.wait)))
+    early = threading.Thread(target=lambda: seconds(watchdog.call, stuck.wait))
 
     early.start()
     time.sleep(1)
@@ -105,218 +107,224 @@ def test_who_waits_already_is_told_as_well(make_guard, stuck, silence, tmp_path,
     assert waits[0] < 1.5
 
 
-def test_it_is_asked_until_it_answers_again(make_guard, stuck, silence, tmp_path, caplog):
-    returned = threading.Event()
-    guard = make_guard(returned=returned.set)
+def test_a_directory_is_probed_until_it_answers_again(make_watchdog, stuck, silence, tmp_path,
+                                                      caplog):
+    recovered = threading.Event()
+    watchdog = make_watchdog(on_recovery=recovered.set)
     silence.begin(tmp_path)
-    seconds(guard.call, stuck.wait)
+    seconds(watchdog.call, stuck.wait)
 
     silence.end()
 
-    assert returned.wait(5)
-    assert guard.call(int) == 0
+    assert recovered.wait(5)
+    assert watchdog.call(int) == 0
     assert 'answers again' in caplog.text
 
 
-def test_a_mount_that_replaces_a_dead_one_is_noticed(make_guard, stuck, silence, tmp_path,
-                                                     monkeypatch):
-    """Calls into the old mount never come back, as after ``umount -l``."""
-    monkeypatch.setattr(guard_module, 'LOOK_AGAIN', 0.05)
-    guard = make_guard()
+def test_a_new_mount_in_place_of_a_dead_one_is_noticed(make_watchdog, stuck, silence, tmp_path,
+                                                       monkeypatch):
+    """Calls into the old mount never return, as after ``umount -l``."""
+    monkeypatch.setattr(watchdog_module, 'REMOUNT_CHECK_INTERVAL', 0.05)
+    watchdog = make_watchdog()
     silence.begin(tmp_path)
-    seconds(guard.call, stuck.wait)
+    seconds(watchdog.call, stuck.wait)
     time.sleep(0.1)
-    asked = list(silence.waiting)
-    seconds(guard.call, int)
-    assert silence.waiting == asked     # the same mount is asked one question only
+    hanging = list(silence.waiting)
+    seconds(watchdog.call, int)
+    assert silence.waiting == hanging     # a mount has one probe only
 
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(99, 'nfs4'))
-    silence._root = None    # who waits goes on waiting
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(99, 'nfs4'))
+    silence._root = None    # hanging calls continue to hang
     time.sleep(0.1)
-    seconds(guard.call, int)
+    seconds(watchdog.call, int)
 
-    until(lambda: guard._hung is None)
-    assert guard.call(int) == 0
+    wait_until(lambda: watchdog._hung_since is None)
+    assert watchdog.call(int) == 0
 
 
-def test_no_more_threads_get_stuck_than_agreed(make_guard, stuck):
-    """The directory answers, but not to this kind of call."""
+def test_the_number_of_hung_threads_is_limited(make_watchdog, stuck):
+    """The directory answers, but this kind of call hangs."""
     before = threads()
-    guard = make_guard(threads=3)
+    watchdog = make_watchdog(threads=3)
 
     waits = []
-    callers = [threading.Thread(target=lambda: waits.append(seconds(guard.call, stuck.wait)))
+    callers = [threading.Thread(target=lambda: waits.append(seconds(watchdog.call, stuck.wait)))
                for _ in range(9)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
 
-    assert max(waits) < SOON + 0.5
-    assert seconds(guard.call, int) < 0.05
+    assert max(waits) < TIMEOUT + 0.5
+    assert seconds(watchdog.call, int) < 0.05
     assert len(threads() - before) == 3
     stuck.set()
-    until(lambda: guard._stuck == 0)
-    assert guard.call(int) == 0
+    wait_until(lambda: watchdog._abandoned == 0)
+    assert watchdog.call(int) == 0
 
 
-def test_nobody_queues_behind_calls_into_a_silent_directory(make_guard, stuck, silence, tmp_path,
-                                                            monkeypatch):
-    monkeypatch.setattr(guard_module, 'STALLED', 0.1)
-    monkeypatch.setattr(guard_module, 'STEP', 0.1)
-    guard = make_guard(timeout=4, threads=2)
+def test_calls_do_not_queue_behind_hung_ones(make_watchdog, stuck, silence, tmp_path,
+                                             monkeypatch):
+    monkeypatch.setattr(watchdog_module, 'STALL_TIME', 0.1)
+    monkeypatch.setattr(watchdog_module, 'POLL_INTERVAL', 0.1)
+    watchdog = make_watchdog(timeout=4, threads=2)
     silence.begin(tmp_path)
-    waiting = [threading.Thread(target=guard.call, args=(stuck.wait,)) for _ in range(2)]
+    waiting = [threading.Thread(target=watchdog.call, args=(stuck.wait,)) for _ in range(2)]
     for each in waiting:
         each.start()
     time.sleep(0.2)
 
-    assert seconds(guard.call, int) < 1
-    assert seconds(guard.call, int) < 0.05
+    assert seconds(watchdog.call, int) < 1
+    assert seconds(watchdog.call, int) < 0.05
     stuck.set()
     silence.end()
     for each in waiting:
         each.join()
 
 
-def test_what_an_abandoned_call_brings_is_given_back(make_guard, stuck):
-    guard, brought = make_guard(), []
+def test_the_result_of_an_abandoned_call_is_reported(make_watchdog, stuck):
+    watchdog, results = make_watchdog(), []
     running = []
 
     for act in (lambda: stuck.wait() and 'result', lambda: stuck.wait() and 1 / 0):
-        with pytest.raises(NoAnswer) as failure:
-            guard.call(act, late=brought.append)
+        with pytest.raises(DirectoryTimeout) as failure:
+            watchdog.call(act, on_late_result=results.append)
         running.append(failure.value.running)
     stuck.set()
 
-    until(lambda: len(brought) == 2)
+    wait_until(lambda: len(results) == 2)
     assert running == [True, True]
-    assert set(brought) == {'result', None}
+    assert set(results) == {'result', None}
 
 
-def test_what_can_wait_is_done_when_the_directory_answers(make_guard, stuck, silence, tmp_path):
-    guard, done = make_guard(), threading.Event()
+def test_background_calls_run_after_the_recovery(make_watchdog, stuck, silence, tmp_path):
+    watchdog, done = make_watchdog(), threading.Event()
     silence.begin(tmp_path)
-    seconds(guard.call, stuck.wait)
+    seconds(watchdog.call, stuck.wait)
 
-    guard.background(done.set)
+    watchdog.call_in_background(done.set)
     assert not done.wait(0.1)
     silence.end()
 
     assert done.wait(5)
 
 
-def test_the_disk_is_given_time_while_the_directory_answers(make_guard):
-    guard = make_guard()
+def test_the_timeout_is_extended_while_the_directory_answers(make_watchdog):
+    watchdog = make_watchdog()
 
-    assert guard.move(lambda: time.sleep(4 * SOON) or 'done', patience=10) == 'done'
-    assert seconds(lambda: guard.move(time.sleep, 4 * SOON, patience=2)) < 3 * SOON
+    def sleep(timeout_factor):
+        return watchdog.transfer(time.sleep, 4 * TIMEOUT, timeout_factor=timeout_factor)
+
+    assert sleep(10) is None
+    assert seconds(sleep, 2) < 3 * TIMEOUT
 
 
-def test_patience_ends_when_the_directory_does_not_answer(make_guard, stuck, silence, tmp_path):
-    guard = make_guard()
+def test_the_timeout_is_not_extended_for_a_hung_directory(make_watchdog, stuck, silence, tmp_path):
+    watchdog = make_watchdog()
     silence.begin(tmp_path)
 
-    assert seconds(lambda: guard.move(stuck.wait, patience=100)) < SOON + 0.5
+    assert seconds(lambda: watchdog.transfer(stuck.wait, timeout_factor=100)) < TIMEOUT + 0.5
 
 
-def test_busy_threads_are_worth_one_warning(make_guard, stuck, caplog):
-    guard = make_guard(threads=4, busy=75, timeout=5)
-    callers = [threading.Thread(target=guard.call, args=(stuck.wait,)) for _ in range(4)]
+def test_busy_threads_are_reported_once(make_watchdog, stuck, caplog):
+    watchdog = make_watchdog(threads=4, warn_percent=75, timeout=5)
+    callers = [threading.Thread(target=watchdog.call, args=(stuck.wait,)) for _ in range(4)]
 
     for caller in callers[:2]:
         caller.start()
-    until(lambda: guard._load == 2)
+    wait_until(lambda: watchdog._pending == 2)
     time.sleep(0.1)
-    assert 'under way' not in caplog.text
+    assert 'are pending' not in caplog.text
     for caller in callers[2:]:
         caller.start()
-    until(lambda: guard._load == 4)
+    wait_until(lambda: watchdog._pending == 4)
     stuck.set()
     for caller in callers:
         caller.join()
 
-    assert caplog.text.count('under way') == 1
+    assert caplog.text.count('are pending') == 1
 
 
-def test_its_threads_end_when_they_are_not_used(make_guard, monkeypatch):
-    monkeypatch.setattr(guard_module, 'IDLE', 0.05)
+def test_idle_threads_end(make_watchdog, monkeypatch):
+    monkeypatch.setattr(watchdog_module, 'IDLE_TIMEOUT', 0.05)
     before = threads()
-    guard = make_guard()
+    watchdog = make_watchdog()
 
-    guard.call(int)
+    watchdog.call(int)
 
-    until(lambda: threads() <= before)
-    assert guard.call(int) == 0
+    wait_until(lambda: threads() <= before)
+    assert watchdog.call(int) == 0
 
 
-def test_its_threads_end_with_it(make_guard):
+def test_close_ends_the_threads(make_watchdog):
     before = threads()
-    guard = make_guard()
+    watchdog = make_watchdog()
     ready = threading.Barrier(3)
-    callers = [threading.Thread(target=guard.call, args=(ready.wait,)) for _ in range(2)]
+    callers = [threading.Thread(target=watchdog.call, args=(ready.wait,)) for _ in range(2)]
     for caller in callers:
         caller.start()
     ready.wait()
 
-    guard.close()
+    watchdog.close()
 
-    until(lambda: threads() <= before)
+    wait_until(lambda: threads() <= before)
     for caller in callers:
         caller.join()
 
 
-# --- where calls are made
+# --- threads on which calls are made
 
-def here(guard, way='call'):
-    return getattr(guard, way)(threading.get_ident) == threading.get_ident()
+def is_inline(watchdog, method='call'):
+    return getattr(watchdog, method)(threading.get_ident) == threading.get_ident()
 
 
-@pytest.mark.parametrize(('kind', 'timeout', 'call', 'move', 'ask'), [
+@pytest.mark.parametrize(('fs_type', 'timeout', 'call', 'transfer', 'call_with_timeout'), [
     ('ext4', None, True, True, False), ('nfs4', None, False, False, False),
     ('ext4', 5, False, False, False), ('nfs4', 0, True, True, False)])
-def test_a_call_changes_the_thread_where_it_must(make_guard, monkeypatch, kind, timeout, call,
-                                                 move, ask):
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(1, kind))
+def test_limited_calls_are_made_on_another_thread(make_watchdog, monkeypatch, fs_type, timeout,
+                                                  call, transfer, call_with_timeout):
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(1, fs_type))
 
-    guard = make_guard(timeout=timeout)
+    watchdog = make_watchdog(timeout=timeout)
 
-    assert [here(guard, way) for way in ('call', 'move', 'ask')] == [call, move, ask]
-
-
-def test_a_directory_that_was_never_seen_is_not_relied_on(tmp_path):
-    guard = Guard(str(tmp_path))
-
-    assert not here(guard)
-    guard.close()
+    methods = ['call', 'transfer', 'call_with_timeout']
+    assert [is_inline(watchdog, method) for method in methods] == [
+        call, transfer, call_with_timeout]
 
 
-def test_what_is_mounted_later_is_noticed(make_guard, monkeypatch):
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(1, 'ext4'))
-    guard = make_guard(timeout=None)
-    assert here(guard)
+def test_calls_into_an_unknown_directory_are_limited(tmp_path):
+    watchdog = Watchdog(str(tmp_path))
 
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(2, 'nfs4'))
-    monkeypatch.setattr(guard_module, 'monotonic', lambda: time.monotonic() + 100)
-
-    assert not here(guard)
+    assert not is_inline(watchdog)
+    watchdog.close()
 
 
-def test_few_callers_are_lost_to_a_local_disk_that_hangs(make_guard, stuck, silence, tmp_path,
-                                                         monkeypatch):
-    monkeypatch.setattr(guard_module, 'DEADLINE', SOON)
-    monkeypatch.setattr(guard_module.mounts, 'of', lambda path: Mount(1, 'ext4'))
-    guard = make_guard(timeout=None)
+def test_a_later_mount_is_noticed(make_watchdog, monkeypatch):
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(1, 'ext4'))
+    watchdog = make_watchdog(timeout=None)
+    assert is_inline(watchdog)
+
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(2, 'nfs4'))
+    monkeypatch.setattr(watchdog_module, 'monotonic', lambda: time.monotonic() + 100)
+
+    assert not is_inline(watchdog)
+
+
+def test_a_hung_local_disk_blocks_only_a_few_callers(make_watchdog, stuck, silence, tmp_path,
+                                                     monkeypatch):
+    monkeypatch.setattr(watchdog_module, 'DEFAULT_TIMEOUT', TIMEOUT)
+    monkeypatch.setattr(watchdog_module.mounts, 'find_mount', lambda path: Mount(1, 'ext4'))
+    watchdog = make_watchdog(timeout=None)
     silence.begin(tmp_path)
-    lost = [threading.Thread(target=guard.call, args=(stuck.wait,), daemon=True)
-            for _ in range(guard_module.INLINE)]
-    for each in lost:
+    blocked = [threading.Thread(target=watchdog.call, args=(stuck.wait,), daemon=True)
+            for _ in range(watchdog_module.MAX_INLINE_CALLS)]
+    for each in blocked:
         each.start()
-    until(lambda: len(guard._under_way) == guard_module.INLINE)
+    wait_until(lambda: len(watchdog._inline_calls) == watchdog_module.MAX_INLINE_CALLS)
 
-    assert seconds(guard.call, os.stat, tmp_path) < SOON + 0.5
-    assert seconds(guard.call, os.stat, tmp_path) < 0.05
+    assert seconds(watchdog.call, os.stat, tmp_path) < TIMEOUT + 0.5
+    assert seconds(watchdog.call, os.stat, tmp_path) < 0.05
     stuck.set()
     silence.end()
-    until(lambda: guard._hung is None)
-    assert here(guard)
+    wait_until(lambda: watchdog._hung_since is None)
+    assert is_inline(watchdog)

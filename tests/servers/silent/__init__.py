@@ -1,1 +1,1 @@
-"""Stand-in for a mount that hangs, where nobody may mount anything."""
+"""Stand-in for a hung mount, where mounting is not permitted."""

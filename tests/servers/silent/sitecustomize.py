@@ -1,7 +1,7 @@
-"""Makes calls below one directory hang in whichever Python process finds this on its path.
+"""Makes calls below one directory hang, in every Python process with this on its path.
 
-``GLANCELITE_TESTS_SILENT`` is that directory; they hang as long as there is a file beside it
-with the suffix ``.silent``.
+``GLANCELITE_TESTS_SILENT`` is the directory. Calls hang while a file of the same name with
+the suffix ``.silent`` exists beside it.
 """
 
 import os
@@ -15,20 +15,20 @@ REAL = {name: getattr(os, name) for name in (
 
 def _watched(name):
     def call(*arguments, **named):
-        if _is_there(arguments[1 if name == 'sendfile' else 0]):
+        if _is_below(arguments[1 if name == 'sendfile' else 0]):
             while _is_silent():
                 time.sleep(0.02)
         return REAL[name](*arguments, **named)
     return call
 
 
-def _is_there(place):
-    if isinstance(place, int):
+def _is_below(target):
+    if isinstance(target, int):
         try:
-            place = os.readlink(f'/proc/self/fd/{place}')
+            target = os.readlink(f'/proc/self/fd/{target}')
         except OSError:
             return False
-    return f'{place}/'.startswith(f'{ROOT}/')
+    return f'{target}/'.startswith(f'{ROOT}/')
 
 
 def _is_silent():

@@ -1,4 +1,4 @@
-"""Images as plain files, in the layout that Glance uses."""
+"""Images as files, in the layout of Glance."""
 
 from glancelite.plugins.store.file.store import FileStore
 

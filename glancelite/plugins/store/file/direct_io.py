@@ -1,4 +1,4 @@
-"""Writing a file past the page cache, which large images would only push others out of."""
+"""Writes files with O_DIRECT, so that large images do not displace others in the page cache."""
 
 from __future__ import annotations
 
@@ -8,119 +8,119 @@ import os
 
 from glancelite.support.background import BackgroundCalls
 
-#: bytes per write, the least and the most: as many as come at once; the buffer is aligned to
-#: a page, which suits every disk
-SIZE = 1 << 20
-LARGEST = 4 << 20
-#: bytes that are written before the disk is told to keep them, beside the next writes: else all
-#: of them would wait in its own cache, or that of a virtual machine's host, for the end
-KEPT = 32 << 20
-#: what offsets must be a multiple of
+#: minimum and maximum bytes per write
+BUFFER_SIZE = 1 << 20
+MAX_BUFFER_SIZE = 4 << 20
+#: bytes between two calls of ``fdatasync``, which run beside the writes: without them all data
+#: would stay in the cache of the disk or hypervisor until the final ``fsync``
+SYNC_INTERVAL = 32 << 20
+#: offsets of direct writes must be a multiple of this
 ALIGNMENT = 4096
 
 
-class Direct:
-    """Writes with ``O_DIRECT``: from where the bytes are, if a disk can take them from there.
+class DirectWriter:
+    """Writes a file with ``O_DIRECT`` on a background thread.
 
-    Others are gathered into whole buffers. The disk works while the caller sees to the next
-    bytes: what goes wrong is raised by the next ``write``, or by ``finish``.
+    Page-aligned data is written from the memory of the caller, other data is copied to an
+    aligned buffer first. An error is raised by a later ``write`` or by ``finish``. The owner
+    must end with ``cancel``.
 
     :param fd: open for writing, positioned at a multiple of ``ALIGNMENT``.
-    :raises OSError: this file system has no such writes.
+    :raises OSError: the file system does not support ``O_DIRECT``.
     """
 
     def __init__(self, fd: int):
         self._fd = fd
         self._flags = fcntl.fcntl(fd, fcntl.F_GETFL)
         fcntl.fcntl(fd, fcntl.F_SETFL, self._flags | os.O_DIRECT)
-        self._buffer = _room(SIZE)
+        self._buffer = _new_buffer(BUFFER_SIZE)
         self._filled = 0
-        self._straight = True   # what comes may be written from where it is
+        self._zero_copy = True      # until a write from the caller's memory fails
         self._batch: list[bytes] = []
-        self._batched = 0
-        self._beside: BackgroundCalls[list[bytes]] = BackgroundCalls(
-            self._put, 'glancelite-write', ahead=2)
-        self._keeper: BackgroundCalls[int] = BackgroundCalls(os.fdatasync, 'glancelite-keep')
-        self._written = 0   # since the keeper looked
+        self._batch_size = 0
+        self._writer: BackgroundCalls[list[bytes]] = BackgroundCalls(
+            self._write_batch, 'glancelite-write', ahead=2)
+        self._syncer: BackgroundCalls[int] = BackgroundCalls(os.fdatasync, 'glancelite-sync')
+        self._unsynced = 0
 
     def write(self, data: bytes) -> None:
-        """Take ``data``, which nobody changes; it is written now or later, in order."""
+        """Write ``data`` now or later; it must not change."""
         self._batch.append(data)
-        self._batched += len(data)
-        if self._batched >= SIZE:
-            self._beside.call(self._batch)
+        self._batch_size += len(data)
+        if self._batch_size >= BUFFER_SIZE:
+            self._writer.call(self._batch)
             self._batch = []
-            self._batched = 0
+            self._batch_size = 0
 
     def finish(self) -> None:
-        """Write what is left; afterwards the file is written the usual way."""
-        self._beside.finish()
-        self._put(self._batch)
-        self._usual(0)
-        self._keeper.finish()
+        """Write all remaining data, and switch ``O_DIRECT`` off."""
+        self._writer.finish()
+        self._write_batch(self._batch)
+        self._write_through_cache(0)
+        self._syncer.finish()
 
-    def abandon(self) -> None:
-        """Wait until nobody writes any more; fine after ``finish``."""
-        self._beside.abandon()
-        self._keeper.abandon()
+    def cancel(self) -> None:
+        """Wait until no thread uses the file any more; does nothing after ``finish``."""
+        self._writer.cancel()
+        self._syncer.cancel()
 
-    def _put(self, batch: list[bytes]) -> None:
+    def _write_batch(self, batch: list[bytes]) -> None:
         for data in batch:
-            self._put_one(data)
-            self._written += len(data)
-        if self._written >= KEPT and self._keeper.offer(self._fd):
-            self._written = 0
+            self._write_data(data)
+            self._unsynced += len(data)
+        if self._unsynced >= SYNC_INTERVAL and self._syncer.try_call(self._fd):
+            self._unsynced = 0
 
-    def _put_one(self, data: bytes) -> None:
-        left = memoryview(data)
-        if self._straight and not self._filled:
-            left = left[self._from_there(left):]
-        if len(self._buffer) < len(left) and len(self._buffer) < LARGEST:
-            self._grow(len(left))
-        buffer, room = self._buffer, len(self._buffer)
-        while left:
-            some = min(len(left), room - self._filled)
-            buffer[self._filled:self._filled + some] = left[:some]
-            self._filled += some
-            left = left[some:]
-            if self._filled == room:
+    def _write_data(self, data: bytes) -> None:
+        remaining = memoryview(data)
+        if self._zero_copy and not self._filled:
+            remaining = remaining[self._write_zero_copy(remaining):]
+        if len(self._buffer) < len(remaining) and len(self._buffer) < MAX_BUFFER_SIZE:
+            self._enlarge_buffer(len(remaining))
+        buffer, capacity = self._buffer, len(self._buffer)
+        while remaining:
+            count = min(len(remaining), capacity - self._filled)
+            buffer[self._filled:self._filled + count] = remaining[:count]
+            self._filled += count
+            remaining = remaining[count:]
+            if self._filled == capacity:
                 self._flush()
 
-    def _from_there(self, data: memoryview) -> int:
-        """Write from the memory that the data came in, if it is aligned; how many bytes."""
+    def _write_zero_copy(self, data: memoryview) -> int:
+        """Write whole pages from the memory of the caller; return the number of bytes."""
         whole = len(data) - len(data) % ALIGNMENT
         if not whole:
             return 0
         try:
-            done = os.write(self._fd, data[:whole])
+            count = os.write(self._fd, data[:whole])
         except OSError:
-            done = 0
-        if done < whole:    # no room, or not like this: the usual way knows which it is
-            self._straight = False
-        return done
+            count = 0
+        if count < whole:    # unaligned or disk full: the write through the cache finds out
+            self._zero_copy = False
+        return count
 
-    def _grow(self, size: int) -> None:
-        """Fewer writes for whoever brings much at once."""
-        larger = _room(min(LARGEST, size + -size % SIZE))
+    def _enlarge_buffer(self, size: int) -> None:
+        larger = _new_buffer(min(MAX_BUFFER_SIZE, size + -size % BUFFER_SIZE))
         larger[:self._filled] = self._buffer[:self._filled]
         self._buffer = larger
 
     def _flush(self) -> None:
         try:
-            done = os.write(self._fd, self._buffer)
+            count = os.write(self._fd, self._buffer)
         except OSError:
-            done = 0    # no room, or not like this: the usual way knows which it is
-        if done < self._filled:
-            self._usual(done)
+            count = 0    # not supported or disk full: the write through the cache finds out
+        if count < self._filled:
+            self._write_through_cache(count)
         self._filled = 0
 
-    def _usual(self, start: int) -> None:
-        """Write the rest of the buffer through the cache."""
+    def _write_through_cache(self, start: int) -> None:
+        """Switch ``O_DIRECT`` off and write the rest of the buffer."""
         fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags)
         with memoryview(self._buffer) as view:
             while start < self._filled:
                 start += os.write(self._fd, view[start:self._filled])
 
 
-def _room(size: int) -> mmap.mmap:
+def _new_buffer(size: int) -> mmap.mmap:
+    # aligned to a page, as O_DIRECT requires
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -1,12 +1,12 @@
-"""Which file system is mounted where, learned without touching any."""
+"""Finds the file system type of a path from /proc, without accessing the mount."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-#: what does not wait for another machine
-LOCAL = frozenset((
+#: file systems that do not depend on another machine
+LOCAL_TYPES = frozenset((
     'aufs', 'bcachefs', 'btrfs', 'exfat', 'ext2', 'ext3', 'ext4', 'f2fs', 'jfs', 'nilfs2', 'ntfs',
     'ntfs3', 'overlay', 'ramfs', 'reiserfs', 'rootfs', 'tmpfs', 'vfat', 'xfs', 'zfs'))
 
@@ -14,31 +14,35 @@ _OCTAL = re.compile(r'\\([0-7]{3})')
 
 
 class Mount(NamedTuple):
-    """What is mounted; ``number`` is another one after each mounting."""
+    """A mounted file system; ``mount_id`` changes with each mount."""
 
-    number: int
-    kind: str
+    mount_id: int
+    fs_type: str
 
     @property
-    def local(self) -> bool:
-        return self.kind in LOCAL
+    def is_local(self) -> bool:
+        return self.fs_type in LOCAL_TYPES
 
 
 UNKNOWN = Mount(0, '')
 
 
-def of(path: str, table: str = '/proc/self/mountinfo') -> Mount:
-    """The mount that holds ``path``, which is absolute and without symbolic links."""
-    longest, found = -1, UNKNOWN
+def find_mount(path: str, table: str = '/proc/self/mountinfo') -> Mount:
+    """Return the mount that contains ``path``, or ``UNKNOWN`` if the table is not readable.
+
+    :param path: absolute and without symbolic links.
+    """
+    longest, mount = -1, UNKNOWN
     try:
         with open(table, encoding='utf-8', errors='surrogateescape') as lines:
             for line in lines:
                 before, _, after = line.partition(' - ')
                 fields = before.split(' ')
-                where = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4]).rstrip('/')
-                # of those at one place, the last one covers the others
-                if len(where) >= longest and f'{path}/'.startswith(f'{where}/'):
-                    longest, found = len(where), Mount(int(fields[0]), after.split(' ')[0])
-    except (OSError, ValueError, IndexError):   # no Linux, or no /proc
+                mount_point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4]).rstrip('/')
+                # the last mount on a mount point hides the earlier ones
+                if len(mount_point) >= longest and f'{path}/'.startswith(f'{mount_point}/'):
+                    longest = len(mount_point)
+                    mount = Mount(int(fields[0]), after.split(' ')[0])
+    except (OSError, ValueError, IndexError):
         return UNKNOWN
-    return found
+    return mount

@@ -1,437 +1,328 @@
-"""Images as plain files, in the layout that Glance uses."""
+"""Images as files, in the layout of Glance."""
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import stat
 import time
-
-from oslo_config import cfg
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from glancelite import contract
 from glancelite.contract import store_rules
-from glancelite.plugins.store.file import guarded_io, upload
-from glancelite.plugins.store.file.watchdog import Guard, NoAnswer
+from glancelite.plugins.store.file import download, partial_file, upload
+from glancelite.plugins.store.file.errors import (
+    translate_delete_error,
+    translate_error,
+    translate_read_error,
+)
+from glancelite.plugins.store.file.options import (
+    OPTS,
+    load_mountpoints,
+    parse_directories,
+    parse_file_mode,
+)
+from glancelite.plugins.store.file.watchdog import DirectoryTimeout, Watchdog
 
 LOG = logging.getLogger(__name__)
 
-DEFAULT_DATADIR = '/var/lib/glance/images'
-#: seconds between two looks for what died processes have left
-SWEEP_EVERY = 900
-#: seconds that a directory may take before the start, or who asks about health, goes on
-PATIENCE = 5
-
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR,
-           errno.ENAMETOOLONG}
+#: seconds between two sweeps for partial files of dead processes
+SWEEP_INTERVAL = 900
+#: seconds that a directory may take at the start and for a health check
+CHECK_TIMEOUT = 5
 
 
 class FileStore(contract.Store):
     """One file per image, named by its key, directly in a data directory.
 
-    Data is written beside its final name and published by a link, so that a
-    file under its final name is always whole, on disk, and never overwritten.
+    Data is written to a temporary name and then linked to the final one. A file under its
+    final name is always complete and on disk, and is never overwritten.
     """
 
-    OPTS = (
-        cfg.StrOpt('filesystem_store_datadir', sample_default=DEFAULT_DATADIR,
-                   help='Directory that holds the image files; made if it is missing. '
-                        f'{DEFAULT_DATADIR} if filesystem_store_datadirs is not set either.'),
-        cfg.MultiStrOpt('filesystem_store_datadirs',
-                        help='Several directories, each "path" or "path:priority"; the one with '
-                             'the highest priority and then with the most room takes an image. '
-                             'Instead of filesystem_store_datadir.'),
-        cfg.StrOpt('filesystem_store_metadata_file',
-                   help='JSON file with an object, or a list of objects, of "id" and '
-                        '"mountpoint"; the one whose mountpoint holds a new image becomes '
-                        'metadata of its location.'),
-        cfg.IntOpt('filesystem_store_file_perm', default=0,
-                   help='Permissions of new image files, as octal digits such as 640; '
-                        '0 leaves them to the umask. The owner must be able to read.'),
-        cfg.IntOpt('filesystem_store_chunk_size', default=65536, min=1,
-                   help='Bytes per read, the least bytes per write, and the size of the holes '
-                        'of thin provisioning.'),
-        cfg.BoolOpt('filesystem_thin_provisioning', default=False,
-                    help='Leave holes in the file where a whole chunk is zero.'),
-        cfg.BoolOpt('filesystem_store_direct_io', default=True,
-                    help='Write what is large past the page cache where the file system can: '
-                         'for less work, and so that uploads push no other images out of '
-                         'memory. Their first readers then read from the disk.'),
-        cfg.IntOpt('filesystem_store_timeout', min=0,
-                   sample_default='30 for all but local file systems',
-                   help='Seconds that a call into a data directory may take before the request '
-                        'is answered with 503. A directory that answers nothing at all is left '
-                        'alone, at once and by everybody, until it answers again. If this is '
-                        'not set, local file systems are trusted with the bytes of images. 0 '
-                        'lets requests wait, as Glance does by default.'),
-        cfg.IntOpt('filesystem_store_thread_pool_size', default=10, min=1,
-                   help='Calls with such a limit that may be under way at once, for each data '
-                        'directory; as many threads at most can get stuck in a dead one.'),
-        cfg.IntOpt('filesystem_store_threadpool_threshold', default=75, min=0, max=100,
-                   help='A warning is logged when this percentage of them is under way.'),
-    )
+    OPTS = OPTS
     CAPABILITIES = frozenset({'write', 'range'})
     ACCEPTS_MEMORYVIEW = True
     SCHEMES = ('file', 'filesystem')
 
     @classmethod
-    def reserved_defaults(cls, name, options):
+    def reserved_defaults(cls, name: str, options: Any) -> Mapping[str, object]:
         if options.filesystem_store_datadir or options.filesystem_store_datadirs:
             return contract.EMPTY
         return {'filesystem_store_datadir': f'/var/lib/glance/{name}'}
 
-    def __init__(self, options, host, *, name='file', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 'file',
+                 conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
-        self._roots = _roots(options.filesystem_store_datadir, options.filesystem_store_datadirs)
-        self._mode = _mode(options.filesystem_store_file_perm)
-        self._mountpoints = _mountpoints(options.filesystem_store_metadata_file)
-        self._chunk = options.filesystem_store_chunk_size
+        self._directories = parse_directories(options.filesystem_store_datadir,
+                                              options.filesystem_store_datadirs)
+        self._mode = parse_file_mode(options.filesystem_store_file_perm)
+        self._mountpoints = load_mountpoints(options.filesystem_store_metadata_file)
+        self._chunk_size = options.filesystem_store_chunk_size
         self._thin = options.filesystem_thin_provisioning
-        self._guards = {root: self._guard(root) for root in self._roots}
-        self._real = {root: root for root in self._roots}
-        self._unready = dict.fromkeys(self._roots)
-        for root, guard in self._guards.items():
+        self._watchdogs = {each: self._watchdog(each) for each in self._directories}
+        self._real_paths = {each: each for each in self._directories}
+        self._unprepared = dict.fromkeys(self._directories)
+        for directory, watchdog in self._watchdogs.items():
             try:
-                guard.ask(self._make_ready, root, deadline=min(PATIENCE, guard.deadline))
+                _check(watchdog, self._prepare, directory)
             except OSError as error:
-                LOG.warning('store %s: %s is not usable yet: %s', name, root, error.strerror)
-        self._sweep(lambda guard, *call: guard.ask(*call, deadline=min(PATIENCE, guard.deadline)))
+                LOG.warning('store %s: %s is not usable yet: %s', name, directory, error.strerror)
+        self._sweep(_check)
 
-    def _guard(self, root):
+    def _watchdog(self, directory: str) -> Watchdog:
         options = self.options
-        return Guard(root, timeout=options.filesystem_store_timeout,
-                     threads=options.filesystem_store_thread_pool_size,
-                     busy=options.filesystem_store_threadpool_threshold,
-                     returned=lambda: self._welcome(root))
+        return Watchdog(directory, timeout=options.filesystem_store_timeout,
+                        threads=options.filesystem_store_thread_pool_size,
+                        warn_percent=options.filesystem_store_threadpool_threshold,
+                        on_recovery=lambda: self._recover(directory))
 
-    def close(self):
-        for guard in self._guards.values():
-            guard.close()
+    def close(self) -> None:
+        for watchdog in self._watchdogs.values():
+            watchdog.close()
 
-    # what the service asks
-
-    def write(self, key, chunks, *, size=None, ctx=None):
-        if not upload.KEY.fullmatch(key):
-            raise contract.Invalid('This cannot be the name of an image file.')
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
+              ctx: contract.Context | None = None) -> contract.WriteResult:
+        store_rules.check_key(key)
         try:
-            if time.monotonic() > self._sweep_at:
+            if time.monotonic() > self._next_sweep:
                 self._sweep()
-            root = self._choose(key, size or 0)
-            file = guarded_io.Upload(self._guards[root], lambda: upload.Partial(
-                root, self._chunk, self._mode, thin=self._thin,
-                past_cache=self.options.filesystem_store_direct_io, size=size))
+            directory = self._choose(key, size or 0)
+            file = upload.Upload(
+                self._watchdogs[directory], lambda: partial_file.PartialFile(
+                    directory, self._chunk_size, self._mode, thin=self._thin,
+                    bypass_cache=self.options.filesystem_store_direct_io, size=size))
         except OSError as error:
-            raise self._meaning(error) from error
+            raise translate_error(self.name, error) from error
         with file:
-            put = file.write
+            write = file.write
             for chunk in chunks:
                 try:
-                    put(chunk)
+                    write(chunk)
                 except OSError as error:
-                    raise self._meaning(error) from error
+                    raise translate_error(self.name, error) from error
             try:
                 path = file.publish(key)
             except FileExistsError:
-                raise self._taken() from None
+                raise store_rules.key_in_use() from None
             except OSError as error:
-                raise self._meaning(error) from error
-        if len(self._roots) > 1:
-            self._settle(key, path)
+                raise translate_error(self.name, error) from error
+        if len(self._directories) > 1:
+            self._withdraw_duplicate(key, path)
         return contract.WriteResult(f'file://{path}', file.size, self._metadata(path))
 
-    def read(self, url, *, offset=0, length=None, ctx=None):
-        guard, path = self._find(url)
+    def read(self, url: str, *, offset: int = 0, length: int | None = None,
+             ctx: contract.Context | None = None) -> Iterator[bytes]:
+        watchdog, path = self._find(url)
         ahead = 0
-        if guard.strict:
-            ahead = guarded_io.PIECE if length is None else min(length, guarded_io.PIECE)
+        if watchdog.strict:
+            ahead = download.READ_SIZE if length is None else min(length, download.READ_SIZE)
         try:
-            file, size, first = guard.call(_open, path, offset, ahead, late=_close)
+            file, size, first = watchdog.call(download.open_file, path, offset, ahead,
+                                              on_late_result=download.close_file)
         except OSError as error:
-            raise self._reading(error) from error
-        rest = size - offset
-        length = rest if length is None else min(length, rest)
-        if ahead and rest >= 0:
-            return guarded_io.Extent(guard, file, offset, length, first)
-        if rest < 0:
-            guard.background(file.close) if ahead else file.close()
+            raise translate_read_error(self.name, error) from error
+        available = size - offset
+        length = available if length is None else min(length, available)
+        if ahead and available >= 0:
+            return download.Extent(watchdog, file, offset, length, first)
+        if available < 0:
+            watchdog.call_in_background(file.close) if ahead else file.close()
             raise store_rules.beyond_end(size)
-        return contract.FileExtent(file, offset, length, self._chunk)
+        return contract.FileExtent(file, offset, length, self._chunk_size)
 
-    def size(self, url, *, ctx=None):
+    def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
         return self._stat(*self._find(url)).st_size
 
-    def delete(self, url, *, ctx=None):
-        guard, path = self._find(url)
-        self._stat(guard, path)
+    def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
+        watchdog, path = self._find(url)
+        self._stat(watchdog, path)
         try:
-            guard.move(os.unlink, path)
-        except FileNotFoundError:
-            raise store_rules.no_data() from None
-        except NoAnswer as error:
-            raise self._meaning(error) from error
+            watchdog.transfer(os.unlink, path)
         except OSError as error:
-            LOG.error('store %s cannot remove %s: %s', self.name, path, error.strerror)
-            if error.errno in _REFUSED:
-                raise contract.Forbidden('The data may not be removed.') from error
-            raise contract.Unavailable('The data cannot be removed now.') from error
+            raise translate_delete_error(self.name, error, path) from error
 
-    def discard(self, key, *, ctx=None):
-        if not upload.KEY.fullmatch(key):
-            raise contract.Invalid('This cannot be the name of an image file.')
+    def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
+        store_rules.check_key(key)
         failure = None
-        for root, guard in self._guards.items():
+        for directory, watchdog in self._watchdogs.items():
             try:
-                guard.move(upload.remove, os.path.join(root, key))
+                watchdog.transfer(partial_file.remove, os.path.join(directory, key))
             except OSError as error:
                 failure = failure or error
         self._sweep()
         if failure is not None:
-            raise self._meaning(failure) from failure
+            raise translate_error(self.name, failure) from failure
 
-    def owns(self, url):
-        return self._locate(url) is not None
+    def owns(self, url: str) -> bool:
+        return self._path(url) is not None
 
-    def properties(self):
-        roots = list(self._roots)
-        return {'data_dir': roots if len(roots) > 1 else roots[0],
-                'chunk_size': self._chunk,
+    def properties(self) -> Mapping[str, object]:
+        directories = list(self._directories)
+        return {'data_dir': directories if len(directories) > 1 else directories[0],
+                'chunk_size': self._chunk_size,
                 'thin_provisioning': self._thin}
 
-    def exclusive_resources(self):
-        return set(self._real.values())
+    def exclusive_resources(self) -> Collection[str]:
+        return set(self._real_paths.values())
 
-    def health(self):
-        room, problems = 0, []
-        for root, guard in self._guards.items():
+    def health(self) -> str:
+        free, problems = 0, []
+        for directory, watchdog in self._watchdogs.items():
             try:
-                guard.ping(min(PATIENCE, guard.deadline))
-                room += guard.ask(self._usable, root, deadline=min(PATIENCE, guard.deadline))
+                watchdog.ping(min(CHECK_TIMEOUT, watchdog.timeout))
+                free += _check(watchdog, self._usable_space, directory)
             except OSError as error:
-                problems.append(f'{root}: {error.strerror}')
+                problems.append(f'{directory}: {error.strerror}')
         if problems:
             raise contract.Unavailable('; '.join(problems))
-        return f'{room / (1 << 30):.1f} GiB free'
+        return f'{free / (1 << 30):.1f} GiB free'
 
-    # directories; what gets a ``root`` is called by its guard
+    # data directories; functions that take a ``directory`` are called by its watchdog
 
-    def _usable(self, root):
-        self._make_ready(root)
-        if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, 'the directory is not writable', root)
-        return _room(root)
+    def _usable_space(self, directory: str) -> int:
+        """Return the free bytes; raise ``OSError`` if the directory is not usable."""
+        self._prepare(directory)
+        if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, 'the directory is not writable', directory)
+        return _free_space(directory)
 
-    def _make_ready(self, root):
-        """Make the directory; again and again until it works once."""
-        if root not in self._unready:
+    def _prepare(self, directory: str) -> None:
+        """Create the directory and set its permissions, unless that has succeeded before."""
+        if directory not in self._unprepared:
             return
-        os.makedirs(root, exist_ok=True)
-        self._real[root] = os.path.realpath(root)
-        self._guards[root].found(self._real[root])
+        os.makedirs(directory, exist_ok=True)
+        self._real_paths[directory] = os.path.realpath(directory)
+        self._watchdogs[directory].set_real_path(self._real_paths[directory])
         if self._mode and self._mode & 0o077:
-            have = stat.S_IMODE(os.stat(root).st_mode)
-            want = have | (0o010 if self._mode & 0o070 else 0) | (0o001 if self._mode & 7 else 0)
+            current = stat.S_IMODE(os.stat(directory).st_mode)
+            wanted = (current | (0o010 if self._mode & 0o070 else 0)
+                      | (0o001 if self._mode & 7 else 0))
             try:
-                if want != have:
-                    os.chmod(root, want)
+                if wanted != current:
+                    os.chmod(directory, wanted)
             except OSError as error:
-                LOG.warning('others cannot enter %s: %s', root, error.strerror)
-        self._unready.pop(root, None)
+                LOG.warning('cannot let other users enter %s: %s', directory, error.strerror)
+        self._unprepared.pop(directory, None)
 
-    def _survey(self, root, key):
-        """Room for an image; raises if there is one of this name already."""
-        if os.path.lexists(os.path.join(root, key)):
-            raise self._taken()
-        self._make_ready(root)
-        return _room(root)
+    def _space_for(self, directory: str, key: str) -> int:
+        """Return the free bytes.
 
-    def _choose(self, key, size):
-        """The directory for a new image of ``size`` bytes."""
-        best = None
+        :raises Conflict: the directory contains the key.
+        """
+        if os.path.lexists(os.path.join(directory, key)):
+            raise store_rules.key_in_use()
+        self._prepare(directory)
+        return _free_space(directory)
+
+    def _choose(self, key: str, size: int) -> str:
+        """Return the directory for a new image of ``size`` bytes.
+
+        :raises OSError: no directory is usable, or all are full.
+        """
+        best: tuple[int, int, str] | None = None
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        failure = None
-        for root, priority in self._roots.items():
+        failure: OSError | None = None
+        for directory, priority in self._directories.items():
             try:
-                room = self._guards[root].call(self._survey, root, key)
-            except OSError as error:  # the others may do
+                free = self._watchdogs[directory].call(self._space_for, directory, key)
+            except OSError as error:  # another directory may be usable
                 failure = failure or error
                 continue
             failure = full
-            if room >= size and (best is None or (priority, room) > best[:2]):
-                best = (priority, room, root)
+            if free >= size and (best is None or (priority, free) > best[:2]):
+                best = (priority, free, directory)
         if best is None:
-            raise failure
+            raise failure or full
         return best[2]
 
-    def _sweep(self, call=lambda guard, *call: guard.move(*call, patience=guarded_io.PATIENCE)):
-        self._sweep_at = time.monotonic() + SWEEP_EVERY
-        for root, guard in self._guards.items():
+    def _sweep(self, call: Callable[[Watchdog, Callable, str], Any] | None = None) -> None:
+        """Remove partial files of dead writers from all directories."""
+        self._next_sweep = time.monotonic() + SWEEP_INTERVAL
+        for directory, watchdog in self._watchdogs.items():
             try:
-                call(guard, upload.sweep, root)
-            except NoAnswer:
-                pass    # it is swept when it answers
+                (call or _transfer)(watchdog, partial_file.sweep, directory)
+            except DirectoryTimeout:
+                pass    # the directory is swept when it has recovered
             except OSError as error:
-                LOG.warning('cannot look for left-overs in %s: %s', root, error.strerror)
+                LOG.warning('cannot sweep partial files from %s: %s', directory, error.strerror)
 
-    def _welcome(self, root):
-        """The directory is here again."""
-        self._make_ready(root)
-        upload.sweep(root)
+    def _recover(self, directory: str) -> None:
+        self._prepare(directory)
+        partial_file.sweep(directory)
 
-    def _settle(self, key, path):
-        """Take ``path`` back if another writer has used another directory meanwhile."""
-        for root, guard in self._guards.items():
-            other = os.path.join(root, key)
+    def _withdraw_duplicate(self, key: str, path: str) -> None:
+        """Remove ``path`` if another writer has stored the key in another directory.
+
+        :raises Conflict: it has.
+        """
+        for directory, watchdog in self._watchdogs.items():
+            other = os.path.join(directory, key)
             try:
-                if other == path or not guard.call(os.path.lexists, other):
+                if other == path or not watchdog.call(os.path.lexists, other):
                     continue
-            except NoAnswer:    # the core uses no key twice, and uploads must go on
+            except DirectoryTimeout:    # uploads must succeed; the core uses no key twice
                 continue
             try:
-                self._guards[os.path.dirname(path)].move(upload.remove, path)
+                self._watchdogs[os.path.dirname(path)].transfer(partial_file.remove, path)
             except OSError as error:
-                raise self._meaning(error) from error
-            raise self._taken()
+                raise translate_error(self.name, error) from error
+            raise store_rules.key_in_use()
 
-    def _metadata(self, path):
+    def _metadata(self, path: str) -> dict[str, object]:
         for entry in self._mountpoints:
             if path.startswith(entry['mountpoint'].rstrip('/') + '/'):
                 return dict(entry)      # the caller adds to it
         if self._mountpoints:
-            LOG.warning('no mountpoint of filesystem_store_metadata_file holds %s', path)
+            LOG.warning('no mountpoint of filesystem_store_metadata_file contains %s', path)
         return {}
 
     # locations
 
-    def _locate(self, url):
-        """The path that ``url`` means; None if it is none of ours."""
-        scheme, found, path = url.partition('://')
-        if not found or scheme not in self.SCHEMES:
+    def _path(self, url: str) -> str | None:
+        """Return the path of ``url``, or None if the store does not own it."""
+        scheme, separator, path = url.partition('://')
+        if not separator or scheme not in self.SCHEMES:
             return None
-        root, _, name = path.rpartition('/')
-        # only names that we could have given: no dots in front, no sub-directories
-        if root in self._roots and upload.KEY.fullmatch(name):
+        directory, _, key = path.rpartition('/')
+        # only keys: no leading dots, no sub-directories
+        if directory in self._directories and store_rules.KEY.fullmatch(key):
             return path
         return None
 
-    def _find(self, url):
-        """The guard of its directory, and the path."""
-        path = self._locate(url)
+    def _find(self, url: str) -> tuple[Watchdog, str]:
+        """Return the path of ``url`` and the watchdog of its directory.
+
+        :raises Invalid: the store does not own the URL.
+        """
+        path = self._path(url)
         if path is None:
             raise store_rules.foreign_url()
-        return self._guards[path.rpartition('/')[0]], path
+        return self._watchdogs[path.rpartition('/')[0]], path
 
-    def _stat(self, guard, path):
+    def _stat(self, watchdog: Watchdog, path: str) -> os.stat_result:
         try:
-            found = guard.call(os.lstat, path)
+            status = watchdog.call(os.lstat, path)
         except OSError as error:
-            raise self._reading(error) from error
-        if not stat.S_ISREG(found.st_mode):
+            raise translate_read_error(self.name, error) from error
+        if not stat.S_ISREG(status.st_mode):
             raise store_rules.no_data()
-        return found
-
-    # failures
-
-    def _taken(self):
-        return store_rules.key_in_use()
-
-    def _reading(self, error):
-        if error.errno in _ABSENT:
-            return store_rules.no_data()
-        return self._meaning(error)
-
-    def _meaning(self, error):
-        """What a failure of the operating system means; its details are for the log."""
-        if not isinstance(error, NoAnswer):     # that was told once
-            LOG.error('store %s: %s', self.name, error)
-        if error.errno in _FULL:
-            return contract.TooLarge('The store is full.')
-        return contract.Unavailable('The store cannot be used now.')
+        return status
 
 
-def _open(path, offset, ahead):
-    """An image file, its size, and up to ``ahead`` bytes from ``offset`` on."""
-    # a pipe or a symbolic link that somebody put there must neither hang nor lead us
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise FileNotFoundError(errno.ENOENT, 'no regular file', path)
-        first = os.pread(fd, ahead, offset) if ahead else b''
-        return os.fdopen(fd, 'rb', buffering=0), found.st_size, first
-    except BaseException:
-        os.close(fd)
-        raise
+def _check(watchdog: Watchdog, function: Callable[[str], Any], directory: str) -> Any:
+    """Call a function at the start or for a health check."""
+    return watchdog.call_with_timeout(function, directory,
+                                      timeout=min(CHECK_TIMEOUT, watchdog.timeout))
 
 
-def _close(opened):
-    if opened is not None:
-        opened[0].close()
+def _transfer(watchdog: Watchdog, function: Callable[[str], Any], directory: str) -> Any:
+    return watchdog.transfer(function, directory,
+                             timeout_factor=upload.PUBLISH_TIMEOUT_FACTOR)
 
 
-def _room(root):
-    """Bytes that we may still write below ``root``."""
-    found = os.statvfs(root)
-    return found.f_bavail * found.f_frsize
-
-
-def _roots(single, several):
-    """Directory -> priority, as configured.
-
-    :raises Misconfigured: both are set, or they contradict themselves.
-    """
-    if single and several:
-        raise contract.Misconfigured('set either filesystem_store_datadir or '
-                                     'filesystem_store_datadirs, not both')
-    roots = {}
-    for given in several or [single or DEFAULT_DATADIR]:
-        path, colon, priority = given.strip().rpartition(':') if several else (given, '', '0')
-        if not colon:
-            path, priority = given.strip(), '0'
-        if not (priority.strip().isdecimal() and os.path.isabs(path)):
-            raise contract.Misconfigured('a data directory is an absolute path, in '
-                                         'filesystem_store_datadirs perhaps with :priority, '
-                                         f'but not {given!r}')
-        path = os.path.normpath(path)
-        if path in roots:
-            LOG.warning('filesystem_store_datadirs names %s twice', path)
-        if roots.setdefault(path, int(priority)) != int(priority):
-            raise contract.Misconfigured(f'filesystem_store_datadirs gives {path} '
-                                         'two priorities')
-    return roots
-
-
-def _mode(permissions):
-    """Octal digits that were read as a decimal number -> a file mode; 0 for the umask's."""
-    if permissions <= 0:
-        return 0
-    try:
-        mode = int(str(permissions), 8)
-    except ValueError:
-        mode = 0
-    if not mode & stat.S_IRUSR or mode > 0o7777:
-        raise contract.Misconfigured('filesystem_store_file_perm must be octal digits that let '
-                                     f'the owner read, such as 640, but not {permissions}')
-    return mode
-
-
-def _mountpoints(path):
-    if not path:
-        return ()
-    try:
-        with open(path, encoding='utf-8') as file:
-            found = json.load(file)
-    except (OSError, ValueError) as error:
-        raise contract.Misconfigured(f'filesystem_store_metadata_file {path} cannot be '
-                                     f'read: {error}') from error
-    entries = found if isinstance(found, list) else [found]
-    for entry in entries:
-        if not (isinstance(entry, dict) and isinstance(entry.get('id'), str)
-                and isinstance(entry.get('mountpoint'), str)):
-            raise contract.Misconfigured(f'filesystem_store_metadata_file {path} must hold '
-                                         'objects with the texts "id" and "mountpoint"')
-    # the nearest one first, where one lies within another
-    return tuple(sorted(entries, key=lambda entry: -len(entry['mountpoint'].rstrip('/'))))
+def _free_space(directory: str) -> int:
+    """Return the bytes that may still be written to a directory."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize

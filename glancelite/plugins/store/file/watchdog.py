@@ -1,9 +1,9 @@
-"""Calls into a directory that may stop answering, as one does whose file server is gone.
+"""Limits the time of calls into a directory that may hang, such as one on a network mount.
 
-A call that waits for a dead file server cannot be ended, only left alone, and
-it takes its thread along. So such calls are made in threads of their own, of
-which each directory has a few; and when one has waited too long, the directory
-itself is asked a question. While that is not answered nobody else has to wait.
+A system call that waits for a dead file server cannot be interrupted; it can only be
+abandoned, together with its thread. Each directory therefore has a small pool of threads for
+such calls. When a call takes too long, a separate probe checks whether the directory answers
+at all. Until the probe returns, all calls into the directory fail immediately.
 """
 
 from __future__ import annotations
@@ -22,26 +22,29 @@ from glancelite.plugins.store.file import mounts
 
 LOG = logging.getLogger(__name__)
 
-#: seconds that a call may take where the operator has not said
-DEADLINE = 30
-#: calls into a local file system that may be under way in their callers' own threads
-INLINE = 4
-#: seconds without progress after which those who queue for a thread ask why
-STALLED = 2
-#: seconds between two looks at what has become of a call, and of the directory
-STEP = 1
-#: seconds after which a thread without work ends
-IDLE = 60
-#: seconds between two looks at what is mounted, and while it does not answer
-LOOK_EVERY, LOOK_AGAIN = 60, 1
-#: seconds between two warnings of one kind
-WARN_EVERY = 60
+# All times are in seconds.
+
+#: timeout of a call if the operator has not set one
+DEFAULT_TIMEOUT = 30
+#: maximum number of concurrent calls into a local file system on the threads of their callers
+MAX_INLINE_CALLS = 4
+#: time without a finished call after which waiting calls start a probe
+STALL_TIME = 2
+#: interval at which a waiting caller checks the state of the directory
+POLL_INTERVAL = 1
+#: time after which an idle thread ends
+IDLE_TIMEOUT = 60
+#: intervals between two checks of the mount: while the directory answers, and while it hangs
+MOUNT_CHECK_INTERVAL, REMOUNT_CHECK_INTERVAL = 60, 1
+#: minimum time between two warnings of one kind
+WARN_INTERVAL = 60
 
 
-class NoAnswer(OSError):
+class DirectoryTimeout(OSError):
     """The directory does not answer.
 
-    :ivar running: the call may still be carried out some day; its ``late`` will know.
+    :ivar running: the call is still running and may complete later; then its
+        ``on_late_result`` is called.
     """
 
     def __init__(self, path: str, running: bool = False):
@@ -50,180 +53,186 @@ class NoAnswer(OSError):
 
 
 class _Job:
-    """A call, and what became of it."""
+    """A call and its outcome."""
 
-    __slots__ = ('abandoned', 'alone', 'arguments', 'done', 'error', 'finished', 'function',
-                 'late', 'result', 'running')
+    __slots__ = ('abandoned', 'arguments', 'detached', 'done', 'error', 'finished', 'function',
+                 'on_late_result', 'result', 'running')
 
-    def __init__(self, function: Callable, arguments: tuple, late: Callable | None):
-        self.function, self.arguments, self.late = function, arguments, late
+    def __init__(self, function: Callable, arguments: tuple, on_late_result: Callable | None):
+        self.function, self.arguments = function, arguments
+        self.on_late_result = on_late_result
         self.result: Any = None
         self.error: BaseException | None = None
         self.running = self.finished = False
-        self.abandoned = self.alone = False     # by the one who waited; from the beginning
+        self.abandoned = False      # the caller has stopped waiting
+        self.detached = False       # no caller has ever waited
         self.done = threading.Lock()
         self.done.acquire()
 
 
-class _Question:
-    """Whether the directory answers."""
+class _Probe:
+    """A running check whether the directory answers."""
 
     def __init__(self) -> None:
         self.answered = threading.Event()
-        self.begun = monotonic()
+        self.started = monotonic()
 
 
-class Guard:
-    """
-    :param timeout: seconds for each call; 0 to wait without a limit, except where ``ask`` is
-        used; None for what suits the file system: calls into one that is not local are
-        limited, and of those into a local one only some.
-    :param threads: calls that may be under way at once, and so those that may be stuck.
-    :param busy: percentage of them that is worth a warning.
-    :param returned: called when the directory answers again.
+class Watchdog:
+    """Makes calls into one directory, with a time limit.
+
+    ``call``, ``transfer`` and ``call_with_timeout`` pass on the result or exception of the
+    function. They raise ``DirectoryTimeout`` if the call was abandoned. ``on_late_result`` is
+    called when an abandoned call returns after all: with its result, or None if it failed.
+
+    :param timeout: seconds per call.  0: no limit, except for ``call_with_timeout``.  None: a
+        default limit for file systems that are not local; on local ones only some calls are
+        limited.
+    :param threads: maximum number of concurrent calls, and so of hung threads.
+    :param warn_percent: percentage of busy threads at which a warning is logged.
+    :param on_recovery: called when the directory answers again.
     """
 
     def __init__(self, path: str, *, timeout: float | None = None, threads: int = 10,
-                 busy: int = 75, returned: Callable[[], object] = lambda: None):
+                 warn_percent: int = 75, on_recovery: Callable[[], object] = lambda: None):
         self.path = path
-        self.deadline = timeout or DEADLINE
-        self._plain = timeout == 0
-        self._always = bool(timeout)
-        self._returned = returned
-        self._size = threads
-        self._busy = busy
-        self._real: str | None = None
-        self._strict = not self._plain
-        self._look_at = 0.0
-        self._under_way: dict[int, float] = {}
+        self.timeout = timeout or DEFAULT_TIMEOUT
+        self._unlimited = timeout == 0
+        self._always_limited = bool(timeout)
+        self._on_recovery = on_recovery
+        self._max_threads = threads
+        self._warn_percent = warn_percent
+        self._real_path: str | None = None
+        self._strict = not self._unlimited
+        self._next_mount_check = 0.0
+        self._inline_calls: dict[int, float] = {}
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._threads = self._load = self._stuck = 0
-        self._progress = self._warned = self._another_at = 0.0
+        self._threads = self._pending = self._abandoned = 0
+        self._last_progress = self._next_warning = self._next_remount_check = 0.0
         self._closed = False
-        self._hung: float | None = None
-        self._question: _Question | None = None
+        self._hung_since: float | None = None
+        self._probe: _Probe | None = None
         self._mount = mounts.UNKNOWN
-        self._later: list[Callable[[], object]] = []
-
-    # what callers use
+        self._deferred: list[Callable[[], object]] = []
 
     @property
     def strict(self) -> bool:
-        """Whether no call at all is made in its caller's thread."""
+        """Whether all calls are limited."""
         return self._strict
 
-    def found(self, real: str) -> None:
-        """The directory is there, and this is its path without symbolic links."""
-        self._real = real
-        self._look()
+    def set_real_path(self, path: str) -> None:
+        """Report that the directory exists, and its path without symbolic links."""
+        self._real_path = path
+        self._check_mount()
 
-    def call(self, function: Callable, *arguments: object, late: Callable | None = None) -> Any:
-        """Call something quick.
-
-        :param late: gets the result, None if there was none, of a call that was abandoned.
-        :raises NoAnswer: in time, if the directory does not answer.
-        """
-        if self._plain:
+    def call(self, function: Callable, *arguments: object,
+             on_late_result: Callable | None = None) -> Any:
+        """Make a short call, such as ``stat``."""
+        if self._unlimited:
             return function(*arguments)
         now = monotonic()
-        if now > self._look_at:
-            self._look()
-        if self._strict or self._hung is not None or len(self._under_way) >= INLINE:
-            return self.ask(function, *arguments, late=late)
+        if now > self._next_mount_check:
+            self._check_mount()
+        if (self._strict or self._hung_since is not None
+                or len(self._inline_calls) >= MAX_INLINE_CALLS):
+            return self.call_with_timeout(function, *arguments, on_late_result=on_late_result)
         caller = threading.get_ident()
-        self._under_way[caller] = now
+        self._inline_calls[caller] = now
         try:
             return function(*arguments)
         finally:
-            self._under_way.pop(caller, None)
+            self._inline_calls.pop(caller, None)
 
-    def move(self, function: Callable, *arguments: object, late: Callable | None = None,
-             patience: int = 1) -> Any:
-        """Call what moves bytes, which the threads of a local file system wait for.
+    def transfer(self, function: Callable, *arguments: object,
+                 on_late_result: Callable | None = None, timeout_factor: int = 1) -> Any:
+        """Make a call that reads or writes data; it is not limited on a local file system.
 
-        :param patience: times the deadline that it may take while the directory answers.
+        :param timeout_factor: multiple of the timeout that the call may take while the
+            directory answers.
         """
         if not self._strict:
             return function(*arguments)
-        return self.ask(function, *arguments, late=late, patience=patience)
+        return self.call_with_timeout(function, *arguments, on_late_result=on_late_result,
+                                      timeout_factor=timeout_factor)
 
-    def ask(self, function: Callable, *arguments: object, late: Callable | None = None,
-            deadline: float | None = None, patience: int = 1) -> Any:
-        """As ``call`` or ``move``, but with a limit on every file system."""
-        job = self._submit(_Job(function, arguments, late))
-        half = (deadline or self.deadline) / 2
-        begun, halves, question = monotonic(), 1, None
-        while not job.done.acquire(timeout=max(0.0, min(STEP, begun + halves * half
+    def call_with_timeout(self, function: Callable, *arguments: object,
+                          on_late_result: Callable | None = None, timeout: float | None = None,
+                          timeout_factor: int = 1) -> Any:
+        """Make a call that is limited on every file system."""
+        job = self._submit(_Job(function, arguments, on_late_result))
+        half = (timeout or self.timeout) / 2
+        started, halves, probe = monotonic(), 1, None
+        while not job.done.acquire(timeout=max(0.0, min(POLL_INTERVAL, started + halves * half
                                                         - monotonic()))):
-            if self._hung is not None or (not job.running and self._stalled()):
+            if self._hung_since is not None or (not job.running and self._is_stalled()):
                 return self._abandon(job)
-            if monotonic() - begun < halves * half:
+            if monotonic() - started < halves * half:
                 continue
-            if question is not None and self._declare(question):
+            if probe is not None and self._mark_hung(probe):
                 return self._abandon(job)
-            if halves >= 2 * patience or (halves >= 2 and not job.running):
-                return self._abandon(job)   # this call is slow, the directory is not
-            question = self._inquire()
+            if halves >= 2 * timeout_factor or (halves >= 2 and not job.running):
+                return self._abandon(job)   # the call is slow, but the directory answers
+            probe = self._start_probe()
             halves += 1
         return self._outcome(job)
 
-    def background(self, function: Callable[[], object]) -> None:
-        """Call something as soon as the directory can be expected to answer."""
+    def call_in_background(self, function: Callable[[], object]) -> None:
+        """Make a call without waiting for it; if the directory hangs, when it has recovered."""
         with self._lock:
-            if self._hung is not None:
-                self._later.append(function)
+            if self._hung_since is not None:
+                self._deferred.append(function)
                 return
             job = _Job(function, (), None)
-            job.alone = True
-            self._enqueue(job)
+            job.detached = True
+            self._enqueue_locked(job)
 
-    def ping(self, seconds: float) -> None:
-        """Wait until the directory answers a question.
+    def ping(self, timeout: float) -> None:
+        """Wait until the directory answers a probe.
 
-        :raises NoAnswer: it did not.
+        :raises DirectoryTimeout: it does not answer within ``timeout`` seconds.
         """
-        self._look_for_another()
-        if self._hung is not None:
-            seconds = min(seconds, STEP)
-        if not self._inquire().answered.wait(seconds):
-            raise NoAnswer(self.path)
+        self._check_remount()
+        if self._hung_since is not None:
+            timeout = min(timeout, POLL_INTERVAL)
+        if not self._start_probe().answered.wait(timeout):
+            raise DirectoryTimeout(self.path)
 
     def close(self) -> None:
-        """Let the threads go; those that are stuck end with the process."""
+        """End the threads; hung ones end with the process."""
         with self._lock:
             self._closed = True
             for _ in range(self._threads):
                 self._jobs.put(None)
 
-    # the threads
+    # threads
 
     def _submit(self, job: _Job) -> _Job:
-        if self._hung is not None:
-            self._look_for_another()
-            raise NoAnswer(self.path)
-        if self._stuck >= self._size or self._stalled():
+        if self._hung_since is not None:
+            self._check_remount()
+            raise DirectoryTimeout(self.path)
+        if self._abandoned >= self._max_threads or self._is_stalled():
             self._warn()
-            raise NoAnswer(self.path)
+            raise DirectoryTimeout(self.path)
         with self._lock:
-            self._enqueue(job)
-        if 100 * self._load >= self._busy * self._size:
+            self._enqueue_locked(job)
+        if 100 * self._pending >= self._warn_percent * self._max_threads:
             self._warn()
         return job
 
-    def _enqueue(self, job: _Job) -> None:
-        self._load += 1
-        if self._load == self._size:
-            self._progress = monotonic()
+    def _enqueue_locked(self, job: _Job) -> None:
+        self._pending += 1
+        if self._pending == self._max_threads:
+            self._last_progress = monotonic()
         self._jobs.put(job)
-        if self._load > self._threads and self._threads < self._size:
+        if self._pending > self._threads and self._threads < self._max_threads:
             self._threads += 1
             threading.Thread(target=self._work, name='glancelite-file', daemon=True).start()
 
     def _work(self) -> None:
         while True:
             try:
-                job = self._jobs.get(timeout=IDLE)
+                job = self._jobs.get(timeout=IDLE_TIMEOUT)
             except queue.Empty:
                 job = None
             if job is None:
@@ -233,26 +242,26 @@ class Guard:
                         return
                 continue
             with self._lock:
-                if job.finished:    # nobody waits for it
+                if job.finished:    # abandoned before it started
                     continue
                 job.running = True
             try:
                 job.result = job.function(*job.arguments)
-            except BaseException as error:  # it belongs to the caller
+            except BaseException as error:  # raised on the thread of the caller
                 job.error = error
             with self._lock:
-                self._load -= 1
-                self._stuck -= job.abandoned
-                self._progress = monotonic()
+                self._pending -= 1
+                self._abandoned -= job.abandoned
+                self._last_progress = monotonic()
                 job.finished = True
             job.done.release()
-            if job.abandoned or job.alone:
-                self._came_late(job)
+            if job.abandoned or job.detached:
+                self._report_late_result(job)
 
-    def _came_late(self, job: _Job) -> None:
+    def _report_late_result(self, job: _Job) -> None:
         try:
-            if job.late is not None:
-                job.late(job.result)
+            if job.on_late_result is not None:
+                job.on_late_result(job.result)
             elif job.error is not None:
                 raise job.error
         except OSError as error:
@@ -261,18 +270,19 @@ class Guard:
             LOG.exception('%s', self.path)
 
     def _abandon(self, job: _Job) -> Any:
+        """Raise ``DirectoryTimeout``, or return the result if the call has just finished."""
         with self._lock:
             if job.finished:
                 pass
             elif job.running:
                 job.abandoned = True
-                self._stuck += 1
+                self._abandoned += 1
             else:
                 job.finished = True
-                self._load -= 1
-                raise NoAnswer(self.path)
+                self._pending -= 1
+                raise DirectoryTimeout(self.path)
         if job.abandoned:
-            raise NoAnswer(self.path, running=True)
+            raise DirectoryTimeout(self.path, running=True)
         return self._outcome(job)
 
     @staticmethod
@@ -281,83 +291,84 @@ class Guard:
             try:
                 raise job.error
             finally:
-                job.error = None    # or it would hold on to itself
+                job.error = None    # breaks a reference cycle
         return job.result
 
-    def _stalled(self) -> bool:
-        """Do all threads wait for a directory that does not answer?"""
-        if self._load < self._size or monotonic() - self._progress < STALLED:
+    def _is_stalled(self) -> bool:
+        """Return whether all threads are busy with a directory that does not answer."""
+        if self._pending < self._max_threads or monotonic() - self._last_progress < STALL_TIME:
             return False
-        question = self._inquire()
-        return not question.answered.is_set() and monotonic() - question.begun > STEP
+        probe = self._start_probe()
+        return not probe.answered.is_set() and monotonic() - probe.started > POLL_INTERVAL
 
     def _warn(self) -> None:
         now = monotonic()
         with self._lock:
-            if now < self._warned:
+            if now < self._next_warning:
                 return
-            self._warned = now + WARN_EVERY
-        LOG.warning('%s: %d calls are under way, of which %d were given up; %d threads may serve '
-                    'them', self.path, self._load, self._stuck, self._size)
+            self._next_warning = now + WARN_INTERVAL
+        LOG.warning('%s: %d calls are pending, of which %d were abandoned; the maximum is %d '
+                    'threads', self.path, self._pending, self._abandoned, self._max_threads)
 
-    # does it answer?
+    # state of the directory
 
-    def _look(self) -> None:
-        self._look_at = monotonic() + LOOK_EVERY
-        if not (self._plain or self._always):
-            self._strict = self._real is None or not mounts.of(self._real).local
+    def _check_mount(self) -> None:
+        self._next_mount_check = monotonic() + MOUNT_CHECK_INTERVAL
+        if not (self._unlimited or self._always_limited):
+            self._strict = (self._real_path is None
+                            or not mounts.find_mount(self._real_path).is_local)
 
-    def _inquire(self) -> _Question:
-        """The question that is not answered yet, or a new one."""
+    def _start_probe(self) -> _Probe:
+        """Return the running probe, or start one."""
         with self._lock:
-            if self._question is None:
-                self._put_question()
-            assert self._question is not None
-            return self._question
+            if self._probe is None:
+                self._start_probe_locked()
+            assert self._probe is not None
+            return self._probe
 
-    def _put_question(self) -> None:
-        self._question = _Question()
-        self._mount = mounts.of(self._real or self.path)
-        threading.Thread(target=self._wait, args=(self._question,), daemon=True,
-                         name='glancelite-file-question').start()
+    def _start_probe_locked(self) -> None:
+        self._probe = _Probe()
+        self._mount = mounts.find_mount(self._real_path or self.path)
+        threading.Thread(target=self._run_probe, args=(self._probe,), daemon=True,
+                         name='glancelite-file-probe').start()
 
-    def _wait(self, question: _Question) -> None:
-        """Put the question until the answer comes as quickly as calls need it."""
+    def _run_probe(self, probe: _Probe) -> None:
+        """Probe the directory until it answers fast enough for calls to succeed."""
         while True:
-            begun = monotonic()
-            with contextlib.suppress(OSError):      # that is an answer, too
-                os.statvfs(self.path)   # no cache has it, unlike what ``stat`` tells
+            started = monotonic()
+            with contextlib.suppress(OSError):      # an error is an answer, too
+                os.statvfs(self.path)   # never served from a cache, unlike stat
             with self._lock:
-                if self._question is not question:
-                    return      # somebody has put another one, to another mount
-                if monotonic() - begun < self.deadline / 2:
-                    hung, self._hung = self._hung, None
-                    later, self._later = self._later, []
-                    self._question = None
+                if self._probe is not probe:
+                    return      # the directory was mounted again and has a new probe
+                if monotonic() - started < self.timeout / 2:
+                    hung_since, self._hung_since = self._hung_since, None
+                    deferred, self._deferred = self._deferred, []
+                    self._probe = None
                     break
-        question.answered.set()
-        if hung is not None:
-            LOG.warning('%s answers again, after %d s', self.path, monotonic() - hung)
-            self._look()
-            for function in (*later, self._returned):
-                self.background(function)
+        probe.answered.set()
+        if hung_since is not None:
+            LOG.warning('%s answers again, after %d s', self.path, monotonic() - hung_since)
+            self._check_mount()
+            for function in (*deferred, self._on_recovery):
+                self.call_in_background(function)
 
-    def _declare(self, question: _Question) -> bool:
-        """The directory is hung, if the question has no answer."""
+    def _mark_hung(self, probe: _Probe) -> bool:
+        """Mark the directory as hung if ``probe`` is unanswered; return whether it hangs."""
         with self._lock:
-            if self._question is not question:
-                return self._hung is not None
-            if self._hung is None:
-                self._hung = question.begun
-                self._another_at = monotonic()
-                LOG.error('%s does not answer; until it does, nobody waits for it', self.path)
+            if self._probe is not probe:
+                return self._hung_since is not None
+            if self._hung_since is None:
+                self._hung_since = probe.started
+                self._next_remount_check = monotonic()
+                LOG.error('%s does not answer; calls into it fail until it does', self.path)
             return True
 
-    def _look_for_another(self) -> None:
-        """Whoever waits for an old mount may wait for ever: ask the new one."""
+    def _check_remount(self) -> None:
+        """Start a new probe if the directory was mounted again: the old one may never end."""
         with self._lock:
-            if self._hung is None or monotonic() < self._another_at:
+            if self._hung_since is None or monotonic() < self._next_remount_check:
                 return
-            self._another_at = monotonic() + LOOK_AGAIN
-            if mounts.of(self._real or self.path) != self._mount:
-                self._put_question()
+            self._next_remount_check = monotonic() + REMOUNT_CHECK_INTERVAL
+            if mounts.find_mount(self._real_path or self.path) != self._mount:
+                self._start_probe_locked()
