@@ -212,6 +212,6 @@ def nginx():
 @pytest.fixture(scope='session')
 def sheepdog(pytestconfig):
     """Starts Sheepdog clusters, or what stands in for them; see tests/servers/sheepdog.py."""
-    with sheepdog_starter.farm() as farm:
+    with sheepdog_starter.factory() as farm:
         pytestconfig.stash[BACKENDS]['sheepdog'] = farm.description
         yield farm

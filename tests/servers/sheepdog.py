@@ -1,4 +1,4 @@
-"""Private Sheepdog clusters; where Sheepdog is not installed, a program that stands in for it."""
+"""Private Sheepdog clusters; a fake ``dog`` is used if Sheepdog is not installed."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ import sys
 
 from tests.servers import process, programs
 
-STAND_IN = pathlib.Path(__file__).parent / 'stand_ins/dog'
+FAKE_DOG = pathlib.Path(__file__).parent / 'stand_ins/dog'
 NODES = 3
 
 
 class Cluster:
-    """A running cluster, reached at ``127.0.0.1`` on each of ``ports``."""
+    """A running cluster; its daemons listen on ``ports`` of 127.0.0.1."""
 
     address = '127.0.0.1'
 
@@ -28,19 +28,19 @@ class Cluster:
         return self.ports[0]
 
     def run(self, verb, *rest, options=(), data=b''):
-        """``dog vdi VERB``: exit code, output and what it says."""
+        """Run ``dog vdi VERB``; return exit code, output and error output."""
         done = subprocess.run(
             [self._dog, 'vdi', verb, '-a', self.address, '-p', str(self.port), *options, *rest],
             input=data, capture_output=True, env={**os.environ, **self._env}, check=False)
         return done.returncode, done.stdout, done.stderr.decode()
 
     def put(self, name, data):
-        """Make an image as others do."""
+        """Create an image as other programs do."""
         self.run('create', name, str(len(data)))
         self.run('write', name, '0', str(len(data)), data=data)
 
     def names(self):
-        """All images there are."""
+        """Return the names of all images."""
         _, listed, _ = self.run('list', options=('-r',))
         return [line.split(' ')[1] for line in listed.decode().splitlines()]
 
@@ -62,8 +62,8 @@ class RealCluster(Cluster):
                 daemon.send_signal(signal.SIGCONT)
 
 
-class StandIn(Cluster):
-    """``folder`` is what the program calls a cluster."""
+class FakeCluster(Cluster):
+    """A cluster of the fake program, in ``folder``."""
 
     def __init__(self, ports, dog, folder, env):
         super().__init__(ports, dog, env)
@@ -74,7 +74,7 @@ class StandIn(Cluster):
 
     @contextlib.contextmanager
     def state(self, name, text=''):
-        """``stopped``, ``full``, ``slow`` or ``dies`` while the block runs."""
+        """Set ``stopped``, ``full``, ``slow`` or ``dies`` while the block runs."""
         (self.folder / name).write_text(text)
         try:
             yield
@@ -85,11 +85,11 @@ class StandIn(Cluster):
         return self.state('stopped')
 
 
-class Farm:
+class ClusterFactory:
     """Starts clusters.
 
-    ``path`` is the folder with ``dog``; ``env`` is what it needs to find them, and
-    ``description`` says what they are.
+    ``path`` is the folder with ``dog``, ``env`` the environment it needs, and
+    ``description`` the kind of program.
     """
 
     def __init__(self, home, running, real=None):
@@ -100,7 +100,7 @@ class Farm:
         self.path = os.path.dirname(self._dog)
         self.env = {} if real else {'DOG_STAND_IN': str(home)}
         self.description = (f'{" and ".join(real)}' if real else
-                            'stand-in for dog, as dog and sheep are not installed')
+                            'fake dog, because dog and sheep are not installed')
 
     def cluster(self):
         ports = [process.free_port() for _ in range(NODES)]
@@ -110,7 +110,7 @@ class Farm:
                 (folder / part).mkdir(parents=True)
             for port in ports[1:]:
                 (self._home / f'127.0.0.1:{port}').symlink_to(folder)
-            return StandIn(ports, self._dog, folder, self.env)
+            return FakeCluster(ports, self._dog, folder, self.env)
         dog, sheep = self._real
         home, daemons = self._home / str(ports[0]), []
         home.mkdir()
@@ -127,21 +127,21 @@ class Farm:
 
 
 def _install(home):
-    """Path of what stands in for ``dog``, made ready to start quickly."""
+    """Install the fake ``dog``, with an interpreter that starts fast; return its path."""
     target = home / 'dog'
-    _, _, code = STAND_IN.read_text().partition('\n')
+    _, _, code = FAKE_DOG.read_text().partition('\n')
     target.write_text(f'#!{os.path.realpath(sys.executable)} -IS\n{code}')
     target.chmod(0o755)
     return str(target)
 
 
 @contextlib.contextmanager
-def farm(*, stand_in=False):
-    """What starts clusters, which run as long as the block.
+def factory(*, fake=False):
+    """Yield a factory of clusters that run as long as the block.
 
-    :param stand_in: do not look for the real one.
+    :param fake: use the fake program even if the real one is installed.
     """
     found = [programs.find(program) for program in ('dog', 'sheep')]
-    real = found if all(found) and not stand_in else None
+    real = found if all(found) and not fake else None
     with process.directory('sheepdog') as home, contextlib.ExitStack() as running:
-        yield Farm(home, running, real)
+        yield ClusterFactory(home, running, real)

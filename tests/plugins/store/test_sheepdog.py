@@ -1,4 +1,4 @@
-"""The store ``sheepdog`` keeps the contract, whatever ``dog`` says and does not say."""
+"""The store ``sheepdog`` fulfils the contract, despite unreliable results of ``dog``."""
 
 import logging
 import os
@@ -28,23 +28,23 @@ def other_cluster(sheepdog):
 
 
 @pytest.fixture(scope='session')
-def stand_ins():
-    with starter.farm(stand_in=True) as farm:
-        yield farm
+def fakes():
+    with starter.factory(fake=True) as factory:
+        yield factory
 
 
 @pytest.fixture(scope='session')
-def stand_in(stand_ins):
-    """A cluster that can be full, and whose reads can fail in the middle."""
-    return stand_ins.cluster()
+def fake(fakes):
+    """A fake cluster that can be full and slow, and whose reads can fail."""
+    return fakes.cluster()
 
 
 @pytest.fixture
 def make_sheepdog(make_plugin, sheepdog, monkeypatch):
-    """Builds a store for a cluster; options without their prefix."""
-    def make(cluster, *, farm=sheepdog, name='test', **options):
-        monkeypatch.setenv('PATH', farm.path, prepend=os.pathsep)
-        for key, value in farm.env.items():
+    """Build a store for a cluster; options without their prefix."""
+    def make(cluster, *, factory=sheepdog, name='test', **options):
+        monkeypatch.setenv('PATH', factory.path, prepend=os.pathsep)
+        for key, value in factory.env.items():
             monkeypatch.setenv(key, value)
         given = {'address': cluster.address, 'port': cluster.port, 'timeout': 10.0, **options}
         return make_plugin(SheepdogStore, name=name, **{
@@ -58,13 +58,13 @@ def store(make_sheepdog, sheepdog_cluster):
 
 
 @pytest.fixture
-def frail(make_sheepdog, stand_ins, stand_in):
-    """A store in the cluster that stands in for a real one."""
-    return make_sheepdog(stand_in, farm=stand_ins, timeout=0.5)
+def fake_store(make_sheepdog, fakes, fake):
+    """A store in the fake cluster."""
+    return make_sheepdog(fake, factory=fakes, timeout=0.5)
 
 
 class TestSheepdog(StoreContract):
-    """With data, some of it, that does not fit into one run of the program."""
+    """Some of the data needs several runs of the program."""
 
     @pytest.fixture
     def store(self, make_sheepdog, sheepdog_cluster):
@@ -94,14 +94,14 @@ class Broken(BrokenBackendContract):
         return f'sheepdog://127.0.0.1:{port}:d5f0cb2c-0a4e-4d3b-9e1f-3f2f3e1c9f00'
 
 
-class TestDaemonThatIsAway(Broken):
+class TestUnreachableDaemon(Broken):
 
     @pytest.fixture
     def broken(self, make_sheepdog, sheepdog_cluster):
         return make_sheepdog(sheepdog_cluster, port=process.free_port())
 
 
-class TestDaemonThatIsStopped(Broken):
+class TestStoppedDaemon(Broken):
 
     @pytest.fixture
     def broken(self, make_sheepdog, sheepdog_cluster):
@@ -109,9 +109,9 @@ class TestDaemonThatIsStopped(Broken):
             yield make_sheepdog(sheepdog_cluster, timeout=0.5)
 
 
-# --- URLs and forms of Glance
+# --- URLs and images of Glance
 
-def test_the_form_is_the_one_of_glance(store, sheepdog_cluster):
+def test_images_have_the_form_of_glance(store, sheepdog_cluster):
     data = pattern(5 * MIB + 13)
 
     written = store.write('form', iter([data]))
@@ -127,7 +127,7 @@ def test_the_form_is_the_one_of_glance(store, sheepdog_cluster):
 
 
 @pytest.mark.parametrize('size', [0, 1, 4 * MIB, 4 * MIB + 7])
-def test_images_that_glance_wrote_are_read_and_removed(store, sheepdog_cluster, size):
+def test_images_of_glance_are_read_and_deleted(store, sheepdog_cluster, size):
     data = pattern(size)
     for url in ('sheepdog://kept-old', f'sheepdog://127.0.0.1:{sheepdog_cluster.port}:kept-old'):
         sheepdog_cluster.put('kept-old', data)
@@ -141,8 +141,7 @@ def test_images_that_glance_wrote_are_read_and_removed(store, sheepdog_cluster, 
     assert 'kept-old' not in sheepdog_cluster.names()
 
 
-def test_other_daemons_of_the_cluster_are_asked_if_they_are_known(make_sheepdog, store,
-                                                                  sheepdog_cluster):
+def test_known_daemons_of_the_cluster_are_used(make_sheepdog, store, sheepdog_cluster):
     other = f'127.0.0.1:{sheepdog_cluster.ports[1]}'
     knowing = make_sheepdog(sheepdog_cluster, known_addresses=[other])
     url = store.write('kept-known', iter([b'12345'])).url
@@ -167,7 +166,7 @@ def test_other_daemons_of_the_cluster_are_asked_if_they_are_known(make_sheepdog,
     'sheepdog://127.0.0.1:0{port}:x', 'sheepdog://127.0.0.1:+{port}:x',
     'sheepdog://127.0.0.2:{port}:x', 'sheepdog://127.0.0.1:1:x', 'sheepdog://evil.example:22:x',
     'sheepdog://127.0.0.1:{port}:' + 'x' * 256, 'sheepdog:x', 'http://127.0.0.1:{port}:x'])
-def test_what_we_would_not_have_written_is_no_address(store, sheepdog_cluster, url):
+def test_foreign_and_malformed_urls_are_refused(store, sheepdog_cluster, url):
     url = url.format(port=sheepdog_cluster.port)
 
     assert not store.owns(url)
@@ -177,7 +176,7 @@ def test_what_we_would_not_have_written_is_no_address(store, sheepdog_cluster, u
 
 
 @pytest.mark.parametrize('key', ['', '-x', '--hyper', '.', '..', 'a b', 'a\n', 'a/b', 'x' * 256])
-def test_what_is_no_key_is_no_name(store, sheepdog_cluster, key):
+def test_invalid_keys_are_refused(store, sheepdog_cluster, key):
     for act in (lambda: store.write(key, iter([b'1'])), lambda: store.discard(key)):
         with pytest.raises(contract.Invalid):
             act()
@@ -192,108 +191,108 @@ def test_the_options_are_those_of_glance():
 
 @pytest.mark.parametrize('known', ['x', 'host', 'host:', ':7000', 'host:x', '-a:7000',
                                    'host:99999999', 'a b:7000'])
-def test_addresses_that_are_none_stop_the_start(make_sheepdog, sheepdog_cluster, known):
+def test_malformed_addresses_prevent_the_start(make_sheepdog, sheepdog_cluster, known):
     with pytest.raises(contract.Misconfigured):
         make_sheepdog(sheepdog_cluster, known_addresses=[known])
 
 
 # --- the program
 
-def test_without_the_program_nothing_starts(make_plugin, monkeypatch, tmp_path):
+def test_a_missing_program_prevents_the_start(make_plugin, monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
 
     with pytest.raises(contract.Misconfigured, match='dog'):
         make_plugin(SheepdogStore)
 
 
-def test_its_old_name_will_do(make_plugin, frail, stand_ins, monkeypatch, tmp_path):
-    (tmp_path / 'collie').symlink_to(f'{stand_ins.path}/dog')
+def test_the_old_name_of_the_program_works(make_plugin, fake_store, fakes, monkeypatch, tmp_path):
+    (tmp_path / 'collie').symlink_to(f'{fakes.path}/dog')
     with monkeypatch.context() as patch:
         patch.setenv('PATH', str(tmp_path))
-        old = make_plugin(SheepdogStore, **vars(frail.options))
+        old = make_plugin(SheepdogStore, **vars(fake_store.options))
 
     assert old.health().startswith('running')
 
 
-def test_a_daemon_that_stops_in_the_middle_is_given_up(frail, stand_in):
-    url = frail.write('kept-middle', iter([b'12345'])).url
+def test_a_daemon_that_stops_during_an_operation_is_abandoned(fake_store, fake):
+    url = fake_store.write('kept-middle', iter([b'12345'])).url
     start = time.monotonic()
 
     def source():
         yield b'x' * MIB
         stopping.__enter__()
 
-    stopping = stand_in.stopped()
+    stopping = fake.stopped()
     try:
         with pytest.raises(contract.Unavailable):
-            frail.write('unlucky', source())
+            fake_store.write('unlucky', source())
         with pytest.raises(contract.Unavailable):
-            frail.read(url)
+            fake_store.read(url)
     finally:
         stopping.__exit__(None, None, None)
     assert time.monotonic() - start < 8
 
-    frail.discard('unlucky')
-    frail.delete(url)
-    assert stand_in.names() == []
+    fake_store.discard('unlucky')
+    fake_store.delete(url)
+    assert fake.names() == []
 
 
-def test_a_slow_client_is_no_slow_cluster(frail, stand_in):
+def test_a_slow_reader_is_not_a_timeout(fake_store, fake):
     data = pattern(12 * MIB)
-    frail.write('slow', iter([data]))
-    chunks = frail.read(f'sheepdog://127.0.0.1:{stand_in.port}:slow')
+    fake_store.write('slow', iter([data]))
+    chunks = fake_store.read(f'sheepdog://127.0.0.1:{fake.port}:slow')
 
     seen = next(chunks)
     time.sleep(1)
 
     assert seen + b''.join(chunks) == data
-    frail.discard('slow')
+    fake_store.discard('slow')
 
 
-def test_a_slow_cluster_is_no_silent_one(frail, stand_in):
+def test_a_slow_cluster_is_not_a_timeout(fake_store, fake):
     data = pattern(20 * MIB)
 
-    with stand_in.state('slow'):
-        url = frail.write('slow', iter([data])).url
+    with fake.state('slow'):
+        url = fake_store.write('slow', iter([data])).url
 
-    assert b''.join(frail.read(url)) == data
-    frail.delete(url)
-
-
-def test_a_full_cluster_is_said_to_be_full_and_left_clean(frail, stand_in):
-    with stand_in.state('full'), pytest.raises(contract.TooLarge):
-        frail.write('full', iter([b'x' * MIB]))
-
-    assert stand_in.names() == []
+    assert b''.join(fake_store.read(url)) == data
+    fake_store.delete(url)
 
 
-def test_what_ends_in_the_middle_is_an_error_and_not_the_end(frail, stand_in):
+def test_a_full_cluster_is_reported_and_left_clean(fake_store, fake):
+    with fake.state('full'), pytest.raises(contract.TooLarge):
+        fake_store.write('full', iter([b'x' * MIB]))
+
+    assert fake.names() == []
+
+
+def test_a_read_that_fails_halfway_is_an_error(fake_store, fake):
     data = pattern(6 * MIB)
-    url = frail.write('dies', iter([data])).url
-    with stand_in.state('dies', str(5 * MIB)):
-        chunks = frail.read(url)
+    url = fake_store.write('dies', iter([data])).url
+    with fake.state('dies', str(5 * MIB)):
+        chunks = fake_store.read(url)
         with pytest.raises(contract.Unavailable):
             b''.join(chunks)
-    with stand_in.state('dies', '0'), pytest.raises(contract.Unavailable):
-        frail.read(url)
+    with fake.state('dies', '0'), pytest.raises(contract.Unavailable):
+        fake_store.read(url)
 
-    assert b''.join(frail.read(url)) == data
-    frail.delete(url)
+    assert b''.join(fake_store.read(url)) == data
+    fake_store.delete(url)
 
 
-def test_a_removal_that_failed_quietly_is_noticed(make_sheepdog, stand_ins, stand_in, frail):
-    gone = make_sheepdog(stand_in, farm=stand_ins, port=process.free_port())
-    url = frail.write('quiet', iter([b'1'])).url
+def test_a_failed_delete_with_exit_code_zero_is_noticed(make_sheepdog, fakes, fake, fake_store):
+    gone = make_sheepdog(fake, factory=fakes, port=process.free_port())
+    url = fake_store.write('quiet', iter([b'1'])).url
 
     for ask in (gone.delete, gone.size):
         with pytest.raises(contract.Unavailable):
             ask('sheepdog://quiet')
-    frail.delete(url)
+    fake_store.delete(url)
     with pytest.raises(contract.NotFound):
-        frail.delete(url)
+        fake_store.delete(url)
 
 
-def test_an_image_without_its_mark_is_whole_and_one_with_it_is_not(store, sheepdog_cluster):
+def test_an_image_with_the_unfinished_mark_has_no_data(store, sheepdog_cluster):
     sheepdog_cluster.put('kept-marked', b'12345')
     sheepdog_cluster.run('setattr', 'kept-marked', 'glancelite.unfinished', 'yes')
     for ask in (store.read, store.size):
@@ -307,9 +306,9 @@ def test_an_image_without_its_mark_is_whole_and_one_with_it_is_not(store, sheepd
     store.delete('sheepdog://kept-marked')
 
 
-def test_a_reader_that_gives_up_leaves_no_process(frail):
-    url = frail.write('given-up', iter([pattern(12 * MIB)])).url
-    readers = [frail.read(url) for _ in range(3)]
+def test_a_closed_download_leaves_no_process(fake_store):
+    url = fake_store.write('closed', iter([pattern(12 * MIB)])).url
+    readers = [fake_store.read(url) for _ in range(3)]
     processes = [reader._process for reader in readers]
 
     next(readers[0])
@@ -318,10 +317,10 @@ def test_a_reader_that_gives_up_leaves_no_process(frail):
     del readers
 
     assert all(each.returncode is not None for each in processes)
-    frail.delete(url)
+    fake_store.delete(url)
 
 
-def test_data_that_waits_is_in_files_without_names(frail, monkeypatch, tmp_path):
+def test_waiting_data_is_in_unnamed_files(fake_store, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     seen, ready = [], threading.Event()
 
@@ -330,17 +329,17 @@ def test_data_that_waits_is_in_files_without_names(frail, monkeypatch, tmp_path)
         seen.extend(os.listdir(tmp_path))
         ready.set()
 
-    frail.write('waits', source())
+    fake_store.write('waits', source())
 
     assert (ready.is_set(), seen) == (True, [])
-    frail.discard('waits')
+    fake_store.discard('waits')
 
 
-def test_no_room_for_data_that_waits_is_said(frail, stand_in, monkeypatch, caplog):
+def test_a_failure_of_temporary_files_is_logged(fake_store, fake, monkeypatch, caplog):
     monkeypatch.setattr(tempfile, 'tempdir', '/nonexistent')
 
     with caplog.at_level(logging.ERROR), pytest.raises(contract.Unavailable):
-        frail.write('no-room', iter([b'1']))
+        fake_store.write('no-room', iter([b'1']))
 
     assert '/nonexistent' in caplog.text
-    assert stand_in.names() == []
+    assert fake.names() == []

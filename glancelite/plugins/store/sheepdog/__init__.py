@@ -1,4 +1,4 @@
-"""Images in a Sheepdog cluster, one virtual disk each."""
+"""Images in a Sheepdog cluster, one virtual disk (VDI) per image."""
 
 from glancelite.plugins.store.sheepdog.store import SheepdogStore
 
