@@ -1,4 +1,4 @@
-"""glance_store's own drivers, to write what ours read and to read what ours write."""
+"""Drivers of glance_store, for tests that compare them with the drivers of this service."""
 
 import importlib.util
 import io
@@ -12,50 +12,49 @@ from oslo_config import cfg
 from stevedore import DriverManager
 
 _NUMBERS = itertools.count(1)
-#: where Debian keeps the bindings of Ceph, which PyPI does not have
+#: directory of the bindings of Ceph in Debian; they are not on PyPI
 _SYSTEM = pathlib.Path('/usr/lib/python3/dist-packages')
 
 
 def reference(driver, **options):
-    """One store of the real library, configured like Glance does with ``enabled_backends``.
+    """Return a store of the real library, configured as in Glance with ``enabled_backends``.
 
     :param driver: name of its entry point, such as ``file``.
-    :param options: the driver's own; all others have their default.
-    :raises glance_store.exceptions.BadStoreConfiguration: it cannot write like this.
+    :param options: of the driver; the others have their defaults.
+    :raises glance_store.exceptions.BadStoreConfiguration: the options are invalid.
     """
     if driver == 'rbd':
         _bind_ceph()
     name = f'reference{next(_NUMBERS)}'
-    kind = DriverManager('glance_store.drivers', driver, invoke_on_load=False).driver
+    driver_class = DriverManager('glance_store.drivers', driver, invoke_on_load=False).driver
     conf = cfg.ConfigOpts()
     conf([], project='reference', default_config_files=[], default_config_dirs=[])
     conf.register_opt(cfg.DictOpt('enabled_backends', default={name: driver}))
     conf.register_opt(cfg.StrOpt('default_backend', default=name), group='glance_store')
     for group in name, 'backend_defaults':
-        conf.register_opts(kind.OPTIONS, group=group)
-    unknown = options.keys() - {opt.dest for opt in kind.OPTIONS}
+        conf.register_opts(driver_class.OPTIONS, group=group)
+    unknown = options.keys() - {opt.dest for opt in driver_class.OPTIONS}
     if unknown:
         raise TypeError(f'{driver} has no option {", ".join(sorted(unknown))}')
-    for opt, group in itertools.product(kind.OPTIONS, (name, 'backend_defaults')):
-        # all of them and everywhere, since parts of the library forget to look in both
+    for opt, group in itertools.product(driver_class.OPTIONS, (name, 'backend_defaults')):
+        # in both sections, since parts of the library look into one of them only
         conf.set_override(opt.dest, options.get(opt.dest, opt.default), group=group)
-    return Reference(kind, conf, name)
+    return Reference(driver_class, conf, name)
 
 
 class Reference:
-    """A store; failures are glance_store's exceptions.
+    """A store that raises the exceptions of glance_store.
 
-    ``metadata`` is that of the last write; ``context`` is handed to the driver
-    with every call.
+    As in Glance, each operation has a driver of its own, unless it is reusable.
 
-    As in Glance, each operation has a driver of its own, unless the driver
-    says that it can be used again.
+    :ivar metadata: of the last write.
+    :param context: passed to the driver with every call.
     """
 
-    def __init__(self, kind, conf, name, context=None):
+    def __init__(self, driver_class, conf, name, context=None):
         self.metadata = None
         self.context = context
-        self._make = lambda: _configured(kind(conf, name))
+        self._make = lambda: _configured(driver_class(conf, name))
         self._conf = conf
         self._name = name
         self._shared = None
@@ -64,17 +63,17 @@ class Reference:
             self._shared = driver
 
     def write(self, key, data, size=None):
-        """Let the driver write; returns the URL.
+        """Write data; return the URL.
 
-        :param size: what the driver is told of the length; None for unknown.
+        :param size: announced to the driver; None for unknown.
         """
-        found, written, _, _, self.metadata = self._driver().add(
+        url, written, _, _, self.metadata = self._driver().add(
             key, io.BytesIO(data), size or 0, 'sha512', context=self.context)
         assert written == len(data)
-        return found
+        return url
 
     def read(self, url, **part):
-        """All bytes, or those that ``offset=`` and ``chunk_size=`` (a length) say."""
+        """Return all bytes, or the range of ``offset=`` and ``chunk_size=`` (a length)."""
         driver = self._driver()
         chunks, _ = driver.get(self._location(driver, url), context=self.context, **part)
         return b''.join(chunks)
@@ -89,7 +88,7 @@ class Reference:
 
     @property
     def url_prefix(self):
-        """What the driver says all its URLs begin with."""
+        """The prefix of all URLs of the driver."""
         return self._driver().url_prefix
 
     def _driver(self):
@@ -106,9 +105,9 @@ def _configured(driver):
 
 
 def _bind_ceph():
-    """Let ``import rados, rbd`` find the system's modules, and nothing else of the system."""
+    """Let ``import rados, rbd`` find the modules of the system, and nothing else of it."""
     suffix = sysconfig.get_config_var('EXT_SUFFIX')
-    for name in 'rados', 'rbd':     # the second needs the first
+    for name in 'rados', 'rbd':     # rbd needs rados
         path = _SYSTEM / f'{name}{suffix}'
         if name in sys.modules or importlib.util.find_spec(name) or not path.exists():
             continue

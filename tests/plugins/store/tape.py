@@ -1,7 +1,7 @@
-"""A package of a vendor with a driver for glance_store, as pip would leave it."""
+"""A vendor's package with a driver for glance_store, as pip would install it."""
 
 DRIVER = '''
-"""Images on tape; as careless as a driver can be."""
+"""Images on tape; a driver with every flaw that glance_store allows."""
 
 import itertools
 import os
@@ -26,10 +26,10 @@ class StoreLocation(location.StoreLocation):
 
 
 class Data:
-    """Opens when the first block is wanted."""
+    """Opens the file when the first block is read."""
 
-    def __init__(self, path, cut):
-        self.path, self.cut = path, cut
+    def __init__(self, path, truncated):
+        self.path, self.truncated = path, truncated
 
     def __iter__(self):
         try:
@@ -40,16 +40,16 @@ class Data:
             while block := file.read(100_000):
                 yield bytearray(block)
                 yield b''
-                if self.cut:
+                if self.truncated:
                     return
 
 
 class Store(driver.Store):
     _CAPABILITIES = capabilities.BitMasks.RW_ACCESS
     OPTIONS = [cfg.StrOpt('tape_shelf', required=True, help='A directory.'),
-               cfg.StrOpt('tape_key', secret=True, help='Of the cupboard.'),
+               cfg.StrOpt('tape_key', secret=True, help='A secret.'),
                cfg.IntOpt('tape_speed', default=7, help='Metres per second.'),
-               cfg.ListOpt('tape_faults', default=[], help='What is wrong with it.')]
+               cfg.ListOpt('tape_faults', default=[], help='Faults to simulate.')]
 
     def get_schemes(self):
         return ('tape',)
@@ -60,7 +60,7 @@ class Store(driver.Store):
             self.OPTIONS, self.backend_group, conf=self.conf)
         self.shelf, self.speed = options.tape_shelf, options.tape_speed
         self.key, self.faults = options.tape_key, options.tape_faults
-        if os.path.exists(os.path.join(self.shelf, 'power cut')):
+        if os.path.exists(os.path.join(self.shelf, 'power failure')):
             raise ConnectionError(f'the robot does not answer to {self.key}')
         if 'mistake' in self.faults:
             raise exceptions.BadStoreConfiguration(
@@ -68,31 +68,31 @@ class Store(driver.Store):
         if 'read-only' in self.faults:
             self.unset_capabilities(capabilities.BitMasks.WRITE_ACCESS)
         os.makedirs(self.shelf, exist_ok=True)
-        self._url_prefix = self._address('')[:-1]
+        self._url_prefix = self._url('')[:-1]
 
-    def _address(self, name):
+    def _url(self, name):
         account = f'me:{self.key}@' if 'secret prefix' in self.faults else ''
         return f'tape://{account}robot/{name}'
 
-    def _path(self, place):
-        return os.path.join(self.shelf, place.store_location.name)
+    def _path(self, location):
+        return os.path.join(self.shelf, location.store_location.name)
 
-    def _call(self, verb, context, **named):
-        CALLS.append((verb, self.number, context and context.to_dict(), named))
+    def _record(self, method, context, **named):
+        CALLS.append((method, self.number, context and context.to_dict(), named))
 
     @capabilities.check
     def add(self, image_id, image_file, image_size, hashing_algo, context=None, verifier=None):
-        self._call('add', context, size=image_size)
+        self._record('add', context, size=image_size)
         if 'full' in self.faults:
             raise exceptions.StorageFull()
         written = 0
         with open(os.path.join(self.shelf, image_id), 'wb') as tape:
             while True:
                 try:
-                    most = image_size - written if 'believes the size' in self.faults else 50_000
-                    block = image_file.read(most)
+                    wanted = image_size - written if 'trusts the size' in self.faults else 50_000
+                    block = image_file.read(wanted)
                 except Exception:
-                    if 'takes a failure for the end' not in self.faults:
+                    if 'treats a failure as the end' not in self.faults:
                         raise
                     block = b''
                 if not block:
@@ -102,24 +102,24 @@ class Store(driver.Store):
         metadata['store'] = self.backend_group
         if 'strange metadata' in self.faults:
             metadata = {'robot': object()}
-        url = self._address(image_id)
-        if 'secret address' in self.faults:
+        url = self._url(image_id)
+        if 'secret url' in self.faults:
             url += '?key=' + self.key
         return url, written, 'md5', 'sha', metadata
 
     @capabilities.check
     def get(self, location, offset=0, chunk_size=None, context=None):
-        self._call('get', context)
-        if 'takes no token' in self.faults:
+        self._record('get', context)
+        if 'rejects the token' in self.faults:
             raise exceptions.NotAuthenticated()
         path = self._path(location)
         size = os.path.getsize(path) if os.path.exists(path) else 0
-        return Data(path, 'cuts' in self.faults), str(size)
+        return Data(path, 'truncates' in self.faults), str(size)
 
     def get_size(self, location, context=None):
-        self._call('get_size', context)
+        self._record('get_size', context)
         try:
-            if 'says zero' in self.faults:
+            if 'reports zero' in self.faults:
                 raise RuntimeError
             return os.path.getsize(self._path(location))
         except Exception:
@@ -127,7 +127,7 @@ class Store(driver.Store):
 
     @capabilities.check
     def delete(self, location, context=None):
-        self._call('delete', context)
+        self._record('delete', context)
         if 'in use' in self.faults:
             raise exceptions.InUseByStore()
         try:
@@ -137,13 +137,13 @@ class Store(driver.Store):
 
     def set_acls(self, location, public=False, read_tenants=None, write_tenants=None,
                  context=None):
-        self._call('set_acls', context, public=public, read=read_tenants, write=write_tenants)
+        self._record('set_acls', context, public=public, read=read_tenants, write=write_tenants)
 '''
 ENTRY_POINTS = '[glance_store.drivers]\nacme_tape = acme_tape.store:Store\n'
 
 
 def install(home):
-    """Put the package into the directory ``home``."""
+    """Install the package into the directory ``home``."""
     package, info = home / 'acme_tape', home / 'acme_tape-2.0.dist-info'
     package.mkdir()
     info.mkdir()

@@ -1,4 +1,4 @@
-"""The store ``glance_store`` keeps the contract with the library's own drivers."""
+"""The store ``glance_store`` fulfils the contract with the drivers of the library."""
 
 import functools
 import http.server
@@ -27,10 +27,10 @@ def folder(tmp_path):
 
 
 class VisibleContract(StoreContract):
-    """All that the kit asks, but for what a process leaves that dies while it writes."""
+    """The contract, except that data of a dead writer is visible until it is discarded."""
 
     def test_what_a_dead_process_left_is_discarded(self, store, box, patience):
-        """Others can read it before that: it bears its name from its beginning."""
+        """Others can read the data before that, under its final name."""
         key = box.key()
         assert die_while_writing(store, key, iter([pattern(MIB)] * 24), patience)
 
@@ -40,7 +40,7 @@ class VisibleContract(StoreContract):
 
 
 class TestFileDriver(VisibleContract):
-    """And but for the hint of the size."""
+    """Also except the wrong size as a hint."""
 
     @pytest.fixture
     def store(self, make_bridge, folder):
@@ -51,7 +51,7 @@ class TestFileDriver(VisibleContract):
 
     @pytest.mark.parametrize('promised', [1, 100, 10 << 20])
     def test_a_wrong_size_is_a_hint_only(self, store, box, promised):
-        """The library refuses it; what the core writes has the size that it says."""
+        """The library refuses it; the core announces correct sizes only."""
         key = box.key()
 
         with pytest.raises(contract.Invalid):
@@ -77,7 +77,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
     def list_directory(self, path):
         self.send_error(404)
 
-    def log_message(self, *told):
+    def log_message(self, *arguments):
         pass
 
 
@@ -108,13 +108,13 @@ class TestHTTPDriver(ReadingContract):
     def missing(self, base):
         return f'{base}/missing'
 
-    def test_nobody_chooses_an_address_for_it(self, store):
+    def test_it_has_no_capabilities(self, store):
         assert frozenset() == store.CAPABILITIES
 
 
 @pytest.mark.parametrize('size', [0, 5, 500_000, None], ids=str)
-def test_the_library_and_we_read_what_the_other_has_written(make_bridge, make_store, folder,
-                                                            size):
+def test_the_bridge_and_the_library_read_the_images_of_each_other(make_bridge, make_store, folder,
+                                                                 size):
     ours = make_bridge(FILE.format(folder=folder))
     theirs = reference('file', filesystem_store_datadir=str(folder))
     data = pattern(100 if size is None else size)
@@ -135,7 +135,7 @@ def test_the_library_and_we_read_what_the_other_has_written(make_bridge, make_st
     assert set(ours.exclusive_resources()) == set(theirs.exclusive_resources())
 
 
-def test_what_is_in_any_of_several_directories_is_its_own(make_bridge, tmp_path):
+def test_the_store_owns_images_in_all_its_directories(make_bridge, tmp_path):
     folders = [tmp_path / 'one', tmp_path / 'two']
     store = make_bridge('[old]\nglance_store_driver = file\nfilesystem_store_datadir =\n'
                         f'filesystem_store_datadirs = {folders[0]}:5\n'
@@ -150,7 +150,7 @@ def test_what_is_in_any_of_several_directories_is_its_own(make_bridge, tmp_path)
     assert store.write('key', iter([b'1'])).url == f'file://{folders[0]}/key'
 
 
-def test_a_driver_with_the_password_in_its_addresses_is_refused(make_bridge):
+def test_a_driver_with_the_password_in_its_urls_is_refused(make_bridge):
     with pytest.raises(contract.Misconfigured, match='enabled_backends = old:swift') as failure:
         make_bridge('[old]\nglance_store_driver = swift\n'
                     'swift_store_auth_address = http://127.0.0.1:9\n'
@@ -159,7 +159,7 @@ def test_a_driver_with_the_password_in_its_addresses_is_refused(make_bridge):
     assert 'not-for-you' not in str(failure.value)
 
 
-def test_a_driver_that_keeps_its_password_to_itself_is_welcome(make_bridge, tmp_path):
+def test_a_driver_without_the_password_in_its_urls_is_accepted(make_bridge, tmp_path):
     (tmp_path / 'swift.conf').write_text(
         '[r1]\nauth_address = http://127.0.0.1:9\nuser = me:myself\nkey = not-for-you\n')
     store = make_bridge('[old]\nglance_store_driver = swift\ndefault_swift_reference = r1\n'

@@ -1,4 +1,4 @@
-"""The store ``glance_store`` with drivers that talk to a real backend, and cannot be shared."""
+"""The store ``glance_store`` with drivers that use real backends and cannot be shared."""
 
 import concurrent.futures
 
@@ -76,8 +76,8 @@ def box(store):
 
 @pytest.mark.parametrize(('size', 'known'), [
     (0, True), (3 * 64 * KIB + 7, True), (6 * MIB + 13, True), (6 * MIB + 13, False)])
-def test_reads_back_what_was_written(store, box, size, known):
-    """At once or in parts, of which the last is short."""
+def test_written_data_is_read_back(store, box, size, known):
+    """In one piece or in parts, the last of which is short."""
     data = pattern(size)
 
     written = box.write(box.key(), cut(data, 256 * KIB), size=size if known else None)
@@ -89,7 +89,7 @@ def test_reads_back_what_was_written(store, box, size, known):
     assert PASSWORD not in written.url
 
 
-def test_the_life_of_an_image(store, box):
+def test_an_image_is_written_read_and_deleted(store, box):
     key = box.key()
     url = box.put(b'12345', key=key).url
 
@@ -114,12 +114,12 @@ def test_a_broken_source_leaves_nothing_that_can_be_read(box):
     assert box.absent(key)
 
 
-def test_many_come_and_go_at_once(box):
+def test_images_are_written_and_deleted_concurrently(box):
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         assert list(pool.map(lambda _: box.come_and_go(), range(3))) == [None] * 3
 
 
-def test_what_is_under_a_key_is_discarded(store, box):
+def test_discard_deletes_the_data_of_a_key(store, box):
     key = box.key()
     url = box.put(b'12345', key=key).url
 

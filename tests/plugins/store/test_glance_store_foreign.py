@@ -1,4 +1,4 @@
-"""The store ``glance_store`` makes up for what a vendor's driver does not do."""
+"""The store ``glance_store`` works around the flaws of a vendor's driver."""
 
 import importlib
 import json
@@ -48,7 +48,7 @@ def shelf(tmp_path):
 
 @pytest.fixture
 def make(make_bridge, package, shelf):
-    """Builds the store with what is wrong with its driver, and other options."""
+    """Build the store with faults of its driver and other options."""
     def make(*faults, more='', text=OLD):
         return make_bridge(text.format(shelf=shelf) + f'tape_faults = {",".join(faults)}\n' + more)
     return make
@@ -61,14 +61,14 @@ def store(make):
 
 @pytest.fixture
 def calls(store):
-    """What the driver was asked from now on: verb, instance, context, arguments."""
+    """Calls of the driver: method, instance, context, arguments."""
     calls = importlib.import_module('acme_tape.store').CALLS
     calls.clear()
     return calls
 
 
 class TestCarelessDriver(VisibleContract):
-    """It overwrites, leaves halves, opens late, says 0 for what is missing, reads no parts."""
+    """It overwrites, leaves partial data, opens late, reports size 0 and reads no ranges."""
 
     @pytest.fixture
     def store(self, make):
@@ -83,7 +83,7 @@ class TestDriverWithoutBackend(BrokenBackendContract):
     @pytest.fixture
     def broken(self, make, shelf):
         shelf.mkdir()
-        (shelf / 'power cut').touch()
+        (shelf / 'power failure').touch()
         return make()
 
     @pytest.fixture
@@ -91,10 +91,10 @@ class TestDriverWithoutBackend(BrokenBackendContract):
         return 'tape://robot/key'
 
 
-# --- what goes wrong
+# --- faults
 
-def test_a_failure_that_the_driver_takes_for_the_end_is_one(make, shelf):
-    store = make('takes a failure for the end')
+def test_a_failure_that_the_driver_treats_as_the_end_is_raised(make, shelf):
+    store = make('treats a failure as the end')
 
     with pytest.raises(ClientWentAway):
         store.write('key', broken_source(b'12345'))
@@ -103,8 +103,8 @@ def test_a_failure_that_the_driver_takes_for_the_end_is_one(make, shelf):
 
 
 @pytest.mark.parametrize('chunks', [[b'12345'], [b'123', b'45'], [b'123', b'4', b'5']])
-def test_data_beyond_the_announced_size_is_seen(make, shelf, chunks):
-    store = make('believes the size')
+def test_data_beyond_the_announced_size_is_refused(make, shelf, chunks):
+    store = make('trusts the size')
 
     with pytest.raises(contract.Invalid):
         store.write('key', iter(chunks), size=3)
@@ -112,8 +112,8 @@ def test_data_beyond_the_announced_size_is_seen(make, shelf, chunks):
     assert os.listdir(shelf) == []
 
 
-def test_the_end_is_looked_for_where_the_driver_does_not(make):
-    store = make('believes the size')
+def test_the_source_is_read_to_its_end_if_the_driver_does_not(make):
+    store = make('trusts the size')
     ended = []
 
     def source():
@@ -125,22 +125,22 @@ def test_the_end_is_looked_for_where_the_driver_does_not(make):
     assert ended == [True]
 
 
-def test_data_that_ends_early_is_not_taken_for_the_whole(make):
+def test_truncated_data_is_an_error(make):
     url = make().write('key', iter([b'x' * 250_000])).url
 
     with pytest.raises(contract.Unavailable):
-        list(make('cuts').read(url))
+        list(make('truncates').read(url))
 
 
-def test_a_size_of_nothing_is_looked_at_again(make):
+def test_a_size_of_zero_is_verified(make):
     url = make().write('key', iter([b'12345'])).url
     empty = make().write('empty', iter([])).url
-    store = make('says zero')
+    store = make('reports zero')
 
     assert (store.size(url), store.size(empty)) == (5, 0)
 
 
-def test_what_exists_is_not_removed_because_it_cannot_be_written_again(store, shelf):
+def test_a_conflict_does_not_delete_the_existing_data(store, shelf):
     url = store.write('key', iter([b'12345'])).url
 
     for chunks in iter([b'x']), broken_source(b'x'):
@@ -150,16 +150,16 @@ def test_what_exists_is_not_removed_because_it_cannot_be_written_again(store, sh
     assert b''.join(store.read(url)) == b'12345'
 
 
-@pytest.mark.parametrize(('fault', 'meaning'), [
+@pytest.mark.parametrize(('fault', 'expected'), [
     ('full', contract.TooLarge), ('strange metadata', contract.Unavailable),
-    ('secret address', contract.Unavailable)])
-def test_a_write_that_fails_leaves_nothing(make, shelf, fault, meaning):
+    ('secret url', contract.Unavailable)])
+def test_a_write_that_fails_leaves_nothing(make, shelf, fault, expected):
     store = make(fault)
 
-    with pytest.raises(meaning) as failure:
+    with pytest.raises(expected) as failure:
         store.write('key', iter([b'12345']))
 
-    assert os.listdir(shelf) == (['key'] if fault == 'secret address' else [])
+    assert os.listdir(shelf) == (['key'] if fault == 'secret url' else [])
     assert KEY not in str(failure.value)
 
 
@@ -170,7 +170,7 @@ def test_data_in_use_stays(make):
         make('in use').delete(url)
 
 
-def test_a_reader_gets_no_part_from_a_driver_that_has_none(store):
+def test_a_driver_without_ranges_reads_no_ranges(store):
     url = store.write('key', iter([b'12345'])).url
 
     assert {'write', 'adopt', 'share'} == store.CAPABILITIES
@@ -178,7 +178,7 @@ def test_a_reader_gets_no_part_from_a_driver_that_has_none(store):
         store.read(url, offset=1)
 
 
-def test_metadata_is_not_the_object_that_the_driver_keeps(store):
+def test_metadata_is_a_copy(store):
     one, other = (store.write(key, iter([b'1'])).metadata for key in ('one', 'other'))
 
     one['mine'] = 'x'
@@ -188,13 +188,13 @@ def test_metadata_is_not_the_object_that_the_driver_keeps(store):
 
 # --- configuration
 
-def test_options_come_from_its_section_then_from_the_defaults_then_from_the_driver(make):
+def test_options_come_from_the_section_then_the_defaults_then_the_driver(make):
     texts = OLD, OLD + '[backend_defaults]\ntape_speed = 8\n', OLD + 'tape_speed = 9\n'
 
     assert [make(text=text)._driver().speed for text in texts] == [7, 8, 9]
 
 
-def test_an_option_of_the_defaults_may_be_anothers_too(make_bridge, package, shelf, host):
+def test_a_default_may_be_shared_with_another_driver(make_bridge, package, shelf, host):
     from glancelite import loader
     from glancelite.plugins.store.file import FileStore
     make_bridge(f'[old]\nglance_store_driver = file\n[backend_defaults]\n'
@@ -215,12 +215,13 @@ def test_an_option_of_the_defaults_may_be_anothers_too(make_bridge, package, she
      r'acme_tape, cinder, file, http, rbd, s3, swift, vmware$'),
     ('[old]\nglance_store_driver = acme_tape\n', r'\[old\] tape_shelf must be set: A directory'),
     (OLD + 'tape_speed = fast\n', 'tape_speed'),
-    (OLD + 'tape_faults = mistake\n', r'\[old\] the driver acme_tape says: Store tape could not '
-                                      r'be configured correctly. Reason: no robot opens with \*'),
+    (OLD + 'tape_faults = mistake\n', r'\[old\] the driver acme_tape reports: Store tape could not '
+                                         r'be configured correctly. Reason: no robot opens '
+                                         r'with \*'),
     (OLD + 'tape_faults = secret prefix\n', 'the driver acme_tape would write secrets into '
-                                            'addresses'),
+                                            'URLs'),
 ])
-def test_a_mistake_is_told_at_the_start(make_bridge, package, text, sentence, shelf):
+def test_invalid_options_prevent_the_start(make_bridge, package, text, sentence, shelf):
     with pytest.raises(contract.Misconfigured, match=sentence) as failure:
         make_bridge(text.format(shelf=shelf))
 
@@ -231,9 +232,9 @@ def test_a_driver_that_cannot_write_is_read_only(make):
     assert {'adopt', 'share'} == make('read-only').CAPABILITIES
 
 
-def test_a_backend_that_is_down_does_not_stop_the_start(make, shelf, caplog):
+def test_a_backend_that_is_down_does_not_prevent_the_start(make, shelf, caplog):
     url = make().write('key', iter([b'12345'])).url
-    (shelf / 'power cut').touch()
+    (shelf / 'power failure').touch()
 
     with caplog.at_level(logging.DEBUG, 'glancelite'):
         store = make()
@@ -242,7 +243,7 @@ def test_a_backend_that_is_down_does_not_stop_the_start(make, shelf, caplog):
                 ask(url)
         with pytest.raises(contract.Unavailable):
             store.health()
-    (shelf / 'power cut').unlink()
+    (shelf / 'power failure').unlink()
 
     assert 'the robot does not answer to ***' in caplog.text
     assert KEY not in caplog.text
@@ -252,7 +253,7 @@ def test_a_backend_that_is_down_does_not_stop_the_start(make, shelf, caplog):
     assert store.exclusive_resources() == ['tape://robot']
 
 
-# --- who is acting
+# --- credentials
 
 CATALOG = ({'type': 'tape', 'name': 'robots', 'endpoints': [
     {'interface': 'public', 'region_id': 'r1', 'url': 'http://r1/'},
@@ -261,16 +262,16 @@ CATALOG = ({'type': 'tape', 'name': 'robots', 'endpoints': [
 
 
 class Rights(contract.CredentialSource, contract.Credential):
-    """Both in one; remembers what was done with it."""
+    """A source and its credential in one; records calls."""
 
     project = 'of-the-service'
 
     def __init__(self):
         super().__init__(None, None)
-        self.done = []
+        self.calls = []
 
     def open(self, ctx, *, long_running=False):
-        self.done.append(('open', ctx and ctx.project, long_running))
+        self.calls.append(('open', ctx and ctx.project, long_running))
         return self
 
     def token(self):
@@ -280,23 +281,23 @@ class Rights(contract.CredentialSource, contract.Credential):
         raise contract.Unavailable('there is none')
 
     def invalidate(self):
-        self.done.append('refused')
+        self.calls.append('invalidated')
 
     def close(self):
-        self.done.append('closed')
+        self.calls.append('closed')
 
 
 @pytest.fixture
 def rights(host, monkeypatch):
     rights = Rights()
-    asked = []
+    loaded = []
     monkeypatch.setattr(host, 'load', lambda layer, name, section: (
-        asked.append((name, section)), rights)[1])
-    rights.asked = asked
+        loaded.append((name, section)), rights)[1])
+    rights.loaded = loaded
     return rights
 
 
-def test_the_driver_knows_the_caller_as_in_glance(store, calls, context):
+def test_the_driver_gets_the_context_of_the_caller_as_in_glance(store, calls, context):
     ctx = context('mine', roles=['member'], token='token', catalog=CATALOG,
                   request_id='req-1', is_admin=True)
 
@@ -313,14 +314,14 @@ def test_the_driver_knows_the_caller_as_in_glance(store, calls, context):
 
 
 @pytest.mark.parametrize('ctx', [None, contract.Context(project='whose-data-it-is')])
-def test_without_a_caller_there_is_none(store, calls, ctx):
+def test_without_a_caller_there_is_no_context(store, calls, ctx):
     store.write('key', iter([b'1']), ctx=ctx)
 
     assert {context for _, _, context, _ in calls} == {None}
 
 
 @pytest.mark.parametrize('project', [None, 'mine'])
-def test_the_driver_acts_with_the_rights_that_were_chosen(make, rights, project, context):
+def test_the_driver_uses_the_chosen_credential(make, rights, project, context):
     store = make(more='credential = service\n')
     calls = importlib.import_module('acme_tape.store').CALLS
     calls.clear()
@@ -328,42 +329,42 @@ def test_the_driver_acts_with_the_rights_that_were_chosen(make, rights, project,
     store.write('key', iter([b'1']), ctx=project and context(project, token='own'))
 
     seen = next(context for verb, _, context, _ in calls if verb == 'add')
-    assert rights.asked == [('service', 'old')]
-    assert rights.done == [('open', project, True), 'closed']
+    assert rights.loaded == [('service', 'old')]
+    assert rights.calls == [('open', project, True), 'closed']
     assert (seen['auth_token'], seen['project_id']) == ('token-of-the-service', 'of-the-service')
 
 
-def test_rights_are_held_until_the_reader_is_done(make, rights):
+def test_a_credential_is_held_until_the_download_is_closed(make, rights):
     store = make(more='credential = service\n')
     url = store.write('key', iter([b'1'])).url
-    rights.done.clear()
+    rights.calls.clear()
 
     chunks = store.read(url)
-    held = list(rights.done)
+    held = list(rights.calls)
     chunks.close()
 
     assert held == [('open', None, True)]
-    assert rights.done == [*held, 'closed']
+    assert rights.calls == [*held, 'closed']
 
 
-def test_a_token_that_is_refused_is_not_used_again(make, rights):
+def test_a_rejected_token_is_invalidated(make, rights):
     url = make().write('key', iter([b'1'])).url
-    store = make('takes no token', more='credential = service\n')
+    store = make('rejects the token', more='credential = service\n')
 
     with pytest.raises(contract.Unavailable):
         store.read(url)
 
-    assert rights.done == [('open', None, True), 'refused', 'closed']
+    assert rights.calls == [('open', None, True), 'invalidated', 'closed']
 
 
-def test_what_is_not_there_is_told_to_be_not_installed(make):
+def test_an_unknown_credential_prevents_the_start(make):
     with pytest.raises(contract.Misconfigured, match="no credential plugin is called 'magic'"):
         make(more='credential = magic\n')
 
 
-# --- others
+# --- sharing and adopting
 
-def test_each_operation_has_a_driver_of_its_own_if_it_cannot_be_shared(store, calls):
+def test_a_driver_that_cannot_be_shared_is_created_per_operation(store, calls):
     url = store.write('key', iter([b'1'])).url
     list(store.read(url))
 
@@ -372,7 +373,7 @@ def test_each_operation_has_a_driver_of_its_own_if_it_cannot_be_shared(store, ca
     assert len(set(used)) == 3
 
 
-def test_lets_others_read(store, calls):
+def test_share_gives_projects_read_access(store, calls):
     url = store.write('key', iter([b'1'])).url
 
     store.share(url, public=False, projects=('a', 'b'))
@@ -382,7 +383,7 @@ def test_lets_others_read(store, calls):
 
 
 @pytest.mark.parametrize('url', ['tape://robot/mine', 'tape://robot/a.b-c'])
-def test_adopts_what_is_its_own(store, url):
+def test_urls_of_the_store_are_adopted(store, url):
     assert store.adopt(url) == url
 
 
@@ -390,12 +391,12 @@ def test_adopts_what_is_its_own(store, url):
     'tape://other/mine', 'tape://robot', 'tape://robot/', 'tape://robot/../x', 'tape://robotx/y',
     'tape://me:secret@robot/mine', 'disk://robot/mine', 'tape://robot/a/../../b',
     'tape://robot/a b', 'tape://robot/a\n', f'tape://robot/{KEY}', ''])
-def test_adopts_nothing_else(store, url):
+def test_other_urls_are_not_adopted(store, url):
     with pytest.raises(contract.Invalid):
         store.adopt(url)
 
 
-def test_the_whole_service_works_with_it(live_server, package, tmp_path):
+def test_the_service_works_with_the_driver(live_server, package, tmp_path):
     shelf = tmp_path / 'shelf'
     server = live_server({
         'DEFAULT': {'enabled_backends': 'old:glance_store', 'workers': 1},

@@ -1,4 +1,4 @@
-"""The reference is the real library: what it writes is where its own users would find it."""
+"""The reference uses the real library."""
 
 import pytest
 from glance_store import exceptions
@@ -7,7 +7,7 @@ from tests.plugins.store.reference import reference
 
 
 @pytest.mark.parametrize('size', [5, None], ids=['known', 'unknown'])
-def test_its_file_driver_writes_reads_and_deletes(tmp_path, size):
+def test_the_file_driver_writes_reads_and_deletes(tmp_path, size):
     store = reference('file', filesystem_store_datadir=str(tmp_path))
 
     url = store.write('key', b'12345', size=size)
@@ -21,7 +21,7 @@ def test_its_file_driver_writes_reads_and_deletes(tmp_path, size):
         store.size(url)
 
 
-def test_two_of_them_do_not_meet(tmp_path):
+def test_two_references_are_independent(tmp_path):
     one, other = (reference('file', filesystem_store_datadir=str(tmp_path / name))
                   for name in ('one', 'other'))
 
@@ -32,7 +32,7 @@ def test_two_of_them_do_not_meet(tmp_path):
         f'file://{tmp_path}/one', f'file://{tmp_path}/other']
 
 
-def test_a_mistake_in_its_options_is_told(tmp_path):
+def test_invalid_options_are_reported(tmp_path):
     with pytest.raises(exceptions.BadStoreConfiguration):
         reference('file', filesystem_store_datadir=None)
     with pytest.raises(TypeError, match='has no option datadir'):

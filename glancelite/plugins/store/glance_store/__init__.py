@@ -1,4 +1,4 @@
-"""Any driver written for the glance_store library, as a store of this service."""
+"""Drivers written for the library glance_store, as a store of this service."""
 
 from glancelite.plugins.store.glance_store.store import GlanceStore
 

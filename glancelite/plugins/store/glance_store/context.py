@@ -1,4 +1,4 @@
-"""The caller, as glance_store's drivers want to have it."""
+"""The request context that glance_store drivers expect."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from oslo_context import context
 from glancelite.contract import Context, Credential, CredentialSource, Unsupported
 
 
-class Caller(context.RequestContext):
-    """A context with the catalogue that drivers look for their backend in.
+class DriverContext(context.RequestContext):
+    """A request context with the service catalog, where drivers look up their backend.
 
-    :param credential: gives the token, whenever somebody asks for it.
-    :param catalog: as Keystone's version 3 has it in its tokens.
+    :param credential: provides the token each time it is read.
+    :param catalog: in the format of Keystone v3 tokens.
     """
 
     def __init__(self, *, credential: Credential | None = None,
                  catalog: Iterable[Any] | None = None, **named: Any):
         self._credential = credential
         super().__init__(**named)
-        self.service_catalog = None if catalog is None else older(catalog)
+        self.service_catalog = None if catalog is None else catalog_v2(catalog)
 
     def update_store(self) -> None:
-        """Not in this thread: it serves others afterwards, and the log would name this caller."""
+        """Do not become the context of this thread: its later log lines would show it."""
 
     @property
     def auth_token(self) -> str | None:
@@ -34,7 +34,7 @@ class Caller(context.RequestContext):
     def auth_token(self, value: str | None) -> None:
         self._token = value
 
-    # what both were called before the identity service had projects
+    # old names, which drivers still read
     @property
     def tenant(self) -> str | None:
         return self.project_id
@@ -48,21 +48,21 @@ class Caller(context.RequestContext):
                 'service_catalog': self.service_catalog}
 
 
-def caller(ctx: Context | None, credential: Credential | None = None,
-           source: CredentialSource | None = None) -> Caller | None:
-    """The caller with their own token, or with that of ``credential`` from ``source``.
+def driver_context(ctx: Context | None, credential: Credential | None = None,
+                   source: CredentialSource | None = None) -> DriverContext | None:
+    """Return a context with the caller's token, or that of ``credential`` from ``source``.
 
     :returns: None if there is neither.
     """
-    if ctx is None or not (ctx.user or ctx.token):     # nobody calls
+    if ctx is None or not (ctx.user or ctx.token):     # no caller
         if credential is None:
             return None
         ctx = Context()
     own = source is None
     project = credential.project if credential and credential.project else ctx.project
-    return Caller(
+    return DriverContext(
         credential=credential, auth_token=ctx.token if own else None,
-        catalog=ctx.catalog if own or project == ctx.project else _catalog(source),
+        catalog=ctx.catalog if own or project == ctx.project else _service_catalog(source),
         user_id=ctx.user, project_id=project,
         user_name=ctx.user_name, project_name=ctx.project_name if project == ctx.project else None,
         user_domain_id=ctx.user_domain, project_domain_id=ctx.project_domain,
@@ -71,20 +71,20 @@ def caller(ctx: Context | None, credential: Credential | None = None,
         system_scope=ctx.system_scope, domain_id=ctx.domain)
 
 
-def _catalog(source: CredentialSource | None) -> Iterable[Any] | None:
-    """Where the services are for the service itself."""
+def _service_catalog(source: CredentialSource | None) -> Iterable[Any] | None:
+    """Return the catalog of the service's own token, if it has one."""
     if source is None:
         return None
     try:
-        session = source.session()
+        session: Any = source.session()
     except Unsupported:
         return None
     return session.auth.get_access(session).service_catalog.catalog
 
 
-def older(catalog: Iterable[Any]) -> list[dict[str, Any]]:
-    """A catalogue in the form of Keystone's version 2, which is the one the drivers read."""
-    found = []
+def catalog_v2(catalog: Iterable[Any]) -> list[dict[str, Any]]:
+    """Convert a catalog to the format of Keystone v2, which drivers read."""
+    services = []
     for service in catalog:
         regions: dict[Any, dict[str, Any]] = {}
         for endpoint in service.get('endpoints', ()):
@@ -92,8 +92,8 @@ def older(catalog: Iterable[Any]) -> list[dict[str, Any]]:
             entry = regions.setdefault(region, {'region': region})
             if 'interface' in endpoint:
                 entry[f'{endpoint["interface"]}URL'] = endpoint.get('url')
-            else:   # it is in that form already
+            else:   # already in this format
                 entry.update(endpoint)
-        found.append({'type': service.get('type'), 'name': service.get('name', ''),
-                      'endpoints': list(regions.values())})
-    return found
+        services.append({'type': service.get('type'), 'name': service.get('name', ''),
+                         'endpoints': list(regions.values())})
+    return services

@@ -1,4 +1,4 @@
-"""A driver of glance_store, found by its entry point, and the configuration it gets to see."""
+"""Creates a glance_store driver and the configuration that it reads."""
 
 from __future__ import annotations
 
@@ -12,93 +12,93 @@ from stevedore.exception import NoMatches
 
 from glancelite import contract
 
-GROUP = 'glance_store.drivers'
+NAMESPACE = 'glance_store.drivers'
 DEFAULTS = 'backend_defaults'
-#: options that every store has, whose values are none of the driver's business
-OURS = ('store_description', 'weight', 'read_only', 'glance_store_driver', 'credential')
+#: options of every store of this service, which are not passed to the driver
+STORE_OPTIONS = ('store_description', 'weight', 'read_only', 'glance_store_driver', 'credential')
 
 
-class Kind:
-    """Makes drivers that see their own options and nothing else of our configuration.
+class DriverFactory:
+    """Creates drivers, which see their own options and nothing else of the configuration.
 
-    :ivar options: the values of the driver's own options.
-    :ivar schemes: what its URLs begin with, when one has been made.
-    :ivar secrets: those that must not be shown, as far as they can be recognised.
+    :ivar options: the values of the driver's options.
+    :ivar schemes: of its URLs; empty until a driver was created.
+    :ivar secrets: values of its secret options, as far as they can be recognised in a text.
     :param driver: name of the entry point.
-    :param section: where its options are; ``[backend_defaults]`` has what it lacks.
-    :raises Misconfigured: there is no such driver, or it lacks an option.
+    :param section: of its options; missing values are read from ``[backend_defaults]``.
+    :raises Misconfigured: there is no such driver, or a required option is missing.
     """
 
     def __init__(self, driver: str, section: str, conf: cfg.ConfigOpts):
         self.driver = driver
         self.section = section
         self.schemes: tuple[str, ...] = ()
-        self._location: Any = None
+        self._location_class: Any = None
         try:
-            self._make = DriverManager(GROUP, driver, invoke_on_load=False).driver
+            self._driver_class = DriverManager(NAMESPACE, driver, invoke_on_load=False).driver
         except NoMatches:
             raise contract.Misconfigured(
                 f'[{section}] glance_store_driver: no driver is called {driver!r}; installed: '
                 f'{", ".join(_installed()) or "none"}') from None
-        opts = [opt for opt in self._make.OPTIONS or () if opt.dest not in OURS]
-        self.options = _values(conf, section, opts)
+        opts = [opt for opt in self._driver_class.OPTIONS or () if opt.dest not in STORE_OPTIONS]
+        self.options = _read_options(conf, section, opts)
         self.secrets = {str(self.options[opt.dest]) for opt in opts
                         if opt.secret and len(str(self.options[opt.dest] or '')) > 5}
-        self._conf = _private(conf, driver, section, opts, self.options)
-        _open_sections_of_libraries(conf)
+        self._conf = _driver_configuration(conf, driver, section, opts, self.options)
+        _configure_libraries(conf)
 
     @property
     def module(self) -> str:
-        """Where the driver's code is."""
-        return self._make.__module__
+        """The module of the driver."""
+        return self._driver_class.__module__
 
-    def make(self) -> Any:
-        """A new driver; it has not been configured yet."""
-        driver = self._make(self._conf, backend=self.section)
+    def create(self) -> Any:
+        """Create a driver that is not configured yet."""
+        driver = self._driver_class(self._conf, backend=self.section)
         if not self.schemes:
             self.schemes = tuple(driver.get_schemes())
-            self._location = driver.get_store_location_class()
+            self._location_class = driver.get_store_location_class()
         return driver
 
     def location(self, url: str) -> Any:
-        """What a driver wants instead of a URL; one has been made before.
+        """Return the library's object for a URL; a driver was created before.
 
-        :raises Exception: the URL does not suit it.
+        :raises Exception: the driver does not accept the URL.
         """
         from glance_store import location
-        return location.Location(url.partition('://')[0], self._location, self._conf,
+        return location.Location(url.partition('://')[0], self._location_class, self._conf,
                                  uri=url, backend=self.section)
 
 
 def _installed() -> list[str]:
-    # the library lists its drivers by their old names too, and one for its tests
-    return sorted({entry.name for entry in metadata.entry_points(group=GROUP)
+    # without the drivers' old names and the library's driver for tests
+    return sorted({entry.name for entry in metadata.entry_points(group=NAMESPACE)
                    if '.' not in entry.name and entry.name != 'no_conf'})
 
 
-def _values(conf: cfg.ConfigOpts, section: str, opts: list[cfg.Opt]) -> dict[str, Any]:
+def _read_options(conf: cfg.ConfigOpts, section: str, opts: list[cfg.Opt]) -> dict[str, Any]:
     values = {}
     for opt in opts:
         conf.register_opt(opt, group=section)
         values[opt.dest] = conf[section][opt.dest]
-        where = conf.get_location(opt.dest, section)
-        if where is None or not where.location.is_user_controlled:
-            # another driver may have an option of this name: what is said is for both
+        origin = conf.get_location(opt.dest, section)
+        if origin is None or not origin.location.is_user_controlled:
+            # another driver may have an option of this name: the value is for both
             with contextlib.suppress(cfg.DuplicateOptError):
                 conf.register_opt(opt, group=DEFAULTS)
-            where = conf.get_location(opt.dest, DEFAULTS)
-            if where is not None and where.location.is_user_controlled:
+            origin = conf.get_location(opt.dest, DEFAULTS)
+            if origin is not None and origin.location.is_user_controlled:
                 values[opt.dest] = conf[DEFAULTS][opt.dest]
         if opt.required and values[opt.dest] is None:
             raise contract.Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
     return values
 
 
-def _private(conf: cfg.ConfigOpts, driver: str, section: str, opts: list[cfg.Opt],
-             values: dict[str, Any]) -> cfg.ConfigOpts:
-    """As if there were one store, with everything said in its own section.
+def _driver_configuration(conf: cfg.ConfigOpts, driver: str, section: str, opts: list[cfg.Opt],
+                          values: dict[str, Any]) -> cfg.ConfigOpts:
+    """Return a configuration with this store only, and all values in its own section.
 
-    Parts of the library forget to look into ``[backend_defaults]``.
+    Parts of the library do not look into ``[backend_defaults]``.
     """
     private = cfg.ConfigOpts()
     private([], project='glance', default_config_files=[], default_config_dirs=[])
@@ -108,15 +108,16 @@ def _private(conf: cfg.ConfigOpts, driver: str, section: str, opts: list[cfg.Opt
         private.register_opts(opts, group=group)
         for name, value in values.items():
             private.set_override(name, value, group=group)
-    private.find_file = conf.find_file      # beside the operator's files, not beside none
+    # relative to the operator's files
+    private.find_file = conf.find_file  # type: ignore[method-assign]
     return private
 
 
-def _open_sections_of_libraries(conf: cfg.ConfigOpts) -> None:
-    """Let libraries of drivers, such as os-brick, find the sections of their own.
+def _configure_libraries(conf: cfg.ConfigOpts) -> None:
+    """Let libraries of drivers, such as os-brick, read their own sections.
 
-    They read them from ``oslo_config.cfg.CONF`` and nowhere else.
+    They read them from the global ``oslo_config.cfg.CONF`` only.
     """
-    if 'config_file' not in cfg.CONF:   # nobody has opened it
+    if 'config_file' not in cfg.CONF:   # not initialised yet
         cfg.CONF([], project='glance', default_config_files=list(conf.config_file or ()),
                  default_config_dirs=conf.config_dirs or list(conf.config_dir or ()))

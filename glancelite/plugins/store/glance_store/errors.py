@@ -1,4 +1,4 @@
-"""What a driver raises, by what it means."""
+"""Translates the exceptions of a glance_store driver."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ import traceback
 from collections.abc import Iterable
 
 from glancelite import contract
+from glancelite.contract import store_rules
 
 LOG = logging.getLogger(__name__)
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO,
             errno.ENAMETOOLONG}
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_SAYS = {
-    contract.NotFound: 'There is no data at this location.',
-    contract.Conflict: 'There is data under this key already.',
+_TEXTS = {
     contract.TooLarge: 'The store is full.',
-    contract.ReadOnly: 'The store takes no data and gives nothing up.',
-    contract.Unsupported: 'The store cannot do this.',
+    contract.ReadOnly: 'The store is read-only.',
+    contract.Unsupported: 'The store does not support this operation.',
     contract.Invalid: 'The store does not accept this location or this data.',
     contract.InUse: 'The data is in use.',
-    contract.Forbidden: 'The data may not be removed.',
+    contract.Forbidden: 'The store does not allow the deletion of the data.',
     contract.Unavailable: 'The store cannot be used now.',
 }
-#: names of ``glance_store.exceptions``: not every release has them all
-_MEANS = {
+#: by names in ``glance_store.exceptions``, since no release has all of them
+_CLASSES = {
     'NotFound': contract.NotFound,
     'Duplicate': contract.Conflict,
     'StorageFull': contract.TooLarge,
@@ -41,26 +40,30 @@ _MEANS = {
     'HasSnapshot': contract.InUse,
     'Forbidden': contract.Forbidden,
 }
-#: they say that a token was not taken
-_STRANGERS = {'NotAuthenticated', 'AuthorizationFailure', 'Unauthorized'}
+#: names of exceptions that mean a rejected token
+_UNAUTHENTICATED = {'NotAuthenticated', 'AuthorizationFailure', 'Unauthorized'}
 
 
-def meaning(error: Exception) -> contract.Error:
-    """An error of ours that says the same; it has nothing of the driver's text."""
+def translate_error(error: Exception) -> contract.Error:
+    """Return an error of the contract; its text contains nothing of the driver's text."""
     if isinstance(error, contract.Error):
         return error
-    found = kind(error)
-    return found(_SAYS[found])
+    error_class = translated_class(error)
+    if error_class is contract.NotFound:
+        return store_rules.no_data()
+    if error_class is contract.Conflict:
+        return store_rules.key_in_use()
+    return error_class(_TEXTS[error_class])
 
 
-def kind(error: Exception) -> type[contract.Error]:
-    """Which error of ours says the same."""
+def translated_class(error: Exception) -> type[contract.Error]:
+    """Return the class that ``translate_error`` uses."""
     if isinstance(error, contract.Error):
         return type(error)
-    for known in type(error).__mro__:
-        if known.__module__ == 'glance_store.exceptions' and known.__name__ in _MEANS:
-            return _MEANS[known.__name__]
-    status = getattr(error, 'http_status', None)    # of the clients of OpenStack's services
+    for base in type(error).__mro__:
+        if base.__module__ == 'glance_store.exceptions' and base.__name__ in _CLASSES:
+            return _CLASSES[base.__name__]
+    status = getattr(error, 'http_status', None)    # of the clients of OpenStack services
     if status == 404 or 'HTTP 404' in str(error):
         return contract.NotFound
     if status in (413, 507):
@@ -73,21 +76,21 @@ def kind(error: Exception) -> type[contract.Error]:
     return contract.Unavailable
 
 
-def refused(error: Exception) -> bool:
-    """Does it say that the backend did not take the token?"""
+def is_token_rejected(error: BaseException | None) -> bool:
+    """Return whether the error means that the backend rejected the token."""
     return (getattr(error, 'http_status', None) == 401
-            or any(kind.__name__ in _STRANGERS for kind in type(error).__mro__))
+            or any(base.__name__ in _UNAUTHENTICATED for base in type(error).__mro__))
 
 
-def tell(store: str, error: Exception, secrets: Iterable[str]) -> None:
-    """Let the log know what the driver has said, without its secrets."""
-    LOG.error('store %s: %s: %s', store, type(error).__name__, without(str(error), secrets))
-    LOG.debug('store %s: %s', store, without(
+def log_error(store: str, error: Exception, secrets: Iterable[str]) -> None:
+    """Log the text of a driver's exception, without its secrets."""
+    LOG.error('store %s: %s: %s', store, type(error).__name__, redact(str(error), secrets))
+    LOG.debug('store %s: %s', store, redact(
         ''.join(traceback.format_exception(error)), secrets))
 
 
-def without(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with stars for ``secrets``."""
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Replace ``secrets`` in ``text`` by asterisks."""
     for secret in secrets:
         text = text.replace(secret, '***')
     return text

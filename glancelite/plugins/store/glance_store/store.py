@@ -1,490 +1,431 @@
-"""Any driver that was written for glance_store, as a store of this service."""
+"""Drivers written for the library glance_store, as a store of this service."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import threading
-import urllib.parse
 import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from oslo_config import cfg
 
 from glancelite import contract
 from glancelite.contract import store_rules
-from glancelite.plugins.store.glance_store import errors
-from glancelite.plugins.store.glance_store.context import caller
-from glancelite.plugins.store.glance_store.driver import Kind
-from glancelite.plugins.store.glance_store.streams import Chunks, Source, SourceFailed
+from glancelite.plugins.store.glance_store import errors, location
+from glancelite.plugins.store.glance_store.context import DriverContext, driver_context
+from glancelite.plugins.store.glance_store.download import Download
+from glancelite.plugins.store.glance_store.driver import DriverFactory
+from glancelite.plugins.store.glance_store.properties import driver_properties
+from glancelite.plugins.store.glance_store.upload import ChunkReader, SourceFailed
 
 LOG = logging.getLogger(__name__)
 
-#: the driver hashes with this, and always with MD5, and nobody looks at the result: it is
-#: what costs least of all that hashlib has everywhere
+#: drivers always compute this hash and MD5; the result is not used, so it is the cheapest
+#: hash that every hashlib has
 HASH = 'sha1'
-#: drivers of the library itself that refuse a name which is taken, and clean up
-CAREFUL = tuple(f'glance_store._drivers.{name}' for name in (
+#: drivers of the library that refuse an existing key and clean up after a failure
+SAFE_DRIVERS = tuple(f'glance_store._drivers.{name}' for name in (
     'cinder', 'filesystem', 'http', 'rbd', 's3', 'vmware_datastore'))
-#: schemes whose older addresses do not begin like those that are written today; behind
-#: them are services which know by themselves what we may have
-OLDER = frozenset({'cinder', 'http', 'https', 'rbd', 's3', 's3+http', 's3+https', 'swift',
-                   'swift+config', 'swift+http', 'swift+https', 'vsphere'})
-#: schemes whose addresses are not for users to choose
-PRIVATE = frozenset({'file', 'filesystem', 'http', 'https', 'swift+config'})
-#: scheme -> our word -> the attribute of a configured driver, for the discovery of stores
-PROPERTIES = {
-    'cinder': {'volume_type': 'store_conf.cinder_volume_type',
-               'use_multipath': 'store_conf.cinder_use_multipath'},
-    'file': {'data_dir': 'datadir', 'chunk_size': 'chunk_size',
-             'thin_provisioning': 'thin_provisioning'},
-    'rbd': {'chunk_size': 'chunk_size', 'pool': 'pool',
-            'thin_provisioning': 'thin_provisioning'},
-    's3': {name: name for name in ('s3_store_large_object_size', 's3_store_thread_pools',
-                                   's3_store_large_object_chunk_size')},
-    'swift': {name: name for name in ('container', 'large_object_size',
-                                      'large_object_chunk_size')},
-}
-#: what that driver means by MB
+#: the unit of swift_store_large_object_size, in bytes
 SWIFT_MB = 1000 << 10
-DOTS = frozenset({'.', '..'})
-#: what an operator should know of
-SERIOUS = (contract.Unavailable, contract.TooLarge, contract.ReadOnly, contract.Forbidden)
+#: errors whose details are logged
+LOGGED_ERRORS = (contract.Unavailable, contract.TooLarge, contract.ReadOnly, contract.Forbidden)
 
 
-def _of_the_driver(conf):
-    """Registers nothing: which options there are is known when the section has been read."""
+def _register_nothing(conf: cfg.ConfigOpts) -> None:
+    """The options of the driver are registered when its section has been read."""
 
 
 class GlanceStore(contract.Store):
     """A bridge to the driver that ``glance_store_driver`` names.
 
-    What the interface of glance_store cannot keep of the contract:
+    The interface of glance_store does not allow to keep all of the contract:
 
-    * a ``size`` that turns out wrong is refused (``Invalid``), and is no mere hint;
-    * data that is not whole yet is hidden in the process that writes it, not in
-      others, unless the driver hides it;
-    * of two processes that write one key at once, both may succeed, unless the driver sees
-      to it; so may one after the other if the driver gives an address that has nothing of
-      the key in it;
-    * ``discard`` finds what the driver would have put under such an address that follows
-      from ``url_prefix``, or from the last address written, and the key.
+    * a wrong ``size`` is refused (``Invalid``); it is not just a hint;
+    * incomplete data is hidden from readers in the process that writes it, in others only
+      if the driver hides it;
+    * of two processes that write one key at once, both may succeed, unless the driver
+      prevents it; also of two that write it one after the other, if the driver returns a URL
+      without the key;
+    * ``discard`` finds data only under a URL that consists of ``url_prefix``, or the last
+      written URL, and the key.
     """
 
     OPTS = (
         cfg.StrOpt('glance_store_driver', required=True, sample_default='cinder',
-                   help='Name of the driver in the entry points glance_store.drivers. Its own '
-                        'options stand in this section as well.'),
+                   help='Name of an entry point in glance_store.drivers. The options of the '
+                        'driver are set in this section as well.'),
         cfg.StrOpt('credential',
-                   help='Whose rights a driver has that acts with a token: none, service or '
-                        'caller, or another installed plugin of the layer credential. Without '
-                        'it the driver gets the token of the caller as it came.'),
+                   help='Whose token the driver uses: none, service or caller, or another '
+                        'installed plugin of the layer credential. If it is not set, the driver '
+                        'receives the token of the caller unchanged.'),
     )
-    LIBRARY_OPTS = (_of_the_driver,)
-    #: the most that a driver can have; each instance says what its own has
+    LIBRARY_OPTS = (_register_nothing,)
+    #: all that drivers can have; each instance has those of its driver
     CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
 
-    def __init__(self, options, host, *, name='glance_store', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 'glance_store',
+                 conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
         from glance_store import capabilities, exceptions
         self._bits = capabilities.BitMasks
-        self._bad = exceptions.BadStoreConfiguration
-        self._kind = Kind(options.glance_store_driver, name, conf)
+        self._bad_configuration = exceptions.BadStoreConfiguration
+        self._factory = DriverFactory(options.glance_store_driver, name, conf)
         self._source = host.load(contract.CredentialSource, options.credential, name) \
             if options.credential else None
-        self._lock = threading.Lock()
-        self._writing = set()
-        self._shared = None
-        self._prefixes = None
-        self._pattern = None
-        self._properties = {}
+        self._locks = store_rules.KeyLocks()
+        self._shared_driver: Any = None
+        self._prefixes: tuple[location.Prefix, ...] | None = None   # known when configured
+        self._url_pattern: str | None = None
+        self._properties: Mapping[str, object] = {}
         try:
-            driver = self._kind.make()
-            self.SCHEMES = self._kind.schemes
-            driver = self._configured(driver)
-        except self._bad as error:
+            driver = self._factory.create()
+            self.SCHEMES = self._factory.schemes  # type: ignore[misc]
+            driver = self._configure(driver)
+        except self._bad_configuration as error:
             raise contract.Misconfigured(
-                f'[{name}] the driver {self._kind.driver} says: '
-                f'{errors.without(str(error), self._kind.secrets)}') from error
+                f'[{name}] the driver {self._factory.driver} reports: '
+                f'{errors.redact(str(error), self._factory.secrets)}') from error
         except contract.Unavailable as error:
             LOG.warning('store %s is not usable yet: %s', name, error)
-        self.CAPABILITIES = self._abilities(driver)
+        self.CAPABILITIES = self._capabilities(driver)  # type: ignore[misc]
 
-    def _abilities(self, driver):
+    def _capabilities(self, driver):
         from glance_store.driver import Store
-        found = set()
+        capabilities = set()
         if driver.is_capable(self._bits.WRITE_ACCESS):
-            found.add('write')
+            capabilities.add('write')
         if driver.is_capable(self._bits.READ_OFFSET):
-            found.add('range')
-        if not PRIVATE.issuperset(self.SCHEMES):
-            found.add('adopt')
+            capabilities.add('range')
+        if not location.PRIVATE_SCHEMES.issuperset(self.SCHEMES):
+            capabilities.add('adopt')
         if type(driver).set_acls is not Store.set_acls:
-            found.add('share')
-        return frozenset(found)
+            capabilities.add('share')
+        return frozenset(capabilities)
 
-    # what the service asks
-
-    def write(self, key, chunks, *, size=None, ctx=None):
-        self._may('write', contract.ReadOnly)
-        source = Source(chunks)
-        with self._alone(key), self._acting(ctx, long_running=True) as context:
-            ours = self._reserve(key, context)
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
+              ctx: contract.Context | None = None) -> contract.WriteResult:
+        self._require('write', contract.ReadOnly)
+        source = ChunkReader(chunks)
+        with self._locks.hold(key), self._acting(ctx, long_running=True) as context:
+            clean_up = self._check_unused(key, context)
             try:
                 url, length, _, _, metadata = self._driver().add(
-                    key, source, self._announced(size), HASH, context=context)
+                    key, source, self._announced_size(size), HASH, context=context)
             except Exception as error:
-                if ours and errors.kind(error) is not contract.Conflict:
-                    self._clear(key, context)
+                if clean_up and errors.translated_class(error) is not contract.Conflict:
+                    self._clean_up(self._expected_urls(key), context)
                 if source.failure is not None:
                     raise source.failure from None
-                raise self._failed(error) from error
-            try:
-                return self._written(key, source, url, length, metadata)
-            except BaseException:
-                self._remove(url, context)
-                raise
+                raise self._translate_error(error) from error
+            with contextlib.ExitStack() as on_failure:
+                on_failure.callback(self._clean_up, [url], context)
+                result = self._check_written(key, source, url, length, metadata)
+                on_failure.pop_all()
+            return result
 
-    def _announced(self, size):
-        """What the driver is told of the size; 0 for unknown."""
-        options = self._kind.options
-        if (self._kind.module == 'glance_store._drivers.swift.store' and size
+    def _announced_size(self, size):
+        """Return the size to announce to the driver; 0 for unknown."""
+        options = self._factory.options
+        if (self._factory.module == 'glance_store._drivers.swift.store' and size
                 and size >= options['swift_store_large_object_size'] * SWIFT_MB):
-            return 0    # if it knew, it would announce more for the last segment than comes
+            return 0    # otherwise it announces a last segment that is too long
         return size or 0
 
-    def _reserve(self, key, context):
-        """Is what stands under this key from now on ours?  Of a careful driver we do not ask.
+    def _check_unused(self, key, context):
+        """Return whether data under the key must be cleaned up if the write fails.
 
-        :raises Conflict: somebody has the key.
+        A safe driver makes its own checks and cleans up itself.
+
+        :raises Conflict: the key has data.
         """
-        if self._kind.module.startswith(CAREFUL):
+        if self._factory.module.startswith(SAFE_DRIVERS):
             return False
         absent = False
-        for url in self._guesses(key):
+        for url in self._expected_urls(key):
             try:
                 with self._open(url, context):
                     raise store_rules.key_in_use()
             except contract.NotFound:
                 absent = True
             except (contract.Invalid, contract.Unavailable):
-                continue    # the driver will say it better
+                continue    # the driver's write reports it better
         return absent
 
-    def _written(self, key, source, url, length, metadata):
-        """What the driver has said, if it can be believed.
-
-        Drivers exist that take a failure for the end, or do not look for the end.
-        """
+    def _check_written(self, key, source, url, length, metadata):
+        """Return the result of a write; some drivers treat failures as the end of the data."""
         with contextlib.suppress(SourceFailed):
             if source.read(1):
-                raise contract.Invalid('There is more data than was announced.')
+                raise contract.Invalid('There is more data than announced.')
         if source.failure is not None:
             raise source.failure
-        if self._leaks(url):
-            LOG.error('store %s: this driver writes secrets into its addresses', self.name)
+        if self._has_secret(url):
+            LOG.error('store %s: the driver writes secrets into its URLs', self.name)
             raise contract.Unavailable('The store cannot be used now.')
         if len(key) > 31 and key in url:
-            self._pattern = url.replace(key, '{key}')
-        return contract.WriteResult(url, length, self._metadata(metadata))
+            self._url_pattern = url.replace(key, '{key}')
+        return contract.WriteResult(url, length, self._check_metadata(metadata))
 
-    def _metadata(self, given):
+    def _check_metadata(self, metadata):
         from glance_store import check_location_metadata
-        # the driver may keep the very object, and the word for the store is the core's
-        found = {name: value for name, value in (given or {}).items()
-                 if name not in ('store', 'backend')}
-        with self._meanings():
-            check_location_metadata(found)
-        return found
+        # a copy, as the driver may keep the object; the core sets the name of the store
+        copy = {name: value for name, value in (metadata or {}).items()
+                if name not in ('store', 'backend')}
+        with self._translated_errors():
+            check_location_metadata(copy)
+        return copy
 
-    def read(self, url, *, offset=0, length=None, ctx=None):
-        part = offset > 0 or length is not None
-        if part:
-            offset, length = self._part(url, offset, length, ctx)
-        with contextlib.ExitStack() as held:
-            context = held.enter_context(self._acting(ctx, long_running=True))
-            self._refuse_half(url)
-            chunks = self._open(url, context, offset=offset, length=length)
+    def read(self, url: str, *, offset: int = 0, length: int | None = None,
+             ctx: contract.Context | None = None) -> Iterator[bytes]:
+        if offset > 0 or length is not None:
+            length = self._check_range(url, offset, length, ctx)
+        with contextlib.ExitStack() as on_failure:
+            context = on_failure.enter_context(self._acting(ctx, long_running=True))
+            self._check_complete(url)
+            download = self._open(url, context, offset=offset, length=length)
             try:
-                self._refuse_half(url)      # somebody may have begun meanwhile
+                self._check_complete(url)      # a write may have begun meanwhile
             except contract.NotFound:
-                chunks.close()
+                download.close()
                 raise
-            chunks.keep(held.pop_all())
-            return chunks
+            download.close_with(on_failure.pop_all())
+            return download
 
-    def _part(self, url, offset, length, ctx):
-        self._may('range', contract.Unsupported)
+    def _check_range(self, url, offset, length, ctx):
+        """Return the number of bytes from ``offset`` on that exist, at most ``length``."""
+        self._require('range', contract.Unsupported)
         size = self.size(url, ctx=ctx)
         if offset > size:
             raise store_rules.beyond_end(size)
-        return offset, size - offset if length is None else min(length, size - offset)
+        return size - offset if length is None else min(length, size - offset)
 
-    def size(self, url, *, ctx=None):
+    def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
         with self._acting(ctx) as context:
-            self._refuse_half(url)
+            self._check_complete(url)
             return self._size(url, context)
 
-    def delete(self, url, *, ctx=None):
-        self._may('write', contract.ReadOnly)
+    def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
+        self._require('write', contract.ReadOnly)
         with self._acting(ctx) as context:
-            self._refuse_half(url)
+            self._check_complete(url)
             self._delete(url, context)
 
-    def discard(self, key, *, ctx=None):
-        self._may('write', contract.ReadOnly)
+    def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
+        self._require('write', contract.ReadOnly)
         with self._acting(ctx) as context:
-            for url in self._guesses(key):
+            for url in self._expected_urls(key):
                 try:
                     self._delete(url, context)
                 except (contract.NotFound, contract.Invalid):
                     continue
                 except contract.Unavailable as error:
-                    if not isinstance(error.__cause__, self._bad):
+                    if not isinstance(error.__cause__, self._bad_configuration):
                         raise
-                    LOG.warning('store %s: what may be left of %s stays, as its driver does '
-                                'nothing without a caller; see [%s] credential',
+                    LOG.warning('store %s: data of %s may remain, because the driver requires '
+                                'the token of a caller; see [%s] credential',
                                 self.name, key, self.name)
 
-    def owns(self, url):
+    def owns(self, url: str) -> bool:
         scheme, _, path = url.partition('://')
         if scheme not in self.SCHEMES or not path:
             return False
-        if not self._prefixes:      # the driver has no word on it
+        if not self._prefixes:      # the driver does not declare a prefix
             return True
-        return any(path.startswith(start) and _is_plain(path[len(start):])
-                   for _, start in self._prefixes)
+        return location.has_prefix(url, self._prefixes)
 
-    def adopt(self, url, *, ctx=None):
-        self._may('adopt', contract.Unsupported)
-        if not self.owns(url) or url.partition('://')[0] in PRIVATE or self._leaks(url):
-            raise contract.Invalid('This location is none of this store.')
-        self._place(url)
+    def adopt(self, url: str, *, ctx: contract.Context | None = None) -> str:
+        self._require('adopt', contract.Unsupported)
+        if (not self.owns(url) or url.partition('://')[0] in location.PRIVATE_SCHEMES
+                or self._has_secret(url)):
+            raise store_rules.foreign_url()
+        self._location(url)
         return url
 
-    def share(self, url, *, public, projects, ctx=None):
-        self._may('share', contract.Unsupported)
+    def share(self, url: str, *, public: bool, projects: Sequence[str],
+              ctx: contract.Context | None = None) -> None:
+        self._require('share', contract.Unsupported)
         with self._acting(ctx) as context:
-            self._size(url, context)    # drivers exist that do not look
-            place = self._place(url)
-            with self._meanings():
+            self._size(url, context)    # some drivers do not check that the data exists
+            place = self._location(url)
+            with self._translated_errors():
                 try:
                     self._driver().set_acls(place, public=public, read_tenants=list(projects),
-                                    write_tenants=[], context=context)
+                                            write_tenants=[], context=context)
                 except NotImplementedError:
-                    raise contract.Unsupported('The store lets nobody else read.') from None
+                    raise contract.Unsupported('The store cannot give read access.') from None
 
-    def exclusive_resources(self):
-        # as our own drivers say it, where there are such
-        return [os.path.realpath(start) if scheme == 'file'
-                else f'{scheme.partition("+")[0]}://{start}'.rstrip('/')
-                for scheme, start in self._prefixes or ()]
+    def exclusive_resources(self) -> Collection[str]:
+        return location.exclusive_resources(self._prefixes or ())
 
-    def properties(self):
+    def properties(self) -> Mapping[str, object]:
         return self._properties
 
-    def health(self):
+    def health(self) -> str:
         self._driver()
         with self._acting(None) as context:
-            for url in self._guesses(str(uuid.uuid4())):
+            for url in self._expected_urls(str(uuid.uuid4())):
                 try:
                     self._open(url, context).close()
                 except (contract.NotFound, contract.Invalid):
                     continue
                 except contract.Unavailable as error:
-                    if not isinstance(error.__cause__, self._bad):  # it only wants a caller
+                    # the driver only requires the token of a caller
+                    if not isinstance(error.__cause__, self._bad_configuration):
                         raise
-        return f'{self._kind.driver} of glance_store'
+        return f'{self._factory.driver} of glance_store'
 
-    def close(self):
-        self._shared = None
+    def close(self) -> None:
+        self._shared_driver = None
 
-    def _may(self, ability, otherwise):
-        if ability not in self.CAPABILITIES:
-            raise otherwise(f'The driver of this store has no {ability!r}.')
+    def _require(self, capability, error_class):
+        if capability not in self.CAPABILITIES:
+            raise error_class(f'The driver of this store lacks the capability {capability!r}.')
 
-    # one operation of the driver
+    # operations of the driver
 
     def _driver(self):
-        """Of its own for each operation, unless it says that it can be shared.
+        """Return a driver: a new one for each operation, unless it can be shared.
 
         :raises Unavailable: its backend does not answer.
         """
-        if self._shared is not None:
-            return self._shared
-        with self._meanings():
-            return self._configured(self._kind.make())
+        if self._shared_driver is not None:
+            return self._shared_driver
+        with self._translated_errors():
+            return self._configure(self._factory.create())
 
-    def _configured(self, driver):
+    def _configure(self, driver):
         try:
             driver.configure(re_raise_bsc=True)
-        except self._bad:
+        except self._bad_configuration:
             raise
         except Exception as error:
-            raise self._failed(error) from error
+            raise self._translate_error(error) from error
         if self._prefixes is None:
-            self._learn(driver)
+            self._read_prefixes(driver)
         if driver.is_capable(self._bits.DRIVER_REUSABLE):
-            self._shared = driver
+            self._shared_driver = driver
         return driver
 
+    def _read_prefixes(self, driver):
+        """Set the prefixes of URLs and the properties, which only a configured driver knows."""
+        urls = location.driver_urls(driver, self._factory.options)
+        if any(map(self._has_secret, urls)):
+            raise contract.Misconfigured(
+                f'[{self.name}] the driver {self._factory.driver} would write secrets into '
+                'URLs, which users can see: use the driver of this service instead, '
+                f'enabled_backends = {self.name}:{self._factory.driver}')
+        self._prefixes = location.parse_prefixes(urls)
+        if self._factory.module.startswith('glance_store.'):
+            self._properties = driver_properties(driver, self.SCHEMES[0], self._prefixes)
+
     def _open(self, url, context, *, offset=0, length=None):
-        """What is there, from ``offset`` on; at most ``length`` bytes."""
-        place = self._place(url)
+        """Return the data from ``offset`` on; at most ``length`` bytes."""
+        place = self._location(url)
         driver = self._driver()
         named = {'offset': offset} if offset else {}
         if length and driver.is_capable(self._bits.READ_CHUNK):
             named['chunk_size'] = length
-        with self._meanings():
-            data, promised = driver.get(place, context=context, **named)
-            promised = int(promised or 0) or None
-        return Chunks(data, promised=promised if length is None else length, limit=length,
-                      failed=self._failed, owner=driver)
+        with self._translated_errors():
+            data, reported = driver.get(place, context=context, **named)
+            reported = int(reported or 0) or None
+        return Download(data, expected=reported if length is None else length, limit=length,
+                        failed=self._translate_error, driver=driver)
 
     def _delete(self, url, context):
-        place = self._place(url)
+        place = self._location(url)
         try:
-            with self._meanings():
+            with self._translated_errors():
                 self._driver().delete(place, context=context)
         except contract.Forbidden:
-            self._size(url, context)    # drivers exist that forbid what is not there
+            self._size(url, context)    # some drivers raise Forbidden for missing data
             raise
 
     def _size(self, url, context):
-        place = self._place(url)
-        with self._meanings():
+        place = self._location(url)
+        with self._translated_errors():
             size = int(self._driver().get_size(place, context=context) or 0)
         if size:
             return size
-        # it has none; or drivers exist that say 0 when they have failed
-        with self._open(url, context) as chunks:
-            if chunks.promised is None and next(chunks, b''):
-                raise contract.Unavailable('The store does not know the size.')
-            return chunks.promised or 0
+        # some drivers return 0 if they fail
+        with self._open(url, context) as download:
+            if download.expected is None and next(download, b''):
+                raise contract.Unavailable('The size of the data is unknown.')
+            return download.expected or 0
 
-    def _place(self, url):
-        """``url`` as the driver wants it; hostile ones end here.
-
-        :raises Invalid: it is none of this store's.
-        """
-        scheme, _, path = url.partition('://')
-        older = scheme in OLDER and not (scheme == 'cinder' and '/' in path)
-        plain = scheme in ('http', 'https') or _is_plain(path.lstrip('/'))
-        if (scheme in self.SCHEMES and url.isprintable() and ' ' not in url
-                and plain and not DOTS.intersection(path.split('/'))
-                and (older or self.owns(url))):
+    def _clean_up(self, urls: Iterable[str], context: DriverContext | None) -> None:
+        """Delete data after a failure; further failures are logged only."""
+        for url in urls:
             try:
-                return self._kind.location(url)
-            except Exception:
-                LOG.debug('store %s: its driver does not understand a location', self.name)
-        raise store_rules.foreign_url()
-
-    @contextlib.contextmanager
-    def _meanings(self):
-        try:
-            yield
-        except contract.Error:
-            raise
-        except Exception as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error):
-        """An error of ours that means the same; the log gets what the driver has said."""
-        found = errors.meaning(error)
-        if not isinstance(error, contract.Error) and type(found) in SERIOUS:
-            errors.tell(self.name, error, self._kind.secrets)
-        return found
-
-    # who is acting
+                self._delete(url, context)
+            except contract.NotFound:
+                continue
+            except contract.Error as error:
+                LOG.warning('store %s: partial data remains: %s', self.name, error)
 
     @contextlib.contextmanager
     def _acting(self, ctx, *, long_running=False):
+        """Yield the context for the driver: of the caller, or with a credential."""
         credential = self._source.open(ctx, long_running=long_running) if self._source else None
         try:
-            yield caller(ctx, credential, self._source)
+            yield driver_context(ctx, credential, self._source)
         except contract.Error as error:
-            if credential and errors.refused(error.__cause__):
+            if credential and errors.is_token_rejected(error.__cause__):
                 credential.invalidate()
             raise
         finally:
             if credential:
                 credential.close()
 
-    @contextlib.contextmanager
-    def _alone(self, key):
-        with self._lock:
-            if key in self._writing:
-                raise store_rules.key_in_use()
-            self._writing.add(key)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._writing.discard(key)
-
-    def _refuse_half(self, url):
-        if self._writing and not self._writing.isdisjoint(url.split('/')):
+    def _check_complete(self, url):
+        """
+        :raises NotFound: this process is writing the data.
+        """
+        if not self._locks.isdisjoint(url.split('/')):
             raise store_rules.no_data()
 
-    # where things are
+    # locations
 
-    def _learn(self, driver):
-        """What only a driver that is configured can tell."""
-        starts = [driver.url_prefix or '']
-        starts += [f'file://{given.rpartition(":")[0] or given}'    # its prefix is one of them
-                   for given in self._kind.options.get('filesystem_store_datadirs') or ()]
-        if any(map(self._leaks, starts)):
-            raise contract.Misconfigured(
-                f'[{self.name}] the driver {self._kind.driver} would write secrets into '
-                'addresses, which users may see: choose the driver of this service instead, '
-                f'enabled_backends = {self.name}:{self._kind.driver}')
-        self._prefixes = tuple(dict.fromkeys(
-            (scheme, path.rstrip('/') + '/')
-            for scheme, _, path in (start.partition('://') for start in starts) if path))
-        if self._kind.module.startswith('glance_store.'):
-            known = PROPERTIES.get(self.SCHEMES[0].partition('+')[0], {})
-            found = {word: _attribute(driver, name) for word, name in known.items()}
-            if self.SCHEMES[0] == 'rbd' and self._prefixes:
-                found['fsid'] = self._prefixes[0][1].partition('/')[0]
-            self._properties = {word: value for word, value in found.items()
-                                if value is not None}
+    def _location(self, url):
+        """Return the library's location object.
 
-    def _guesses(self, key):
-        """Where data under ``key`` would be, as far as that can be known."""
-        if 'cinder' in self.SCHEMES:    # where only the backend decides
+        :raises Invalid: the URL is hostile or not one of this store's.
+        """
+        if (url.partition('://')[0] in self.SCHEMES and location.is_acceptable(url)
+                and (location.may_lack_prefix(url) or self.owns(url))):
+            try:
+                return self._factory.location(url)
+            except Exception:
+                LOG.debug('store %s: the driver does not accept a location', self.name)
+        raise store_rules.foreign_url()
+
+    def _expected_urls(self, key):
+        """Return the URLs that data under ``key`` may have, as far as they are known."""
+        if 'cinder' in self.SCHEMES:    # the backend chooses the URL
             return ()
         if self._prefixes is None:
             self._driver()
-        if self._pattern:
-            return (self._pattern.replace('{key}', key),)
+        if self._url_pattern:
+            return (self._url_pattern.replace('{key}', key),)
         return tuple(f'{scheme}://{start}{key}' for scheme, start in self._prefixes or ())
 
-    def _clear(self, key, context):
-        for url in self._guesses(key):
-            self._remove(url, context)
+    def _has_secret(self, url):
+        return location.has_secret(url, self._factory.secrets)
 
-    def _remove(self, url, context):
+    # errors
+
+    @contextlib.contextmanager
+    def _translated_errors(self):
         try:
-            self._delete(url, context)
-        except contract.NotFound:
-            return
-        except contract.Error as error:     # must not hide why we are here
-            LOG.warning('store %s: something is left behind: %s', self.name, error)
+            yield
+        except contract.Error:
+            raise
+        except Exception as error:
+            raise self._translate_error(error) from error
 
-    def _leaks(self, url):
-        """Has this address a secret in it?"""
-        account, at, _ = url.partition('://')[2].partition('/')[0].rpartition('@')
-        plain = urllib.parse.unquote(url)
-        return (bool(at) and ':' in account) or any(
-            secret in plain for secret in self._kind.secrets)
-
-
-def _is_plain(path):
-    """Nothing but names, with one slash between two."""
-    return DOTS.isdisjoint(path.split('/')) and '' not in path.split('/')
-
-
-def _attribute(driver, dotted):
-    for name in dotted.split('.'):
-        driver = getattr(driver, name, None)
-    return driver
+    def _translate_error(self, error):
+        """Return an error of the contract; log the details of serious ones."""
+        translated = errors.translate_error(error)
+        if not isinstance(error, contract.Error) and type(translated) in LOGGED_ERRORS:
+            errors.log_error(self.name, error, self._factory.secrets)
+        return translated
