@@ -1,4 +1,4 @@
-"""A private Ceph cluster: RADOS with its pools, and an S3 gateway on top."""
+"""A private Ceph cluster with pools, and an S3 gateway."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import uuid
 from tests.servers import process, programs
 
 IMAGES, CLONES = 'images', 'volumes'
-#: requests to hosts below it name the bucket there; no resolver knows it
+#: hosts in this domain name the bucket; they are not resolvable
 DOMAIN = 's3.localhost'
 
 CONFIGURATION = """
@@ -43,13 +43,13 @@ mon_allow_pool_delete = true
 mon_max_pg_per_osd = 1000
 mon_data_avail_warn = 2
 mon_data_avail_crit = 1
-# The state of a new cluster changes often, and nobody else waits for it.
+# Faster than the defaults: the state of a new cluster changes often.
 mon_tick_interval = 1
 paxos_propose_interval = 0.02
 paxos_min_wait = 0.01
 [mgr]
 mgr_data = {home}/mgr
-# Its modules are Python programs that take longer to start than all the rest.
+# The modules are Python programs, which start slowly.
 mgr_module_path = {home}/no-modules
 mgr_stats_period = 1
 mgr_tick_period = 1
@@ -57,7 +57,7 @@ mgr_tick_period = 1
 osd_data = {home}/osd
 osd_objectstore = memstore
 memstore_device_bytes = 12884901888
-# how long a client that died counts as one that has an image open; 30 s otherwise
+# seconds until the watch of a dead client expires; the default is 30
 osd_client_watch_timeout = 3
 osd_class_update_on_start = false
 osd_crush_update_on_start = false
@@ -74,7 +74,7 @@ CAPABILITIES = {
     'mgr.x': {'mon': 'allow profile mgr', 'osd': 'allow *'},
     'osd.0': {'mon': 'allow profile osd', 'osd': 'allow *', 'mgr': 'allow profile osd'},
     'client.gateway': {'mon': 'allow rw', 'osd': 'allow rwx'},
-    # As Ceph's manual has it for OpenStack; the one may see who builds on its images.
+    # As in Ceph's manual for OpenStack; read access to CLONES shows the clones of images.
     'client.images': {'mon': 'profile rbd', 'osd': f'profile rbd pool={IMAGES}, '
                                                    f'profile rbd-read-only pool={CLONES}'},
     'client.volumes': {'mon': 'profile rbd', 'osd': f'profile rbd pool={CLONES}, '
@@ -85,12 +85,12 @@ CAPABILITIES = {
 class Ceph:
     """A running cluster with the pools IMAGES and CLONES.
 
-    The users ``images`` and ``volumes`` each write the pool of their purpose and read the
-    other; ``admin`` may do everything. All their keys are in the keyring that ``conf`` names.
+    The users ``images`` and ``volumes`` may write to the pool of their name and read the
+    other; ``admin`` may do everything. The keys are in the keyring that ``conf`` names.
 
     :ivar conf: path of ``ceph.conf``.
     :ivar fsid: the cluster's id.
-    :ivar osd: the process that keeps all data; a test that stops it (SIGSTOP) lets it go on.
+    :ivar osd: the process with all data; a test that stops it (SIGSTOP) must resume it.
     """
 
     def __init__(self, home):
@@ -101,7 +101,7 @@ class Ceph:
         self.osd = None
 
     def command(self, *arguments):
-        """What ``ceph ARGUMENTS`` of the administrator prints, from JSON where it is that."""
+        """Run ``ceph ARGUMENTS`` as administrator; return its output, parsed from JSON."""
         done = subprocess.run(
             [programs.require('ceph'), '-c', self.conf, '--connect-timeout', '10', '-f', 'json',
              *arguments], capture_output=True, text=True, check=False, timeout=60)
@@ -110,7 +110,7 @@ class Ceph:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def create_pool(self, name):
-        """Make a pool for RBD that takes data; ``images`` may use it."""
+        """Create a pool for RBD."""
         self.command('osd', 'pool', 'create', name, '4')
         self.command('osd', 'pool', 'application', 'enable', name, 'rbd')
 
@@ -118,7 +118,7 @@ class Ceph:
         self.command('osd', 'pool', 'delete', name, name, '--yes-i-really-really-mean-it')
 
     def configure(self, name='extra.conf', **options):
-        """Path of a ``ceph.conf`` like ours, with these options in ``[client]`` on top."""
+        """Write a copy of ``ceph.conf`` with more options in ``[client]``; return its path."""
         path = self.home / name
         lines = [f'{key} = {value}' for key, value in options.items()]
         path.write_text('\n'.join([(self.home / 'ceph.conf').read_text(), '[client]', *lines, '']))
@@ -128,7 +128,7 @@ class Ceph:
 class S3:
     """A running S3 service.
 
-    :ivar url: the endpoint; buckets are in the path, or in the host: see DOMAIN.
+    :ivar url: the endpoint; the bucket is in the path or the host (see DOMAIN).
     """
 
     region = 'default'
@@ -166,20 +166,20 @@ def server():
         run('ceph-mon', '-i', 'a', '--mkfs', '--monmap', home / 'monmap', '--keyring',
             home / 'keyring', '-c', cluster.conf)
         start('ceph-mon', 'a', lambda: process.listens(cluster.port))
-        # It has read its own key only.
+        # The monitor has read only its own key.
         process.run([needed['ceph'], '-c', cluster.conf, '--connect-timeout', '30', 'auth',
                      'import', '-i', home / 'keyring'], log=home / 'log', cwd=home)
         osd = str(uuid.uuid4())
-        # One process that reads commands from its input is faster than one for each of them.
-        _tell(needed['ceph'], cluster,
-              f'osd new {osd} 0',
-              'osd crush add osd.0 1.0 root=default host=localhost',
-              *(line for pool in (IMAGES, CLONES) for line in (
-                  f'osd pool create {pool} 4', f'osd pool application enable {pool} rbd')))
+        # One process for all commands is faster than one for each.
+        _run_commands(
+            needed['ceph'], cluster, f'osd new {osd} 0',
+            'osd crush add osd.0 1.0 root=default host=localhost',
+            *(line for pool in (IMAGES, CLONES) for line in (
+                f'osd pool create {pool} 4', f'osd pool application enable {pool} rbd')))
         run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', osd, '-c', cluster.conf)
         start('ceph-mgr', 'x', lambda: True)
         cluster.osd = start('ceph-osd', '0', lambda: True)
-        # A write that comes back says that the data has a place.
+        # Pools are usable when a write succeeds.
         for pool in IMAGES, CLONES:
             process.run(['timeout', '60', programs.require('rbd'), '-c', cluster.conf, 'pool',
                          'init', pool], log=home / 'log', cwd=home)
@@ -191,16 +191,16 @@ def gateway(cluster):
     """Run an S3 gateway on the cluster while the block runs."""
     radosgw, admin = programs.require('radosgw'), programs.require('radosgw-admin')
     port, log = process.free_port(), cluster.home / 'log'
-    found = S3(f'http://127.0.0.1:{port}')
+    service = S3(f'http://127.0.0.1:{port}')
     command = [radosgw, '-n', 'client.gateway', '-c', cluster.conf, '-f',
                f'--rgw-frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1',
                f'--rgw-dns-name={DOMAIN}']
     with process.running(command, answers=lambda: process.listens(port), log=log,
                          cwd=cluster.home, stop=signal.SIGKILL):
         process.run([admin, '-c', cluster.conf, '-n', 'client.gateway', 'user', 'create',
-                     '--uid=glance', '--display-name=glance', f'--access-key={found.access_key}',
-                     f'--secret-key={found.secret_key}'], log=log, cwd=cluster.home)
-        yield found
+                     '--uid=glance', '--display-name=glance', f'--access-key={service.access_key}',
+                     f'--secret-key={service.secret_key}'], log=log, cwd=cluster.home)
+        yield service
 
 
 def _write_keys(run, home):
@@ -210,10 +210,10 @@ def _write_keys(run, home):
         run('ceph-authtool', home / 'keyring', '--gen-key', '-n', name, *caps)
 
 
-def _tell(ceph, cluster, *commands):
-    """Give commands of the administrator to the monitor."""
+def _run_commands(ceph, cluster, *commands):
+    """Run commands of the monitor as administrator."""
     done = subprocess.run([ceph, '-c', cluster.conf, '--connect-timeout', '30'],
                           input='\n'.join(commands), capture_output=True, text=True,
                           check=False, timeout=60)
     if done.returncode or 'Error' in done.stderr:
-        raise process.DidNotStart(f'the monitor refuses: {done.stdout}{done.stderr}')
+        raise process.DidNotStart(f'the monitor failed: {done.stdout}{done.stderr}')

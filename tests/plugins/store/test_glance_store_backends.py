@@ -5,7 +5,7 @@ import concurrent.futures
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store.rbd.client import bindings
+from glancelite.plugins.store.rbd.bindings import load_bindings
 from glancelite.testing.contracts.store.toolbox import KIB, MIB, Box, cut, pattern, same
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.servers.keystone import PASSWORD
@@ -44,7 +44,7 @@ swift_store_large_object_chunk_size = 1
 
 @pytest.fixture
 def rbd(make_bridge, ceph):
-    bindings()
+    load_bindings()
     return make_bridge(RBD.format(conf=ceph.conf))
 
 

@@ -215,9 +215,9 @@ def test_a_default_may_be_shared_with_another_driver(make_bridge, package, shelf
      r'acme_tape, cinder, file, http, rbd, s3, swift, vmware$'),
     ('[old]\nglance_store_driver = acme_tape\n', r'\[old\] tape_shelf must be set: A directory'),
     (OLD + 'tape_speed = fast\n', 'tape_speed'),
-    (OLD + 'tape_faults = mistake\n', r'\[old\] the driver acme_tape reports: Store tape could not '
-                                         r'be configured correctly. Reason: no robot opens '
-                                         r'with \*'),
+    (OLD + 'tape_faults = mistake\n', r'\[old\] the driver acme_tape reports: Store tape could '
+                                      r'not be configured correctly. Reason: no robot opens '
+                                      r'with \*'),
     (OLD + 'tape_faults = secret prefix\n', 'the driver acme_tape would write secrets into '
                                             'URLs'),
 ])

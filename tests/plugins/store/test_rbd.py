@@ -1,4 +1,4 @@
-"""The store ``rbd`` keeps the contract, on a real cluster."""
+"""The store ``rbd`` fulfils the contract on a real cluster."""
 
 import pytest
 
@@ -72,6 +72,6 @@ class TestWithWrongKey(BrokenBackendContract):
     def patience(self):
         return 10
 
-    def test_says_that_it_is_the_key(self, broken, refused):
+    def test_health_names_the_key(self, broken, refused):
         with pytest.raises(Exception, match='does not accept the key'):
             broken.health()

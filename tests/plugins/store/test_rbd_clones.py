@@ -1,4 +1,4 @@
-"""Deleting images of the store ``rbd`` on which others build, or which they have open."""
+"""Deletion of images of the store ``rbd`` that have clones or are open elsewhere."""
 
 import pytest
 
@@ -20,9 +20,9 @@ def trashing(make_rbd):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(ceph):
+def _nothing_remains(ceph):
     yield
-    assert [pools.emptied(ceph, 'volumes'), pools.emptied(ceph)] == [[], []]
+    assert [pools.remove_all(ceph, 'volumes'), pools.remove_all(ceph)] == [[], []]
 
 
 def protected(ceph, url):
@@ -38,7 +38,7 @@ def cloned_bytes(ceph, name):
         return image.read(0, len(DATA))
 
 
-def test_clones_of_the_first_format_keep_an_image(store, ceph):
+def test_an_image_with_clones_of_the_first_format_stays(store, ceph):
     url = store.write('key', iter([DATA])).url
 
     with pools.clone(ceph, url, 'volume', 1):
@@ -51,7 +51,7 @@ def test_clones_of_the_first_format_keep_an_image(store, ceph):
     store.delete(url)
 
 
-def test_an_image_with_clones_goes_to_the_trash(trashing, make_rbd, ceph):
+def test_an_image_with_clones_is_moved_to_the_trash(trashing, make_rbd, ceph):
     url = trashing.write('key', iter([DATA])).url
     reader = trashing.read(url)
 
@@ -62,13 +62,13 @@ def test_an_image_with_clones_goes_to_the_trash(trashing, make_rbd, ceph):
             with pytest.raises(contract.NotFound):
                 ask(url)
         assert cloned_bytes(ceph, 'volume') == DATA
-        assert b''.join(reader) == DATA      # it had begun before
+        assert b''.join(reader) == DATA      # opened before the deletion
         again = trashing.write('key', iter([b'new'])).url
         trashing.delete(again)
         assert pools.names(ceph) == ['key']
 
     other = make_rbd()
-    other.delete(other.write('other', iter([DATA])).url)     # looks into the trash as well
+    other.delete(other.write('other', iter([DATA])).url)     # also sweeps the trash
 
 
 def test_an_image_with_clones_is_refused_if_so_configured(make_rbd, ceph):
@@ -84,7 +84,7 @@ def test_an_image_with_clones_is_refused_if_so_configured(make_rbd, ceph):
     store.delete(url)
 
 
-def test_the_trash_of_others_stays(trashing, make_rbd, ceph):
+def test_other_images_in_the_trash_stay(trashing, make_rbd, ceph):
     with pools.opened(ceph, 'images') as (rbd, ioctx):
         rbd.RBD().create(ioctx, 'precious', 4096)
         rbd.RBD().trash_move(ioctx, 'precious')
@@ -97,7 +97,7 @@ def test_the_trash_of_others_stays(trashing, make_rbd, ceph):
                 rbd.RBD().trash_remove(ioctx, entry['id'])
 
 
-def test_an_image_that_somebody_has_open_stays(store, ceph):
+def test_an_open_image_stays(store, ceph):
     url = store.write('key', iter([DATA])).url
 
     with pools.opened(ceph, 'images') as (rbd, ioctx), rbd.Image(ioctx, 'key'):
@@ -109,15 +109,15 @@ def test_an_image_that_somebody_has_open_stays(store, ceph):
     store.delete(url)
 
 
-def test_an_image_that_somebody_opens_meanwhile_stays_and_is_readable(store, ceph, monkeypatch):
+def test_an_image_that_is_opened_during_its_deletion_stays_readable(store, ceph, monkeypatch):
     url = store.write('key', iter([DATA])).url
-    remove, opened = deletion.Removal._remove_snapshot, []
+    delete, opened = deletion.Deleter._delete_snapshot, []
 
     with pools.opened(ceph, 'images') as (rbd, ioctx):
-        def remove_and_open(self, *args):
-            remove(self, *args)
+        def delete_and_open(self, *args):
+            delete(self, *args)
             opened.append(rbd.Image(ioctx, 'key'))
-        monkeypatch.setattr(deletion.Removal, '_remove_snapshot', remove_and_open)
+        monkeypatch.setattr(deletion.Deleter, '_delete_snapshot', delete_and_open)
         with pytest.raises(contract.InUse):
             store.delete(url)
         monkeypatch.undo()
@@ -128,7 +128,7 @@ def test_an_image_that_somebody_opens_meanwhile_stays_and_is_readable(store, cep
     store.delete(url)
 
 
-def test_an_interrupted_removal_is_finished_the_next_time(store, ceph):
+def test_an_interrupted_deletion_is_finished_by_the_next_one(store, ceph):
     url = store.write('key', iter([DATA])).url
     with pools.opened(ceph, 'images') as (rbd, ioctx), rbd.Image(ioctx, 'key') as image:
         image.unprotect_snap('snap')
@@ -143,7 +143,7 @@ def test_an_interrupted_removal_is_finished_the_next_time(store, ceph):
 
 
 @pytest.mark.parametrize('snapshot', ['other', '..'])
-def test_only_the_snapshot_that_is_meant_counts(store, snapshot):
+def test_the_snapshot_must_match(store, snapshot):
     url = store.write('key', iter([DATA])).url
 
     for ask in (store.read, store.size, store.delete):
@@ -154,7 +154,7 @@ def test_only_the_snapshot_that_is_meant_counts(store, snapshot):
     store.delete(url)
 
 
-def test_whoever_may_only_read_does_not_remove(trashing, make_rbd):
+def test_a_user_without_write_permission_cannot_delete(trashing, make_rbd):
     url = trashing.write('key', iter([DATA])).url
     reading = make_rbd(user='volumes')
 

@@ -1,4 +1,4 @@
-"""The store ``rbd`` and a cluster that is full, silent, or does not want it."""
+"""The store ``rbd`` with a cluster that is full, does not answer, or denies access."""
 
 import concurrent.futures
 import json
@@ -13,44 +13,44 @@ import urllib.request
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store.rbd import RBDStore, client
+from glancelite.plugins.store.rbd import RBDStore, bindings
 from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store import pools
 
 MIB = 1 << 20
-#: what a test waits for at most, in seconds
-PATIENCE = 30
+#: seconds
+TIMEOUT = 30
 
 
 @pytest.fixture
 def silence(ceph):
-    """Call it to stop the OSD; call what it returns to let it go on."""
-    def go_on():
+    """A function that stops the OSD and returns a function that resumes it."""
+    def resume():
         ceph.osd.send_signal(signal.SIGCONT)
 
     def stop():
         ceph.osd.send_signal(signal.SIGSTOP)
         threads = pathlib.Path(f'/proc/{ceph.osd.pid}/task')
-        # each of them stops when it gets round to it
+        # the threads do not stop all at once
         assert soon(lambda: all(' T ' in (thread / 'stat').read_text()
                                 for thread in threads.iterdir()))
-        return go_on
+        return resume
 
     yield stop
-    go_on()
+    resume()
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(request):
+def _nothing_remains(request):
     yield
     if 'ceph' in request.fixturenames:
-        assert pools.emptied(request.getfixturevalue('ceph')) == []
+        assert pools.remove_all(request.getfixturevalue('ceph')) == []
 
 
-def soon(claim):
-    """Whether a claim comes true."""
-    end = time.monotonic() + PATIENCE
-    while not (true := claim()) and time.monotonic() < end:
+def soon(condition):
+    """Return whether a condition becomes true in time."""
+    end = time.monotonic() + TIMEOUT
+    while not (true := condition()) and time.monotonic() < end:
         time.sleep(0.1)
     return true
 
@@ -59,7 +59,7 @@ def open_files():
     return len(os.listdir('/proc/self/fd'))
 
 
-# --- full
+# --- full pool
 
 @pytest.fixture
 def small_pool(ceph):
@@ -70,13 +70,13 @@ def small_pool(ceph):
     ceph.delete_pool('small')
 
 
-def test_what_does_not_fit_fails_and_leaves_nothing(make_rbd, ceph, small_pool):
+def test_an_image_that_does_not_fit_leaves_nothing(make_rbd, ceph, small_pool):
     store = make_rbd(user='admin', pool=small_pool)
     kept = store.write('kept', iter([pattern(MIB)])).url
 
     def endless():
         for chunk in cut(pattern(4 * MIB) * 300, 4 * MIB):
-            time.sleep(0.1)     # the cluster looks at quotas from time to time only
+            time.sleep(0.1)     # the cluster checks quotas only from time to time
             yield chunk
 
     with pytest.raises(contract.TooLarge):
@@ -90,23 +90,23 @@ def test_what_does_not_fit_fails_and_leaves_nothing(make_rbd, ceph, small_pool):
     assert pools.names(ceph, small_pool) == []
 
 
-# --- silent
+# --- no answer
 
-def test_a_cluster_that_falls_silent_is_given_up(make_rbd, ceph, silence):
+def test_a_cluster_that_stops_answering_is_reported(make_rbd, ceph, silence):
     store = make_rbd(rbd_operation_timeout=1)
     url = store.write('key', iter([pattern(40 * MIB)])).url
     chunks = store.read(url)
     next(chunks)
-    go_on = silence()
+    resume = silence()
 
     for ask in (store.health, lambda: b''.join(chunks), lambda: store.read(url),
                 lambda: store.size(url), lambda: store.delete(url),
                 lambda: store.discard('other'), lambda: store.write('other', iter([b'x']))):
-        began = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(contract.Unavailable):
             ask()
-        assert time.monotonic() - began < PATIENCE / 3
-    go_on()
+        assert time.monotonic() - started < TIMEOUT / 3
+    resume()
 
     assert same(b''.join(store.read(url)), pattern(40 * MIB))
     store.delete(url)
@@ -115,7 +115,7 @@ def test_a_cluster_that_falls_silent_is_given_up(make_rbd, ceph, silence):
 
 
 @pytest.mark.parametrize('size', [40 * MIB, None], ids=['known', 'unknown'])
-def test_what_a_silent_cluster_kept_of_an_image_is_removed_later(make_rbd, ceph, silence, size):
+def test_partial_data_in_a_silent_cluster_is_deleted_later(make_rbd, ceph, silence, size):
     store, resumed = make_rbd(rbd_operation_timeout=1), []
 
     def source():
@@ -123,23 +123,23 @@ def test_what_a_silent_cluster_kept_of_an_image_is_removed_later(make_rbd, ceph,
         resumed.append(silence())
         yield pattern(28 * MIB)
 
-    began = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(contract.Unavailable):
         store.write('key', source(), size=size)
-    assert time.monotonic() - began < PATIENCE / 2
+    assert time.monotonic() - started < TIMEOUT / 2
 
-    # the store is removing it still, or has given that up for now: the writer does not wait
+    # the store deletes the data in the background, or has deferred that
     resumed[0]()
     assert soon(lambda: store.health() and pools.names(ceph) == [])
 
     store.delete(store.write('key', iter([b'12345'])).url)
 
 
-def test_what_is_owed_is_never_an_image_of_the_same_name(make_rbd, ceph):
+def test_a_pending_deletion_does_not_delete_a_new_image_of_the_same_name(make_rbd, ceph):
     store = make_rbd()
     url = store.write('key', iter([b'12345'])).url
 
-    store._removal.owe('key', 'beefbeefbeef')
+    store._deleter.add_pending('key', 'beefbeefbeef')
     store.health()
 
     assert b''.join(store.read(url)) == b'12345'
@@ -147,25 +147,25 @@ def test_what_is_owed_is_never_an_image_of_the_same_name(make_rbd, ceph):
     assert pools.names(ceph) == []
 
 
-@pytest.mark.parametrize(('timeout', 'conf', 'wanted'), [
+@pytest.mark.parametrize(('timeout', 'conf', 'expected'), [
     (-1, {}, ('60', '10', '10')),
     (-1, {'rados_osd_op_timeout': '7', 'client_mount_timeout': '8'}, ('7', '10', '8')),
     (4, {'rados_osd_op_timeout': '7'}, ('4', '4', '4')),
     (0, {}, ('0', '0', '0'))])
-def test_nothing_is_waited_for_without_end_unless_it_is_wanted(make_rbd, ceph, timeout, conf,
-                                                              wanted):
+def test_all_requests_have_a_timeout_unless_configured_otherwise(make_rbd, ceph, timeout, conf,
+                                                                 expected):
     store = make_rbd(conf=ceph.configure(**conf), rados_connect_timeout=timeout)
 
-    said = [store._cluster.setting(name) for name in (
+    settings = [store._client.setting(name) for name in (
         'rados_osd_op_timeout', 'rados_mon_op_timeout', 'client_mount_timeout')]
 
-    assert [float(each) for each in said] == [float(each) for each in wanted]
+    assert [float(each) for each in settings] == [float(each) for each in expected]
 
 
 # --- connections
 
-def test_all_threads_share_a_connection_that_ends_with_the_store(make_rbd):
-    make_rbd().health()     # what librados opens once
+def test_threads_share_a_connection_that_is_closed_with_the_store(make_rbd):
+    make_rbd().health()     # librados opens some files only once
     before = open_files()
     store = make_rbd()
     store.health()
@@ -187,7 +187,7 @@ def test_all_threads_share_a_connection_that_ends_with_the_store(make_rbd):
     assert soon(lambda: open_files() <= before)
 
 
-def test_a_reader_may_outlive_its_store(make_rbd):
+def test_a_download_can_continue_after_the_store_is_closed(make_rbd):
     store = make_rbd()
     url = store.write('key', iter([pattern(20 * MIB)])).url
     reader = store.read(url)
@@ -198,11 +198,11 @@ def test_a_reader_may_outlive_its_store(make_rbd):
     store.delete(url)
 
 
-def test_a_client_that_was_thrown_out_comes_back(make_rbd, ceph):
+def test_a_blocklisted_client_connects_again(make_rbd, ceph):
     store = make_rbd()
     url = store.write('key', iter([b'12345'])).url
-    connection = store._cluster._taken()
-    ceph.command('osd', 'blocklist', 'add', connection.client.get_addrs().split('[')[-1]
+    connection = store._client._acquire()
+    ceph.command('osd', 'blocklist', 'add', connection.rados_client.get_addrs().split('[')[-1]
                  .rstrip(']').removeprefix('v1:'))
     connection.release()
 
@@ -214,20 +214,20 @@ def test_a_client_that_was_thrown_out_comes_back(make_rbd, ceph):
 
     def renewed():
         works()
-        return store._cluster._connection not in (None, connection)
+        return store._client._connection not in (None, connection)
 
     assert soon(renewed)
     assert works()
     store.delete(url)
 
 
-# --- refused
+# --- access denied
 
 @pytest.mark.parametrize(('conf', 'options', 'reason'), [
     ({}, {'user': 'nobody'}, 'does not accept the key'),
     ({'keyring': '/nonexistent'}, {}, 'has no key'),
-    ({}, {'pool': 'nowhere'}, 'has no pool')])
-def test_what_is_missing_is_said(make_rbd, ceph, conf, options, reason):
+    ({}, {'pool': 'nowhere'}, 'pool of the store does not exist')])
+def test_the_reason_of_a_failure_is_reported(make_rbd, ceph, conf, options, reason):
     store = make_rbd(conf=ceph.configure(**conf), **options)
 
     for ask in (store.health, lambda: store.write('key', iter([b'x'])),
@@ -240,7 +240,7 @@ def test_what_is_missing_is_said(make_rbd, ceph, conf, options, reason):
 
 @pytest.fixture
 def service(live_server, tmp_path):
-    """Starts a service with a store in files and one in a cluster; returns a function to ask."""
+    """Start a service with a file and an RBD store; return a function that sends requests."""
     def start(conf):
         server = live_server({
             'DEFAULT': {'enabled_backends': 'near:file, far:rbd', 'workers': '1'},
@@ -272,16 +272,16 @@ def upload(ask, store, data):
     return image
 
 
-def test_an_image_comes_and_goes_through_the_service(service, ceph):
+def test_the_service_stores_reads_and_deletes_an_image(service, ceph):
     ask, data = service(ceph.conf), pattern(21 * MIB)
 
     image = upload(ask, 'far', data)
-    held = pools.names(ceph)
+    stored = pools.names(ceph)
     whole = ask('GET', f'images/{image}/file')
     part = ask('GET', f'images/{image}/file', Range='bytes=4194300-4194310')
     ask('DELETE', f'images/{image}')
 
-    assert held == [image]
+    assert stored == [image]
     assert same(whole, data)
     assert part == data[4194300:4194311]
     assert pools.names(ceph) == []
@@ -301,20 +301,20 @@ def test_a_service_starts_without_its_cluster_and_serves_its_other_stores(servic
 
 @pytest.fixture
 def without_bindings(monkeypatch):
-    """As if Ceph's packages were not installed."""
+    """Hide the bindings, as if the packages of Ceph were not installed."""
     for name in 'rados', 'rbd':
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(client, 'SYSTEM', ())
+    monkeypatch.setattr(bindings, 'SYSTEM_DIRECTORIES', ())
     monkeypatch.setattr(sys, 'path', [path for path in sys.path if 'dist-packages' not in path])
 
 
-def test_missing_bindings_are_named_with_their_package(make_plugin, without_bindings):
+def test_missing_bindings_are_reported_with_their_package(make_plugin, without_bindings):
     with pytest.raises(contract.Misconfigured, match='Debian package python3-rados'):
         make_plugin(RBDStore)
 
 
-def test_bindings_are_found_without_the_other_packages_of_the_system(ceph):
-    rados, rbd = client.bindings()
+def test_bindings_are_loaded_without_other_packages_of_the_system(ceph):
+    rados, rbd = bindings.load_bindings()
 
     assert rados.Rados
     assert rbd.Image

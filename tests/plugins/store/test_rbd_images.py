@@ -1,4 +1,4 @@
-"""What the store ``rbd`` makes of images in a pool, and what it takes for one."""
+"""The images that the store ``rbd`` writes and reads."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.store.rbd import RBDStore, streams
+from glancelite.plugins.store.rbd import RBDStore, upload
 from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store import pools
 
@@ -19,20 +19,20 @@ def store(make_rbd):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(ceph):
+def _nothing_remains(ceph):
     yield
-    assert pools.emptied(ceph) == []
+    assert pools.remove_all(ceph) == []
 
 
 @pytest.fixture
 def images(ceph):
-    """The module ``rbd`` and the pool, as an administrator has them."""
+    """The module ``rbd`` and the pool, opened as administrator."""
     with pools.opened(ceph, 'images') as (rbd, ioctx):
         yield rbd, ioctx
 
 
 def make(images, name, data, *, snapshot='snap', protect=True, **named):
-    """An image that somebody else makes."""
+    """Create an image as another program does."""
     rbd, ioctx = images
     rbd.RBD().create(ioctx, name, len(data), 22, old_format=named.pop('old_format', False),
                      **named)
@@ -44,9 +44,9 @@ def make(images, name, data, *, snapshot='snap', protect=True, **named):
             image.protect_snap(snapshot)
 
 
-# --- what is written
+# --- writing
 
-def test_the_layout_is_the_one_of_glance(store, ceph, images):
+def test_the_layout_is_that_of_glance(store, ceph, images):
     rbd, ioctx = images
 
     written = store.write('key', iter([b'12345']))
@@ -60,7 +60,7 @@ def test_the_layout_is_the_one_of_glance(store, ceph, images):
 
 
 @pytest.mark.parametrize(('chunk', 'order'), [(1, 20), (3, 21), (32, 25)])
-def test_objects_are_as_large_as_configured(make_rbd, images, chunk, order):
+def test_objects_have_the_configured_size(make_rbd, images, chunk, order):
     rbd, ioctx = images
     store = make_rbd(chunk_size=chunk)
 
@@ -72,12 +72,12 @@ def test_objects_are_as_large_as_configured(make_rbd, images, chunk, order):
     store.discard('key')
 
 
-@pytest.mark.parametrize(('said', 'features'), [
+@pytest.mark.parametrize(('setting', 'features'), [
     ('1', 1), ('0', 1), ('5', 5), ('layering,exclusive-lock', 5), ('exclusive-lock', 5)])
-def test_features_are_those_of_the_cluster_and_allow_clones(make_rbd, ceph, images, said,
+def test_features_are_those_of_the_cluster_and_allow_clones(make_rbd, ceph, images, setting,
                                                             features):
     rbd, ioctx = images
-    store = make_rbd(conf=ceph.configure(rbd_default_features=said))
+    store = make_rbd(conf=ceph.configure(rbd_default_features=setting))
 
     url = store.write('key', iter([pattern(9 * MIB)])).url
 
@@ -87,22 +87,22 @@ def test_features_are_those_of_the_cluster_and_allow_clones(make_rbd, ceph, imag
     store.delete(url)
 
 
-def test_an_image_grows_in_steps_that_grow(make_rbd, monkeypatch):
-    store, grown = make_rbd(chunk_size=1), []
-    grow = streams.Writer._grow
-    monkeypatch.setattr(streams.Writer, '_grow',
-                        lambda self: grow(self) or grown.append(self._capacity // MIB))
+def test_an_image_is_enlarged_in_growing_steps(make_rbd, monkeypatch):
+    store, sizes = make_rbd(chunk_size=1), []
+    enlarge = upload.Upload._enlarge
+    monkeypatch.setattr(upload.Upload, '_enlarge',
+                        lambda self: enlarge(self) or sizes.append(self._capacity // MIB))
 
     url = store.write('key', cut(pattern(50 * MIB), MIB)).url
 
-    assert grown == [6, 14, 30, 62]
+    assert sizes == [6, 14, 30, 62]
     assert store.size(url) == 50 * MIB
     store.delete(url)
 
 
 @pytest.mark.parametrize('length', [MIB + 1, 3 * MIB, 4 * MIB, 5 * MIB + 3, 21 * MIB])
 @pytest.mark.parametrize('known', [True, False])
-def test_it_does_not_matter_how_large_chunks_are_cut(store, length, known):
+def test_chunks_may_have_any_size(store, length, known):
     data = pattern(21 * MIB + 5)
 
     url = store.write('key', cut(data, length), size=len(data) if known else None).url
@@ -112,7 +112,7 @@ def test_it_does_not_matter_how_large_chunks_are_cut(store, length, known):
 
 
 @pytest.mark.parametrize('thin', [True, False])
-def test_chunks_of_zeros_take_no_room_if_so_configured(make_rbd, images, thin):
+def test_zeros_are_not_written_if_so_configured(make_rbd, images, thin):
     rbd, ioctx = images
     data = pattern(4 * MIB) + bytes(13 * MIB) + b'x' + bytes(7 * MIB)
     store, extents = make_rbd(rbd_thin_provisioning=thin), []
@@ -127,10 +127,10 @@ def test_chunks_of_zeros_take_no_room_if_so_configured(make_rbd, images, thin):
     store.delete(url)
 
 
-# --- what is read
+# --- reading
 
 @pytest.mark.parametrize('parallel', [1, 4, 64])
-def test_reads_any_part(make_rbd, parallel):
+def test_any_range_can_be_read(make_rbd, parallel):
     store, data = make_rbd(rbd_store_parallel=parallel), pattern(13 * MIB + 7)
     url = store.write('key', iter([data])).url
 
@@ -142,7 +142,7 @@ def test_reads_any_part(make_rbd, parallel):
 
 
 @pytest.mark.parametrize('parallel', [1, 3])
-def test_a_reader_of_what_is_deleted_gets_no_zeros(make_rbd, parallel):
+def test_a_download_of_a_deleted_image_returns_no_zeros(make_rbd, parallel):
     store, data = make_rbd(rbd_store_parallel=parallel), os.urandom(48 * MIB)
     url = store.write('key', iter([data])).url
     chunks = store.read(url)
@@ -155,7 +155,7 @@ def test_a_reader_of_what_is_deleted_gets_no_zeros(make_rbd, parallel):
     assert data.startswith(b''.join(seen))
 
 
-def test_images_without_a_snapshot_have_the_short_address(store, images):
+def test_images_without_a_snapshot_have_the_short_url(store, images):
     make(images, 'key', b'12345', snapshot=None)
 
     assert b''.join(store.read('rbd://key', offset=1)) == b'2345'
@@ -173,7 +173,7 @@ def test_images_of_the_first_format_are_read(store, images, ceph):
     store.delete(url)
 
 
-def test_names_are_quoted_in_addresses(store, images, ceph):
+def test_names_are_quoted_in_urls(store, images, ceph):
     make(images, 'a b/c%', b'12345', snapshot='s@/')
     url = f'rbd://{ceph.fsid}/images/a%20b%2Fc%25/s%40%2F'
 
@@ -182,9 +182,9 @@ def test_names_are_quoted_in_addresses(store, images, ceph):
     store.delete(url)
 
 
-# --- whose it is
+# --- ownership
 
-def test_users_point_to_what_nova_has_put_there(store, images, ceph):
+def test_snapshots_of_nova_are_adopted(store, images, ceph):
     make(images, 'shot', b'12345')
     url = f'rbd://{ceph.fsid}/images/shot/snap'
 
@@ -197,12 +197,12 @@ def test_users_point_to_what_nova_has_put_there(store, images, ceph):
     'rbd://{fsid}/volumes/key/snap', 'rbd://{other}/images/key/snap', 'rbd://key',
     'rbd://{fsid}/images/key', 'rbd://{fsid}/images//snap', 'rbd://{fsid}/images/key/snap/',
     'rbd://{fsid}/images/key/snap%00', 'rbd://{fsid}/images/key%0A/snap', 'rbd:///images/k/s'])
-def test_users_do_not_point_elsewhere(store, ceph, url):
+def test_other_urls_are_not_adopted(store, ceph, url):
     with pytest.raises(contract.Invalid):
         store.adopt(url.format(fsid=ceph.fsid, other='11111111-2222-4333-8444-555555555555'))
 
 
-def test_pools_and_ids_of_former_days_are_read_if_the_operator_says_so(make_rbd, ceph):
+def test_former_pools_and_ids_are_read_if_configured(make_rbd, ceph):
     now, old_id = make_rbd(user='admin'), '11111111-2222-4333-8444-555555555555'
     before = make_rbd(user='admin', pool='volumes')
     url = before.write('key', iter([b'12345'])).url
@@ -220,9 +220,9 @@ def test_pools_and_ids_of_former_days_are_read_if_the_operator_says_so(make_rbd,
     store.delete(mirrored)
 
 
-# --- what is in the way
+# --- conflicts
 
-def test_an_image_of_somebody_else_stays_as_it_is(store, images, ceph):
+def test_an_existing_image_is_not_changed(store, images, ceph):
     rbd, ioctx = images
     make(images, 'key', b'12345', snapshot=None)
 
@@ -234,17 +234,17 @@ def test_an_image_of_somebody_else_stays_as_it_is(store, images, ceph):
     store.discard('key')
 
 
-@pytest.mark.parametrize('how', [{'snapshot': None}, {'protect': False}, {}],
-                         ids=['without snapshot', 'not protected', 'whole'])
-def test_discards_half_an_image(store, images, how):
-    make(images, 'key', b'12345', **how)
+@pytest.mark.parametrize('options', [{'snapshot': None}, {'protect': False}, {}],
+                         ids=['without snapshot', 'not protected', 'complete'])
+def test_discard_deletes_an_incomplete_image(store, images, options):
+    make(images, 'key', b'12345', **options)
 
     store.discard('key')
 
     store.discard(store.write('key', iter([b'free'])).url.split('/')[-2])
 
 
-def test_discards_a_name_without_an_image(store, images):
+def test_discard_deletes_a_name_without_an_image(store, images):
     _, ioctx = images
     ioctx.write_full('rbd_id.key', b'\x04\x00\x00\x00beef')
     with pytest.raises(contract.Conflict):
@@ -255,13 +255,13 @@ def test_discards_a_name_without_an_image(store, images):
     store.delete(store.write('key', iter([b'free'])).url)
 
 
-def test_a_writer_that_lives_is_not_disturbed(store, make_rbd):
-    started, go_on, refused = threading.Event(), threading.Event(), []
+def test_discard_does_not_disturb_a_living_writer(store, make_rbd):
+    started, resume, refused = threading.Event(), threading.Event(), []
 
     def source():
         yield pattern(5 * MIB)
         started.set()
-        go_on.wait(20)
+        resume.wait(20)
 
     def disturb():
         started.wait(20)
@@ -270,7 +270,7 @@ def test_a_writer_that_lives_is_not_disturbed(store, make_rbd):
         except contract.Unavailable as reason:
             refused.append(reason)
         finally:
-            go_on.set()
+            resume.set()
 
     thread = threading.Thread(target=disturb)
     thread.start()
@@ -285,14 +285,14 @@ def test_a_writer_that_lives_is_not_disturbed(store, make_rbd):
 # --- options
 
 @pytest.mark.parametrize('options', [{'conf': '/nonexistent/ceph.conf'}, {'pool': ''}])
-def test_options_that_cannot_work_are_named(make_rbd, options):
+def test_invalid_options_prevent_the_start(make_rbd, options):
     with pytest.raises(contract.Misconfigured, match='must') as refused:
         make_rbd(**options)
 
     assert '\n' not in str(refused.value)
 
 
-def test_its_options_are_those_of_glance():
+def test_the_options_are_those_of_glance():
     names = {opt.dest: opt.default for opt in RBDStore.OPTS}
 
     assert names.items() >= {

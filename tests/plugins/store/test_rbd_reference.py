@@ -1,4 +1,4 @@
-"""The store ``rbd`` and glance_store's driver of this name read what the other wrote."""
+"""The store ``rbd`` and the driver of glance_store read the images of each other."""
 
 import pytest
 from glance_store import exceptions
@@ -18,7 +18,7 @@ def thin(request):
 
 
 @pytest.fixture
-def theirs(ceph, thin):
+def glance(ceph, thin):
     return reference('rbd', rbd_store_ceph_conf=ceph.conf, rbd_store_user='images',
                      rbd_thin_provisioning=thin)
 
@@ -29,13 +29,13 @@ def ours(make_rbd, thin):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(ceph):
+def _nothing_remains(ceph):
     yield
-    assert pools.emptied(ceph) == []
+    assert pools.remove_all(ceph) == []
 
 
 def content(size):
-    """Bytes with a hole in them."""
+    """Return data with a hole."""
     data = bytearray(pattern(size))
     data[size // 3:size // 2] = bytes(size // 2 - size // 3)
     return bytes(data)
@@ -43,10 +43,10 @@ def content(size):
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize('size', SIZES)
-def test_ours_reads_what_theirs_wrote(ours, theirs, size, known):
+def test_images_of_glance_are_read(ours, glance, size, known):
     data = content(size)
 
-    url = theirs.write('key', data, size if known else None)
+    url = glance.write('key', data, size if known else None)
 
     assert ours.owns(url)
     assert ours.adopt(url) == url
@@ -54,36 +54,36 @@ def test_ours_reads_what_theirs_wrote(ours, theirs, size, known):
     assert same(b''.join(ours.read(url)), data)
     ours.delete(url)
     with pytest.raises(exceptions.NotFound):
-        theirs.size(url)
+        glance.size(url)
 
 
 @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
 @pytest.mark.parametrize('size', SIZES)
-def test_theirs_reads_what_ours_wrote(ours, theirs, size, known):
+def test_glance_reads_our_images(ours, glance, size, known):
     data = content(size)
 
     url = ours.write('key', cut(data, MIB), size=size if known else None).url
 
-    assert url.startswith(theirs.url_prefix)
-    assert theirs.size(url) == size
-    assert same(theirs.read(url), data)
-    theirs.delete(url)
+    assert url.startswith(glance.url_prefix)
+    assert glance.size(url) == size
+    assert same(glance.read(url), data)
+    glance.delete(url)
     with pytest.raises(contract.NotFound):
         ours.size(url)
 
 
-def test_both_describe_themselves_alike(ours, ceph, thin):
+def test_properties_are_those_of_glance(ours, ceph, thin):
     assert dict(ours.properties()) == {
         'chunk_size': 8 * MIB, 'pool': 'images', 'thin_provisioning': thin, 'fsid': ceph.fsid}
 
 
-def test_neither_removes_what_has_clones(ours, theirs, ceph):
-    url = theirs.write('key', b'12345')
+def test_both_refuse_to_delete_an_image_with_clones(ours, glance, ceph):
+    url = glance.write('key', b'12345')
 
     with pools.clone(ceph, url, 'volume', 1):
-        for remove, refusal in ((theirs.delete, exceptions.InUseByStore),
+        for delete, refusal in ((glance.delete, exceptions.InUseByStore),
                                 (ours.delete, contract.InUse)):
             with pytest.raises(refusal):
-                remove(url)
+                delete(url)
 
     ours.delete(url)

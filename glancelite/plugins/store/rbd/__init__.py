@@ -1,4 +1,4 @@
-"""Images in a Ceph pool. Nova and Cinder can clone them."""
+"""Images in a Ceph pool, which Nova and Cinder can clone."""
 
 from glancelite.plugins.store.rbd.store import RBDStore
 

@@ -1,95 +1,43 @@
-"""Ceph's Python bindings, and one connection to a cluster that many threads share."""
+"""The connection to a Ceph cluster that all threads share."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
-import importlib.util
 import logging
 import os
-import pathlib
 import queue
-import sys
-import sysconfig
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from glancelite import contract
-from glancelite.contract import store_rules
+from glancelite.plugins.store.rbd import errors
+from glancelite.plugins.store.rbd.bindings import load_bindings
 
 LOG = logging.getLogger(__name__)
 
-#: where distributions keep the bindings, which are not on PyPI
-SYSTEM = ('/usr/lib/python3/dist-packages',
-          f'/usr/lib64/python{sysconfig.get_python_version()}/site-packages')
-#: seconds for which nobody tries again after a connection has failed
-PAUSE = 2.0
-#: seconds that the operator waits for an answer about the health
-PATIENCE = 5.0
-
-_IMPORT = threading.Lock()
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-#: the cluster has thrown this client out, and only a new one is let in; or it was silent, and
-#: there may be locks and watches that this client cannot give back
-_LOST = {errno.ESHUTDOWN, errno.ENOTCONN, errno.ETIMEDOUT}
+#: seconds after a failed connection during which no new one is tried
+RETRY_DELAY = 2.0
+#: seconds to wait for the answer of a pool in a health check
+HEALTH_TIMEOUT = 5.0
 
 
-def bindings():
-    """The modules ``rados`` and ``rbd``.
+class PoolSession:
+    """The use of a pool for one operation; the owner closes it."""
 
-    A virtual environment does not see those of the distribution, so they are looked for where
-    that keeps them, and these two alone: the whole directory on the path would hide the
-    environment's own packages.
-
-    :raises Misconfigured: they are not installed for this Python.
-    """
-    with _IMPORT:
-        # the second cannot be loaded without the first
-        return tuple(_module(name) for name in ('rados', 'rbd'))
-
-
-def _module(name):
-    with contextlib.suppress(ImportError):
-        return importlib.import_module(name)
-    file = name + (sysconfig.get_config_var('EXT_SUFFIX') or '.so')
-    for folder in SYSTEM:
-        path = pathlib.Path(folder, file)
-        if path.is_file():
-            spec = importlib.util.spec_from_file_location(name, path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module      # the other one imports it by this name
-            try:
-                spec.loader.exec_module(module)
-            except ImportError as error:
-                del sys.modules[name]
-                raise contract.Misconfigured(f'{path} cannot be loaded: {error}') from error
-            return module
-    version = sysconfig.get_python_version()
-    raise contract.Misconfigured(
-        f'the rbd store needs the Python bindings of Ceph for Python {version}: install the '
-        f'Debian package python3-{name}, or another one that has {file}')
-
-
-class NoAnswer(contract.Unavailable):
-    """The cluster was asked, and was silent for too long."""
-
-
-class Session:
-    """One operation's use of a pool; closed by whoever opened it."""
-
-    def __init__(self, connection, ioctx):
+    def __init__(self, connection: Connection, ioctx: Any):
         self.ioctx = ioctx
-        self._connection = connection
+        self._connection: Connection | None = connection
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self.ioctx
 
-    def __exit__(self, *failure):
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         self.ioctx.close()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -97,229 +45,205 @@ class Session:
 
 
 class Connection:
-    """A client of the cluster; it ends when the last of those who took it releases it."""
+    """A connected ``rados.Rados``, which is shut down when its last user releases it."""
 
-    def __init__(self, client):
-        self.client = client
+    def __init__(self, rados_client: Any):
+        self.rados_client = rados_client
         self._lock = threading.Lock()
         self._users = 1
 
-    def take(self):
-        """Count one user more; False if it is over."""
+    def acquire(self) -> bool:
+        """Add a user; return False if the connection was shut down."""
         with self._lock:
             if self._users:
                 self._users += 1
             return self._users > 0
 
-    def release(self):
+    def release(self) -> None:
         with self._lock:
             self._users -= 1
             last = not self._users
         if last:
-            self.client.shutdown()  # librados does not do it by itself
+            self.rados_client.shutdown()  # librados does not do it by itself
 
 
-class Cluster:
-    """Connects when first asked, again when the cluster has thrown us out or was silent.
+class Client:
+    """Connects to a cluster on the first use, and again after the connection was lost.
 
-    :param conf: path of ``ceph.conf``; '' for where librados looks by itself.
-    :param user: name of the cephx user without ``client.``; None for the library's.
-    :param timeouts: seconds for all that librados knows timeouts for; None to keep what
-        ``ceph.conf`` says.
-    :param connect: seconds to connect, and for the monitors' answers, where ``timeouts`` is
-        None and ``ceph.conf`` says nothing.
-    :param operation: the same for what the OSDs are asked.
+    :param store: the name of the store, for the log.
+    :param conf: path of ``ceph.conf``; '' for the default locations.
+    :param user: name of the cephx user without ``client.``; None for the default.
+    :param timeout: seconds for all timeouts of librados; None to keep those of ``ceph.conf``.
+    :param connect_timeout: seconds for connections and monitors, if neither ``timeout`` nor
+        ``ceph.conf`` sets it.
+    :param operation_timeout: seconds for OSDs, likewise.
     """
 
-    def __init__(self, name, *, conf, user, timeouts, connect, operation):
-        self.rados, self.rbd = bindings()
-        self._name = name
+    def __init__(self, store: str, *, conf: str, user: str | None, timeout: int | None,
+                 connect_timeout: int, operation_timeout: int):
+        self.rados, self.rbd = load_bindings()
+        self._store = store
         self._conf = conf
         self._user = user
-        self._timeouts = timeouts
-        self._connect_timeout = connect
-        self._operation_timeout = operation
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._operation_timeout = operation_timeout
         self._lock = threading.Lock()
-        self._connection = None
-        self._failure = None
+        self._connection: Connection | None = None
+        self._failure: str | None = None
         self._failed_at = 0.0
-        self._fsid = None
+        self._fsid: str | None = None
         if conf and not os.access(conf, os.R_OK):
-            raise contract.Misconfigured(f'rbd_store_ceph_conf must name a file that can be '
-                                         f'read, but {conf} is none')
+            raise contract.Misconfigured(f'rbd_store_ceph_conf must be a readable file: {conf}')
 
-    # connection
+    def session(self, pool: str) -> PoolSession:
+        """Open a pool.
 
-    def session(self, pool):
-        """A :class:`Session` with the pool.
-
-        :raises NotFound: there is no such pool.
+        :raises NotFound: the pool does not exist.
         :raises Unavailable: the cluster cannot be reached.
         """
-        connection = self._taken()
-        try:
-            with self.meanings():
-                ioctx = connection.client.open_ioctx(pool)
-                # What does not fit shall fail, and not wait until there is room; and what
-                # gives room may be done.
+        connection = self._acquire()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(connection.release)
+            with self.translated_errors():
+                ioctx = connection.rados_client.open_ioctx(pool)
+                # Writes to a full pool fail instead of waiting; deletions are possible.
                 ioctx.set_osdmap_full_try()
-                return Session(connection, ioctx)
-        except BaseException:
-            connection.release()
-            raise
+            on_failure.pop_all()
+        return PoolSession(connection, ioctx)
 
-    def setting(self, name):
-        """What an option of Ceph is, with all that the cluster says about it."""
-        return self._ask(lambda client: client.conf_get(name))
+    def setting(self, name: str) -> str:
+        """Return the value of a Ceph option, including the cluster's configuration."""
+        return self._query(lambda rados_client: rados_client.conf_get(name))
 
-    def free(self):
-        """Bytes that are free in the cluster, as it counts them."""
-        return self._ask(lambda client: client.get_cluster_stats()['kb_avail']) << 10
+    def free_space(self) -> int:
+        """Return the free bytes of the cluster."""
+        return self._query(
+            lambda rados_client: rados_client.get_cluster_stats()['kb_avail']) << 10
 
-    def fsid(self):
-        """The id of the cluster: asked for once, from the file if that has it.
+    def fsid(self) -> str:
+        """Return the id of the cluster, from ``ceph.conf`` or the cluster.
 
-        :raises Unavailable: nobody says.
+        :raises Unavailable: it cannot be determined.
         """
         if self._fsid is None:
             try:
-                client = self._prepared()
-                said = client.conf_get('fsid') or ''
-                client.shutdown()
+                rados_client = self._create()
+                fsid = rados_client.conf_get('fsid') or ''
+                rados_client.shutdown()
             except self.rados.Error as error:
-                raise contract.Unavailable(_why_not(error.errno)) from error
-            if said.strip('0-'):
-                self._fsid = said
+                raise contract.Unavailable(errors.connection_failure(error.errno)) from error
+            if fsid.strip('0-'):
+                self._fsid = fsid
             else:
-                self._taken().release()
+                self._acquire().release()   # sets it
+        assert self._fsid is not None
         return self._fsid
 
-    def forget(self):
-        """Let go of the connection; it ends when nobody uses it any more."""
+    def disconnect(self) -> None:
+        """Drop the connection; it is shut down when its last user releases it."""
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()
 
-    def _ask(self, question):
-        connection = self._taken()
+    def _query(self, function: Callable[[Any], Any]) -> Any:
+        connection = self._acquire()
         try:
-            with self.meanings():
-                return question(connection.client)
+            with self.translated_errors():
+                return function(connection.rados_client)
         finally:
             connection.release()
 
-    def _taken(self):
-        """The connection, made if there is none; to be released."""
+    def _acquire(self) -> Connection:
+        """Return the connection, which the caller releases; connect if necessary."""
         while True:
             connection = self._connection
             if connection is None:
                 with self._lock:
                     if self._connection is None:
-                        self._connection = self._connect()
+                        self._connection = self._connect_locked()
                     connection = self._connection
-            if connection.take():
+            if connection.acquire():
                 return connection
 
-    def _connect(self):
-        # all who have waited for the lock learn what one has found out
-        if self._failure and time.monotonic() < self._failed_at + PAUSE:
+    def _connect_locked(self) -> Connection:
+        # all threads that waited for the lock share the failure of the first one
+        if self._failure and time.monotonic() < self._failed_at + RETRY_DELAY:
             raise contract.Unavailable(self._failure)
-        client = None
+        rados_client = None
         try:
-            client = self._prepared()
-            client.connect()
-            self._fsid = client.get_fsid()
+            rados_client = self._create()
+            rados_client.connect()
+            self._fsid = rados_client.get_fsid()
         except self.rados.Error as error:
-            LOG.error('store %s: no connection to Ceph as client.%s: %s', self._name,
+            LOG.error('store %s: no connection to Ceph as client.%s: %s', self._store,
                       self._user or 'admin', error)
-            if client is not None:
-                client.shutdown()
-            self._failure = _why_not(error.errno)
+            if rados_client is not None:
+                rados_client.shutdown()
+            self._failure = errors.connection_failure(error.errno)
             self._failed_at = time.monotonic()
             raise contract.Unavailable(self._failure) from error
         self._failure = None
-        return Connection(client)
+        return Connection(rados_client)
 
-    def _prepared(self):
-        """A client that is configured and not connected."""
-        client = self.rados.Rados(conffile=self._conf, rados_id=self._user)
-        # A cache between us and the cluster costs a copy, and tells of failures late.
-        client.conf_set('rbd_cache', 'false')
-        if self._timeouts is not None:
+    def _create(self) -> Any:
+        """Return a ``rados.Rados`` that is configured, but not connected."""
+        rados_client = self.rados.Rados(conffile=self._conf, rados_id=self._user)
+        # The cache would cost a copy and report failures late.
+        rados_client.conf_set('rbd_cache', 'false')
+        if self._timeout is not None:
             for option in 'rados_osd_op_timeout', 'rados_mon_op_timeout', 'client_mount_timeout':
-                client.conf_set(option, str(self._timeouts))
-            return client
-        # Left alone, librados waits for ever for an OSD and for five minutes for a monitor.
-        for option, silent, seconds in (
+                rados_client.conf_set(option, str(self._timeout))
+            return rados_client
+        # By default, librados waits for OSDs forever and for monitors five minutes.
+        for option, default, seconds in (
                 ('rados_osd_op_timeout', 0, self._operation_timeout),
                 ('rados_mon_op_timeout', 0, self._connect_timeout),
                 ('client_mount_timeout', 300, self._connect_timeout)):
-            if _number(client.conf_get(option)) == silent:
-                client.conf_set(option, str(seconds))
-        return client
-
-    # failures
+            if _number(rados_client.conf_get(option)) == default:
+                rados_client.conf_set(option, str(seconds))
+        return rados_client
 
     @contextlib.contextmanager
-    def meanings(self, refused=contract.Unavailable):
-        """Failures of Ceph, by what they mean to our callers.
+    def translated_errors(
+            self, forbidden: type[contract.Error] = contract.Unavailable) -> Iterator[None]:
+        """Translate errors of Ceph in a ``with`` block.
 
-        :param refused: what it means that we may not do it.
+        :param forbidden: class for a lack of permissions.
         """
         try:
             yield
         except (self.rados.Error, self.rbd.Error) as error:
-            raise self.meaning(getattr(error, 'errno', None) or 0, error, refused) from error
+            code = getattr(error, 'errno', None) or 0
+            raise self.translate_error(code, error, forbidden) from error
 
-    def meaning(self, code, error, refused=contract.Unavailable):
-        """What the ``errno`` of a failure means to our callers; the rest is for the log."""
-        code = abs(code)
-        if code in (errno.ENOENT, errno.ENAMETOOLONG):
-            return store_rules.no_data()
-        if code == errno.EEXIST:
-            return store_rules.key_in_use()
-        LOG.error('store %s: %s', self._name, error)
-        if code in _FULL:
-            return contract.TooLarge('The store is full.')
-        if code == errno.EBUSY:
-            return contract.InUse('Somebody else uses the data.')
-        if code in _REFUSED:
-            return refused('The store does not let the Image service do that.')
-        if code in _LOST:
-            self.forget()
-        if code == errno.ETIMEDOUT:
-            return NoAnswer('The store does not answer.')
-        return contract.Unavailable('The store cannot be used now.')
+    def translate_error(self, code: int, error: object,
+                        forbidden: type[contract.Error] = contract.Unavailable,
+                        ) -> contract.Error:
+        """As ``errors.translate_error``; drops the connection if it was lost."""
+        if errors.is_connection_lost(code):
+            self.disconnect()
+        return errors.translate_error(self._store, code, error, forbidden)
 
 
-def answers(ioctx):
-    """Do the OSDs serve the pool?  Asked in a way that ends soon.
+def check_pool(ioctx: Any) -> None:
+    """Check that the OSDs serve a pool, without waiting for their usual timeout.
 
-    :raises Unavailable: no answer in PATIENCE seconds.
+    :raises Unavailable: no answer in ``HEALTH_TIMEOUT`` seconds.
     """
-    codes = queue.SimpleQueue()
-    ioctx.aio_stat('rbd_directory', lambda completion, *found: codes.put(
+    codes: queue.SimpleQueue[int] = queue.SimpleQueue()
+    ioctx.aio_stat('rbd_directory', lambda completion, *result: codes.put(
         completion.get_return_value()))
     try:
-        code = codes.get(timeout=PATIENCE)
+        code = codes.get(timeout=HEALTH_TIMEOUT)
     except queue.Empty:
         code = -errno.ETIMEDOUT
     if code not in (0, -errno.ENOENT):
-        raise NoAnswer(f'The pool does not answer: {os.strerror(-code)}.')
+        raise errors.ClusterTimeout(f'The pool does not answer: {os.strerror(-code)}.')
 
 
-def _why_not(code):
-    if code == errno.ETIMEDOUT:
-        return 'The store does not answer.'
-    if code in _REFUSED:
-        return 'The store does not accept the key of the Image service.'
-    if code == errno.ENOENT:
-        return 'The Image service has no key for the store, or no configuration of Ceph.'
-    return 'The store cannot be reached.'
-
-
-def _number(text):
+def _number(text: str) -> float:
     try:
         return float(text or 0)
     except ValueError:

@@ -1,147 +1,150 @@
-"""How RBD images go: what builds on them, who has them open, and the trash."""
+"""Deletes RBD images: clones, watchers and the trash."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from glancelite import contract
 from glancelite.contract import store_rules
+from glancelite.plugins.store.rbd.client import Client
 
 LOG = logging.getLogger(__name__)
 
-#: the snapshot of an image that is whole, from which others make clones
+#: the snapshot of a complete image, from which other services make clones
 SNAPSHOT = 'snap'
-#: metadata of the images that are in the trash because of us
-MARK = 'glancelite.deleted'
-#: seconds between two looks into the trash of a pool
-SWEEP_EVERY = 900
-#: the most that one look removes, so that nobody has to wait long for it
-SWEEP_AT_ONCE = 20
+#: metadata of images that this driver moved to the trash
+DELETED_MARK = 'glancelite.deleted'
+#: seconds between two sweeps of the trash of a pool
+SWEEP_INTERVAL = 900
+#: maximum number of images that a sweep removes, so that it takes little time
+SWEEP_LIMIT = 20
 
 
-class Removal:
-    """Removes images with their snapshot.
+class Deleter:
+    """Deletes images with their snapshot.
 
-    :param trash: move an image on which others build (clone v2) to the trash of RBD, where it
-        stays until the last of them is gone; otherwise refuse.
+    :param trash: move an image with clones (v2) to the trash of RBD, where it stays until the
+        last clone is deleted; otherwise refuse.
     """
 
-    def __init__(self, cluster, *, trash):
-        self._cluster = cluster
-        self._rbd = cluster.rbd
+    def __init__(self, client: Client, *, trash: bool):
+        self._client = client
+        self._rbd = client.rbd
         self._trash = trash
         self._prepared = False
-        self._swept_at = {}
-        self._owed = {}
+        self._next_sweep: dict[str, float] = {}
+        self._pending: dict[str, str] = {}
 
-    def prepare(self, ioctx):
-        """See that images can be removed from a pool that is full.
+    def prepare(self, ioctx: Any) -> None:
+        """Make sure that images can be deleted when the pool is full.
 
-        Each goes through the trash on its way; the object that lists it is made for the first
-        one, and that is something new, for which there is no room then.
+        Each deletion passes through the trash. Its directory object is created with the first
+        one, which a full pool would not allow.
         """
         if not self._prepared:
-            rados = self._cluster.rados
-            with self._cluster.meanings(), rados.WriteOpCtx() as operation:
+            rados = self._client.rados
+            with self._client.translated_errors(), rados.WriteOpCtx() as operation:
                 operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
                 ioctx.operate_write_op(operation, 'rbd_trash')
             self._prepared = True
 
-    def remove(self, ioctx, name, snapshot):
-        """Remove an image.
+    def delete(self, ioctx: Any, name: str, snapshot: str | None) -> None:
+        """Delete an image.
 
-        :param snapshot: the name of its snapshot; None if it is known without.
+        :param snapshot: the name of its snapshot; None if its URL has none.
         :raises NotFound: there is no such image, or it does not have this snapshot.
-        :raises InUse: there are clones, or somebody has it open.
+        :raises InUse: there are clones, or another client has it open.
         """
-        with self._cluster.meanings(refused=contract.Forbidden):
+        with self._client.translated_errors(forbidden=contract.Forbidden):
             with self._rbd.Image(ioctx, name) as image:
-                # Asked before anything is done: without its snapshot nobody could read it.
-                if len(list(image.watchers_list())) > 1:    # one is ours
-                    raise contract.InUse('Somebody has the image open.')
+                # Check this first: without its snapshot the image would not be readable.
+                if len(list(image.watchers_list())) > 1:    # one is this client
+                    raise contract.InUse('Another client has the image open.')
                 snapshots = self._snapshots(image)
                 if snapshot in snapshots:
                     if not self._trash:
-                        self._refuse_if_used(image, snapshot, snapshots)
-                    self._remove_snapshot(image, snapshot)
+                        self._check_unused(image, snapshot, snapshots)
+                    self._delete_snapshot(image, snapshot)
                 elif snapshot is not None and (snapshots or snapshot != SNAPSHOT):
                     raise store_rules.no_data()
-                # else a removal stopped half-way, which is finished now
-            self._remove_image(ioctx, name, snapshot)
+                # else: finish an interrupted deletion
+            self._delete_image(ioctx, name, snapshot)
 
-    def discard(self, ioctx, name):
-        """Remove whatever has this name, even if it cannot be opened.
+    def discard(self, ioctx: Any, name: str) -> None:
+        """Delete everything with this name, even if it cannot be opened as an image.
 
-        :raises InUse: there are clones, or somebody has it open.
+        :raises InUse: there are clones, or another client has it open.
         """
         try:
-            self.remove(ioctx, name, SNAPSHOT)
+            self.delete(ioctx, name, SNAPSHOT)
         except contract.NotFound:
-            # made half-way, perhaps: a name without a header
-            with self._cluster.meanings(), contextlib.suppress(self._rbd.ImageNotFound):
+            # possibly a partly created image: a name without a header
+            with self._client.translated_errors(), contextlib.suppress(self._rbd.ImageNotFound):
                 self._rbd.RBD().remove(ioctx, name)
 
-    def owe(self, name, number):
-        """Remember an image that could not be removed.
+    def add_pending(self, name: str, image_id: str) -> None:
+        """Remember an image whose deletion has failed.
 
-        :param number: its id: somebody else may have taken the name when it is removed.
+        :param image_id: identifies the image; its name may be used again by then.
         """
-        self._owed[name] = number
+        self._pending[name] = image_id
 
-    def pay(self, ioctx):
-        """Remove what could not be removed before."""
-        for name, number in list(self._owed.items()):
+    def delete_pending(self, ioctx: Any) -> None:
+        """Try to delete the remembered images."""
+        for name, image_id in list(self._pending.items()):
             try:
-                with self._cluster.meanings(), \
-                        self._rbd.Image(ioctx, image_id=number, read_only=True) as image:
+                with self._client.translated_errors(), \
+                        self._rbd.Image(ioctx, image_id=image_id, read_only=True) as image:
                     same = image.get_name() == name
                 if same:
                     self.discard(ioctx, name)
             except contract.NotFound:
                 pass
             except contract.Error as error:
-                LOG.warning('%s can still not be removed: %s', name, error)
+                LOG.warning('%s still cannot be deleted: %s', name, error)
                 return
-            self._owed.pop(name, None)
+            self._pending.pop(name, None)
 
-    def sweep(self, ioctx, pool):
-        """Remove what we have put into the trash and nobody builds on any more.
+    def sweep(self, ioctx: Any, pool: str) -> None:
+        """Remove images without clones that this driver moved to the trash.
 
-        Looks from time to time only; what fails is for the next time.
+        Works only once per ``SWEEP_INTERVAL``; failures are left to the next time.
         """
         now = time.monotonic()
-        if now < self._swept_at.get(pool, now):
+        if now < self._next_sweep.get(pool, now):
             return
-        self._swept_at[pool] = now + SWEEP_EVERY
+        self._next_sweep[pool] = now + SWEEP_INTERVAL
         rbd, removed = self._rbd.RBD(), 0
         try:
             for entry in rbd.trash_list(ioctx):
-                if removed == SWEEP_AT_ONCE:
+                if removed == SWEEP_LIMIT:
                     break
-                # others are at it, or it was put there to stay for a while
+                # another client is removing it, or it was deferred by an administrator
                 with contextlib.suppress(self._rbd.ImageNotFound, self._rbd.ImageBusy,
                                          self._rbd.PermissionError):
-                    if self._is_left(ioctx, entry['id']):
+                    if self._is_removable(ioctx, entry['id']):
                         rbd.trash_remove(ioctx, entry['id'])
                         removed += 1
         except self._rbd.Error as error:
-            LOG.warning('the trash of the pool %s could not be emptied: %s', pool, error)
+            LOG.warning('cannot sweep the trash of the pool %s: %s', pool, error)
 
-    def _snapshots(self, image):
-        """Names of those snapshots that people made."""
+    def _snapshots(self, image: Any) -> list[str]:
+        """Return the names of the snapshots in the user namespace."""
         return [snap['name'] for snap in image.list_snaps()
                 if snap.get('namespace', 0) == self._rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
 
-    def _refuse_if_used(self, image, snapshot, snapshots):
+    def _check_unused(self, image: Any, snapshot: str | None, snapshots: Sequence[str]) -> None:
         image.set_snap(snapshot)
         used = any(image.list_children2())
         image.set_snap(None)
         if used or len(snapshots) > 1:
             raise contract.InUse('There are clones or other snapshots of the image.')
 
-    def _remove_snapshot(self, image, snapshot):
+    def _delete_snapshot(self, image: Any, snapshot: str | None) -> None:
         try:
             image.unprotect_snap(snapshot)
         except self._rbd.InvalidArgument:
@@ -150,27 +153,27 @@ class Removal:
             raise contract.InUse('There are clones of the image.') from None
         image.remove_snap(snapshot)
 
-    def _remove_image(self, ioctx, name, snapshot):
+    def _delete_image(self, ioctx: Any, name: str, snapshot: str | None) -> None:
         try:
             try:
                 self._rbd.RBD().remove(ioctx, name)
             except self._rbd.ImageHasSnapshots:
-                # the one that clones (v2) use has no name any more, or somebody made others
+                # its snapshot has clones (v2) and is kept without a name, or there are others
                 with self._rbd.Image(ioctx, name) as image:
-                    image.metadata_set(MARK, '1')
+                    image.metadata_set(DELETED_MARK, '1')
                 self._rbd.RBD().trash_move(ioctx, name, 0)
         except self._rbd.ImageBusy:
-            # opened by somebody meanwhile: it is to stay, so it has to be readable
+            # another client has just opened it: it stays, so it must be readable again
             if snapshot is not None:
                 with self._rbd.Image(ioctx, name) as image:
-                    publish(image, snapshot)
-            raise contract.InUse('Somebody has the image open.') from None
+                    create_snapshot(image, snapshot)
+            raise contract.InUse('Another client has the image open.') from None
 
-    def _is_left(self, ioctx, number):
-        """Is this image in the trash because of us, and does nobody build on it any more?"""
-        with self._rbd.Image(ioctx, image_id=number, read_only=True) as image:
+    def _is_removable(self, ioctx: Any, image_id: str) -> bool:
+        """Return whether this driver moved an image to the trash and it has no clones."""
+        with self._rbd.Image(ioctx, image_id=image_id, read_only=True) as image:
             try:
-                image.metadata_get(MARK)
+                image.metadata_get(DELETED_MARK)
             except KeyError:
                 return False
             snapshots = list(image.list_snaps())
@@ -181,14 +184,14 @@ class Removal:
                 if any(image.list_children2()):
                     return False
         if snapshots:
-            # whoever removed the last clone removes the snapshot too, if he may write here
-            with self._rbd.Image(ioctx, image_id=number) as image:
+            # a client that deletes the last clone may lack the permission to delete these
+            with self._rbd.Image(ioctx, image_id=image_id) as image:
                 for snapshot in snapshots:
                     image.remove_snap_by_id(snapshot['id'])
         return True
 
 
-def publish(image, snapshot=SNAPSHOT):
-    """Make what an image holds its snapshot, from which others may make clones."""
+def create_snapshot(image: Any, snapshot: str = SNAPSHOT) -> None:
+    """Create and protect a snapshot, which makes the image complete."""
     image.create_snap(snapshot)
     image.protect_snap(snapshot)
