@@ -60,11 +60,13 @@ def make_rbd(make_plugin, ceph):
 
 @dataclasses.dataclass(frozen=True)
 class S3Server:
-    """A real endpoint: ``kind`` is ``ceph`` or ``swift``; ``admin`` is a client of boto3.
+    """A real endpoint.
 
-    ``hidden`` lists what only the operator of the endpoint sees of a bucket.
+    Listings of Swift contain deleted objects for a while, so each object is checked.
 
-    Swift's listings tell for a while of objects that are gone, so each is asked for.
+    :ivar kind: ``ceph`` or ``swift``.
+    :ivar admin: a client of boto3.
+    :ivar hidden: lists what only the operator of the endpoint sees of a bucket.
     """
 
     kind: str
@@ -77,25 +79,25 @@ class S3Server:
 
     @contextlib.contextmanager
     def new_bucket(self):
-        """The name of a new bucket, removed afterwards with all that it holds."""
+        """Create a bucket and yield its name; delete it with its content afterwards."""
         name = f'bucket-{uuid.uuid4()}'
         self.admin.create_bucket(Bucket=name)
         yield name
-        # some endpoints make no difference between an empty bucket and one with open uploads
+        # some endpoints delete a bucket with unfinished uploads
         for upload in self.admin.list_multipart_uploads(Bucket=name).get('Uploads', ()):
             self.admin.abort_multipart_upload(Bucket=name, Key=upload['Key'],
                                               UploadId=upload['UploadId'])
         for key in self.keys(name):
             self.admin.delete_object(Bucket=name, Key=key)
-        if self.kind == 'ceph':     # which has a limit of them, and the other no use for it
+        if self.kind == 'ceph':     # the number of its buckets is limited
             self.admin.delete_bucket(Bucket=name)
 
     def everything(self, bucket):
-        """Keys of all that a bucket holds, complete or not, and as often as it is there."""
+        """Return the keys of all objects, uploads and hidden parts of a bucket."""
         return self.keys(bucket) + self.uploads(bucket) + self.hidden(bucket)
 
     def keys(self, bucket):
-        """All objects of a bucket."""
+        """Return the keys of all objects of a bucket."""
         return [each['Key'] for page in self.admin.get_paginator('list_objects_v2').paginate(
             Bucket=bucket) for each in page.get('Contents', ())
             if self.has(bucket, each['Key'])]
@@ -109,67 +111,67 @@ class S3Server:
             return False
 
     def uploads(self, bucket):
-        """Keys of all uploads in parts that are neither complete nor aborted."""
+        """Return the keys of all unfinished multipart uploads."""
         return [each['Key'] for each in
                 self.admin.list_multipart_uploads(Bucket=bucket).get('Uploads', ())]
 
 
 @pytest.fixture(scope='session', params=['ceph', 'swift'])
 def s3_server(request):
-    """Each of two S3 endpoints with different habits."""
+    """Each of two S3 endpoints that behave differently."""
     import boto3.session
     if request.param == 'ceph':
-        found = request.getfixturevalue('ceph_s3')
-        facts = found.url, found.region, found.access_key, found.secret_key
+        gateway = request.getfixturevalue('ceph_s3')
+        account = gateway.url, gateway.region, gateway.access_key, gateway.secret_key
 
         def hidden(bucket):
             return []
     else:
         swift = request.getfixturevalue('swift')
-        facts = swift.url, 'us-east-1', 'test:tester', 'testing'
+        account = swift.url, 'us-east-1', 'test:tester', 'testing'
 
-        def hidden(bucket):     # Swift keeps parts in a container of their own
+        def hidden(bucket):     # Swift stores parts in a separate container
             storage, token = swift.token()
             url = f'{storage}/{bucket}+segments'
             listing = swift.request('GET', url, token)
             return [name for name in listing.body.decode().splitlines() if listing.status == 200
                     and swift.request('HEAD', f'{url}/{name}', token).status == 200]
-    url, region, access, secret = facts
+    url, region, access, secret = account
     admin = boto3.session.Session(access, secret).client('s3', endpoint_url=url,
                                                          region_name=region)
-    return S3Server(request.param, *facts, admin, hidden)
+    return S3Server(request.param, *account, admin, hidden)
 
 
 @pytest.fixture
 def s3_bucket(s3_server):
-    """The name of an empty bucket of this test's own."""
+    """The name of a new, empty bucket."""
     with s3_server.new_bucket() as name:
         yield name
 
 
 @pytest.fixture
 def make_s3(make_plugin, s3_server, request):
-    """Builds an S3 store in ``s3_bucket``; options without their prefix."""
+    """Build an S3 store in ``s3_bucket``; options without their prefix."""
     def make(**options):
-        given = {'host': s3_server.url, 'access_key': s3_server.access_key,
+        values = {'host': s3_server.url, 'access_key': s3_server.access_key,
                  'secret_key': s3_server.secret_key, **options}
-        if 'bucket' not in given:
-            given['bucket'] = request.getfixturevalue('s3_bucket')
+        if 'bucket' not in values:
+            values['bucket'] = request.getfixturevalue('s3_bucket')
         return make_plugin(S3Store, name='s3', **{
-            f's3_store_{key}': value for key, value in given.items()})
+            f's3_store_{key}': value for key, value in values.items()})
     return make
 
 
 @pytest.fixture
 def s3_proxy(s3_server):
-    """A proxy in front of the endpoint that does what the test tells it."""
+    """A proxy in front of the endpoint that a test controls."""
     with fault_proxy.running(s3_server.url) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope='session')
 def certificates(tmp_path_factory):
-    """``(certificate, key)`` of 127.0.0.1, which is its own authority."""
+    """``(certificate, key)`` of 127.0.0.1, self-signed."""
     folder = tmp_path_factory.mktemp('tls')
     subprocess.run(
         [programs.require('openssl'), 'req', '-x509', '-newkey', 'ec', '-pkeyopt',

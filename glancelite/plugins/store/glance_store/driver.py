@@ -35,7 +35,8 @@ class DriverFactory:
         self.schemes: tuple[str, ...] = ()
         self._location_class: Any = None
         try:
-            self._driver_class = DriverManager(NAMESPACE, driver, invoke_on_load=False).driver
+            self._driver_class: Any = DriverManager(
+                NAMESPACE, driver, invoke_on_load=False).driver
         except NoMatches:
             raise contract.Misconfigured(
                 f'[{section}] glance_store_driver: no driver is called {driver!r}; installed: '

@@ -72,8 +72,11 @@ class GlanceStore(contract.Store):
         self._bits = capabilities.BitMasks
         self._bad_configuration = exceptions.BadStoreConfiguration
         self._factory = DriverFactory(options.glance_store_driver, name, conf)
-        self._source = host.load(contract.CredentialSource, options.credential, name) \
-            if options.credential else None
+        self._source: contract.CredentialSource | None = None
+        if options.credential:
+            self._source = host.load(
+                contract.CredentialSource,  # type: ignore[type-abstract]
+                options.credential, name)
         self._locks = store_rules.KeyLocks()
         self._shared_driver: Any = None
         self._prefixes: tuple[location.Prefix, ...] | None = None   # known when configured
@@ -91,7 +94,7 @@ class GlanceStore(contract.Store):
             LOG.warning('store %s is not usable yet: %s', name, error)
         self.CAPABILITIES = self._capabilities(driver)  # type: ignore[misc]
 
-    def _capabilities(self, driver):
+    def _capabilities(self, driver: Any) -> frozenset[str]:
         from glance_store.driver import Store
         capabilities = set()
         if driver.is_capable(self._bits.WRITE_ACCESS):
@@ -125,7 +128,7 @@ class GlanceStore(contract.Store):
                 on_failure.pop_all()
             return result
 
-    def _announced_size(self, size):
+    def _announced_size(self, size: int | None) -> int:
         """Return the size to announce to the driver; 0 for unknown."""
         options = self._factory.options
         if (self._factory.module == 'glance_store._drivers.swift.store' and size
@@ -133,7 +136,7 @@ class GlanceStore(contract.Store):
             return 0    # otherwise it announces a last segment that is too long
         return size or 0
 
-    def _check_unused(self, key, context):
+    def _check_unused(self, key: str, context: DriverContext | None) -> bool:
         """Return whether data under the key must be cleaned up if the write fails.
 
         A safe driver makes its own checks and cleans up itself.
@@ -153,7 +156,8 @@ class GlanceStore(contract.Store):
                 continue    # the driver's write reports it better
         return absent
 
-    def _check_written(self, key, source, url, length, metadata):
+    def _check_written(self, key: str, source: ChunkReader, url: str, length: int,
+                       metadata: Mapping[str, object] | None) -> contract.WriteResult:
         """Return the result of a write; some drivers treat failures as the end of the data."""
         with contextlib.suppress(SourceFailed):
             if source.read(1):
@@ -167,7 +171,7 @@ class GlanceStore(contract.Store):
             self._url_pattern = url.replace(key, '{key}')
         return contract.WriteResult(url, length, self._check_metadata(metadata))
 
-    def _check_metadata(self, metadata):
+    def _check_metadata(self, metadata: Mapping[str, object] | None) -> dict[str, object]:
         from glance_store import check_location_metadata
         # a copy, as the driver may keep the object; the core sets the name of the store
         copy = {name: value for name, value in (metadata or {}).items()
@@ -192,7 +196,8 @@ class GlanceStore(contract.Store):
             download.close_with(on_failure.pop_all())
             return download
 
-    def _check_range(self, url, offset, length, ctx):
+    def _check_range(self, url: str, offset: int, length: int | None,
+                     ctx: contract.Context | None) -> int:
         """Return the number of bytes from ``offset`` on that exist, at most ``length``."""
         self._require('range', contract.Unsupported)
         size = self.size(url, ctx=ctx)
@@ -278,13 +283,13 @@ class GlanceStore(contract.Store):
     def close(self) -> None:
         self._shared_driver = None
 
-    def _require(self, capability, error_class):
+    def _require(self, capability: str, error_class: type[contract.Error]) -> None:
         if capability not in self.CAPABILITIES:
             raise error_class(f'The driver of this store lacks the capability {capability!r}.')
 
     # operations of the driver
 
-    def _driver(self):
+    def _driver(self) -> Any:
         """Return a driver: a new one for each operation, unless it can be shared.
 
         :raises Unavailable: its backend does not answer.
@@ -294,7 +299,7 @@ class GlanceStore(contract.Store):
         with self._translated_errors():
             return self._configure(self._factory.create())
 
-    def _configure(self, driver):
+    def _configure(self, driver: Any) -> Any:
         try:
             driver.configure(re_raise_bsc=True)
         except self._bad_configuration:
@@ -307,7 +312,7 @@ class GlanceStore(contract.Store):
             self._shared_driver = driver
         return driver
 
-    def _read_prefixes(self, driver):
+    def _read_prefixes(self, driver: Any) -> None:
         """Set the prefixes of URLs and the properties, which only a configured driver knows."""
         urls = location.driver_urls(driver, self._factory.options)
         if any(map(self._has_secret, urls)):
@@ -319,7 +324,8 @@ class GlanceStore(contract.Store):
         if self._factory.module.startswith('glance_store.'):
             self._properties = driver_properties(driver, self.SCHEMES[0], self._prefixes)
 
-    def _open(self, url, context, *, offset=0, length=None):
+    def _open(self, url: str, context: DriverContext | None, *, offset: int = 0,
+              length: int | None = None) -> Download:
         """Return the data from ``offset`` on; at most ``length`` bytes."""
         place = self._location(url)
         driver = self._driver()
@@ -332,7 +338,7 @@ class GlanceStore(contract.Store):
         return Download(data, expected=reported if length is None else length, limit=length,
                         failed=self._translate_error, driver=driver)
 
-    def _delete(self, url, context):
+    def _delete(self, url: str, context: DriverContext | None) -> None:
         place = self._location(url)
         try:
             with self._translated_errors():
@@ -341,7 +347,7 @@ class GlanceStore(contract.Store):
             self._size(url, context)    # some drivers raise Forbidden for missing data
             raise
 
-    def _size(self, url, context):
+    def _size(self, url: str, context: DriverContext | None) -> int:
         place = self._location(url)
         with self._translated_errors():
             size = int(self._driver().get_size(place, context=context) or 0)
@@ -364,7 +370,8 @@ class GlanceStore(contract.Store):
                 LOG.warning('store %s: partial data remains: %s', self.name, error)
 
     @contextlib.contextmanager
-    def _acting(self, ctx, *, long_running=False):
+    def _acting(self, ctx: contract.Context | None, *,
+                long_running: bool = False) -> Iterator[DriverContext | None]:
         """Yield the context for the driver: of the caller, or with a credential."""
         credential = self._source.open(ctx, long_running=long_running) if self._source else None
         try:
@@ -377,7 +384,7 @@ class GlanceStore(contract.Store):
             if credential:
                 credential.close()
 
-    def _check_complete(self, url):
+    def _check_complete(self, url: str) -> None:
         """
         :raises NotFound: this process is writing the data.
         """
@@ -386,7 +393,7 @@ class GlanceStore(contract.Store):
 
     # locations
 
-    def _location(self, url):
+    def _location(self, url: str) -> Any:
         """Return the library's location object.
 
         :raises Invalid: the URL is hostile or not one of this store's.
@@ -399,7 +406,7 @@ class GlanceStore(contract.Store):
                 LOG.debug('store %s: the driver does not accept a location', self.name)
         raise store_rules.foreign_url()
 
-    def _expected_urls(self, key):
+    def _expected_urls(self, key: str) -> Sequence[str]:
         """Return the URLs that data under ``key`` may have, as far as they are known."""
         if 'cinder' in self.SCHEMES:    # the backend chooses the URL
             return ()
@@ -409,13 +416,13 @@ class GlanceStore(contract.Store):
             return (self._url_pattern.replace('{key}', key),)
         return tuple(f'{scheme}://{start}{key}' for scheme, start in self._prefixes or ())
 
-    def _has_secret(self, url):
+    def _has_secret(self, url: str) -> bool:
         return location.has_secret(url, self._factory.secrets)
 
     # errors
 
     @contextlib.contextmanager
-    def _translated_errors(self):
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except contract.Error:
@@ -423,7 +430,7 @@ class GlanceStore(contract.Store):
         except Exception as error:
             raise self._translate_error(error) from error
 
-    def _translate_error(self, error):
+    def _translate_error(self, error: Exception) -> contract.Error:
         """Return an error of the contract; log the details of serious ones."""
         translated = errors.translate_error(error)
         if not isinstance(error, contract.Error) and type(translated) in LOGGED_ERRORS:

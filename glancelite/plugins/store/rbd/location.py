@@ -34,6 +34,6 @@ def parse_url(url: str) -> Location:
     raise store_rules.foreign_url()
 
 
-def format_url(*parts: str) -> str:
-    """Return a URL from the cluster's id and the names of pool, image and snapshot."""
+def format_url(fsid: str, pool: str, image: str, snapshot: str) -> str:
+    parts = (fsid, pool, image, snapshot)
     return f'{SCHEME}://' + '/'.join(urllib.parse.quote(part, safe='') for part in parts)

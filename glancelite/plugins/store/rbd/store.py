@@ -85,9 +85,9 @@ class RBDStore(contract.Store):
 
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
              ctx: contract.Context | None = None) -> Iterator[bytes]:
-        location = self._location(url)
+        pool, location = self._location(url)
         with contextlib.ExitStack() as on_failure:
-            session = self._client.session(location.pool)
+            session = self._client.session(pool)
             on_failure.callback(session.close)
             image = self._open(session.ioctx, location)
             on_failure.callback(image.close)
@@ -104,16 +104,17 @@ class RBDStore(contract.Store):
         return download
 
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
-        location = self._location(url)
-        with self._client.session(location.pool) as ioctx, \
+        pool, location = self._location(url)
+        with self._client.session(pool) as ioctx, \
                 self._open(ioctx, location) as image, self._client.translated_errors():
-            return image.size()
+            size: int = image.size()
+            return size
 
     def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
-        location = self._location(url)
-        with self._client.session(location.pool) as ioctx:
+        pool, location = self._location(url)
+        with self._client.session(pool) as ioctx:
             self._deleter.delete(ioctx, location.image, location.snapshot)
-            self._deleter.sweep(ioctx, location.pool)
+            self._deleter.sweep(ioctx, pool)
             self._deleter.delete_pending(ioctx)
 
     def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
@@ -136,10 +137,11 @@ class RBDStore(contract.Store):
             location.fsid in self._former_fsids or self._fsid() in (location.fsid, None))
 
     def adopt(self, url: str, *, ctx: contract.Context | None = None) -> str:
-        location = self._location(url)
-        if location.fsid is None:
+        _, location = self._location(url)
+        fsid, pool, image, snapshot = location
+        if fsid is None or pool is None or snapshot is None:
             raise contract.Invalid('This location lacks the id of its cluster.')
-        return format_url(*location)
+        return format_url(fsid, pool, image, snapshot)
 
     def exclusive_resources(self) -> Collection[str]:
         return [f'rbd {self.options.rbd_store_ceph_conf} {self._pool}']
@@ -167,21 +169,21 @@ class RBDStore(contract.Store):
             LOG.error('store %s: the pool %s does not exist', self.name, self._pool)
             raise contract.Unavailable('The pool of the store does not exist.') from None
 
-    def _create(self, ioctx, key, size):
+    def _create(self, ioctx: Any, key: str, size: int) -> None:
         self._deleter.prepare(ioctx)
         self._deleter.delete_pending(ioctx)
         with self._client.translated_errors():
             self._rbd.RBD().create(ioctx, key, size, self._order, old_format=False,
                                    features=self._features())
 
-    def _features(self):
+    def _features(self) -> int:
         """Return the default features of the cluster, with layering for clones."""
         setting = self._client.setting('rbd_default_features') or '0'
         if not setting.isdecimal():
             setting = self._rbd.RBD().features_from_string(setting)
         return int(setting) | self._rbd.RBD_FEATURE_LAYERING
 
-    def _upload(self, image, size, chunks):
+    def _upload(self, image: Any, size: int, chunks: Iterator[bytes]) -> int:
         """Write all data and complete the image; return the number of bytes."""
         upload = Upload(
             self._client, image, size, chunk_size=self._chunk_size, parallel=self._parallel,
@@ -194,7 +196,7 @@ class RBDStore(contract.Store):
             create_snapshot(image)
         return upload.size
 
-    def _undo(self, session, image, key, failure):
+    def _undo(self, session: PoolSession, image: Any, key: str, failure: BaseException) -> None:
         """Delete an incomplete image."""
         if isinstance(failure, ClusterTimeout):
             # in the background, because each step may wait for its own timeout
@@ -203,7 +205,7 @@ class RBDStore(contract.Store):
         else:
             self._discard(session, image, key)
 
-    def _discard(self, session, image, key):
+    def _discard(self, session: PoolSession, image: Any, key: str) -> None:
         image_id = None
         try:
             # closing fails only with the connection, which releases everything when it ends
@@ -221,28 +223,28 @@ class RBDStore(contract.Store):
 
     # locations
 
-    def _fsid(self):
+    def _fsid(self) -> str | None:
         """Return the id of the cluster, or None if it is unknown now."""
         try:
             return self._client.fsid()
         except contract.Unavailable:
             return None
 
-    def _location(self, url):
-        """Return the parts of a URL, with the pool.
+    def _location(self, url: str) -> tuple[str, Location]:
+        """Return the pool and the parts of a URL.
 
         :raises Invalid: it is in no pool of this store.
         """
         location = parse_url(url)
         if location.pool is None:
-            return location._replace(pool=self._pool)
+            return self._pool, location
         if location.pool not in self._pools or (
                 location.fsid not in self._former_fsids
                 and location.fsid != self._client.fsid()):
             raise store_rules.foreign_url()
-        return location
+        return location.pool, location
 
-    def _open(self, ioctx, location):
+    def _open(self, ioctx: Any, location: Location) -> Any:
         """Open an image: read-only at its snapshot; without a snapshot writable, with a watch."""
         with self._client.translated_errors():
             return self._rbd.Image(ioctx, location.image, snapshot=location.snapshot,
