@@ -35,12 +35,12 @@ class DriverFactory:
         self.schemes: tuple[str, ...] = ()
         self._location_class: Any = None
         try:
-            self._driver_class: Any = DriverManager(
-                NAMESPACE, driver, invoke_on_load=False).driver
+            manager: Any = DriverManager(NAMESPACE, driver, invoke_on_load=False)
         except NoMatches:
             raise contract.Misconfigured(
                 f'[{section}] glance_store_driver: no driver is called {driver!r}; installed: '
                 f'{", ".join(_installed()) or "none"}') from None
+        self._driver_class = manager.driver
         opts = [opt for opt in self._driver_class.OPTIONS or () if opt.dest not in STORE_OPTIONS]
         self.options = _read_options(conf, section, opts)
         self.secrets = {str(self.options[opt.dest]) for opt in opts
