@@ -1,0 +1,38 @@
+"""``glancelite-manage``: the operator's command line, with one module per noun.
+
+A noun's module defines ``add_parser(subparsers)``, which adds its parser and
+sets ``run`` as a default: a function of the configuration that returns the
+exit code. `NOUNS` lists the modules in the order of ``--help``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from glancelite import config, contract
+from glancelite.cmd.manage import check, db, layers, locations, restore
+from glancelite.contract import Misconfigured
+
+NOUNS = (db, layers, locations, restore, check)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    argv = sys.argv[1:] if argv is None else argv
+    command = cfg.SubCommandOpt('verb', title='Verbs', handler=_add_parsers)
+    try:
+        conf = config.load(argv, prog='glancelite-manage', cli_opts=[command], tool=True)
+        config.set_up_logging(conf)
+        return int(conf.verb.run(conf))
+    except (Misconfigured, contract.Error) as error:
+        print(f'ERROR: {error}', file=sys.stderr)
+        return 1
+
+
+def _add_parsers(subparsers: Any) -> None:
+    for noun in NOUNS:
+        noun.add_parser(subparsers)
