@@ -13,7 +13,8 @@ import pathlib
 import textwrap
 from collections.abc import Iterator
 
-from glancelite import config, contract, loader
+from glancelite import contract, loader
+from glancelite.assembly import options as store_options
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / 'doc' / 'stores.md'

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from oslo_config import cfg
 
-from glancelite import config, contract, loader
+from glancelite import contract, loader
+from glancelite.assembly import options as store_options
 from glancelite.contract import Misconfigured
 from glancelite.services.stores import ConfiguredStore, Stores
 
@@ -41,7 +42,7 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
     exclusive = _Exclusive()
     stores = []
     for name, driver in named.items():
-        options = loader.read_options(conf, config.STORE, name,
+        options = loader.read_options(conf, store_options.STORE, name,
                                       fallback=[loader.BACKEND_DEFAULTS])
         stores.append(_store(load, name, driver, exclusive, instance=name,
                              weight=options.weight, description=options.store_description,
@@ -153,10 +154,10 @@ def _strategy(conf: cfg.ConfigOpts) -> str:
     old = conf.location_strategy
     if old is None:
         return str(conf.layers.location)
-    if old not in config.LOCATION_STRATEGIES:
+    if old not in store_options.LOCATION_STRATEGIES:
         raise Misconfigured(f'[DEFAULT] location_strategy = {old} is unknown; known: '
-                            f'{", ".join(config.LOCATION_STRATEGIES)}')
-    chosen = config.LOCATION_STRATEGIES[old]
+                            f'{", ".join(store_options.LOCATION_STRATEGIES)}')
+    chosen = store_options.LOCATION_STRATEGIES[old]
     LOG.warning('[DEFAULT] location_strategy is retired; %s means [layers] location = %s',
                 old, chosen)
     return chosen

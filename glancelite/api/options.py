@@ -1,0 +1,20 @@
+"""Options of the Image API itself."""
+
+from oslo_config import cfg
+
+OPTS = (
+    cfg.URIOpt('public_endpoint', schemes=['http', 'https'],
+               help='Base URL in the list of API versions; by default that of the request.'),
+    cfg.IntOpt('limit_param_default', default=25, min=1,
+               help='Images per page of a list if the request has no limit.'),
+    cfg.IntOpt('api_limit_max', default=1000, min=1,
+               help='Maximum number of images per page of a list.'),
+    cfg.BoolOpt('show_image_direct_url', default=False,
+                help='Show the URL of the data to callers with the policy get_image_location.'),
+    cfg.BoolOpt('show_multiple_locations', default=False,
+                help='Show all locations of the data to callers with the policy '
+                     'get_image_location, and let callers with the policy set_image_location '
+                     'change them. These callers can point an image to any data in the stores '
+                     'whose URL they know, so grant that policy to users in private clouds '
+                     'only.'),
+)

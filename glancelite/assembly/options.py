@@ -1,0 +1,103 @@
+"""Options that choose what the service consists of: plugins and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+LAYERS = (
+    cfg.StrOpt('auth',
+               help='Plugin that identifies the caller. Default: keystone, or noauth if there '
+                    'is no configuration file.'),
+    cfg.ListOpt('policy', default=['ownership', 'oslo'],
+                help='Plugins that decide what a caller may do; all must allow it.'),
+    cfg.ListOpt('quota', default=['limits'],
+                help='Plugins that limit what a project may use; all must grant it.'),
+    cfg.ListOpt('notifier', default=[],
+                help='Plugins that receive events.'),
+    cfg.StrOpt('location', default='by_weight',
+               help='Plugin that orders the locations of an image for reading.'),
+    cfg.ListOpt('inspector', default=['format', 'signature'],
+                help='Plugins that examine uploaded data; all must accept it.'),
+    cfg.StrOpt('key_manager', default='castellan',
+               help='Plugin that provides certificates for signatures and deletes keys of '
+                    'encrypted volumes; castellan uses [key_manager] backend.'),
+    cfg.StrOpt('database', default='sql',
+               help='Plugin that stores the image records.'),
+    cfg.BoolOpt('sync_database', default=False,
+                help='Upgrade the database schema at every start, instead of with '
+                     'glancelite-manage db sync.'),
+    cfg.ListOpt('middleware', default=['healthcheck', 'cors', 'proxy_headers', 'request_id'],
+                help='Middleware around authentication and API, the outermost first.'),
+    cfg.BoolOpt('allow_insecure_bind', default=False,
+                help='Allow an auth plugin that accepts everyone to listen on other addresses '
+                     'than loopback.'),
+)
+PASTE_DEPLOY = (
+    cfg.StrOpt('flavor',
+               choices=['keystone', 'caching', 'cachemanagement', 'keystone+caching',
+                        'keystone+cachemanagement', ''],
+               help='Default of [layers] auth in existing configurations: keystone if the '
+                    'flavor contains it, otherwise noauth.'),
+    cfg.StrOpt('config_file',
+               help='Not supported, as there is no PasteDeploy; use [layers] middleware and '
+                    '[pipeline] extra. The service does not start if this is set.'),
+)
+PIPELINE = (
+    cfg.ListOpt('extra', default=[],
+                help='Middleware between authentication and API, the outermost first; see '
+                     '[layers] middleware for middleware around both.'),
+)
+
+STORES = (
+    cfg.DictOpt('enabled_backends',
+                help='The stores, as comma-separated name:driver pairs. Each has a section of '
+                     'its name.'),
+    cfg.StrOpt('location_strategy',
+               help='Deprecated; use [layers] location.'),
+)
+GLANCE_STORE = (
+    cfg.StrOpt('default_backend',
+               help='The store for uploads, one of enabled_backends.'),
+    cfg.StrOpt('default_store', default='file',
+               help='Deprecated. Driver for uploads if enabled_backends is not set.'),
+    cfg.ListOpt('stores', default=['file', 'http'],
+                help='Deprecated. Drivers for reading if enabled_backends is not set.'),
+)
+#: options of every store, beside those of its driver
+STORE = (
+    cfg.StrOpt('store_description',
+               help='Description of this store for users.'),
+    cfg.IntOpt('weight', default=0,
+               help='With by_weight, locations in stores of higher weight are read first.'),
+    cfg.BoolOpt('read_only', default=False,
+                help='Do not change the contents of this store: it accepts no data, and '
+                     'deleting an image keeps its data here.'),
+)
+#: names of the stores for the service's own use
+RESERVED_STORES = ('os_glance_staging_store', 'os_glance_tasks_store')
+RESERVED_STORE = (
+    cfg.StrOpt('driver', default='file',
+               help='Driver of this store.'),
+)
+#: values of location_strategy -> plugins of the layer ``location``
+LOCATION_STRATEGIES = {'location_order': 'as_listed', 'store_type': 'by_weight'}
+
+#: options of Glance that protect something in a way that is not supported here
+GUARDS = (
+    cfg.StrOpt('property_protection_file',
+               help='Not supported. The service does not start if this is set, because '
+                    'properties would be unprotected.'),
+    cfg.BoolOpt('use_keystone_limits', default=False,
+                help='Not supported. The service does not start if this is set, because '
+                     'nothing would be limited.'),
+    cfg.StrOpt('metadata_encryption_key', secret=True,
+               help='Not supported. The service does not start if this is set, because '
+                    'encrypted locations could not be read.'),
+)
+
+#: section -> options
+GROUPS: tuple[tuple[str, Sequence[cfg.Opt]], ...] = (
+    ('DEFAULT', (*STORES, *GUARDS)), ('layers', LAYERS), ('pipeline', PIPELINE),
+    ('paste_deploy', PASTE_DEPLOY), ('glance_store', GLANCE_STORE))
