@@ -1,4 +1,4 @@
-"""The service with no configuration file: everything below one directory, for one machine."""
+"""The configuration of the embedded service, which keeps all its state in one directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pathlib
 
 TEMPLATE = """\
 # Written by glancelite at every start without a configuration file.
-# Copy it elsewhere and pass it with --config-file to make it your own.
+# To change it, copy it elsewhere and pass the copy with --config-file.
 
 [DEFAULT]
 bind_host = 127.0.0.1
@@ -31,7 +31,7 @@ sync_database = true
 
 
 def state_directory() -> pathlib.Path:
-    """Where the embedded service keeps everything.
+    """Directory of everything that the embedded service stores.
 
     Source: XDG Base Directory Specification, ``$XDG_STATE_HOME``.
     """

@@ -1,4 +1,4 @@
-"""From a name in the configuration to a living plugin."""
+"""Finds plugins by entry point, checks them, and builds them with their options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from glancelite.contract import Host, Misconfigured, Plugin
 
 LOG = logging.getLogger(__name__)
 
-#: where an option of a store is looked up if the store's own section lacks it
+#: section with the options of a store that its own section lacks
 BACKEND_DEFAULTS = 'backend_defaults'
 
 
@@ -38,7 +38,7 @@ class Options:
 
     @classmethod
     def of(cls, kind: type[Plugin], **given: Any) -> Options:
-        """The defaults of ``kind`` with some values given: for tests and tools."""
+        """The defaults of ``kind``, with some values given; for tests and tools."""
         values = {opt.dest: opt.default for opt in kind.OPTS}
         unknown = given.keys() - values.keys()
         if unknown:
@@ -48,7 +48,10 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Installed:
-    """A plugin that could be chosen, and where it comes from."""
+    """An installed plugin, and the package that it comes from.
+
+    ``kind`` is None if it cannot be imported; ``problem`` then has the reason.
+    """
 
     layer: str
     name: str
@@ -59,29 +62,26 @@ class Installed:
 
 
 def installed(layer: str) -> dict[str, Installed]:
-    """Every plugin of a layer that the environment has, by name.
-
-    What cannot be imported is listed with ``problem`` set.
-    """
-    found = {}
-    manager = ExtensionManager(f'glancelite.{layer}', on_load_failure_callback=_keep_quiet)
+    """All installed plugins of a layer, by name; also those that cannot be imported."""
+    plugins = {}
+    manager: Any = ExtensionManager(f'glancelite.{layer}', on_load_failure_callback=_ignore)
     failed = set(manager.list_entry_points()) - {e.entry_point for e in manager.extensions}
     for extension in manager.extensions:
-        found[extension.name] = _described(layer, extension.entry_point, extension.plugin)
+        plugins[extension.name] = _describe(layer, extension.entry_point, extension.plugin)
     for entry_point in failed:
         try:
             entry_point.load()
-        except Exception as error:  # an import runs foreign code, anything may come out
-            found.setdefault(entry_point.name, _described(
+        except Exception as error:  # an import may raise anything
+            plugins.setdefault(entry_point.name, _describe(
                 layer, entry_point, None, f'{type(error).__name__}: {error}'))
-    return dict(sorted(found.items()))
+    return dict(sorted(plugins.items()))
 
 
-def _keep_quiet(*told: object) -> None:
-    """The caller finds out by itself, and has a better sentence for it."""
+def _ignore(*failure: object) -> None:
+    """Replaces stevedore's log message: the caller handles the failure."""
 
 
-def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
+def _describe(layer: str, entry_point: Any, kind: type[Plugin] | None,
                problem: str = '') -> Installed:
     package, version = _origins().get((entry_point.group, entry_point.name), ('unknown', ''))
     return Installed(layer, entry_point.name, kind, package, version, problem)
@@ -89,22 +89,21 @@ def _described(layer: str, entry_point: Any, kind: type[Plugin] | None,
 
 @functools.cache
 def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
-    """Package and version of every plugin: stevedore's own cache forgets them."""
-    # name and version are read from a file each time, so only of those that have plugins
-    return {(found.group, found.name): (package.name, package.version)
-            for package in metadata.distributions() for found in package.entry_points
-            if found.group.startswith('glancelite.')}
+    """Package name and version by entry-point group and name; stevedore does not keep them."""
+    # package.name and package.version read a file each, so only for packages with plugins
+    return {(entry.group, entry.name): (package.name, package.version)
+            for package in metadata.distributions() for entry in package.entry_points
+            if entry.group.startswith('glancelite.')}
 
 
 def find(layer: str, name: str) -> Installed:
-    """The installed plugin ``name``; no other one is imported.
+    """The installed plugin ``name``.  Only this one is imported.
 
-    :raises Misconfigured: there is none, it cannot be imported, or it does
-        not keep the contract.
+    :raises Misconfigured: it is not installed, cannot be imported, or violates the contract.
     """
     problems: list[BaseException] = []
-    manager = NamedExtensionManager(
-        f'glancelite.{layer}', [name], on_missing_entrypoints_callback=_keep_quiet,
+    manager: Any = NamedExtensionManager(
+        f'glancelite.{layer}', [name], on_missing_entrypoints_callback=_ignore,
         on_load_failure_callback=lambda manager, entry_point, error: problems.append(error))
     if problems:
         raise Misconfigured(f'the {layer} plugin {name!r} cannot be loaded: '
@@ -114,21 +113,21 @@ def find(layer: str, name: str) -> Installed:
         raise Misconfigured(f'no {layer} plugin is called {name!r}; '
                             f'installed: {", ".join(known) or "none"}')
     extension = manager.extensions[0]
-    plugin = _described(layer, extension.entry_point, extension.plugin)
-    fault = violation(layer, plugin.kind)
-    if fault:
-        raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} {fault}')
+    plugin = _describe(layer, extension.entry_point, extension.plugin)
+    problem = violation(layer, plugin.kind)
+    if problem:
+        raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} {problem}')
     return plugin
 
 
 def violation(layer: str, kind: Any) -> str:
-    """Why ``kind`` cannot be a plugin of ``layer``; '' if it can."""
+    """How ``kind`` violates the contract of ``layer``; '' if it does not."""
     base = contract.LAYERS[layer]
     if not (isinstance(kind, type) and issubclass(kind, base)):
         return f'is not a subclass of glancelite.contract.{base.__name__}'
     if kind.CONTRACT != contract.CONTRACT:
         return (f'was written for version {kind.CONTRACT} of the contract; '
-                f'this service speaks version {contract.CONTRACT}')
+                f'this service uses version {contract.CONTRACT}')
     missing = {method for capability in kind.CAPABILITIES
                for method in base.REQUIRED_METHODS.get(capability, ())
                if getattr(kind, method) is getattr(base, method)}
@@ -142,13 +141,14 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
          given: Mapping[str, Any] = contract.EMPTY) -> Plugin:
     """Build one plugin with the options of its own section.
 
-    :param layer: the last word of the entry-point namespace, e.g. ``store``.
-    :param name: the entry point's name, e.g. ``file``.
-    :param instance: what the operator calls it; the entry point's name if None.
-    :param section: where its options are, if not in its own section.
-    :param given: values that go before those of the configuration.
-    :raises Misconfigured: it is not installed, does not keep the contract, or
-        its options do not do.
+    :param layer: the last word of the entry-point namespace, such as ``store``.
+    :param name: the entry point's name, such as ``file``.
+    :param instance: name of the instance, such as that of a store; default: ``name``.
+    :param section: section of the options, if not the plugin's own.
+    :param given: values that take precedence over the configuration.
+    :raises Misconfigured: the plugin is not installed, violates the contract, or its options
+        are invalid.
+    :raises Error: the plugin needs its backend now, and it does not answer.
     """
     plugin = find(layer, name)
     kind = plugin.kind
@@ -160,7 +160,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
             register(conf)
         options = read_options(conf, kind.OPTS, section, given=given,
                                fallback=_defaults(layer, kind, instance))
-        living = kind(options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None)
+        built = kind(options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None)
     except cfg.Error as error:
         raise Misconfigured(f'{layer} plugin {instance!r}: {error}') from error
     except ImportError as error:
@@ -168,40 +168,42 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
                             f'installed: {error}') from error
     except (Misconfigured, contract.Error):
         raise
-    except Exception as error:  # foreign code: nobody else knows which plugin it was
+    except Exception as error:  # name the plugin, whatever its code raises
         LOG.debug('%s plugin %r', layer, instance, exc_info=True)
         raise Misconfigured(f'{layer} plugin {instance!r} cannot start: '
                             f'{type(error).__name__}: {error}') from error
     LOG.info('%s: %s is %s %s (%s)', layer, instance, plugin.package, plugin.version,
              kind.__qualname__)
-    return living
+    return built
 
 
 def _defaults(layer: str, kind: type[Plugin], instance: str) -> Sequence[str]:
-    """Where a plugin has options that many of its layer share."""
+    """Sections with shared options of a layer's plugins."""
     if layer == 'store':
         return (BACKEND_DEFAULTS,)
-    # a credential is asked for by a store, in whose section its options are first of all
+    # the options of a store's credential are first looked up in the store's section
     return (BACKEND_DEFAULTS, kind.section(instance)) if layer == 'credential' else ()
 
 
-#: what Python says of a value, and what an operator understands
-_PLAINER = ((re.compile(r'invalid literal for int\(\) with base 10: (.*)'),
-             r'\1 is not a whole number'),
-            (re.compile(r'could not convert string to float: (.*)'), r'\1 is not a number'))
+#: Python's error messages -> messages for operators
+_PLAIN_MESSAGES = (
+    (re.compile(r'invalid literal for int\(\) with base 10: (.*)'), r'\1 is not a whole number'),
+    (re.compile(r'could not convert string to float: (.*)'), r'\1 is not a number'))
 
 
-def value(place: Any, section: str, name: str) -> Any:
-    """The value of an option; ``place`` is the section, or the whole configuration.
+def value(options: Any, section: str, name: str) -> Any:
+    """The value of an option.
 
-    :raises Misconfigured: it is not of its type.
+    :param options: a ``ConfigOpts``, or the ``GroupAttr`` of a section.
+    :param section: name of the section, for the error.
+    :raises Misconfigured: the value has the wrong type.
     """
     try:
-        return place[name]
+        return options[name]
     except cfg.ConfigFileValueError as error:
         reason = str(error).rpartition(' is not valid: ')[2]
-        for known, plainly in _PLAINER:
-            reason = known.sub(plainly, reason)
+        for pattern, message in _PLAIN_MESSAGES:
+            reason = pattern.sub(message, reason)
         raise Misconfigured(f'[{section}] {name}: {reason}') from None
 
 
@@ -210,9 +212,9 @@ def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, 
                  given: Mapping[str, Any] = contract.EMPTY) -> Options:
     """Register ``opts`` and read them.
 
-    :param given: values that go before those of the configuration.
-    :param fallback: sections to look in, one after the other, for what ``section`` does not say.
-    :raises Misconfigured: a required option is missing, or a value is not of its type.
+    :param given: values that take precedence over the configuration.
+    :param fallback: sections to look in, in this order, for options missing in ``section``.
+    :raises Misconfigured: a required option is missing, or a value has the wrong type.
     """
     values = {}
     unknown = given.keys() - {opt.dest for opt in opts}
@@ -221,30 +223,27 @@ def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, 
     group = None if section == 'DEFAULT' else section
     for opt in opts:
         conf.register_opt(opt, group=group)
-        place = conf[section] if group else conf
-        found = value(place, section, opt.dest)
-        if not _said(conf, opt, group):
-            found = _shared(conf, opt, fallback, found)
-        values[opt.dest] = given.get(opt.dest, found)
+        configured = value(conf[section] if group else conf, section, opt.dest)
+        if not _is_set(conf, opt, group):
+            configured = _shared(conf, opt, fallback, configured)
+        values[opt.dest] = given.get(opt.dest, configured)
         if opt.required and values[opt.dest] is None:
             raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
     return Options(values)
 
 
-def _shared(conf: cfg.ConfigOpts, opt: cfg.Opt, sections: Sequence[str], found: Any) -> Any:
-    """What the first of the sections says that says anything, else ``found``.
-
-    Drivers may have different options of one name: what is said there is said to all.
-    """
+def _shared(conf: cfg.ConfigOpts, opt: cfg.Opt, sections: Sequence[str], default: Any) -> Any:
+    """The value in the first of the sections that sets the option, otherwise ``default``."""
     for section in sections:
+        # another driver may have registered a different option of the same name
         with contextlib.suppress(cfg.DuplicateOptError):
             conf.register_opt(opt, group=section)
-        if _said(conf, opt, section):
+        if _is_set(conf, opt, section):
             return value(conf[section], section, opt.dest)
-    return found
+    return default
 
 
-def _said(conf: cfg.ConfigOpts, opt: cfg.Opt, group: str | None) -> bool:
-    """Has the operator set it?"""
+def _is_set(conf: cfg.ConfigOpts, opt: cfg.Opt, group: str | None) -> bool:
+    """Return whether the configuration sets the option."""
     where = conf.get_location(opt.dest, group)
     return where is not None and bool(where.location.is_user_controlled)

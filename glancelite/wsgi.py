@@ -1,4 +1,4 @@
-"""``glancelite.wsgi:application`` for uWSGI, mod_wsgi, gunicorn and other containers."""
+"""``glancelite.wsgi:application`` for uWSGI, mod_wsgi, gunicorn and other WSGI servers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from glancelite import contract
 
 LOG = logging.getLogger(__name__)
 
-_MISCONFIGURED = b'The service cannot start as it is configured; its log says why.\n'
-_UNENDING = b'This server needs to know the length of a body; send Content-Length.\n'
+_MISCONFIGURED = b'The service cannot start with its configuration; see its log.\n'
+_LENGTH_REQUIRED = b'This server requires the header Content-Length for bodies.\n'
 
 
 class Application:
     """Builds the service at the first request of each process.
 
-    Containers import this before they fork, and database connections do not
-    survive a fork.
+    WSGI servers import this before they fork, and database connections do not survive
+    a fork.
     """
 
     def __init__(self) -> None:
@@ -33,20 +33,20 @@ class Application:
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get('HTTP_TRANSFER_ENCODING') and not environ.get('wsgi.input_terminated'):
             if environ.get('CONTENT_LENGTH'):
-                # Chunks no more: the web server in front has collected them, and says so
-                # by the length only. nginx does, towards uWSGI.
+                # The web server in front has decoded the chunks but kept the header, as
+                # nginx does for uWSGI.
                 del environ['HTTP_TRANSFER_ENCODING']
             elif 'uwsgi.version' not in environ:
-                # A container may hand a chunked body over as an empty one: an image would
-                # be stored without its data. uWSGI does, but can be asked for the chunks.
-                return _text(start_response, '411 Length Required', _UNENDING)
+                # A WSGI server may present a chunked body as an empty one: an image would
+                # be stored without its data. uWSGI does, but can return the chunks.
+                return _text(start_response, '411 Length Required', _LENGTH_REQUIRED)
         if self._pid != os.getpid():
             try:
                 self._build()
             except contract.Misconfigured as error:
                 LOG.error('cannot start: %s', error)
                 return _text(start_response, '500 Internal Server Error', _MISCONFIGURED)
-        return self._app(environ, start_response)
+        return cast(Iterable[bytes], self._app(environ, start_response))
 
     def _build(self) -> None:
         from glancelite import config
@@ -55,8 +55,8 @@ class Application:
             if self._pid != os.getpid():
                 conf = config.load()
                 config.set_up_logging(conf)
-                with contextlib.suppress(contract.Unavailable):     # callers are told that, too
-                    api.prove(conf, alone=True)
+                with contextlib.suppress(contract.Unavailable):     # callers get this error, too
+                    api.check(conf, single=True)
                 self._app = api.application(conf)
                 self._pid = os.getpid()
 

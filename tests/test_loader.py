@@ -55,7 +55,7 @@ class ForgetsToRead(Reads):
 
 @pytest.mark.parametrize(('kind', 'fault'), [
     (Reads, ''), (MemoryStore, ''), (dict, 'is not a subclass of'), (len, 'is not a subclass of'),
-    (Older, 'was written for version 0 of the contract; this service speaks version 1'),
+    (Older, 'was written for version 0 of the contract; this service uses version 1'),
     (ForgetsToDelete, 'lacks delete'), (ForgetsToRead, 'lacks read')])
 def test_what_breaks_the_treaty_is_named(kind, fault):
     found = loader.violation('store', kind)

@@ -41,18 +41,19 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'enabled_backends': 'file:fiel'}},
                  f"no store plugin is called 'fiel'; installed: {', '.join(STORES)}", id='store'),
     pytest.param({'DEFAULT': {'bind_host': '0.0.0.0'}},
-                 '[layers] auth = noauth lets everybody in, so it listens on loopback only: set '
-                 'bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true', id='open'),
+                 '[layers] auth = noauth accepts everyone, so the service must listen on '
+                 'loopback only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = '
+                 'true', id='open'),
     pytest.param({'DEFAULT': {'enabled_backends': 'file:memory', 'workers': '2'},
                   'layers': {'database': 'memory'}},
-                 'database memory and store file: each process would have its own; set [DEFAULT] '
-                 'workers = 1', id='several processes'),
+                 'database memory and store file: each process would have its own data; set '
+                 '[DEFAULT] workers = 1', id='several processes'),
     pytest.param({'database': {'connection': 'sqlite://'}},
-                 'database sql: each process would have its own; set [DEFAULT] workers = 1',
+                 'database sql: each process would have its own data; set [DEFAULT] workers = 1',
                  id='several processes, SQLite'),
-    *(pytest.param({'DEFAULT': {name: value}}, f'[DEFAULT] {name} is not available here, and '
-                   'what it protects would not be protected; unset it if that is as it should '
-                   'be', id=name) for name, value in (
+    *(pytest.param({'DEFAULT': {name: value}}, f'[DEFAULT] {name} is not supported, and '
+                   'what it protects would be unprotected; unset it to start without that '
+                   'protection', id=name) for name, value in (
                        ('property_protection_file', '/etc/glance/protections.conf'),
                        ('use_keystone_limits', 'true'), ('metadata_encryption_key', '0' * 16))),
     pytest.param({'glance_store': {'default_backend': None}},
@@ -75,8 +76,8 @@ def start(home, *arguments, **changes):
                  'sqlite:////var/lib/glance/glance.sqlite', id='no connection'),
     pytest.param({'database': {'connection': 'postgresql://glance:secret@127.0.0.1:1/glance'}},
                  'the database does not answer', id='database down'),
-    pytest.param({'layers': {'sync_database': 'false'}}, 'the database is not in the form of '
-                 'this version; run: glancelite-manage db sync', id='database not synced'),
+    pytest.param({'layers': {'sync_database': 'false'}}, 'the database schema is not up to '
+                 'date; run: glancelite-manage db sync', id='database not synced'),
     pytest.param({'DEFAULT': {'workers': 'many'}}, "[DEFAULT] workers: 'many' is not a whole "
                  'number', id='number'),
     pytest.param({'DEFAULT': {'bind_port': '99999'}},
@@ -95,9 +96,9 @@ def start(home, *arguments, **changes):
                  '[keystone_authtoken] auth_type must be set, for instance to password, with '
                  'auth_url and the account of this service', id='keystone'),
     pytest.param({'paste_deploy': {'config_file': '/etc/glance/glance-api-paste.ini'}},
-                 '[paste_deploy] config_file: there is no PasteDeploy here; name the filters in '
-                 '[layers] middleware, or [pipeline] extra if they want to know the caller, and '
-                 'the authentication in [layers] auth', id='paste'),
+                 '[paste_deploy] config_file is not supported; list the filters in [layers] '
+                 'middleware, or in [pipeline] extra if they need the caller, and choose the '
+                 'authentication in [layers] auth', id='paste'),
     pytest.param({'DEFAULT': {'location_strategy': 'fastest'}},
                  '[DEFAULT] location_strategy = fastest is unknown; known: location_order, '
                  'store_type', id='strategy'),

@@ -34,7 +34,7 @@ def test_only_its_own_machine_gets_in_whoever_listens(address, status):
 
     said = []
 
-    api.for_this_machine(app)({'REMOTE_ADDR': address}, lambda status, _: said.append(status))
+    api.loopback_only(app)({'REMOTE_ADDR': address}, lambda status, _: said.append(status))
 
     assert said == [status]
 
@@ -49,7 +49,8 @@ def test_reloading_does_not_open_it():
         while 'not reloaded' not in server.log.read_text() and time.monotonic() < end:
             time.sleep(0.05)
 
-        assert 'lets everybody in, so it listens on loopback only' in server.log.read_text()
+        assert ('accepts everyone, so the service must listen on loopback only'
+                in server.log.read_text())
 
 
 def test_an_operator_may_let_it_listen_everywhere():

@@ -74,7 +74,7 @@ def test_a_mistake_is_logged_as_a_sentence_and_can_be_mended(tmp_path):
 
     with serving(tmp_path, lambda port: _get(port)[0] == 500) as port:
         assert _get(port) == (
-            500, 'The service cannot start as it is configured; its log says why.\n')
+            500, 'The service cannot start with its configuration; see its log.\n')
         log = (tmp_path / 'log').read_text()
         assert 'run: glancelite-manage db sync' in log
         assert 'not used by glancelite: [DEFAULT] surplus' in log

@@ -119,7 +119,7 @@ def test_layers_shows_what_is_chosen_and_what_could_not_be(run, configured):
         'glancelite.contract.Store',
         'acme_fragile - not chosen acme-shelf 3.1 - -',
         'acme_old - not chosen acme-shelf 3.1 - was written for version 0 of the contract; '
-        'this service speaks version 1',
+        'this service uses version 1',
         'acme_unfinished - not chosen acme-shelf 3.1 - lacks adopt, delete, discard, read, '
         'share, size, write',
     ]
@@ -150,7 +150,7 @@ def test_its_options_are_in_the_sample(run):
                      'glancelite.contract.Store'),
     ('acme_fragile', 'RuntimeError: the shelf broke'),
     ('acme_old', "the store plugin 'acme_old' of acme-shelf was written for version 0 of the "
-                 'contract; this service speaks version 1'),
+                 'contract; this service uses version 1'),
     ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks adopt, delete, "
                         'discard, read, share, size, write'),
 ])
@@ -170,5 +170,5 @@ def test_what_one_process_knows_only_is_not_served_by_two(run, configured):
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == (
-        'glancelite-api: store fast: each process would have its own; '
+        'glancelite-api: store fast: each process would have its own data; '
         'set [DEFAULT] workers = 1')
