@@ -1,4 +1,4 @@
-"""The HTTP server that glancelite-api embeds: gunicorn's threaded worker, fitted to transfers."""
+"""The HTTP server in glancelite-api: gunicorn's threaded worker, adapted to large transfers."""
 
 from glancelite.server.application import serve
 from glancelite.server.body import BodyCutShort, BodyMalformed

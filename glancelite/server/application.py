@@ -1,4 +1,6 @@
-"""The server as a whole: the configuration in gunicorn's words, and its master process."""
+"""Starts the server: checks the configuration, and passes it to gunicorn."""
+
+from __future__ import annotations
 
 import logging
 import multiprocessing
@@ -8,204 +10,182 @@ import signal
 import socket
 import ssl
 import sys
-import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
 
-from gunicorn import arbiter, glogging
+import gunicorn
+from gunicorn import glogging
 from gunicorn.app import base
-from gunicorn.errors import AppImportError, HaltServer
+from oslo_config import cfg
 
-from glancelite.server import gunicorn_compat, options, worker
+from glancelite.server import gunicorn_compat, options
 
 LOG = logging.getLogger('glancelite.server')
 
 FORK = multiprocessing.get_context('fork')
-REHEARSAL = 120         # seconds that the application may need to start
-HUNG = 300              # seconds without a sign of life after which a worker is replaced
-RESPAWN_PAUSE = 5.0     # seconds after a replacement failed to start
-LAST_WORD = 5           # seconds for workers to close their application, after the grace
-MAX_LINE = 8190         # bytes of a request line: filters may be long, and links repeat them
+START_TIMEOUT = 120     # seconds for the application to start
+HEARTBEAT_TIMEOUT = 300     # seconds without a heartbeat after which a worker is replaced
+CLOSE_TIMEOUT = 5       # seconds for workers to close their application
+MAX_LINE = 8190         # bytes of a request line; queries with filters may be long
 MAX_FIELDS = 200        # headers in a request
+
+WSGIApp = Callable[..., Any]
+ConfFactory = Callable[[], cfg.ConfigOpts]
+AppFactory = Callable[[cfg.ConfigOpts], WSGIApp]
+OnConfig = Callable[[cfg.ConfigOpts], None]
 
 
 class CannotStart(Exception):
-    """The server must not run like this; the text is one line for the operator."""
+    """The server cannot run with this configuration; the text is one line for the operator."""
 
 
-def serve(conf_factory, app_factory, taken_over=None) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+def serve(conf_factory: ConfFactory, app_factory: AppFactory,
+          on_config: OnConfig | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
-    :param conf_factory: returns an ``oslo_config.cfg.ConfigOpts``; called in the
-        master at the start and on every SIGHUP.
-    :param app_factory: turns it into a WSGI application; called in each worker
+    :param conf_factory: returns the configuration; called in the master at the
+        start and on every SIGHUP.
+    :param app_factory: builds the WSGI application; called in each worker
         process after the fork, and before that once in a process that only
-        tries it. The application's ``close()``, if it has one, is called when
-        the process ends.
-    :param taken_over: called in the master with each configuration that works.
-    :returns: the exit code of the program; 2 if the server could not start, which
-        one line on standard error explains.
+        checks that it starts. If the application has a method ``close``, it
+        is called when the process ends.
+    :param on_config: called in the master with each configuration that works.
+    :returns: the exit code of the program; 2 if the server could not start,
+        with one line on standard error as explanation.
     """
     master = os.getpid()
     try:
-        gunicorn_compat.check()
-        application = Application(conf_factory, app_factory, taken_over)
-        Master(application).run()
+        if missing := list(gunicorn_compat.missing()):
+            LOG.warning('gunicorn %s lacks %s; serving with its plain gthread worker, which is '
+                        'slower (glancelite is made for gunicorn 27)',
+                        gunicorn.__version__, ', '.join(missing))
+            PlainApplication(conf_factory, app_factory, on_config).run()
+        else:
+            from glancelite.server.master import Master
+            Master(Application(conf_factory, app_factory, on_config)).run()
     except (CannotStart, RuntimeError) as exc:
         print(f'cannot start: {exc}', file=sys.stderr)
         return 2
     except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
         if os.getpid() != master:       # a worker that could not start
             sys.stderr.flush()
-            os._exit(exc.code)
-        return exc.code
+            os._exit(code)
+        return code
     return 0
 
 
 class Log(glogging.Logger):
-    """gunicorn's messages go where the program's own go; requests are not logged."""
+    """Sends gunicorn's messages to the log of the program; requests are not logged."""
 
-    def setup(self, cfg):
+    def setup(self, cfg: Any) -> None:
         self.cfg = cfg
         self.error_log = LOG
 
-    def access(self, resp, req, environ, request_time):
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         pass
 
 
 class Application(base.BaseApplication):
-    """What gunicorn asks about the application and its settings.
+    """Provides gunicorn with the application and the settings.
 
-    :raises CannotStart: the configuration would not work.
+    :raises CannotStart: the configuration does not work.
     """
 
-    def __init__(self, conf_factory, app_factory, taken_over=None):
+    conf: cfg.ConfigOpts | None = None
+
+    def __init__(self, conf_factory: ConfFactory, app_factory: AppFactory,
+                 on_config: OnConfig | None = None):
         self._conf_factory = conf_factory
         self._app_factory = app_factory
-        self._taken_over = taken_over
-        self.conf = self._settings = None
-        self.read()
+        self._on_config = on_config
+        self._settings: Mapping[str, Any] = {}
+        self._read_configuration()
         super().__init__()
 
-    def read(self):
-        """Take the configuration over if the server could run with it.
+    def read_configuration(self) -> bool:
+        """Read the configuration again; keep the present one if the new one does not work.
 
-        :raises CannotStart: it could not; the former one stays.
+        :returns: whether there is a new one.
         """
+        try:
+            self._read_configuration()
+        except CannotStart as exc:
+            LOG.error('the configuration was not reloaded: %s', exc)
+            return False
+        return True
+
+    def _read_configuration(self) -> None:
         try:
             conf = self._conf_factory()
             options.register(conf)
-            settings = _settings(conf)
+            settings = {**_settings(conf), **self.extra_settings(conf)}
             _check_tls(conf)
             if self.conf is None or _address(conf) != _address(self.conf):
                 _check_address(conf)
         except Exception as exc:
-            LOG.debug('the configuration was refused', exc_info=True)
+            LOG.debug('the configuration is invalid', exc_info=True)
             raise CannotStart(_one_line(exc)) from exc
-        _rehearse(self._app_factory, conf)
+        _check_application(self._app_factory, conf)
         self.conf, self._settings = conf, settings
-        if self._taken_over is not None:
-            self._taken_over(conf)
+        if self._on_config is not None:
+            self._on_config(conf)
 
-    def do_load_config(self):
+    @staticmethod
+    def extra_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
+        # imported now, because they subclass what `gunicorn_compat` checks
+        from glancelite.server.master import Master
+        from glancelite.server.worker import Worker
+        return {
+            'worker_class': Worker,
+            'on_reload': Master.retire_workers,
+            'keepalive': int(conf.http_keepalive),      # how long, is up to our worker
+        }
+
+    def do_load_config(self) -> None:
         self.load_default_config()
         self.load_config()
 
-    def load_config(self):
+    def load_config(self) -> None:
         for name, value in self._settings.items():
             self.cfg.set(name, value)
 
-    def load(self):
+    def load(self) -> WSGIApp:
+        assert self.conf is not None
         try:
             return self._app_factory(self.conf)
         except Exception as exc:
+            from gunicorn.errors import AppImportError
             raise AppImportError(f'cannot start: {_one_line(exc)}') from exc
 
 
-class Master(arbiter.Arbiter):
-    """gunicorn's master, except that a reload takes nothing from anybody.
+class PlainApplication(Application):
+    """The same for gunicorn's own master and its worker ``gthread``.
 
-    The former workers serve until the new ones are ready, and then finish
-    what they have begun, without a limit. A configuration that does not work
-    changes nothing.
+    Uses gunicorn's documented interface only.
     """
 
-    def __init__(self, app):
-        self._former = {}       # workers of older configurations that still accept
-        self._leaving = {}      # and those that only finish
-        self._asked_to_stop = False
-        self._served = False
-        self._respawn_at = 0.0
-        super().__init__(app)
+    @staticmethod
+    def extra_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
+        return {
+            'worker_class': 'gthread',
+            'keepalive': (conf.client_socket_timeout or HEARTBEAT_TIMEOUT
+                          if conf.http_keepalive else 0),
+            'worker_exit': _close_application,
+        }
 
-    def signal(self, sig, frame):
-        if sig in (signal.SIGTERM, signal.SIGINT):
-            sig = signal.SIGQUIT if self._asked_to_stop else signal.SIGTERM
-            self._asked_to_stop = True
-        super().signal(sig, frame)
-
-    def handle_usr2(self):
-        """The workers tell what they are doing."""
-        self.kill_workers(signal.SIGUSR2)
-
-    def reload(self):
-        try:
-            self.app.read()
-        except CannotStart as exc:
-            self.log.error('the configuration was not reloaded: %s', exc)
-            return
+    def reload(self) -> None:
+        self.read_configuration()
         super().reload()
 
-    def relieve(self):
-        """Called by gunicorn between the new configuration and the new workers."""
-        for each in self.WORKERS.values():
-            each.tmp.close()
-        self._former.update(self.WORKERS)
-        self.WORKERS.clear()
 
-    def manage_workers(self):
-        if time.monotonic() >= self._respawn_at:
-            super().manage_workers()
-        if len(self.WORKERS) < self.num_workers or not all(map(_ready, self.WORKERS.values())):
-            return
-        self._served = True
-        if self._former:
-            self.log.info('reloaded; the former workers finish what they have begun')
-            for pid in self._former:
-                self.kill_worker(pid, signal.SIGHUP)
-            self._leaving.update(self._former)
-            self._former.clear()
-
-    def reap_workers(self):
-        for workers in (self._former, self._leaving):
-            for pid in [pid for pid in workers if _has_ended(pid)]:
-                del workers[pid]
-                self.log.info('worker %d has finished', pid)
-        try:
-            super().reap_workers()
-        except HaltServer as exc:
-            if not self._served:
-                raise
-            self.log.error('a new worker could not start: %s', exc.reason)
-            self._respawn_at = time.monotonic() + RESPAWN_PAUSE
-
-    def stop(self, graceful=True):
-        self.WORKERS.update(self._former | self._leaving)
-        self._former, self._leaving = {}, {}
-        super().stop(graceful)
+def _close_application(server: Any, worker: Any) -> None:
+    if hasattr(worker.app.callable, 'close'):
+        worker.app.callable.close()
 
 
-def _ready(each):
-    """A worker's sign of life is a file's time; gunicorn counts it from the boot."""
-    return each.tmp.last_update() <= time.monotonic()
-
-
-def _has_ended(pid):
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return True
-
-
-def _settings(conf):
+def _settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
     host = f'[{conf.bind_host}]' if ':' in conf.bind_host else conf.bind_host
     workers = min(os.cpu_count() or 1, 8) if conf.workers is None else conf.workers
     handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -213,13 +193,11 @@ def _settings(conf):
         'bind': f'{host}:{conf.bind_port}',
         'workers': max(1, workers),
         'threads': conf.threads,
-        'worker_class': worker.Worker,
         # A connection needs one handle, a transfer a second one, a store some more.
         'worker_connections': max(2 * conf.threads, min(handles - 3 * conf.threads, 1 << 16)),
         'backlog': conf.backlog,
-        'keepalive': int(conf.http_keepalive),
-        'timeout': HUNG,
-        'graceful_timeout': conf.graceful_shutdown_timeout + LAST_WORD,
+        'timeout': HEARTBEAT_TIMEOUT,
+        'graceful_timeout': conf.graceful_shutdown_timeout + CLOSE_TIMEOUT,
         'limit_request_line': MAX_LINE,
         'limit_request_fields': MAX_FIELDS,
         'limit_request_field_size': conf.max_header_line,
@@ -231,18 +209,20 @@ def _settings(conf):
         'ca_certs': conf.ca_file,
         'cert_reqs': ssl.CERT_REQUIRED if conf.ca_file else ssl.CERT_NONE,
         'logger_class': Log,
-        'on_reload': Master.relieve,
         'proc_name': 'glancelite-api',
         'control_socket_disable': True,
     }
 
 
-def _address(conf):
+def _address(conf: cfg.ConfigOpts) -> tuple[str, int]:
     return conf.bind_host, conf.bind_port
 
 
-def _check_address(conf):
-    """gunicorn itself would try for five seconds and say so five times."""
+def _check_address(conf: cfg.ConfigOpts) -> None:
+    """Check that the address is free; gunicorn would retry for five seconds, with five messages.
+
+    :raises CannotStart: it is not.
+    """
     if 'LISTEN_FDS' in os.environ:      # systemd listens
         return
     family = socket.AF_INET6 if ':' in conf.bind_host else socket.AF_INET
@@ -256,11 +236,12 @@ def _check_address(conf):
                               f'{exc.strerror}') from exc
 
 
-def _check_tls(conf):
+def _check_tls(conf: cfg.ConfigOpts) -> None:
+    """:raises CannotStart: the certificates cannot be loaded."""
     if not (conf.cert_file or conf.key_file or conf.ca_file):
         return
     if not conf.cert_file:
-        raise CannotStart('key_file and ca_file are of no use without cert_file')
+        raise CannotStart('key_file and ca_file require cert_file')
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=conf.ca_file)
         context.load_cert_chain(conf.cert_file, conf.key_file)
@@ -269,43 +250,47 @@ def _check_tls(conf):
                           f'{_one_line(exc)}') from exc
 
 
-def _rehearse(app_factory, conf):
-    """Start the application in a process of its own, and end it.
+def _check_application(app_factory: AppFactory, conf: cfg.ConfigOpts) -> None:
+    """Start the application in a process of its own, and close it again.
 
-    In a worker gunicorn would find a mistake too late: as many times as
-    there are workers, and on a reload when the former ones are gone.
+    gunicorn would find an error too late: in every worker and, on a reload,
+    when the old ones are gone.
 
     :raises CannotStart: it does not start.
     """
-    ours, theirs = FORK.Pipe(duplex=False)
-    child = FORK.Process(target=_build, args=(app_factory, conf, theirs), daemon=True)
+    receiver, sender = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=_start_application, args=(app_factory, conf, sender),
+                         daemon=True)
     child.start()
-    theirs.close()
+    sender.close()
     try:
-        excuse = ours.recv() if ours.poll(REHEARSAL) else 'the application takes too long'
+        error = (receiver.recv() if receiver.poll(START_TIMEOUT)
+                 else f'the application did not start within {START_TIMEOUT} seconds')
     except EOFError:
-        excuse = 'the application ended the process while it started'
+        error = 'the process ended while the application started'
     finally:
         child.kill()
         child.join()
-        ours.close()
-    if excuse:
-        raise CannotStart(excuse)
+        receiver.close()
+    if error:
+        raise CannotStart(error)
 
 
-def _build(app_factory, conf, told):
-    for number in arbiter.Arbiter.SIGNALS:
+def _start_application(app_factory: AppFactory, conf: cfg.ConfigOpts, sender: Connection) -> None:
+    """Send the error, or ''."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTTIN,
+                   signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         app = app_factory(conf)
         if hasattr(app, 'close'):
             app.close()
-        told.send('')
+        sender.send('')
     except BaseException as exc:
         LOG.debug('the application does not start', exc_info=True)
-        told.send(_one_line(exc))
+        sender.send(_one_line(exc))
 
 
-def _one_line(exc):
+def _one_line(exc: BaseException) -> str:
     return ' '.join(str(exc).split()) or type(exc).__name__

@@ -1,19 +1,23 @@
-"""``wsgi.input``: the body of a request, taken from the socket in large pieces."""
+"""``wsgi.input``: the body of a request, received in large pieces."""
+
+from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
-PIECE = 1 << 20         # bytes per step when everything is asked for
-LOOK_AHEAD = 1 << 16    # bytes fetched at once to look for a line's end
-RAW = 1 << 17           # bytes of chunked encoding that are kept for decoding
-STRAIGHT = 1 << 14      # bytes of a chunk that are worth being received where they belong
-FORESEEN = 256          # chunks received at once on the guess that they are alike
-DROPPED = 1 << 16       # bytes that nobody reads which a connection is worth
+PIECE = 1 << 20         # bytes per step when the whole body is read at once
+LINE_PIECE = 1 << 16    # bytes received at once to find the end of a line
+RAW = 1 << 17           # size of the buffer for encoded bytes
+DIRECT_MIN = 1 << 14    # from this size on, a chunk is received into the caller's buffer
+MAX_EXPECTED = 256      # chunks received at once, if they are expected to be of one size
+SKIP_MAX = 1 << 16      # unread bytes that are skipped to keep a connection
 MAX_SIZE_LINE = 1 << 12
 MAX_TRAILERS = 1 << 15
 
-# Strict on purpose: what two servers read differently can smuggle a request.
+# Strict, because a request that two servers parse differently can smuggle another one.
 _SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?')
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 
@@ -23,55 +27,68 @@ class BodyCutShort(ConnectionError):
 
 
 class BodyMalformed(OSError):
-    """The chunked encoding of the body is broken."""
+    """The chunked encoding of the body is invalid."""
+
+
+class Source(Protocol):
+    """What a body requires of the connection; see `glancelite.server.connection`."""
+
+    @property
+    def can_scatter(self) -> bool: ...
+    def send(self, *parts: bytes) -> None: ...
+    def receive(self, size: int) -> bytes: ...
+    def receive_all(self, size: int) -> bytes: ...
+    def receive_into(self, buffer: memoryview) -> int: ...
+    def fill(self, buffer: memoryview) -> int: ...
+    def scatter(self, buffers: Sequence[memoryview]) -> int: ...
 
 
 class Body:
-    """An empty body, and what the other two have in common.
+    """An empty body, and the base of the others.
 
     Methods follow PEP 3333. ``read(n)`` returns ``n`` bytes unless the body
-    ends before; a body that does not arrive whole raises `BodyCutShort`, it
-    never just ends.
+    ends before. A body that does not arrive completely raises `BodyCutShort`;
+    it never just ends.
     """
 
-    surplus = b''       # once finished: what was fetched beyond the end
-    finished = True     # the connection stands where the next request begins
-    pending = 0         # bytes still to come; None if nobody knows
-    awaited = False     # the client waits for a word before it sends them
+    surplus = b''       # when finished: bytes received beyond the end
+    finished = True     # the next request follows on the connection
+    pending: int | None = 0     # bytes not received yet; None if unknown
+    expects_continue = False    # the client waits for "100 Continue" before it sends them
 
-    def __init__(self, ahead=b''):
-        self._ahead = ahead     # decoded bytes that were fetched, not yet handed out
+    def __init__(self, ahead: bytes = b''):
+        self._ahead = ahead     # decoded bytes, not returned yet
 
     @property
-    def worth_dropping(self):
-        """Whether what nobody has read may be skipped, so that the connection lives on."""
-        return self.finished or (self.pending is not None and self.pending <= DROPPED
-                                 and not self.awaited)
+    def can_skip(self) -> bool:
+        """Whether unread bytes may be skipped to keep the connection."""
+        return self.finished or (self.pending is not None and self.pending <= SKIP_MAX
+                                 and not self.expects_continue)
 
-    def read(self, size=-1):
-        """:raises BodyCutShort, BodyMalformed: and every later call does so again."""
+    def read(self, size: int | None = -1) -> bytes:
+        """:raises BodyCutShort, BodyMalformed: so does every later call."""
         if size is None or size < 0:
             return b''.join(iter(lambda: self.read(PIECE), b''))
         ahead = self._ahead
         if not ahead:
-            return self._take(size)
+            return self._read(size)
         if len(ahead) >= size:
             self._ahead = ahead[size:]
             return ahead[:size]
         self._ahead = b''
-        return ahead + self._take(size - len(ahead))
+        return ahead + self._read(size - len(ahead))
 
-    def readline(self, size=-1):
+    def readline(self, size: int | None = -1) -> bytes:
         limit = sys.maxsize if size is None or size < 0 else size
         ahead = self._ahead
         while (not (end := ahead.find(b'\n') + 1) and len(ahead) < limit
-               and (more := self._some(LOOK_AHEAD))):
+               and (more := self._read_some(LINE_PIECE))):
             self._ahead = ahead = ahead + more
         end = min(end or len(ahead), limit)
         self._ahead = ahead[end:]
         return ahead[:end]
 
-    def readlines(self, hint=-1):
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
         lines, size = [], 0
         for line in self:
             lines.append(line)
@@ -80,63 +97,62 @@ class Body:
                 break
         return lines
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b'')
 
-    def readinto(self, room):
-        """Fill ``room``, as `read` does with fewer copies; returns how many bytes came.
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``, as `read` but with fewer copies; returns the number of bytes.
 
-        Servers with this method spare whoever takes much data the memory of
-        ``bytes``; PEP 3333 has no word for it.
+        Not part of PEP 3333.
         """
-        view, ahead = memoryview(room), self._ahead
+        view, ahead = memoryview(buffer), self._ahead
         filled = min(len(ahead), len(view))
         view[:filled], self._ahead = ahead[:filled], ahead[filled:]
-        while filled < len(view) and (some := self._into(view[filled:])):
-            filled += some
+        while filled < len(view) and (count := self._read_into(view[filled:])):
+            filled += count
         return filled
 
-    def _some(self, size, whole=False):
-        """One to ``size`` bytes, whatever comes first; ``b''`` at the end.
+    def _read_some(self, size: int, whole: bool = False) -> bytes:
+        """One to ``size`` bytes; ``b''`` at the end.
 
-        :param whole: rather wait for all of them, if that costs less.
+        :param whole: wait for all of them if that costs less.
         """
         return b''
 
-    def _into(self, room):
-        """As `_some` with ``whole``, into a buffer; how many bytes."""
+    def _read_into(self, buffer: memoryview) -> int:
+        """As `_read_some` with ``whole``, into a buffer; returns the number of bytes."""
         return 0
 
-    def _take(self, size):
+    def _read(self, size: int) -> bytes:
         """``size`` bytes, fewer only at the end."""
         parts = []
-        while size and (part := self._some(size, whole=True)):
+        while size and (part := self._read_some(size, whole=True)):
             parts.append(part)
             size -= len(part)
         return b''.join(parts)      # a single part is not copied
 
 
 class _Arriving(Body):
-    """A body that is still on its way."""
+    """The base of bodies that are received from a connection."""
 
     finished = False
 
-    def __init__(self, connection, ahead=b'', *, awaited=False):
-        """:param awaited: the client sends nothing before it is told to go on."""
+    def __init__(self, connection: Source, ahead: bytes = b'', *,
+                 expects_continue: bool = False):
         super().__init__(ahead)
-        self.awaited = awaited
+        self.expects_continue = expects_continue
         self._connection = connection
-        self._failure = None
+        self._failure: OSError | None = None
 
-    def _fetch(self, receive, where):
-        """:param where: what ``receive`` takes; it returns nothing, or 0, at the end."""
+    def _receive(self, receive: Callable[[Any], Any], argument: Any) -> Any:
+        """Call ``receive(argument)``, which returns ``b''`` or 0 at the end of the stream."""
         if self._failure is not None:
             raise self._failure
         try:
-            if self.awaited:
-                self.awaited = False
+            if self.expects_continue:
+                self.expects_continue = False
                 self._connection.send(CONTINUE)
-            data = receive(where)
+            data = receive(argument)
         except OSError as exc:
             raise self._fail(BodyCutShort(f'the request body was cut short: {exc}')) from exc
         if not data:
@@ -144,209 +160,215 @@ class _Arriving(Body):
                                           'the client closed the connection'))
         return data
 
-    def _fail(self, failure):
+    def _fail(self, failure: OSError) -> OSError:
         self._failure = failure
         self.pending = None
         return failure
 
 
 class SizedBody(_Arriving):
-    """A body whose length was announced."""
+    """A body with a Content-Length."""
 
-    def __init__(self, connection, size, early, *, awaited=False):
-        """:param early: the part of it that came along with the head."""
-        super().__init__(connection, early, awaited=awaited and not early)
+    pending: int
+
+    def __init__(self, connection: Source, size: int, early: bytes, *,
+                 expects_continue: bool = False):
+        """:param early: the part of it that arrived together with the head."""
+        super().__init__(connection, early, expects_continue=expects_continue and not early)
         self.pending = size - len(early)
         self.finished = not self.pending
 
-    def _some(self, size, whole=False):
+    def _read_some(self, size: int, whole: bool = False) -> bytes:
         if self.finished:
             return b''
         receive = self._connection.receive_all if whole else self._connection.receive
-        data = self._fetch(receive, min(size, self.pending or 1))
-        self._came(len(data))
+        data: bytes = self._receive(receive, min(size, self.pending or 1))
+        self._received(len(data))
         return data
 
-    def _into(self, room):
+    def _read_into(self, buffer: memoryview) -> int:
         if self.finished:
             return 0
-        return self._came(self._fetch(self._connection.fill, room[:self.pending]))
+        return self._received(self._receive(self._connection.fill, buffer[:self.pending]))
 
-    def _came(self, size):
+    def _received(self, size: int) -> int:
         self.pending -= size
         self.finished = not self.pending
         return size
 
 
 class ChunkedBody(_Arriving):
-    """A body in chunks; it ends with the chunk of size 0.
+    """A body in chunked encoding; it ends with a chunk of size 0.
 
-    Clients send chunks of one size.  Where that is so they are received straight
-    into the buffer in which they are wanted, with the lines between them put aside.
+    Most clients send chunks of one size.  As long as they do, several chunks
+    at once are received into the caller's buffer, and the separators between
+    them into a buffer aside.
     """
 
     pending = None
 
-    def __init__(self, connection, early, *, awaited=False):
-        super().__init__(connection, awaited=awaited and not early)
-        self._raw = bytearray(RAW)      # of the encoding, decoded up to
-        self._at = self._end = 0
-        self._left = 0          # of the current chunk
+    def __init__(self, connection: Source, early: bytes, *, expects_continue: bool = False):
+        super().__init__(connection, expects_continue=expects_continue and not early)
+        self._raw = bytearray(RAW)      # encoded bytes
+        self._start = self._end = 0     # of those not decoded yet
+        self._remaining = 0     # bytes of the current chunk
         self._first = True
-        self._between = None    # what stood before the last chunk: nearly always the same
-        self._usual = 0         # the size it announces
-        self._alike = 0         # chunks that are believed to be like the last one
-        self._lines = self._gaps = b''      # where what stands between them goes
-        self._put_back(early)
+        self._separator: bytes | None = None    # line before the last chunk, with both line ends
+        self._chunk_size = 0    # the size in it
+        self._expected = 0      # number of chunks expected to be like the last one
+        self._separators = bytearray()          # receives separators ...
+        self._gaps: list[memoryview] = []       # ... in these slices
+        self._unread(early)
 
-    def _some(self, size, whole=False):
+    def _read_some(self, size: int, whole: bool = False) -> bytes:
         if not self._in_chunk():
             return b''
-        if self._at == self._end:
-            self._more()
-        return bytes(self._fetched(size))
+        if self._start == self._end:
+            self._receive_raw()
+        return bytes(self._take_raw(size))
 
-    def _into(self, room):
+    def _read_into(self, buffer: memoryview) -> int:
         if not self._in_chunk():
             return 0
-        if self._at == self._end:
-            if max(self._left, self._alike and self._usual) >= STRAIGHT:
-                return self._straight(room)
-            self._more()
-        data = self._fetched(len(room))
-        room[:len(data)] = data
+        if self._start == self._end:
+            if max(self._remaining, self._expected and self._chunk_size) >= DIRECT_MIN:
+                return self._receive_direct(buffer)
+            self._receive_raw()
+        data = self._take_raw(len(buffer))
+        buffer[:len(data)] = data
         return len(data)
 
-    def _in_chunk(self):
-        """False when the body is over."""
+    def _in_chunk(self) -> bool:
+        """Go on to the next chunk if necessary; False at the end of the body."""
         if self._failure is not None:
             raise self._failure
-        return not self.finished and bool(self._left or self._begin_chunk())
+        return not self.finished and bool(self._remaining or self._begin_chunk())
 
-    def _fetched(self, size):
-        """What is there of the chunk; good until more is fetched."""
-        at = self._at
-        self._at = min(self._end, at + min(size, self._left))
-        self._left -= self._at - at
-        return memoryview(self._raw)[at:self._at]
+    def _take_raw(self, size: int) -> memoryview:
+        """Up to ``size`` bytes of the current chunk from ``_raw``; valid until it changes."""
+        start = self._start
+        self._start = min(self._end, start + min(size, self._remaining))
+        self._remaining -= self._start - start
+        return memoryview(self._raw)[start:self._start]
 
-    def _straight(self, room):
-        """Receive data of this chunk, and of the next ones as far as they are alike."""
-        if self._left > len(room) or not (self._alike and self._connection.can_scatter):
-            came = self._fetch(self._connection.fill, room[:self._left])
-            self._left -= came
-            return came
-        return self._several(room)
+    def _receive_direct(self, buffer: memoryview) -> int:
+        """Receive data of this chunk into ``buffer``, and of the next ones if expected alike."""
+        if self._remaining > len(buffer) or not (self._expected and self._connection.can_scatter):
+            count: int = self._receive(self._connection.fill, buffer[:self._remaining])
+            self._remaining -= count
+            return count
+        return self._receive_chunks(buffer)
 
-    def _several(self, room):
-        """Receive as if all were as before: data into ``room`` and lines aside, in turns."""
-        line, usual, first = self._between, self._usual, self._left
-        at = first
-        count = min(self._alike, 1 + (len(room) - at) // usual)
+    def _receive_chunks(self, buffer: memoryview) -> int:
+        """Receive as if all chunks were like the last one: data and separators in turns."""
+        separator, size, first = self._separator, self._chunk_size, self._remaining
+        assert separator is not None
+        position = first
+        count = min(self._expected, 1 + (len(buffer) - position) // size)
         if len(self._gaps) < count:
-            self._lines = bytearray(len(line) * self._alike)
-            self._gaps = [memoryview(self._lines)[start:start + len(line)]
-                          for start in range(0, len(self._lines), len(line))]
-        parts = [room[:at], self._gaps[0]]
+            self._separators = bytearray(len(separator) * self._expected)
+            self._gaps = [memoryview(self._separators)[start:start + len(separator)]
+                          for start in range(0, len(self._separators), len(separator))]
+        parts = [buffer[:position], self._gaps[0]]
         for gap in self._gaps[1:count]:
-            parts += room[at:at + usual], gap
-            at += usual
-        if count < self._alike and at < len(room):
-            parts.append(room[at:])
-        came = self._fetch(self._connection.scatter, parts)
-        self._alike = min(2 * self._alike, FORESEEN)
-        if came <= first:
-            self._left -= came
-            return came
-        more, rest = divmod(came - first - len(line), usual + len(line))
-        begun = max(0, rest - usual)    # bytes of the next line
-        if self._lines.startswith(line * (1 + more) + line[:begun]):
-            self._left = usual - rest + begun
-            self._put_back(line[:begun])
-            return first + more * usual + rest - begun
-        return self._sorted(parts, came)
+            parts += buffer[position:position + size], gap
+            position += size
+        if count < self._expected and position < len(buffer):
+            parts.append(buffer[position:])
+        received: int = self._receive(self._connection.scatter, parts)
+        self._expected = min(2 * self._expected, MAX_EXPECTED)
+        if received <= first:
+            self._remaining -= received
+            return received
+        chunks, rest = divmod(received - first - len(separator), size + len(separator))
+        begun = max(0, rest - size)     # bytes of the next separator
+        if self._separators.startswith(separator * (1 + chunks) + separator[:begun]):
+            self._remaining = size - rest + begun
+            self._unread(separator[:begun])
+            return first + chunks * size + rest - begun
+        return self._collect(parts, received)
 
-    def _sorted(self, parts, came):
-        """Find the data in ``parts``; what is not as foreseen is left for decoding."""
-        found = 0
+    def _collect(self, parts: Sequence[Any], received: int) -> int:
+        """Find the data in ``parts`` up to the first unexpected separator; unread the rest."""
+        size = 0
         for number, part in enumerate(parts):
-            part = part[:came]
-            came -= len(part)
+            part = part[:received]
+            received -= len(part)
             if number % 2 == 0:
-                found += len(part)
-                self._left -= len(part)
-            elif part == self._between:
-                self._left = self._usual
+                size += len(part)
+                self._remaining -= len(part)
+            elif part == self._separator:
+                self._remaining = self._chunk_size
             else:
-                self._put_back(part, *_first(parts[number + 1:], came))
-                return found
-            if not came:
+                self._unread(part, *_first(parts[number + 1:], received))
+                return size
+            if not received:
                 break
-        return found
+        return size
 
-    def _put_back(self, *parts):
-        """What has come, but nobody has decoded yet; nothing else is waiting for that."""
+    def _unread(self, *parts: bytes | memoryview) -> None:
+        """Let ``parts`` be decoded next; ``_raw`` must be empty."""
         raw = b''.join(parts)
         self._raw[:len(raw)] = raw
-        self._at, self._end = 0, len(raw)
+        self._start, self._end = 0, len(raw)
 
-    def _more(self):
-        """Fetch more of the encoding; what is not decoded yet stays before it."""
-        if len(self._raw) - self._end < LOOK_AHEAD:
-            rest = self._raw[self._at:self._end]
+    def _receive_raw(self) -> None:
+        """Receive more encoded bytes, behind those not decoded yet."""
+        if len(self._raw) - self._end < LINE_PIECE:
+            rest = self._raw[self._start:self._end]
             self._raw[:len(rest)] = rest
-            self._at, self._end = 0, len(rest)
-        self._end += self._fetch(self._connection.receive_into,
-                                 memoryview(self._raw)[self._end:])
+            self._start, self._end = 0, len(rest)
+        self._end += self._receive(self._connection.receive_into,
+                                   memoryview(self._raw)[self._end:])
 
-    def _begin_chunk(self):
-        """False when the body is over."""
-        if (self._between is not None
-                and self._raw.startswith(self._between, self._at, self._end)):
-            self._at += len(self._between)
-            self._left, self._alike = self._usual, self._alike or 1
+    def _begin_chunk(self) -> bool:
+        """Decode the line before a chunk; False at the end of the body."""
+        if (self._separator is not None
+                and self._raw.startswith(self._separator, self._start, self._end)):
+            self._start += len(self._separator)
+            self._remaining, self._expected = self._chunk_size, self._expected or 1
             return True
         if not self._first and self._line(MAX_SIZE_LINE):
-            raise self._fail(BodyMalformed('a chunk does not end where its size says'))
+            raise self._fail(BodyMalformed('a chunk is longer than its size'))
         self._first = False
         line = self._line(MAX_SIZE_LINE)
         size = _SIZE_LINE.fullmatch(line)
         if size is None:
-            raise self._fail(BodyMalformed('a chunk has no proper size'))
-        self._left = int(size[1], 16)
-        if self._left:
-            between = b'\r\n%b\r\n' % line
-            self._alike = (self._alike or 1) if between == self._between else 0
-            if not self._alike:
-                self._gaps = b''
-            self._between, self._usual = between, self._left
+            raise self._fail(BodyMalformed('the size of a chunk is invalid'))
+        self._remaining = int(size[1], 16)
+        if self._remaining:
+            separator = b'\r\n%b\r\n' % line
+            self._expected = (self._expected or 1) if separator == self._separator else 0
+            if not self._expected:
+                self._gaps = []
+            self._separator, self._chunk_size = separator, self._remaining
             return True
         self._skip_trailers()
-        self.surplus = bytes(self._raw[self._at:self._end])
+        self.surplus = bytes(self._raw[self._start:self._end])
         self.finished, self.pending = True, 0
         return False
 
-    def _skip_trailers(self):
-        room = MAX_TRAILERS
-        while line := self._line(room):
-            room -= len(line)
+    def _skip_trailers(self) -> None:
+        limit = MAX_TRAILERS
+        while line := self._line(limit):
+            limit -= len(line)
             if not _TRAILER.fullmatch(line):
                 raise self._fail(BodyMalformed('the trailer of the body is malformed'))
 
-    def _line(self, limit):
+    def _line(self, limit: int) -> bytes:
         """The next line of the encoding, without its end."""
         while True:
-            at, limited = self._at, self._at + limit + 2
-            end = self._raw.find(b'\r\n', at, min(limited, self._end))
+            start, limited = self._start, self._start + limit + 2
+            end = self._raw.find(b'\r\n', start, min(limited, self._end))
             if end >= 0:
-                self._at = end + 2
-                return bytes(self._raw[at:end])
+                self._start = end + 2
+                return bytes(self._raw[start:end])
             if self._end >= limited:
                 raise self._fail(BodyMalformed('a line of the chunked encoding is too long'))
-            self._more()
+            self._receive_raw()
 
 
-def _first(parts, size):
+def _first(parts: Iterable[Any], size: int) -> Iterator[memoryview]:
     """The first ``size`` bytes of all parts together."""
     for part in parts:
         if not size:

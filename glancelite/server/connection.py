@@ -1,4 +1,10 @@
-"""One client: heads as they arrive, bodies straight from the socket, a clean parting."""
+"""One client connection: collects request heads, reads bodies, and closes in order.
+
+gunicorn's parser reads the heads, once they are complete: collecting them
+without blocking keeps slow and idle clients from holding threads.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import errno
@@ -9,6 +15,8 @@ import socket
 import ssl
 import time
 import types
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from gunicorn import util
 from gunicorn.http import body as gunicorn_body
@@ -17,59 +25,61 @@ from gunicorn.workers import gthread
 
 from glancelite.server import body
 
-PIECE = 1 << 14         # bytes fetched at once while heads are looked for
-RECORD = 1 << 14        # TLS gives no more at once; asking for more only costs memory
-SMALL = 1 << 16         # bytes that are cheaper copied together than sent apart
-LINGER = 30.0           # seconds that a client may go on sending what nobody reads
+HEAD_PIECE = 1 << 14    # bytes received at once while collecting a head
+TLS_RECORD = 1 << 14    # TLS returns no more at once; asking for more only costs memory
+SMALL = 1 << 16         # up to this size, copying parts together is cheaper than sending each
+LINGER = 30.0           # seconds during which unread data of the client is discarded at the end
 LINGER_SILENCE = 5.0    # seconds of silence that end this
 LINGER_PIECE = 1 << 18
 CORK = getattr(socket, 'TCP_CORK', None)        # Linux
 
 
 class ClientGone(ConnectionResetError):
-    """The client is not there any more, or takes nothing; gunicorn passes over it."""
+    """The client has disconnected, or receives nothing; gunicorn does not log it."""
 
-    def __init__(self, cause):
+    def __init__(self, cause: object):
         super().__init__(errno.ECONNRESET, f'sending failed: {cause}')
 
 
 class Request(message.Request):
-    """A request by gunicorn's rules, with a body that costs fewer copies."""
+    """gunicorn's request, with a body that is copied less often."""
 
-    def __init__(self, cfg, connection, head):
+    body: Any
+
+    def __init__(self, cfg: Any, connection: Connection, head: bytes):
         self._connection = connection
-        # Without a peer address gunicorn does not look whether it is a trusted
-        # proxy; what proxies say is for the middleware to believe or not.
+        # Without a peer address gunicorn does not check for trusted proxies;
+        # headers of proxies are the matter of a middleware.
         super().__init__(cfg, _Head(head), None)
 
-    def set_body_reader(self):
+    def set_body_reader(self) -> None:
         super().set_body_reader()
         reader = self.body.reader
         if isinstance(reader, gunicorn_body.LengthReader):
-            self.body = self._connection.sized(reader.length, self._expected_100_continue)
+            self.body = self._connection.sized_body(reader.length, self._expected_100_continue)
             return
         coding = next(value for name, value in self.headers if name == 'TRANSFER-ENCODING')
         if coding.lower() != 'chunked':
             raise errors.UnsupportedTransferCoding(coding)
-        self.body = self._connection.chunked(self._expected_100_continue)
+        self.body = self._connection.chunked_body(self._expected_100_continue)
 
 
 class _Head:
-    """One complete head, dressed as the source that gunicorn's parser reads from."""
+    """One complete head, with the interface that gunicorn's parser reads from."""
 
-    def __init__(self, data):
+    def __init__(self, data: bytes):
         self._data = data
 
-    def read(self, size=None, read_ahead=None):
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
         data, self._data = self._data, b''
         return data
 
-    def unread(self, data):
+    def unread(self, data: bytes) -> None:
         pass
 
 
-def _in_time(receive, *arguments):
-    """Receive from a socket with a time limit, which it tells of as if it did not block."""
+def _in_time(receive: Callable[..., Any], *arguments: Any) -> Any:
+    """Receive from a socket with ``SO_RCVTIMEO``, which reports a timeout as EAGAIN."""
     try:
         return receive(*arguments)
     except BlockingIOError:
@@ -77,44 +87,45 @@ def _in_time(receive, *arguments):
 
 
 class Connection(gthread.TConn):
-    """A client as gunicorn's worker knows it, and the parser of its requests in one.
+    """gunicorn's connection object and the parser of its requests, in one.
 
-    Sockets carry the time limit themselves (``SO_RCVTIMEO``), which spares a
-    call per read and write; only TLS needs Python to watch the time.
+    The kernel keeps the timeouts (``SO_RCVTIMEO``), which saves a system call
+    per read and write; only TLS needs Python's.
 
     :param context: an `ssl.SSLContext`, or None.
     """
 
-    unreader = types.SimpleNamespace(buf=io.BytesIO())      # what is read ahead is kept here
+    unreader = types.SimpleNamespace(buf=io.BytesIO())      # always empty; see `_buffer`
 
-    def __init__(self, cfg, sock, client, server, context):
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any,
+                 context: ssl.SSLContext | None):
         super().__init__(cfg, sock, client, server)
         self.initialized = self.data_ready = True
         self.parser = self
         self._secure = context is not None
-        self._shaken = not self._secure
-        if self._secure:
-            self.sock = context.wrap_socket(sock, server_side=True,
-                                            do_handshake_on_connect=False)
-        self._request = None
+        self._handshake_done = not self._secure
+        if context is not None:
+            self.sock: Any = context.wrap_socket(sock, server_side=True,
+                                                 do_handshake_on_connect=False)
+        self._request: Request | None = None
         self._head = b''
-        self._buffer = b''      # arrived, not yet used
-        self._skip = 0          # bytes of the last body that nobody read
-        self._since = None      # when the client began to keep us waiting
-        self._poll = None
+        self._buffer = b''      # received, not used yet
+        self._skip = 0          # bytes of the last body that are to be discarded
+        self._waiting_since: float | None = None    # for the client's next bytes
+        self._poll: select.poll | None = None
 
-    # --- what gunicorn asks of a connection and of its parser
+    # --- the interface of gunicorn's connections and parsers
 
-    def set_timeout(self):
-        if self._since is None or not (self._buffer or self._skip):
-            self._since = time.monotonic()
-        self.timeout = self._since + (self.cfg.client_socket_timeout or math.inf)
+    def set_timeout(self) -> None:
+        if self._waiting_since is None or not (self._buffer or self._skip):
+            self._waiting_since = time.monotonic()
+        self.timeout = self._waiting_since + (self.cfg.client_socket_timeout or math.inf)
 
-    def close(self, graceful=False):
+    def close(self, graceful: bool = False) -> None:
         util.close(self.sock)
 
-    def __next__(self):
-        self._request, self._since = None, None
+    def __next__(self) -> Request:
+        self._request, self._waiting_since = None, None
         if self._secure:
             self.sock.settimeout(self.cfg.client_socket_timeout or None)
         head, self._head = self._head, b''
@@ -123,35 +134,38 @@ class Connection(gthread.TConn):
         self._request = Request(self.cfg, self, head)
         return self._request
 
-    def finish_body(self, deadline=None):
-        """Nobody waits for what is left: it is skipped when it comes."""
+    def finish_body(self, deadline: float | None = None) -> bool:
+        """Do not wait for the rest of the body; it is skipped when it arrives."""
+        assert self._request is not None
         rest = self._request.body
         if rest.finished:
             self._buffer += rest.surplus
         else:
+            assert rest.pending is not None
             self._skip = rest.pending
         return True
 
-    # --- what arrives
+    # --- receiving
 
-    def head_arrived(self, patience=0):
-        """Whether a request's whole head is there; None: not yet.
+    def head_arrived(self, timeout: int = 0) -> bool | None:
+        """True if the whole head of a request has arrived, None if not yet.
 
-        A head that breaks the limits counts as whole, to be refused.
+        False means that no more requests will come.  A head that exceeds the
+        limits counts as arrived, and is rejected later.
 
-        :param patience: milliseconds to wait for its first byte.
+        :param timeout: milliseconds to wait for its first byte.
         """
         try:
-            if not self._shaken:
+            if not self._handshake_done:
                 self.sock.do_handshake()
-                self._shaken = True
-            return self._gather(patience)
+                self._handshake_done = True
+            return self._collect_head(timeout)
         except ssl.SSLWantReadError:
             return None
         except OSError:
             return False
 
-    def _gather(self, patience):
+    def _collect_head(self, timeout: int) -> bool | None:
         buffer = self._buffer
         while True:
             if self._skip:
@@ -163,16 +177,16 @@ class Connection(gthread.TConn):
                 end = end if end > 3 else len(buffer)
                 self._head, self._buffer = buffer[:end], buffer[end:]
                 return True
-            data = self._arrived(PIECE, patience)
+            data = self._receive_available(HEAD_PIECE, timeout)
             if not data:
                 self._buffer = buffer
                 return None if data is None else False
             buffer += data
-            patience = 0
+            timeout = 0
 
-    def _arrived(self, size, patience):
-        """What is there already: ``b''`` at the end of the stream, None for nothing."""
-        if patience and not (self._secure and self.sock.pending()) and not self._ready(patience):
+    def _receive_available(self, size: int, timeout: int) -> bytes | None:
+        """What has arrived: ``b''`` at the end of the stream, None for nothing."""
+        if timeout and not (self._secure and self.sock.pending()) and not self._readable(timeout):
             return None
         try:
             if not self._secure:
@@ -182,68 +196,68 @@ class Connection(gthread.TConn):
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
 
-    def _ready(self, patience):
+    def _readable(self, timeout: int) -> bool:
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)
-        return self._poll.poll(patience)
+        return bool(self._poll.poll(timeout))
 
-    def sized(self, size, awaited):
+    def sized_body(self, size: int, expects_continue: bool) -> body.Body:
         """The body of ``size`` bytes that follows the head."""
         if not size:
             return body.Body()
         early, self._buffer = self._buffer[:size], self._buffer[size:]
-        return body.SizedBody(self, size, early, awaited=awaited)
+        return body.SizedBody(self, size, early, expects_continue=expects_continue)
 
-    def chunked(self, awaited):
+    def chunked_body(self, expects_continue: bool) -> body.Body:
         early, self._buffer = self._buffer, b''
-        return body.ChunkedBody(self, early, awaited=awaited)
+        return body.ChunkedBody(self, early, expects_continue=expects_continue)
 
-    def receive(self, size, flags=0):
-        """Between one and ``size`` bytes of a body; ``b''`` at the end of the stream.
+    def receive(self, size: int, flags: int = 0) -> bytes:
+        """One to ``size`` bytes of a body; ``b''`` at the end of the stream.
 
         :raises TimeoutError: the client sent nothing for too long.
         """
         if self._secure:
-            return self.sock.recv(min(size, RECORD))
+            return self.sock.recv(min(size, TLS_RECORD))
         return _in_time(self.sock.recv, size, flags)
 
-    def receive_into(self, room, flags=0):
-        """As `receive`, into a buffer; how many bytes."""
+    def receive_into(self, buffer: memoryview, flags: int = 0) -> int:
+        """As `receive`, into a buffer; returns the number of bytes."""
         if self._secure:
-            return self.sock.recv_into(room)
-        return _in_time(self.sock.recv_into, room, 0, flags)
+            return self.sock.recv_into(buffer)
+        return _in_time(self.sock.recv_into, buffer, 0, flags)
 
-    def fill(self, room):
-        """As `receive_into`, but it waits for as many bytes as there is room if it can."""
-        return self.receive_into(room, socket.MSG_WAITALL)
+    def fill(self, buffer: memoryview) -> int:
+        """As `receive_into`, but fill the buffer if possible (not with TLS)."""
+        return self.receive_into(buffer, socket.MSG_WAITALL)
 
     @property
-    def can_scatter(self):
+    def can_scatter(self) -> bool:
         return not self._secure
 
-    def scatter(self, rooms):
-        """As `receive_into`, into several buffers, one after the other."""
-        return _in_time(self.sock.recvmsg_into, rooms)[0]
+    def scatter(self, buffers: Sequence[memoryview]) -> int:
+        """As `receive_into`, into several buffers one after the other."""
+        return _in_time(self.sock.recvmsg_into, buffers)[0]
 
-    def receive_all(self, size):
-        """As `receive`, but it waits for all of ``size`` if it can."""
+    def receive_all(self, size: int) -> bytes:
+        """As `receive`, but wait for all ``size`` bytes if possible (not with TLS)."""
         return self.receive(size, socket.MSG_WAITALL)
 
-    # --- what goes out
+    # --- sending
 
     @property
-    def can_sendfile(self):
+    def can_sendfile(self) -> bool:
         return not self._secure
 
-    def cork(self, on):
-        """Have the kernel send full segments only, which it does with less work; or no more."""
+    def cork(self, on: bool) -> None:
+        """Let the kernel send full segments only, which costs less CPU time; or no longer."""
         if CORK is not None:
-            with contextlib.suppress(OSError):      # no TCP
+            with contextlib.suppress(OSError):      # not a TCP socket
                 self.sock.setsockopt(socket.IPPROTO_TCP, CORK, on)
 
-    def send(self, *parts):
-        """:raises ClientGone: the connection is lost, or the client takes nothing."""
+    def send(self, *parts: bytes) -> None:
+        """:raises ClientGone: the connection is lost, or the client receives nothing."""
         try:
             if len(parts) == 1 or sum(map(len, parts)) <= SMALL or self._secure:
                 self.sock.sendall(b''.join(parts))
@@ -256,38 +270,40 @@ class Connection(gthread.TConn):
         except OSError as exc:
             raise ClientGone(exc) from exc
 
-    def reset(self):
-        """Make the coming end look like the failure it is."""
+    def reset(self) -> None:
+        """Close the connection so that the client sees a failure, not an end."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
         self.close()
 
-    def part(self):
-        """End the conversation.
+    def close_in_order(self) -> None:
+        """Close the connection without losing the response.
 
-        Closing while the client still sends would make the kernel throw away
-        the response, so what comes is read and dropped for a while.
+        If it is closed while the client still sends, the kernel may discard
+        the response, so incoming data is read and discarded for a while.
         """
         try:
             if self._secure:
-                self._say_farewell()
+                self._end_tls()
             if self._all_read():
                 return
             self.sock.shutdown(socket.SHUT_WR)
-            self._secure = False        # what comes now is not even decrypted
+            self._secure = False        # discards what arrives without decrypting it
             end = time.monotonic() + LINGER
             while (time.monotonic() < end
-                   and self._arrived(LINGER_PIECE, int(LINGER_SILENCE * 1000))):
+                   and self._receive_available(LINGER_PIECE, int(LINGER_SILENCE * 1000))):
                 pass
         except OSError:
-            pass    # the client is gone
+            pass    # the client has disconnected
         finally:
             self.close()
 
-    def _all_read(self):
-        rest = self._request and self._request.body
+    def _all_read(self) -> bool:
+        if self._request is None:
+            return False
+        rest = self._request.body
         return rest is not None and rest.finished and not (rest.surplus or self._buffer)
 
-    def _say_farewell(self):
+    def _end_tls(self) -> None:
         self.sock.settimeout(0)
-        with contextlib.suppress(OSError):      # it is sent; the client's own is not waited for
+        with contextlib.suppress(OSError):      # do not wait for the client's close_notify
             self.sock.unwrap()

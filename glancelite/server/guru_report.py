@@ -1,30 +1,36 @@
-"""The Guru Meditation Report: what a process is doing, told when somebody asks.
+"""The Guru Meditation Report: what a process is doing, written on demand.
 
 Source: oslo.reports, with its options and its text.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
+from collections.abc import Callable
+from typing import Any
+
+from oslo_config import cfg
 
 SERVICE = 'glancelite-api'
 
 
 class Version:
-    """As oslo.reports wants to be told it."""
+    """The version, with the interface that oslo.reports requires."""
 
-    def vendor_string(self):
+    def vendor_string(self) -> str:
         return 'glancelite'
 
-    def product_string(self):
+    def product_string(self) -> str:
         return SERVICE
 
-    def version_string_with_package(self):
+    def version_string_with_package(self) -> str:
         return importlib.metadata.version('glancelite')
 
 
-def attend(conf):
-    """From now on report when the file changes that the configuration names, if it does.
+def install(conf: cfg.ConfigOpts) -> Callable[[int, Any], None]:
+    """Start watching the file that triggers reports, if one is configured.
 
-    :returns: what to call on SIGUSR2; does nothing where a file is watched instead.
+    :returns: the handler of SIGUSR2; it does nothing if a file is watched instead.
     """
     if conf.oslo_reports.file_event_handler:
         _report(conf).setup_autorun(Version(), SERVICE, conf=conf, setup_signal=False)
@@ -33,8 +39,8 @@ def attend(conf):
         Version(), SERVICE, conf.oslo_reports.log_dir, frame)
 
 
-def _report(conf):
-    # imported when it is needed: it brings a template engine
+def _report(conf: cfg.ConfigOpts) -> Any:
+    # imported on use, because they import a template engine
     from oslo_reports import guru_meditation_report
     from oslo_reports.generators import conf as generator
 

@@ -1,63 +1,71 @@
-"""What goes out: gunicorn's response, with fewer system calls and honest lengths."""
+"""gunicorn's response, with fewer system calls, and with errors if its length is wrong."""
+
+from __future__ import annotations
 
 import os
 import stat
 import time
+from typing import Any
 
 from gunicorn import util
 from gunicorn.http import wsgi
 
-from glancelite.server.connection import ClientGone
+from glancelite.server.connection import ClientGone, Connection, Request
 
 BLOCK = 1 << 18             # bytes read at once where the kernel cannot send a file
-SENDFILE_MAX = 1 << 30      # bytes that one system call is asked to send
+SENDFILE_MAX = 1 << 30      # bytes per system call
 
 
 class FileWrapper(wsgi.FileWrapper):
-    """``wsgi.file_wrapper``: sent from its position on, as far as Content-Length says.
+    """``wsgi.file_wrapper``: sends from the file's position, Content-Length bytes.
 
-    After sending, the file's position tells how far it came.
+    Afterwards the file's position is behind the last byte sent.
     """
 
-    def __init__(self, filelike, blksize=BLOCK):
+    def __init__(self, filelike: Any, blksize: int = BLOCK):
         super().__init__(filelike, max(blksize, BLOCK))
 
 
 class Clock:
-    """The Date header, written anew once per second."""
+    """The value of the Date header, formatted once per second."""
 
-    def __init__(self):
-        self._written = (None, None)
+    def __init__(self) -> None:
+        self._current: tuple[int, str] = (0, '')
 
-    def date(self):
-        second, text = self._written
+    def date(self) -> str:
+        second, text = self._current
         now = int(time.time())
         if now != second:
             text = util.http_date(now)
-            self._written = (now, text)
+            self._current = (now, text)
         return text
 
 
 class Response(wsgi.Response):
-    """Its head goes out together with the first piece, and without names of software."""
+    """Sends its head together with the first piece of the body, and without a Server header."""
 
-    def __init__(self, req, conn, cfg, clock):
+    chunked: bool
+    headers_sent: bool
+    response_length: int | None
+
+    def __init__(self, req: Request, conn: Connection, cfg: Any, clock: Clock):
         super().__init__(req, conn.sock, cfg)
         self._conn = conn
         self._clock = clock
 
     @property
-    def framed(self):
-        """Whether the client can tell that the body arrived whole."""
-        return self.chunked or self.response_length is not None
+    def framed(self) -> bool:
+        """Whether the client can detect an incomplete body."""
+        return bool(self.chunked) or self.response_length is not None
 
-    def should_close(self):
-        return super().should_close() or not self.req.body.worth_dropping
+    def should_close(self) -> bool:
+        return bool(super().should_close()) or not self.req.body.can_skip
 
-    def send_headers(self):
-        """Not yet: see `_head`."""
+    def send_headers(self) -> None:
+        """Does nothing: see `_take_head`."""
 
-    def _head(self):
+    def _take_head(self) -> bytes:
+        """The head, to be sent now; ``b''`` if it has been sent."""
         if self.headers_sent:
             return b''
         lines = [f'HTTP/1.{self.req.version[1]} {self.status}', f'Date: {self._clock.date()}']
@@ -72,8 +80,8 @@ class Response(wsgi.Response):
         self.headers_sent = True
         return '\r\n'.join([*lines, '', '']).encode('latin-1')
 
-    def _emit_body(self, data):
-        head = self._head()
+    def _emit_body(self, data: bytes) -> None:
+        head = self._take_head()
         if self.chunked:
             self._conn.send(head + b'%x\r\n' % len(data), data, b'\r\n')
         elif head:
@@ -81,68 +89,68 @@ class Response(wsgi.Response):
         else:
             self._conn.send(data)
 
-    def write_file(self, respiter):
+    def write_file(self, respiter: FileWrapper) -> None:
         source = respiter.filelike
-        span = None if self.headers_sent else _span(source)
-        if span is None:
+        extent = None if self.headers_sent else _file_extent(source)
+        if extent is None:
             for piece in respiter:
                 self.write(piece)
             return
-        handle, at, size = span
+        handle, begin, size = extent
         if self._omits_body:
             return
         if self.response_length is None:
             self.headers.append(('Content-Length', str(size)))
             self.response_length, self.chunked = size, False
-        begin, end = at, at + self.response_length
+        position, end = begin, begin + self.response_length
         self._conn.cork(True)
         try:
-            self._conn.send(self._head())
-            while at < end:
-                if self._conn.can_sendfile:
-                    sent = self._send_file(handle, at, end - at)
-                else:
-                    block = os.pread(handle, min(end - at, respiter.blksize), at)
-                    self._conn.send(block)
-                    sent = len(block)
+            self._conn.send(self._take_head())
+            while position < end:
+                sent = self._send_part(handle, position, end - position, respiter.blksize)
                 if not sent:
-                    raise OSError('the file is shorter than it was')
-                at += sent
+                    raise OSError('the file is shorter than expected')
+                position += sent
                 self.sent += sent
         except ClientGone:
             raise
         except OSError as failure:
             if not hasattr(source, 'rest'):
                 raise
-            self._conn.cork(False)      # the others may come slowly
-            for piece in source.rest(at - begin, failure):      # from another copy of it
+            self._conn.cork(False)      # the rest, from another location, may arrive slowly
+            for piece in source.rest(position - begin, failure):
                 self.write(piece)
         finally:
             self._conn.cork(False)
-            source.seek(at)
+            source.seek(position)
 
-    def _send_file(self, handle, at, size):
+    def _send_part(self, handle: int, position: int, size: int, block_size: int) -> int:
+        """Send up to ``size`` bytes of the file; returns their number, 0 at its end."""
+        if not self._conn.can_sendfile:
+            block = os.pread(handle, min(size, block_size), position)
+            self._conn.send(block)
+            return len(block)
         try:
-            return os.sendfile(self.sock.fileno(), handle, at, min(size, SENDFILE_MAX))
+            return os.sendfile(self.sock.fileno(), handle, position, min(size, SENDFILE_MAX))
         except (ConnectionError, TimeoutError, BlockingIOError) as exc:
             raise ClientGone(exc) from exc
 
-    def close(self):
-        rest = self._head() + (b'0\r\n\r\n' if self.chunked else b'')
+    def close(self) -> None:
+        rest = self._take_head() + (b'0\r\n\r\n' if self.chunked else b'')
         if rest:
             self._conn.send(rest)
         if self.cut_short:
             self.must_close = True
 
     @property
-    def cut_short(self):
-        """Whether the application gave less than it had announced."""
+    def cut_short(self) -> bool:
+        """Whether the application sent fewer bytes than it announced."""
         return (self.response_length is not None and not self._omits_body
                 and self.sent < self.response_length)
 
 
-def _span(filelike):
-    """``(handle, position, bytes left)`` of a plain file, None for anything else."""
+def _file_extent(filelike: Any) -> tuple[int, int, int] | None:
+    """File descriptor, position and remaining size of a regular file, otherwise None."""
     try:
         handle, position = filelike.fileno(), filelike.tell()
         status = os.fstat(handle)

@@ -1,4 +1,6 @@
-"""gunicorn's threaded worker: what transfers and many small requests need otherwise."""
+"""gunicorn's threaded worker, adapted to large transfers and many small requests."""
+
+from __future__ import annotations
 
 import errno
 import gc
@@ -14,40 +16,42 @@ import time
 import types
 import urllib.parse
 from functools import partial
+from typing import Any
 
 from gunicorn import sock as gunicorn_sock
 from gunicorn import util
 from gunicorn.workers import gthread
+from oslo_config import cfg
 
 from glancelite.server import body, guru_report
-from glancelite.server.connection import ClientGone, Connection
+from glancelite.server.connection import ClientGone, Connection, Request
 from glancelite.server.response import Clock, FileWrapper, Response
 
-MOMENT = 10         # milliseconds that a thread waits for a connection's next request
-HESITATION = 2e-5   # seconds before a client is accepted, for each that is there already
-FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+NEXT_REQUEST_WAIT = 10      # milliseconds that a thread waits for a connection's next request
+ACCEPT_DELAY = 2e-5     # seconds before a client is accepted, per client already connected
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Worker(gthread.ThreadWorker):
-    """Serves until it is told to stop.
+    """Serves until it is stopped by a signal.
 
-    A connection holds a thread only while a request runs and for a moment
-    after it: heads are gathered without waiting. SIGTERM lets running
-    requests finish within ``graceful_shutdown_timeout``, SIGHUP (of the
-    master, when others have taken over) however long they take.
+    A connection holds a thread only during a request and for a moment after
+    it: the main thread collects the heads of requests without blocking.
+    SIGTERM lets running requests finish within ``graceful_shutdown_timeout``;
+    SIGHUP from the master, after a reload, lets them finish without a limit.
     """
 
-    def init_process(self):
-        conf, cfg = self.app.conf, self.cfg
-        # A plain object: gunicorn's own looks every name up through two functions.
-        self.cfg = types.SimpleNamespace(
-            **{name: setting.get() for name, setting in cfg.settings.items()},
-            env=cfg.env, uid=cfg.uid, gid=cfg.gid, is_ssl=bool(cfg.is_ssl),
+    def init_process(self) -> None:
+        conf, settings = self.app.conf, self.cfg
+        # A plain object, because gunicorn's own looks up each name through two functions.
+        self.cfg: Any = types.SimpleNamespace(
+            **{name: setting.get() for name, setting in settings.settings.items()},
+            env=settings.env, uid=settings.uid, gid=settings.gid, is_ssl=bool(settings.is_ssl),
             client_socket_timeout=conf.client_socket_timeout,
             max_head=max(1 << 16, 4 * conf.max_header_line))
-        self.cfg.graceful_timeout = math.inf    # the alarm watches it, see `handle_exit`
-        self._grace = conf.graceful_shutdown_timeout
-        self._context = gunicorn_sock.ssl_context(cfg) if self.cfg.is_ssl else None
+        self.cfg.graceful_timeout = math.inf    # an alarm limits the time, see `handle_exit`
+        self._shutdown_timeout = conf.graceful_shutdown_timeout
+        self._context = gunicorn_sock.ssl_context(settings) if self.cfg.is_ssl else None
         self._running = 0       # connections that hold a thread, or wait for one
         self._clock = Clock()
         for listener in self.sockets:
@@ -71,14 +75,14 @@ class Worker(gthread.ThreadWorker):
         }
         super().init_process()
 
-    def run(self):
-        """Does not return: what the master has registered for its own end is not ours."""
+    def run(self) -> None:
+        """Does not return, because exit handlers of the master must not run here."""
         code = 1
         try:
             gc.collect()
-            gc.freeze()     # what the application is made of need not be looked at again
+            gc.freeze()     # the application's objects live as long as the process
             self.notify()
-            os.kill(self.ppid, signal.SIGCHLD)      # the master looks who is ready
+            os.kill(self.ppid, signal.SIGCHLD)      # the master checks which workers are ready
             super().run()
             code = 0
         except SystemExit:
@@ -89,7 +93,7 @@ class Worker(gthread.ThreadWorker):
             self._close()
             os._exit(code)
 
-    def _close(self):
+    def _close(self) -> None:
         try:
             if hasattr(self.wsgi, 'close'):
                 self.wsgi.close()
@@ -101,53 +105,53 @@ class Worker(gthread.ThreadWorker):
 
     # --- signals
 
-    def init_signals(self):
+    def init_signals(self) -> None:
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is for the master
         signal.signal(signal.SIGHUP, super().handle_exit)
         signal.signal(signal.SIGALRM, self.handle_alarm)
-        signal.signal(signal.SIGUSR2, guru_report.attend(self.app.conf))
+        signal.signal(signal.SIGUSR2, guru_report.install(self.app.conf))
 
-    def handle_exit(self, sig, frame):
+    def handle_exit(self, sig: int | None, frame: Any) -> None:
         super().handle_exit(sig, frame)
-        signal.setitimer(signal.ITIMER_REAL, max(self._grace, 0.001))
+        signal.setitimer(signal.ITIMER_REAL, max(self._shutdown_timeout, 0.001))
 
-    def handle_alarm(self, sig, frame):
+    def handle_alarm(self, sig: int, frame: Any) -> None:
         self.log.warning('stopped with %d unfinished connections', self.nr_conns)
         self.handle_quit(sig, frame)
 
-    def is_parent_alive(self):
-        alive = super().is_parent_alive()
+    def is_parent_alive(self) -> bool:
+        alive = bool(super().is_parent_alive())
         if not alive:
             self.handle_exit(None, None)
         return alive
 
     # --- connections
 
-    def set_accept_enabled(self, enabled):
+    def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
         if not (enabled or self.alive):
             for listener in self.sockets:
-                while self.accept(listener):    # they were promised a connection
+                while self.accept(listener):    # the kernel has already connected these clients
                     pass
                 listener.close()
 
-    def wait_for_and_dispatch_events(self, timeout):
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
         if self._running >= self.cfg.threads:
-            super().set_accept_enabled(False)   # other workers may have a thread to spare
+            super().set_accept_enabled(False)   # other workers may have an idle thread
         super().wait_for_and_dispatch_events(timeout)
 
-    def accept(self, listener):
-        """:returns: True if a client was there."""
-        if self.cfg.workers > 1:    # the worker with fewer clients comes first
-            time.sleep(HESITATION * min(self.nr_conns, 10))
+    def accept(self, listener: socket.socket) -> bool:
+        """:returns: whether a client was waiting."""
+        if self.cfg.workers > 1:    # lets a worker with fewer clients accept first
+            time.sleep(ACCEPT_DELAY * min(self.nr_conns, 10))
         try:
             sock, client = listener.accept()
             conn = Connection(self.cfg, sock, client, self._server, self._context)
         except OSError as exc:
-            if exc.errno in FULL:
+            if exc.errno in EXHAUSTED:
                 self.log.error('cannot accept a client: %s', exc)
-                time.sleep(0.1)     # somebody may hang up
+                time.sleep(0.1)     # another connection may end
             return False
         self.nr_conns += 1
         conn.set_timeout()
@@ -156,62 +160,63 @@ class Worker(gthread.ThreadWorker):
                              partial(self.on_client_socket_readable, conn))
         return True
 
-    def enqueue_req(self, conn):
+    def enqueue_req(self, conn: Connection) -> None:
         self._running += 1
         super().enqueue_req(conn)
 
-    def finish_request(self, conn, fs):
+    def finish_request(self, conn: Connection, fs: Any) -> None:
         self._running -= 1
         super().finish_request(conn, fs)
 
-    def handle(self, conn):
-        """Answer what has arrived; True: the connection waits for more."""
-        patience = 0
-        while arrived := conn.head_arrived(patience):
+    def handle(self, conn: Connection) -> bool:
+        """Answer the requests that have arrived; True: keep the connection."""
+        timeout = 0
+        while arrived := conn.head_arrived(timeout):
             if not super().handle(conn):
-                conn.part()
+                conn.close_in_order()
                 return False
-            patience = MOMENT if self._running < self.cfg.threads and self.alive else 0
+            timeout = NEXT_REQUEST_WAIT if self._running < self.cfg.threads and self.alive else 0
         return arrived is None
 
     # --- requests
 
-    def handle_request(self, req, conn):
-        """True if another request may follow."""
-        answer = Response(req, conn, self.cfg, self._clock)
+    def handle_request(self, req: Request, conn: Connection) -> bool:
+        """True if another request may follow on the connection."""
+        response = Response(req, conn, self.cfg, self._clock)
         if (not self.alive or not self.cfg.keepalive
                 or len(self.keepalived_conns) >= self.max_keepalived):
-            answer.force_close()
+            response.force_close()
         try:
-            self._answer(req, conn, answer)
+            self._respond(req, conn, response)
         except ClientGone:
             raise
         except Exception as exc:
-            self._blame(exc, req, conn, answer)
+            self._report_failure(exc, req, conn, response)
             return False
-        if answer.cut_short:
+        if response.cut_short:
             self.log.error('%s %s: %d bytes were announced but %d given', req.method, req.uri,
-                           answer.response_length, answer.sent)
-        return not answer.should_close()
+                           response.response_length, response.sent)
+        return not response.should_close()
 
-    def _answer(self, req, conn, answer):
-        result = self.wsgi(self._environ_of(req, conn), answer.start_response)
+    def _respond(self, req: Request, conn: Connection, response: Response) -> None:
+        result = self.wsgi(self._environ_of(req, conn), response.start_response)
         try:
             if isinstance(result, FileWrapper):
-                answer.write_file(result)
+                response.write_file(result)
             else:
                 for piece in result:
-                    answer.write(piece)
-            answer.close()
+                    response.write(piece)
+            response.close()
         finally:
             if hasattr(result, 'close'):
                 result.close()
 
-    def _blame(self, exc, req, conn, answer):
-        """Log a failure and answer it, if that is still possible."""
-        if answer.headers_sent:
+    def _report_failure(self, exc: Exception, req: Request, conn: Connection,
+                        response: Response) -> None:
+        """Log a failure and send an error response, if that is still possible."""
+        if response.headers_sent:
             self.log.error('%s %s failed', req.method, req.uri, exc_info=exc)
-            if not answer.framed:
+            if not response.framed:
                 conn.reset()
         elif isinstance(exc, body.BodyCutShort | body.BodyMalformed):
             self.log.info('%s %s: %s', req.method, req.uri, exc)
@@ -219,7 +224,7 @@ class Worker(gthread.ThreadWorker):
         else:
             self.handle_error(req, conn.sock, conn.client, exc)
 
-    def _environ_of(self, req, conn):
+    def _environ_of(self, req: Request, conn: Connection) -> dict[str, Any]:
         environ = self._environ.copy()
         for name, value in req.headers:
             if name == 'CONTENT-LENGTH':
@@ -243,8 +248,8 @@ class Worker(gthread.ThreadWorker):
         return environ
 
 
-def _tune(listener, conf):
-    """Set what every accepted connection inherits, which saves a call per connection each."""
+def _tune(listener: socket.socket, conf: cfg.ConfigOpts) -> None:
+    """Set options that accepted connections inherit, which saves system calls for each."""
     timeout = struct.pack('@ll', conf.client_socket_timeout, 0)
     for level, name, value in (
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),

@@ -6,8 +6,6 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -215,12 +213,10 @@ def test_reloading_drops_no_transfer(start):
 
     server.configure(workers=2, greeting='again', graceful_shutdown_timeout=1)
     server.send_signal(signal.SIGHUP)
-    wait_for(lambda: server.get('/hello')[2] == b'again')
-    still_running = download.is_alive() and upload.is_alive()
-    greetings = {server.get('/hello')[2] for _ in range(20)}
+    wait_for(lambda: {server.get('/hello')[2] for _ in range(20)} == {b'again'})
 
-    assert still_running
-    assert greetings == {b'again'}
+    assert download.is_alive()
+    assert upload.is_alive()
     assert download.done() == EXPECTED
     assert hashlib.sha256(EXPECTED).hexdigest().encode() in upload.done()
     assert server.stop() == 0
@@ -336,20 +332,3 @@ def test_clients_beyond_the_threads_wait_for_their_turn(start):
                 for _ in range(6)]
 
     assert [sleeper.done()[2] for sleeper in sleepers] == [b'rested'] * 6
-
-
-# --- what is borrowed
-
-def test_a_gunicorn_that_lacks_something_is_named():
-    program = ('from gunicorn.http import message\n'
-               'from gunicorn.workers import gthread\n'
-               'del message.Message.should_close, gthread.ThreadWorker.enqueue_req\n'
-               'from glancelite import server\n'
-               'raise SystemExit(server.serve(None, None))\n')
-
-    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
-                          check=False)
-
-    assert done.returncode == 2
-    assert done.stderr.count('\n') == 1
-    assert 'lacks ThreadWorker.enqueue_req, Request.should_close' in done.stderr
