@@ -32,6 +32,15 @@ demo: $(VENV)/.test  ## show the service with real images and real clients
 test: $(VENV)/.test  ## run all tests, or TESTS=...; list programs that are missing
 	$(BIN)/python -m pytest $(or $(TESTS),$(IN_PARALLEL))
 
+.PHONY: test-next-gunicorn
+test-next-gunicorn: NEXT := build/next-gunicorn
+test-next-gunicorn:  ## tests of the server with the newest gunicorn
+	@$(PYTHON) -m venv $(NEXT)
+	@$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade gunicorn
+	@$(NEXT)/bin/python -c 'import gunicorn; print("gunicorn", gunicorn.__version__)'
+	$(NEXT)/bin/python -m pytest $(or $(TESTS),tests/server)
+
 .PHONY: lint
 lint: $(VENV)/.lint  ## check style, types and import rules
 	$(BIN)/ruff check .
