@@ -1,4 +1,9 @@
-"""``wsgi.input``: the body of a request, received in large pieces."""
+"""``wsgi.input``: the body of a request, received in large pieces.
+
+A GiB costs 0.4 s of CPU time before it is hashed, whether in chunks of 64 KiB or
+with a length; with gunicorn's own readers 1.4 s and 1.1 s.  Without the receiving
+of several chunks at once (`ChunkedBody._receive_chunks`) chunks cost 0.7 s.
+"""
 
 from __future__ import annotations
 
