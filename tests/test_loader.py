@@ -1,4 +1,4 @@
-"""From a name in the configuration to a plugin that keeps the contract."""
+"""Finding and building plugins: options, errors, violations of the contract."""
 
 import pytest
 from oslo_config import cfg
@@ -10,7 +10,7 @@ from glancelite.testing.fakes import FakeHost
 
 @pytest.fixture
 def conf(tmp_path):
-    """Reads a configuration from a text."""
+    """``conf(text)`` reads a configuration."""
     def read(text=''):
         path = tmp_path / 'glancelite.conf'
         path.write_text(text)
@@ -20,8 +20,8 @@ def conf(tmp_path):
     return read
 
 
-class Reads(contract.Store):
-    """A store that takes no data needs no more than this."""
+class ReadOnly(contract.Store):
+    """A read-only store: the minimum."""
 
     CAPABILITIES = frozenset()
 
@@ -35,11 +35,11 @@ class Reads(contract.Store):
         return False
 
 
-class Older(Reads):
+class Older(ReadOnly):
     CONTRACT = 0
 
 
-class ForgetsToDelete(Reads):
+class WithoutDelete(ReadOnly):
     CAPABILITIES = frozenset({'write'})
 
     def write(self, key, chunks, *, size=None, ctx=None):
@@ -49,22 +49,23 @@ class ForgetsToDelete(Reads):
         pass
 
 
-class ForgetsToRead(Reads):
+class WithoutRead(ReadOnly):
     read = contract.Store.read
 
 
-@pytest.mark.parametrize(('kind', 'fault'), [
-    (Reads, ''), (MemoryStore, ''), (dict, 'is not a subclass of'), (len, 'is not a subclass of'),
+@pytest.mark.parametrize(('kind', 'problem'), [
+    (ReadOnly, ''), (MemoryStore, ''),
+    (dict, 'is not a subclass of'), (len, 'is not a subclass of'),
     (Older, 'was written for version 0 of the contract; this service uses version 1'),
-    (ForgetsToDelete, 'lacks delete'), (ForgetsToRead, 'lacks read')])
-def test_what_breaks_the_treaty_is_named(kind, fault):
-    found = loader.violation('store', kind)
+    (WithoutDelete, 'lacks delete'), (WithoutRead, 'lacks read')])
+def test_violations_of_the_contract_are_named(kind, problem):
+    violation = loader.violation('store', kind)
 
-    assert found.startswith(fault) if fault else found == ''
+    assert violation.startswith(problem) if problem else violation == ''
 
 
-def test_a_store_without_the_ability_refuses_to_be_written_to():
-    store = Reads(None, FakeHost())
+def test_a_store_without_the_capability_write_is_read_only():
+    store = ReadOnly(None, FakeHost())
 
     for call in (lambda: store.write('key', iter(())), lambda: store.delete('x://'),
                  lambda: store.discard('key')):
@@ -72,7 +73,7 @@ def test_a_store_without_the_ability_refuses_to_be_written_to():
             call()
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(conf):
+def test_the_error_for_an_unknown_name_lists_the_installed_plugins(conf):
     with pytest.raises(contract.Misconfigured, match=r"'fiel'; installed: file, .*memory"):
         loader.load(conf(), FakeHost(), 'store', 'fiel')
 
@@ -86,21 +87,22 @@ def test_a_plugin_is_built_with_the_options_of_its_section(conf, tmp_path):
     assert store.options.filesystem_store_datadir == f'{tmp_path}/a'
 
 
-@pytest.mark.parametrize(('own', 'found'), [('', 'defaults'), ('own', 'own')])
-def test_a_store_looks_into_the_defaults_for_what_it_does_not_say(conf, tmp_path, own, found):
+@pytest.mark.parametrize(('own', 'expected'), [('', 'defaults'), ('own', 'own')])
+def test_options_missing_in_the_section_of_a_store_come_from_backend_defaults(
+        conf, tmp_path, own, expected):
     line = f'filesystem_store_datadir = {tmp_path}/'
     text = f'[fast]\n{line}{own}\n' if own else '[fast]\n'
 
     store = loader.load(conf(f'{text}[backend_defaults]\n{line}defaults\n'), FakeHost(),
                         'store', 'file', 'fast')
 
-    assert store.options.filesystem_store_datadir == f'{tmp_path}/{found}'
+    assert store.options.filesystem_store_datadir == f'{tmp_path}/{expected}'
 
 
-def test_an_option_that_must_be_set_is_named(conf):
-    with pytest.raises(contract.Misconfigured, match=r'\[place\] where must be set: Which one\.'):
-        loader.read_options(conf(), [cfg.StrOpt('where', required=True, help='Which one.')],
-                            'place')
+def test_a_missing_required_option_is_named(conf):
+    with pytest.raises(contract.Misconfigured, match=r'\[section\] path must be set: The file\.'):
+        loader.read_options(conf(), [cfg.StrOpt('path', required=True, help='The file.')],
+                            'section')
 
 
 def test_options_show_no_values():
@@ -113,7 +115,7 @@ def test_options_of_a_test_must_exist():
 
 
 @pytest.mark.parametrize('layer', contract.LAYERS)
-def test_every_layer_has_something_installed(layer):
+def test_every_layer_has_an_installed_plugin(layer):
     found = loader.installed(layer)
 
     assert found

@@ -1,4 +1,4 @@
-"""Our programs, run to their end."""
+"""Runs the programs of the project until they end."""
 
 import dataclasses
 import os
@@ -7,23 +7,23 @@ from tests.servers import live, ready
 
 
 class Ended(ready.Ended):
-    """How one of our programs ended."""
+    """How a program ended."""
 
     @property
     def complaint(self):
-        """Its one line of complaint, without its name in front; what was logged is no part."""
+        """Its only error line, without the program's name; log messages are ignored."""
         lines = self.err.splitlines()
-        said = [line for line in lines if line.startswith(('glancelite-', 'ERROR: '))]
-        assert len(said) == 1, self.err
-        assert said == lines[-1:], self.err
+        errors = [line for line in lines if line.startswith(('glancelite-', 'ERROR: '))]
+        assert len(errors) == 1, self.err
+        assert errors == lines[-1:], self.err
         assert 'Traceback' not in self.err, self.err
-        return said[0].partition(': ')[2]
+        return errors[0].partition(': ')[2]
 
 
 def run(program, arguments, home, *, env=None):
     """Run ``api`` or ``manage`` until it ends.
 
-    :param home: empty directory where a configuration of its own would be.
+    :param home: directory in which a configuration would be found; it has none.
     """
     ended = ready.run(f'glancelite-{program}', arguments, cwd=home, timeout=30,
                       env={**os.environ, **live.private(home), **(env or {})})

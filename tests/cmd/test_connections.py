@@ -1,4 +1,4 @@
-"""No connection to the database waits for a slow client."""
+"""No database connection is held during transfers with slow clients."""
 
 import contextlib
 import http.client
@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-PATIENCE = 20
-#: more than the buffers of a connection take
+TIMEOUT = 20
+#: larger than the buffers of a connection
 DATA = os.urandom(1 << 20) * 30
 
 
 @pytest.fixture
 def server(live_server, fresh_postgres, tmp_path):
-    """Has one connection to the database, which nobody waits for longer than three seconds."""
+    """A server with one database connection, and a pool timeout of three seconds."""
     return live_server({
         'DEFAULT': {'workers': '1', 'enabled_backends': 'file:file'},
         'glance_store': {'default_backend': 'file'},
@@ -28,16 +28,16 @@ def server(live_server, fresh_postgres, tmp_path):
 
 
 def ask(server, method, path, body=None, kind='application/json'):
-    """Status and text of an answer, on a connection of its own."""
+    """Status and body of a request on a new connection."""
     with contextlib.closing(http.client.HTTPConnection(
-            '127.0.0.1', server.port, timeout=PATIENCE)) as connection:
+            '127.0.0.1', server.port, timeout=TIMEOUT)) as connection:
         connection.request(method, path, body, {'Content-Type': kind})
         answer = connection.getresponse()
         return answer.status, answer.read()
 
 
-def made(server):
-    """The path of a new image."""
+def create(server):
+    """Create an image; returns its path."""
     status, text = ask(server, 'POST', '/v2/images', json.dumps(
         {'disk_format': 'raw', 'container_format': 'bare'}))
     assert status == 201, text
@@ -45,11 +45,11 @@ def made(server):
 
 
 @contextlib.contextmanager
-def begun(server, method, path, *lines, rest=b''):
-    """A request on a connection that takes little at a time."""
+def begin(server, method, path, *lines, rest=b''):
+    """Begin a request on a connection with a small receive buffer."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(PATIENCE)
+        client.settimeout(TIMEOUT)
         client.connect(('127.0.0.1', server.port))
         head = [f'{method} {path} HTTP/1.1', 'Host: localhost', 'Connection: close', *lines]
         client.sendall('\r\n'.join([*head, '', '']).encode() + rest)
@@ -63,14 +63,14 @@ def status_of(server, path):
 
 
 def test_transfers_hold_no_connection_to_the_database(server):
-    active, filled = made(server), made(server)
+    active, filled = create(server), create(server)
     assert ask(server, 'PUT', f'{active}/file', DATA, 'application/octet-stream')[0] == 204
-    with (begun(server, 'GET', f'{active}/file') as download,
-          begun(server, 'PUT', f'{filled}/file', 'Content-Type: application/octet-stream',
+    with (begin(server, 'GET', f'{active}/file') as download,
+          begin(server, 'PUT', f'{filled}/file', 'Content-Type: application/octet-stream',
                 'Transfer-Encoding: chunked', rest=b'5\r\nbegun\r\n') as upload):
         received = download.recv(1024)
         assert received.startswith(b'HTTP/1.1 200 ')
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while status_of(server, filled) != 'saving' and time.monotonic() < deadline:
             time.sleep(0.05)
 

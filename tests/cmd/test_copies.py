@@ -1,4 +1,4 @@
-"""A started service goes on with another copy where the file that it sends breaks off."""
+"""A download from a truncated file continues from another location, in a real service."""
 
 import dataclasses
 import hashlib
@@ -27,7 +27,7 @@ def configuration(home):
 
 @pytest.fixture
 def image(tmp_path):
-    """An image with two copies, of which the first one is cut off in its middle."""
+    """An image with two locations; the file of the first one is truncated."""
     path = tmp_path / 'glancelite-api.conf'
     live.write_config(path, configuration(tmp_path))
     core = assembly.build(config.load(['--config-file', str(path)]))
@@ -45,14 +45,15 @@ def image(tmp_path):
     return image.id
 
 
-def test_a_file_that_breaks_off_while_it_is_sent_goes_on(image, live_server, tmp_path):
+def test_a_download_of_a_truncated_file_continues_from_another_location(
+        image, live_server, tmp_path):
     server = live_server(configuration(tmp_path))
 
     connection = http.client.HTTPConnection('127.0.0.1', server.port)
-    for asked, wanted in (({}, DATA), ({'Range': 'bytes=5000000-15000000'},
-                                       DATA[5_000_000:15_000_001])):
-        connection.request('GET', f'/v2/images/{image}/file', headers=asked)
+    for headers, expected in (({}, DATA), ({'Range': 'bytes=5000000-15000000'},
+                                          DATA[5_000_000:15_000_001])):
+        connection.request('GET', f'/v2/images/{image}/file', headers=headers)
         body = connection.getresponse().read()
 
-        assert hashlib.sha256(body).digest() == hashlib.sha256(wanted).digest()
+        assert hashlib.sha256(body).digest() == hashlib.sha256(expected).digest()
     assert 'goes on from the store cold' in server.log.read_text()

@@ -1,4 +1,4 @@
-"""A glance-api.conf as operators have it starts the service, and says what is not used."""
+"""A typical glance-api.conf starts the service; options that are not used are reported."""
 
 import http.client
 
@@ -115,13 +115,13 @@ KNOWN = ['[DEFAULT] debug', '[DEFAULT] log_dir', '[DEFAULT] image_size_cap', '[c
 
 @pytest.fixture(params=[SINGLE, MULTI], ids=['single store', 'several stores'])
 def existing(request, tmp_path):
-    """The directory with a Glance's glance-api.conf, and a database that is synced."""
+    """The directory of a glance-api.conf with an up-to-date database."""
     (tmp_path / 'glance-api.conf').write_text(request.param.format(home=tmp_path))
     programs.run('manage', ['db', 'sync'], tmp_path, env={'OS_GLANCE_CONFIG_DIR': str(tmp_path)})
     return tmp_path
 
 
-def test_the_service_starts_and_asks_who_is_there(existing, live_server):
+def test_the_service_starts_and_requires_authentication(existing, live_server):
     server = live_server(env={'OS_GLANCE_CONFIG_DIR': str(existing)})
 
     connection = http.client.HTTPConnection('127.0.0.1', server.port)
@@ -132,14 +132,14 @@ def test_the_service_starts_and_asks_who_is_there(existing, live_server):
 
     assert reply.status == 401
     assert reply.getheader('WWW-Authenticate') == 'Keystone uri="http://controller:5000"'
-    said = (existing / 'glancelite-api.log').read_text()
-    assert [said.count(f'not used by glancelite: {name}\n') for name in UNKNOWN] == \
+    logged = (existing / 'glancelite-api.log').read_text()
+    assert [logged.count(f'not used by glancelite: {name}\n') for name in UNKNOWN] == \
         [1] * len(UNKNOWN)
-    assert [name for name in KNOWN if f'not used by glancelite: {name}\n' in said] == []
-    assert 'secret' not in said
+    assert [name for name in KNOWN if f'not used by glancelite: {name}\n' in logged] == []
+    assert 'secret' not in logged
 
 
-def test_the_check_lists_what_is_not_used_and_who_does_not_answer(existing):
+def test_the_check_lists_unused_options_and_backends_that_do_not_answer(existing):
     ended = programs.run('manage', ['check'], existing,
                          env={'OS_GLANCE_CONFIG_DIR': str(existing)})
 
@@ -153,22 +153,23 @@ def test_the_check_lists_what_is_not_used_and_who_does_not_answer(existing):
     assert [name for name in KNOWN if f'note  not used by glancelite: {name}\n' in ended.out] == []
 
 
-def test_our_own_file_wins_over_that_of_a_glance(existing, tmp_path_factory):
+def test_the_own_configuration_file_takes_precedence_over_that_of_glance(
+        existing, tmp_path_factory):
     own = tmp_path_factory.mktemp('own')
     live.write_config(own / 'glancelite-api.conf', {
-        'DEFAULT': {'enabled_backends': 'mine:memory'}, 'glance_store': {
-            'default_backend': 'mine'}, 'layers': {'auth': 'noauth', 'database': 'memory'}})
+        'DEFAULT': {'enabled_backends': 'owned:memory'}, 'glance_store': {
+            'default_backend': 'owned'}, 'layers': {'auth': 'noauth', 'database': 'memory'}})
 
     ended = programs.run('manage', ['layers'], own, env={'OS_GLANCE_CONFIG_DIR': str(existing)})
 
-    assert 'mine (memory)' in ended.out
+    assert 'owned (memory)' in ended.out
     assert 'fast' not in ended.out
 
 
 @pytest.mark.parametrize('arguments', [
     [], ['--config-dir', 'more'], ['--config-dir', 'more', '--config-dir', 'empty']],
     ids=['default', 'one', 'two'])
-def test_files_in_a_directory_complete_the_one_that_is_found(existing, arguments):
+def test_files_in_a_directory_complete_the_configuration_file(existing, arguments):
     folder = existing / (arguments[1] if arguments else 'glance-api.conf.d')
     folder.mkdir()
     (existing / 'empty').mkdir()

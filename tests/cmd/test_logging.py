@@ -1,4 +1,4 @@
-"""Where the log goes is configured like everything else, and reloaded like it."""
+"""The log is configured in the configuration file, and changed by reloading it."""
 
 import os
 import signal
@@ -22,14 +22,14 @@ def server():
 
 
 def reload(server, log):
-    """Until the new workers serve, as the log says."""
+    """Reload, and wait until the new workers are ready."""
     server.process.send_signal(signal.SIGHUP)
     end = time.monotonic() + 20
     while not (log.exists() and 'reloaded' in log.read_text()) and time.monotonic() < end:
         time.sleep(0.05)
 
 
-def test_a_log_that_was_moved_away_is_begun_anew_by_reloading(server):
+def test_reloading_reopens_a_renamed_log_file(server):
     log, rotated = server.dir / 'api.log', server.dir / 'api.log.1'
     log.rename(rotated)
 
@@ -42,7 +42,7 @@ def test_a_log_that_was_moved_away_is_begun_anew_by_reloading(server):
     assert str(rotated) not in handles
 
 
-def test_reloading_changes_what_is_logged_and_where(server):
+def test_reloading_changes_log_level_and_file(server):
     file = server.dir / 'glancelite-api.conf'
     assert 'DEBUG' not in (server.dir / 'api.log').read_text()
     file.write_text(file.read_text().replace('api.log', 'new.log\ndebug = true'))
@@ -58,6 +58,6 @@ def test_a_log_that_cannot_be_written_changes_nothing(server):
 
     reload(server, server.dir / 'api.log')
 
-    said = (server.dir / 'api.log').read_text()
-    assert 'not reloaded: the log cannot be written as configured: ' in said
+    logged = (server.dir / 'api.log').read_text()
+    assert 'not reloaded: the log cannot be written as configured: ' in logged
     assert live.answers(server.port)

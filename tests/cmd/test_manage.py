@@ -47,7 +47,7 @@ def test_a_new_database_is_behind_until_it_is_synced(manage):
     assert (check.code, check.out) == (0, 'up to date\n')
 
 
-def test_to_sync_twice_changes_nothing(manage, tmp_path):
+def test_a_second_sync_changes_nothing(manage, tmp_path):
     manage('db', 'sync')
     before = _schema(tmp_path)
 
@@ -77,14 +77,14 @@ def test_a_database_that_does_not_answer_is_an_error(manage, step):
 
 
 @pytest.mark.parametrize('arguments', [[], ['db'], ['db', 'up'], ['layer']])
-def test_what_is_not_understood_ends_with_two(manage, arguments):
+def test_wrong_usage_exits_with_two(manage, arguments):
     ended = manage(*arguments)
 
     assert ended.code == 2
     assert 'usage: glancelite-manage' in ended.err
 
 
-def test_the_layers_show_what_is_chosen_and_what_is_not(manage):
+def test_layers_shows_chosen_and_other_plugins(manage):
     manage('db', 'sync')
 
     ended = manage('layers')
@@ -113,7 +113,7 @@ def test_a_healthy_service_passes_the_check(manage):
     assert 'ok    database tables: up to date' in ended.out
 
 
-def test_the_check_finds_each_fault_and_goes_on(manage, tmp_path):
+def test_the_check_continues_after_a_failure(manage, tmp_path):
     (tmp_path / 'occupied').write_text('a file where a directory should be')
 
     ended = manage('check', cold=tmp_path / 'occupied', more='[DEFAULT]\nprofiler = x\n')
@@ -127,7 +127,7 @@ def test_the_check_finds_each_fault_and_goes_on(manage, tmp_path):
     assert 'note  not used by glancelite: [DEFAULT] profiler' in ended.out
 
 
-def test_the_check_finds_a_configuration_that_cannot_work(manage):
+def test_the_check_reports_an_invalid_configuration(manage):
     ended = manage('check', more='[layers]\nquota = limit\n')
 
     assert ended.code == 1
@@ -135,7 +135,7 @@ def test_the_check_finds_a_configuration_that_cannot_work(manage):
                          'installed: limits\n')
 
 
-def test_the_check_finds_a_database_that_does_not_answer(manage):
+def test_the_check_reports_a_database_that_does_not_answer(manage):
     ended = manage('check',
                    more='[database]\nconnection = mysql://glance:secret@127.0.0.1:1/glance\n'
                         'max_retries = 0\n')
@@ -147,7 +147,7 @@ def test_the_check_finds_a_database_that_does_not_answer(manage):
     assert 'secret' not in ended.out + ended.err
 
 
-def test_a_deleted_image_is_brought_back_once(manage, tmp_path):
+def test_a_deleted_image_is_restored_once(manage, tmp_path):
     manage('db', 'sync')
     delayed = '[DEFAULT]\ndelayed_delete = true\nscrub_time = 3600\n'
     manage('layers', more=delayed)      # writes the file
@@ -170,7 +170,7 @@ def test_a_deleted_image_is_brought_back_once(manage, tmp_path):
     assert data == b'data'
 
 
-def test_locations_are_fine_where_there_are_none(manage):
+def test_locations_finds_nothing_without_images(manage):
     manage('db', 'sync')
 
     found = manage('locations', '--write')

@@ -1,4 +1,4 @@
-"""What operators ask a service that behaves strangely: the report of oslo.reports."""
+"""The Guru Meditation Report of oslo.reports, for debugging a running service."""
 
 import signal
 import time
@@ -9,17 +9,17 @@ from tests.cmd.test_logging import MEMORY
 from tests.servers import live
 
 
-def told(where):
-    """The reports, when the one that all workers write, or each, is there."""
+def wait_for(read):
+    """Wait for reports; returns them."""
     end = time.monotonic() + 20
-    while not (reports := where()) and time.monotonic() < end:
+    while not (reports := read()) and time.monotonic() < end:
         time.sleep(0.05)
     return reports
 
 
 @pytest.fixture
 def reports(tmp_path):
-    """``reports()``: the texts of the files that were written so far."""
+    """``reports()``: the texts of the reports written so far."""
     def read():
         return [file.read_text() for file in tmp_path.glob('glancelite-api_gurumeditation_*')
                 if file.stat().st_size]
@@ -33,29 +33,29 @@ def configuration(folder, **more):
             'database': {'connection': f'sqlite:///{folder}/glance.sqlite'}}
 
 
-def test_a_signal_makes_a_worker_tell_what_it_does(tmp_path, reports):
+def test_a_signal_makes_each_worker_write_a_report(tmp_path, reports):
     with live.server(configuration(tmp_path)) as server:
         server.process.send_signal(signal.SIGUSR2)
 
-        [report] = told(reports)
+        [report] = wait_for(reports)
         assert server.process.poll() is None
 
     assert 'Guru Meditation' in report
-    assert 'wait_for_and_dispatch_events' in report     # in which a worker is
+    assert 'wait_for_and_dispatch_events' in report     # a function on the stack of a worker
     assert 'default_backend = memory' in report
-    assert 'connection = ***' in report     # it may have a password
+    assert 'connection = ***' in report     # it may contain a password
     assert 'glance.sqlite' not in report
 
 
-def test_a_file_that_changes_does_the_same(tmp_path, reports):
-    bell = tmp_path / 'bell'
-    bell.touch()
-    with live.server(configuration(tmp_path, file_event_handler=str(bell),
+def test_a_change_of_the_watched_file_makes_a_worker_write_a_report(tmp_path, reports):
+    watched = tmp_path / 'watched'
+    watched.touch()
+    with live.server(configuration(tmp_path, file_event_handler=str(watched),
                                    file_event_handler_interval='1')) as server:
-        server.process.send_signal(signal.SIGUSR2)      # is left aside then
+        server.process.send_signal(signal.SIGUSR2)      # ignored if a file is watched
         time.sleep(0.2)
         assert reports() == []
-        bell.touch()
+        watched.touch()
 
-        assert told(reports)
+        assert wait_for(reports)
         assert server.process.poll() is None

@@ -1,4 +1,4 @@
-"""A mistake stops the start with one line that says what would have been right."""
+"""An invalid configuration stops the start with one line that names the right value."""
 
 import importlib.metadata
 import socket
@@ -8,7 +8,7 @@ import pytest
 from tests.cmd import programs
 from tests.servers import live
 
-RIGHT = {
+VALID = {
     'DEFAULT': {'bind_host': '127.0.0.1', 'enabled_backends': 'file:file'},
     'glance_store': {'default_backend': 'file'},
     'file': {'filesystem_store_datadir': '{home}/images'},
@@ -21,9 +21,9 @@ STORES = sorted({plugin.name for plugin in importlib.metadata.entry_points(
 
 
 def start(home, *arguments, **changes):
-    """Start the API with what is right, and these sections changed."""
-    config = {section: {**RIGHT.get(section, {}), **changes.get(section, {})}
-              for section in RIGHT.keys() | changes.keys()}
+    """Start the API with VALID and these sections changed."""
+    config = {section: {**VALID.get(section, {}), **changes.get(section, {})}
+              for section in VALID.keys() | changes.keys()}
     file = home / 'glancelite-api.conf'
     live.write_config(file, {
         section: {name: str(value).format(home=home) for name, value in options.items()
@@ -43,7 +43,7 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'bind_host': '0.0.0.0'}},
                  '[layers] auth = noauth accepts everyone, so the service must listen on '
                  'loopback only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = '
-                 'true', id='open'),
+                 'true', id='no authentication'),
     pytest.param({'DEFAULT': {'enabled_backends': 'file:memory', 'workers': '2'},
                   'layers': {'database': 'memory'}},
                  'database memory and store file: each process would have its own data; set '
@@ -112,7 +112,7 @@ def start(home, *arguments, **changes):
                  'set either filesystem_store_datadir or filesystem_store_datadirs, not both',
                  id='two kinds of directories'),
 ])
-def test_the_line_says_what_would_have_been_right(changes, complaint, tmp_path):
+def test_the_line_names_the_error_and_the_right_value(changes, complaint, tmp_path):
     ended = start(tmp_path, **changes)
 
     assert ended.complaint == complaint
@@ -128,7 +128,7 @@ def test_the_line_says_what_would_have_been_right(changes, complaint, tmp_path):
                  ['[DEFAULT] hashing_algorithm = sha5 is unknown; known:', 'sha512'], id='hash'),
     pytest.param({'DEFAULT': {'hashing_algorithm': 'shake_256'}},
                  ['[DEFAULT] hashing_algorithm = shake_256 is unknown; known:', ' sha512'],
-                 id='hash of no certain length'),
+                 id='hash of variable length'),
     *(pytest.param({'DEFAULT': {name: '/nowhere/x'}}, [
         'the log cannot be written as configured', '/nowhere/x'], id=name)
       for name in ('log_file', 'log_dir', 'log_config_append')),
@@ -136,7 +136,7 @@ def test_the_line_says_what_would_have_been_right(changes, complaint, tmp_path):
                  ["auth plugin 'keystone' cannot start", 'plugin pass could not be found'],
                  id='kind of account'),
 ])
-def test_the_line_names_the_option_and_what_it_may_be(changes, words, tmp_path):
+def test_the_line_names_the_option_and_its_allowed_values(changes, words, tmp_path):
     ended = start(tmp_path, **changes)
 
     assert [word for word in words if word not in ended.complaint] == []
@@ -161,7 +161,7 @@ def test_a_missing_configuration_file_is_named(tmp_path):
     assert ended.code == 1
 
 
-def test_a_line_that_is_no_option_is_shown(tmp_path):
+def test_a_line_without_an_option_is_named(tmp_path):
     file = tmp_path / 'glance.conf'
     file.write_text('[DEFAULT]\nenabled_backends\n')
 
@@ -171,7 +171,7 @@ def test_a_line_that_is_no_option_is_shown(tmp_path):
     assert ended.code == 1
 
 
-def test_a_port_that_is_taken_is_named(tmp_path):
+def test_a_port_in_use_is_named(tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -189,7 +189,7 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path):
     assert ended.code == 2
 
 
-def test_an_argument_that_is_unknown_is_refused(tmp_path):
+def test_an_unknown_argument_is_rejected(tmp_path):
     ended = start(tmp_path, '--verbosely')
 
     assert ended.err.splitlines()[-1] == \
@@ -197,7 +197,7 @@ def test_an_argument_that_is_unknown_is_refused(tmp_path):
     assert ended.code == 2
 
 
-def test_the_version_is_told(tmp_path):
+def test_the_version_is_printed(tmp_path):
     ended = programs.run('api', ['--version'], tmp_path)
 
     assert ended.code == 0

@@ -1,4 +1,4 @@
-"""A service that asks nobody who they are stays on its own machine."""
+"""A service without authentication accepts local requests only."""
 
 import http.client
 import os
@@ -27,19 +27,19 @@ OPEN = {
     ('2001:db8::1', '403 Forbidden'), ('::ffff:192.0.2.1', '403 Forbidden'),
     ('localhost', '403 Forbidden'), ('', '403 Forbidden'),
 ])
-def test_only_its_own_machine_gets_in_whoever_listens(address, status):
+def test_only_requests_from_loopback_are_accepted(address, status):
     def app(environ, start_response):
         start_response('200 OK', [])
         return []
 
-    said = []
+    statuses = []
 
-    api.loopback_only(app)({'REMOTE_ADDR': address}, lambda status, _: said.append(status))
+    api.loopback_only(app)({'REMOTE_ADDR': address}, lambda status, _: statuses.append(status))
 
-    assert said == [status]
+    assert statuses == [status]
 
 
-def test_reloading_does_not_open_it():
+def test_reloading_does_not_open_the_service_to_other_hosts():
     with live.server(OPEN) as server:
         path, = server.dir.glob('*.conf')
         path.write_text(path.read_text().replace('127.0.0.1', '0.0.0.0'))
@@ -53,7 +53,7 @@ def test_reloading_does_not_open_it():
                 in server.log.read_text())
 
 
-def test_an_operator_may_let_it_listen_everywhere():
+def test_allow_insecure_bind_allows_other_addresses():
     with live.server({**OPEN, 'DEFAULT': {**OPEN['DEFAULT'], 'bind_host': '0.0.0.0'},
                       'layers': {**OPEN['layers'], 'allow_insecure_bind': 'true'}}) as server:
         connection = http.client.HTTPConnection('127.0.0.2', server.port, timeout=10)
@@ -64,8 +64,9 @@ def test_an_operator_may_let_it_listen_everywhere():
 
 
 @pytest.mark.parametrize(('allowed', 'status'), [('false', 403), ('true', 200)])
-def test_others_get_in_where_the_operator_says_so(allowed, status, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, 'set_up_logging', lambda conf: None)    # that of pytest stays
+def test_other_hosts_are_accepted_only_with_allow_insecure_bind(
+        allowed, status, tmp_path, monkeypatch):
+    monkeypatch.setattr(config, 'set_up_logging', lambda conf: None)    # keeps pytest's logging
     file = tmp_path / 'glancelite-api.conf'
     live.write_config(file, {**OPEN, 'DEFAULT': {**OPEN['DEFAULT'], 'bind_host': 'localhost'},
                              'layers': {**OPEN['layers'], 'allow_insecure_bind': allowed}})
@@ -77,8 +78,8 @@ def test_others_get_in_where_the_operator_says_so(allowed, status, tmp_path, mon
         app.close()
 
 
-def test_the_embedded_service_does_without_a_key_manager(tmp_path):
-    """Castellan and its clients take long to import; the first signed image may wait for it."""
+def test_the_embedded_service_imports_no_key_manager(tmp_path):
+    """Castellan and its clients take long to import, so they are imported on first use."""
     program = ('import sys\n'
                'from glancelite import assembly, config\n'
                'core = assembly.build(config.load([]))\n'

@@ -1,4 +1,4 @@
-"""The service runs in a WSGI container that is not its own server."""
+"""The service runs in other WSGI servers."""
 
 import contextlib
 import http.client
@@ -18,7 +18,7 @@ IMAGE = {'name': 'one', 'disk_format': 'raw', 'container_format': 'bare'}
 
 @contextlib.contextmanager
 def serving(home, answers=live.answers):
-    """The port of a gunicorn that reads the configuration in ``home``; its log is beside that."""
+    """The port of a gunicorn with the configuration in ``home``; its log is there, too."""
     port = process.free_port()
     gunicorn = pathlib.Path(sys.executable).with_name('gunicorn')
     with process.running(
@@ -65,7 +65,7 @@ def _get(port):
     return found
 
 
-def test_a_mistake_is_logged_as_a_sentence_and_can_be_mended(tmp_path):
+def test_a_configuration_error_is_logged_as_a_sentence_and_can_be_fixed(tmp_path):
     file = tmp_path / 'glancelite-api.conf'
     live.write_config(file, {
         'DEFAULT': {'enabled_backends': 'memory:memory', 'surplus': '1'},
@@ -86,37 +86,37 @@ def test_a_mistake_is_logged_as_a_sentence_and_can_be_mended(tmp_path):
 
 
 @pytest.fixture
-def asked():
-    """Asks the module for an answer; gives its status and what the service got to see."""
-    def ask(**environ):
+def call():
+    """``call(**environ)``: the status of the response, and the environ that the service got."""
+    def call_(**environ):
         class Built(wsgi.Application):
             def _build(self):
                 self._app = service
 
         def service(environ, start_response):
-            seen.update(environ)
+            received.update(environ)
             start_response('200 OK', [])
             return [b'']
 
-        said, seen = [], {}
-        b''.join(Built()(environ, lambda status, headers: said.append(status)))
-        return said[0], seen
-    return ask
+        statuses, received = [], {}
+        b''.join(Built()(environ, lambda status, headers: statuses.append(status)))
+        return statuses[0], received
+    return call_
 
 
-def test_a_body_whose_end_is_unknown_is_refused(asked):
-    assert asked(HTTP_TRANSFER_ENCODING='chunked') == ('411 Length Required', {})
+def test_a_body_of_unknown_length_is_rejected(call):
+    assert call(HTTP_TRANSFER_ENCODING='chunked') == ('411 Length Required', {})
 
 
 @pytest.mark.parametrize('environ', [
     {'HTTP_TRANSFER_ENCODING': 'chunked', 'wsgi.input_terminated': True},
     {'HTTP_TRANSFER_ENCODING': 'chunked', 'uwsgi.version': b'2.0.31'},
     {'CONTENT_LENGTH': '5'}])
-def test_a_body_whose_end_can_be_found_goes_through(environ, asked):
-    assert asked(**environ) == ('200 OK', environ)
+def test_a_body_of_known_end_is_passed_on(environ, call):
+    assert call(**environ) == ('200 OK', environ)
 
 
-def test_chunks_that_nginx_has_collected_for_uwsgi_are_a_body_with_a_length(asked):
-    told = {'CONTENT_LENGTH': '5', 'uwsgi.version': b'2.0.31'}
+def test_a_body_that_nginx_has_decoded_for_uwsgi_has_a_length(call):
+    environ = {'CONTENT_LENGTH': '5', 'uwsgi.version': b'2.0.31'}
 
-    assert asked(HTTP_TRANSFER_ENCODING='chunked', **told) == ('200 OK', told)
+    assert call(HTTP_TRANSFER_ENCODING='chunked', **environ) == ('200 OK', environ)

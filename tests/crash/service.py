@@ -1,4 +1,4 @@
-"""A live service of which a test sees the files and the rows."""
+"""A live service, with access to its files and database rows."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ LEASE = 1  # second
 
 
 def config(folder, database, **more):
-    """What ``run_server`` takes: one file store below ``folder``."""
+    """A configuration for ``run_server`` with one file store below ``folder``."""
     return {
         'DEFAULT': {'enabled_backends': 'file:file', 'workers': 2, 'upload_lease': LEASE,
                     **more.pop('DEFAULT', {})},
@@ -38,30 +38,30 @@ class Client:
         self._connection.close()
 
     def ask(self, method, path, body=None, kind='application/json', **headers):
-        """Status and body of the answer."""
+        """Status and body of the response."""
         self._connection.request(method, path, body, {'Content-Type': kind, **headers})
         reply = self._connection.getresponse()
         return reply.status, reply.read()
 
     def create(self):
-        """Id of a new image."""
+        """Create an image; returns its ID."""
         status, body = self.ask('POST', '/v2/images', json.dumps(
             {'disk_format': 'raw', 'container_format': 'bare'}))
         assert status == 201, body
         return json.loads(body)['id']
 
     def upload(self, image_id, data):
-        """Status of the answer; ``data`` may be an iterator."""
+        """Status of the response; ``data`` may be an iterator."""
         return self.ask('PUT', f'/v2/images/{image_id}/file', data,
                         'application/octet-stream')[0]
 
     def show(self, image_id):
-        """The image, None if there is none."""
+        """The image; None if it does not exist."""
         status, body = self.ask('GET', f'/v2/images/{image_id}')
         return json.loads(body) if status == 200 else None
 
     def sha512(self, image_id):
-        """Of the bytes that a download brings; None without any."""
+        """Hash of the downloaded data; None if there is none."""
         status, body = self.ask('GET', f'/v2/images/{image_id}/file')
         return hashlib.sha512(body).hexdigest() if status == 200 else None
 
@@ -81,7 +81,7 @@ def stored(folder):
 
 
 def rows(database):
-    """Status -> ids of all rows, deleted ones with them; and the files of active ones."""
+    """Status -> IDs of all rows, including deleted ones; and the files of active locations."""
     engine = sa.create_engine(database)
     try:
         with engine.connect() as connection:
@@ -95,10 +95,10 @@ def rows(database):
     return statuses, files
 
 
-def until(true, seconds=15):
-    """Wait until it is true; returns whether it became so."""
+def until(condition, seconds=15):
+    """Wait until the condition is true; returns whether it is."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -106,7 +106,7 @@ def until(true, seconds=15):
 
 
 def swept(folder, database):
-    """Wait until nothing is unfinished any more: rows and files agree."""
+    """Wait until recovery has finished: rows and files agree."""
     def clean():
         statuses, files = rows(database)
         return (not statuses.keys() & {'saving', 'pending_delete'} and files == stored(folder))

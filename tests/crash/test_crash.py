@@ -1,4 +1,4 @@
-"""A crash at any moment loses no byte of an active image and leaves nothing behind."""
+"""A crash at any time loses no data of an active image and leaves no partial data."""
 
 import contextlib
 import dataclasses
@@ -16,53 +16,53 @@ import pytest
 from tests.crash import service
 
 ROUNDS = 3
-PEOPLE = 8
+CLIENTS = 8
 PIECE = 20_000
 
 
 @dataclasses.dataclass
 class Known:
-    """What the people outside know of an image."""
+    """What the clients know of an image."""
 
-    sent: str | None = None         # sha512 of what was being sent at last
-    promised: str | None = None     # sha512 of what was acknowledged
-    leaving: bool = False           # its deletion was asked for
+    sent: str | None = None         # sha512 of the data sent last
+    acknowledged: str | None = None     # sha512 of the data of a successful upload
+    deleting: bool = False          # its deletion was requested
 
 
-class People:
-    """Clients that make, fill and delete images until the server is gone."""
+class Clients:
+    """Clients that create, fill and delete images until the server has ended."""
 
     def __init__(self, server, known, seed):
         self._server = server
         self._known = known
         self._threads = [threading.Thread(target=self._work, args=(random.Random(seed + number),))
-                         for number in range(PEOPLE)]
+                         for number in range(CLIENTS)]
         for thread in self._threads:
             thread.start()
 
-    def gone(self):
+    def join(self):
         for thread in self._threads:
             thread.join()
 
-    def _work(self, dice):
+    def _work(self, rng):
         with contextlib.suppress(OSError, http.client.HTTPException), \
                 service.Client(self._server) as client:
             while True:
                 image_id = client.create()
                 about = self._known.setdefault(image_id, Known())
-                data = os.urandom(dice.choice([0, 10, 5_000, 200_000, 2_000_000]))
+                data = os.urandom(rng.choice([0, 10, 5_000, 200_000, 2_000_000]))
                 about.sent = hashlib.sha512(data).hexdigest()
-                body = data if dice.random() < 0.5 else _slowly(data, dice)
+                body = data if rng.random() < 0.5 else _slowly(data, rng)
                 if client.upload(image_id, body) == 204:
-                    about.promised = about.sent
-                if dice.random() < 0.3:
-                    about.leaving = True
+                    about.acknowledged = about.sent
+                if rng.random() < 0.3:
+                    about.deleting = True
                     client.ask('DELETE', f'/v2/images/{image_id}')
 
 
-def _slowly(data, dice):
+def _slowly(data, rng):
     for start in range(0, len(data), PIECE):
-        if dice.random() < 0.1:
+        if rng.random() < 0.1:
             time.sleep(0.02)
         yield data[start:start + PIECE]
 
@@ -74,7 +74,7 @@ def database(request, tmp_path):
     return request.getfixturevalue('fresh_postgres')
 
 
-def test_what_was_acknowledged_is_whole_and_the_rest_begins_anew(
+def test_acknowledged_uploads_are_complete_and_others_are_queued_again(
         database, tmp_path, run_server):
     known = {}
     config = service.config(tmp_path, database)
@@ -83,10 +83,10 @@ def test_what_was_acknowledged_is_whole_and_the_rest_begins_anew(
 
     for number in range(ROUNDS):
         with run_server(config) as server:
-            people = People(server, known, seed + 100 * number)
+            clients = Clients(server, known, seed + 100 * number)
             time.sleep(random.Random(seed + number).uniform(0.4, 1.2))
             service.crash(server)
-            people.gone()
+            clients.join()
 
     with run_server(config) as server, service.Client(server) as client:
         assert service.swept(tmp_path, database), (service.rows(database),
@@ -97,13 +97,13 @@ def test_what_was_acknowledged_is_whole_and_the_rest_begins_anew(
         for image_id, about in known.items():
             image = images.get(image_id)
             if image is None:
-                assert about.leaving
+                assert about.deleting
             elif image['status'] == 'active':
                 found = client.sha512(image_id) or hashlib.sha512(b'').hexdigest()
                 assert found == about.sent == image['os_hash_value']
                 finished += 1
             else:
-                assert about.promised is None
+                assert about.acknowledged is None
                 assert image['size'] is None
                 assert client.upload(image_id, b'again') == 204
                 assert client.sha512(image_id) == hashlib.sha512(b'again').hexdigest()
@@ -114,14 +114,14 @@ def test_what_was_acknowledged_is_whole_and_the_rest_begins_anew(
         assert service.stored(tmp_path) == []
 
 
-def test_a_worker_that_is_killed_loses_its_uploads_only(tmp_path, run_server):
+def test_a_killed_worker_loses_only_its_own_uploads(tmp_path, run_server):
     database = f'sqlite:///{tmp_path}/glancelite.sqlite'
     with run_server(service.config(tmp_path, database, DEFAULT={'workers': 1})) as server, \
             service.Client(server) as first, service.Client(server) as other:
         kept, lost = first.create(), first.create()
         assert first.upload(kept, b'kept') == 204
 
-        def never_ends():
+        def endless():
             yield b'x' * PIECE
             assert service.until(lambda: first.show(lost)['status'] == 'saving')
             worker, = set(service.processes(server)) - {server.pid}
@@ -131,7 +131,7 @@ def test_a_worker_that_is_killed_loses_its_uploads_only(tmp_path, run_server):
                 yield b'x' * PIECE
 
         with pytest.raises(OSError):
-            other.upload(lost, never_ends())
+            other.upload(lost, endless())
 
         with service.Client(server) as client:
             assert service.until(lambda: client.show(lost)['status'] == 'queued')
@@ -141,7 +141,7 @@ def test_a_worker_that_is_killed_loses_its_uploads_only(tmp_path, run_server):
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """Data that does not come to its end until ``server.awake`` is set."""
+    """Data whose rest is sent when ``server.resume`` is set."""
 
     DATA = b'web' * PIECE
 
@@ -153,22 +153,22 @@ class Web(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.do_HEAD()
         self.wfile.write(self.DATA[:PIECE])
-        self.server.asked.set()
-        self.server.awake.wait(20)
+        self.server.requested.set()
+        self.server.resume.wait(20)
         self.wfile.write(self.DATA[PIECE:])
 
 
 @pytest.fixture
 def web():
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Web) as server:
-        server.asked, server.awake = threading.Event(), threading.Event()
+        server.requested, server.resume = threading.Event(), threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.awake.set()
+        server.resume.set()
         server.shutdown()
 
 
-def test_the_hash_of_data_on_the_web_is_found_out_after_all(tmp_path, run_server, web):
+def test_the_hash_of_a_web_location_is_computed_after_a_crash(tmp_path, run_server, web):
     config = service.config(
         tmp_path, f'sqlite:///{tmp_path}/glancelite.sqlite',
         DEFAULT={'enabled_backends': 'file:file, web:http'},
@@ -178,10 +178,10 @@ def test_the_hash_of_data_on_the_web_is_found_out_after_all(tmp_path, run_server
         image_id = client.create()
         assert client.ask('POST', f'/v2/images/{image_id}/locations', json.dumps(
             {'url': f'http://127.0.0.1:{web.server_address[1]}/image'}))[0] == 202
-        assert web.asked.wait(10)
+        assert web.requested.wait(10)
         assert client.show(image_id)['status'] == 'active'
         service.crash(server)
-    web.awake.set()
+    web.resume.set()
 
     with run_server(config) as server, service.Client(server) as client:
         assert service.until(lambda: client.show(image_id)['os_hash_value'])

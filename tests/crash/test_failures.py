@@ -1,4 +1,4 @@
-"""What fails is said in time, and leaves the image as it was."""
+"""Failures are reported in time, and leave the image unchanged."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ BYTES = 'application/octet-stream'
 
 
 class World:
-    """A service, its files, and its database."""
+    """A running service with its files and its database."""
 
     def __init__(self, server, folder, database):
         self.server, self.folder, self.database = server, folder, database
@@ -24,7 +24,7 @@ class World:
     def client(self):
         return service.Client(self.server)
 
-    def nothing_is_left(self):
+    def has_no_data(self):
         return service.swept(self.folder, self.database) and service.stored(self.folder) == []
 
 
@@ -46,7 +46,7 @@ def client(world):
 
 @contextlib.contextmanager
 def files_no_larger_than(size, server):
-    """As on a full disk, a write beyond this size fails."""
+    """Simulate a full disk: writes beyond this size fail."""
     pids = service.processes(server)
     before = [resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
               for pid in pids]
@@ -58,7 +58,7 @@ def files_no_larger_than(size, server):
 
 
 @pytest.mark.parametrize('chunked', [False, True], ids=['known size', 'unknown size'])
-def test_a_full_store_is_said_and_keeps_nothing(chunked, world, client):
+def test_an_upload_to_a_full_store_is_rejected_and_leaves_no_data(chunked, world, client):
     image_id, data = client.create(), os.urandom(4_000_000)
     with files_no_larger_than(3_000_000, world.server):
 
@@ -67,13 +67,13 @@ def test_a_full_store_is_said_and_keeps_nothing(chunked, world, client):
     assert status == 413
     assert client.show(image_id)['status'] == 'queued'
     assert client.show(image_id)['size'] is None
-    assert world.nothing_is_left()
+    assert world.has_no_data()
     assert client.upload(image_id, data) == 204
     assert client.sha512(image_id) == hashlib.sha512(data).hexdigest()
 
 
 @pytest.mark.parametrize('instead', ['nothing', 'a file'])
-def test_a_store_that_is_gone_is_said_and_may_come_back(instead, world, client):
+def test_an_unavailable_store_is_reported_and_may_return(instead, world, client):
     image_id, kept = client.create(), client.create()
     assert client.upload(kept, b'kept') == 204
     images, away = world.folder / 'images', world.folder / 'away'
@@ -95,7 +95,7 @@ def test_a_store_that_is_gone_is_said_and_may_come_back(instead, world, client):
 
 @pytest.mark.parametrize('head', [b'Content-Length: 5000000', b'Transfer-Encoding: chunked'],
                          ids=['known size', 'chunked'])
-def test_a_client_that_leaves_takes_its_bytes_with_it(head, world, client):
+def test_partial_data_of_a_disconnected_client_is_discarded(head, world, client):
     image_id = client.create()
     with socket.create_connection(('127.0.0.1', world.server.port)) as leaving:
         leaving.sendall(f'PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\n'
@@ -105,28 +105,28 @@ def test_a_client_that_leaves_takes_its_bytes_with_it(head, world, client):
 
     assert service.until(lambda: client.show(image_id)['status'] == 'queued', 5)
     assert client.show(image_id)['size'] is None
-    assert world.nothing_is_left()
+    assert world.has_no_data()
     assert client.upload(image_id, b'again') == 204
 
 
-def test_an_image_that_is_deleted_during_its_upload_is_gone(world, client):
+def test_an_image_that_is_deleted_during_its_upload_stays_deleted(world, client):
     image_id = client.create()
 
-    def deleted_on_the_way():
+    def delete_meanwhile():
         yield b'x' * 100_000
         assert service.until(lambda: client.show(image_id)['status'] == 'saving')
         assert client.ask('DELETE', f'/v2/images/{image_id}')[0] == 204
         yield b'x' * 100_000
 
     with world.client() as uploader:
-        status = uploader.upload(image_id, deleted_on_the_way())
+        status = uploader.upload(image_id, delete_meanwhile())
 
     assert status == 410
     assert client.show(image_id) is None
-    assert world.nothing_is_left()
+    assert world.has_no_data()
 
 
-def test_of_two_uploaders_one_wins_and_its_bytes_stay(world, client):
+def test_of_concurrent_uploads_one_succeeds_and_its_data_stays(world, client):
     image_id = client.create()
     datas = [bytes([number]) * 300_000 for number in range(6)]
     together = threading.Barrier(len(datas))
@@ -152,7 +152,7 @@ def test_of_two_uploaders_one_wins_and_its_bytes_stay(world, client):
 
 
 class TestDatabase:
-    """PostgreSQL goes and comes back under a service that runs on."""
+    """PostgreSQL becomes unavailable and returns while the service runs."""
 
     @pytest.fixture
     def world(self, run_server, tmp_path, fresh_postgres):
@@ -160,14 +160,14 @@ class TestDatabase:
             yield World(server, tmp_path, fresh_postgres)
 
     @staticmethod
-    def change(postgres_server, database, what):
+    def change(postgres_server, database, clause):
         """Change the database, and end all connections to it."""
         name = database.rpartition('/')[2]
-        postgres_server._execute(f'ALTER DATABASE {name} {what}')
+        postgres_server._execute(f'ALTER DATABASE {name} {clause}')
         postgres_server._execute('SELECT pg_terminate_backend(pid) FROM pg_stat_activity '
                                  f"WHERE datname = '{name}'")
 
-    def test_while_it_is_away_there_is_503_and_then_all_is_well(
+    def test_requests_get_503_until_the_database_returns(
             self, world, client, postgres_server):
         image_id = client.create()
 
@@ -181,7 +181,8 @@ class TestDatabase:
         assert client.upload(image_id, b'data') == 204
         assert list(client.images()) == [image_id]
 
-    def test_an_upload_that_it_leaves_alone_is_swept_up(self, world, client, postgres_server):
+    def test_an_upload_interrupted_by_the_database_is_recovered_by_the_sweep(
+            self, world, client, postgres_server):
         image_id = client.create()
 
         def interrupted():
@@ -196,10 +197,11 @@ class TestDatabase:
 
         assert status == 503
         assert service.until(lambda: client.show(image_id)['status'] == 'queued')
-        assert world.nothing_is_left()
+        assert world.has_no_data()
         assert client.upload(image_id, b'again') == 204
 
-    def test_where_it_is_read_only_images_can_be_read(self, world, client, postgres_server):
+    def test_images_can_be_read_while_the_database_is_read_only(
+            self, world, client, postgres_server):
         image_id, waiting = client.create(), client.create()
         assert client.upload(image_id, b'data') == 204
 

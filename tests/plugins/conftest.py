@@ -10,7 +10,7 @@ def call(keystone):
     """The caller, as the Image service sees him; call it with a name."""
     def make(user='alpha-member'):
         token = keystone.token(user)
-        told = keystone.told(token)
+        told = keystone.token_data(token)
         return contract.Context(
             user=told['user']['id'], project=told['project']['id'], token=token,
             roles=frozenset(role['name'] for role in told['roles']),

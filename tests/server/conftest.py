@@ -1,4 +1,4 @@
-"""Starts the server in a process of its own, and speaks to it through sockets."""
+"""Starts the server in a process of its own, and sends requests to it."""
 
 import contextlib
 import http.client
@@ -17,13 +17,13 @@ import pytest
 from tests.servers import process
 
 PROGRAM = pathlib.Path(__file__).with_name('program.py')
-PATIENCE = 20
+TIMEOUT = 20
 
 
 class Server:
     """A running server and its files.
 
-    :ivar folder: where the application leaves what it has to tell.
+    :ivar folder: directory in which the application writes files for the tests.
     """
 
     def __init__(self, folder, options):
@@ -44,7 +44,7 @@ class Server:
         (self.folder / 'lab.conf').write_text('[DEFAULT]\n' + lines)
 
     def await_port(self):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             assert self.process.poll() is None, self.log()
             with contextlib.suppress(OSError), self.http() as http_:
@@ -58,16 +58,16 @@ class Server:
         sock = socket.socket()
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         sock.connect(('127.0.0.1', self.port))
         return self.tls.wrap_socket(sock, server_hostname='127.0.0.1') if self.tls else sock
 
     def http(self):
         if self.tls:
             return contextlib.closing(http.client.HTTPSConnection(
-                '127.0.0.1', self.port, timeout=PATIENCE, context=self.tls))
+                '127.0.0.1', self.port, timeout=TIMEOUT, context=self.tls))
         return contextlib.closing(http.client.HTTPConnection(
-            '127.0.0.1', self.port, timeout=PATIENCE))
+            '127.0.0.1', self.port, timeout=TIMEOUT))
 
     def get(self, path, method='GET', **kwargs):
         """``(status, headers, body)`` of one request on a connection of its own."""
@@ -77,13 +77,13 @@ class Server:
             return answer.status, answer.headers, answer.read()
 
     def raw(self, data, *, until=b''):
-        """Everything that comes back for ``data``, up to the end or to ``until``."""
+        """The response to ``data``, up to its end or to ``until``."""
         with self.connect() as sock:
             sock.sendall(data)
             return read_all(sock, until=until)
 
-    def told(self, name):
-        """What the application wrote to one of its files, once it is there."""
+    def written(self, name):
+        """What the application wrote to one of its files; waits for it."""
         path = self.folder / name
         wait_for(lambda: path.exists() and path.stat().st_size)
         text = path.read_text()
@@ -97,7 +97,7 @@ class Server:
 
     def stop(self, number=signal.SIGTERM):
         self.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 def read_all(sock, *, until=b''):
@@ -108,9 +108,9 @@ def read_all(sock, *, until=b''):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, 'it did not happen'
+        assert time.monotonic() < deadline, 'timeout'
         time.sleep(0.02)
 
 
@@ -137,19 +137,19 @@ def run_server(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def start(run_server):
-    """``start(option=value, ...)``: as `run_server`, and it answers."""
+    """``start(option=value, ...)``: as `run_server`, and wait until it answers."""
     return lambda **options: run_server(**options).await_port()
 
 
 @pytest.fixture(scope='session')
 def server(start):
-    """One that the tests share, which only ask it things."""
+    """A server for tests that only send requests; they share it."""
     return start()
 
 
 @pytest.fixture(scope='session')
 def certificates(tmp_path_factory):
-    """``(cert, key)`` of 127.0.0.1; it is its own authority, and a client's, too."""
+    """``(cert, key)`` for 127.0.0.1, self-signed; also used as a client's certificate."""
     folder = tmp_path_factory.mktemp('tls')
     subprocess.run(
         ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',

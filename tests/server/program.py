@@ -1,4 +1,4 @@
-"""A program around the server, with an application that does odd things on request."""
+"""A program with the server and a test application, which can misbehave on request."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ from oslo_config import cfg
 
 from glancelite import server
 
-OURS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'))
+OPTS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'))
 
 
 class Lab:
-    """Each path is one behaviour; see the methods."""
+    """Each path has a behaviour of its own; see the methods."""
 
     def __init__(self, conf):
         if conf.broken:
@@ -44,7 +44,7 @@ class Lab:
                                            if isinstance(value, str | bool)})
 
     def do_digest(self, environ, start_response, piece='1048576'):
-        """Size and digest of the body; what goes wrong is told by the file ``failure``."""
+        """Size and digest of the body; errors are written to the file ``failure``."""
         digest, size, pieces = hashlib.sha256(), 0, []
         try:
             while data := environ['wsgi.input'].read(int(piece)):
@@ -71,7 +71,7 @@ class Lab:
         return self._json(start_response, [line.decode() for line in lines])
 
     def do_early(self, environ, start_response, code):
-        """Answers at once, the body stays unread."""
+        """Respond at once, without reading the body."""
         text = b'no, thanks'
         start_response(f'{code} Whatever', [('Content-Length', str(len(text)))])
         return [text]
@@ -81,7 +81,7 @@ class Lab:
         return []
 
     def do_bare(self, environ, start_response, code):
-        """Gives a body where none belongs."""
+        """Send a body with a status that forbids one."""
         start_response(f'{code} Whatever', [('Content-Length', '4')])
         return [b'body']
 
@@ -93,9 +93,9 @@ class Lab:
             time.sleep(float(pause))
 
     def do_file(self, environ, start_response, offset='0', length=None, buffer='-1'):
-        """A part of ``data``; the file ``told`` keeps where it was when it was closed."""
+        """A part of ``data``; its position on closing is written to the file ``position``."""
         data = self._folder / 'data'
-        source = _Told(data.open('rb', int(buffer)), self._folder / 'told')
+        source = _Recorded(data.open('rb', int(buffer)), self._folder / 'position')
         source.seek(int(offset))
         headers = [('Content-Length', length)] if length is not None else []
         start_response('200 OK', headers)
@@ -133,24 +133,25 @@ class Lab:
         return [text.encode()]
 
 
-class _Told:
+class _Recorded:
+    """A file that records its position when it is closed."""
 
-    def __init__(self, source, told):
+    def __init__(self, source, record):
         self._source = source
-        self._told = told
+        self._record = record
 
     def __getattr__(self, name):
         return getattr(self._source, name)
 
     def close(self):
-        self._told.write_text(str(self._source.tell()))
+        self._record.write_text(str(self._source.tell()))
         self._source.close()
 
 
 def read_conf():
     conf = cfg.ConfigOpts()
     conf.register_opts(server.OPTS)
-    conf.register_opts(OURS)
+    conf.register_opts(OPTS)
     conf(['--config-file', sys.argv[1]], project='lab')
     return conf
 

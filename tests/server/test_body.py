@@ -1,4 +1,4 @@
-"""Chunks are decoded wherever the network cuts them, into whatever asks for them."""
+"""Chunks are decoded however they are split, by every method of reading."""
 
 import random
 
@@ -9,12 +9,12 @@ from glancelite.server import body
 SURPLUS = b'GET /next HTTP/1.1\r\n'
 
 
-class Wire:
-    """A connection on which ``data`` arrives in pieces that do not suit anybody."""
+class RandomPieces:
+    """A connection on which ``data`` arrives in pieces of random sizes."""
 
-    def __init__(self, data, dice, can_scatter=True):
+    def __init__(self, data, rng, can_scatter=True):
         self._data = memoryview(data)
-        self._dice = dice
+        self._dice = rng
         self.can_scatter = can_scatter
 
     def receive(self, size):
@@ -24,27 +24,27 @@ class Wire:
 
     receive_all = receive
 
-    def receive_into(self, room):
-        data = self.receive(len(room))
-        room[:len(data)] = data
+    def receive_into(self, buffer):
+        data = self.receive(len(buffer))
+        buffer[:len(data)] = data
         return len(data)
 
     fill = receive_into
 
-    def scatter(self, rooms):
-        data = self.receive(sum(map(len, rooms)))
-        left = memoryview(data)
-        for room in rooms:
-            part, left = left[:len(room)], left[len(room):]
-            room[:len(part)] = part
+    def scatter(self, buffers):
+        data = self.receive(sum(map(len, buffers)))
+        remaining = memoryview(data)
+        for buffer in buffers:
+            part, remaining = remaining[:len(buffer)], remaining[len(buffer):]
+            buffer[:len(part)] = part
         return len(data)
 
 
-def encoded(data, dice):
+def encoded(data, rng):
     out, at = [], 0
     while at < len(data):
-        size = dice.choice((1, 65536, 65536, 65536, 65536, 4000, 300_000))
-        for _ in range(dice.choice((1, 1, 20))):
+        size = rng.choice((1, 65536, 65536, 65536, 65536, 4000, 300_000))
+        for _ in range(rng.choice((1, 1, 20))):
             piece = data[at:at + size]
             if piece:
                 out.append(b'%x\r\n%b\r\n' % (len(piece), piece))
@@ -61,28 +61,28 @@ def by_lines(source):
 
 
 def by_buffers(source):
-    room, found = bytearray(1 << 20), []
-    while some := source.readinto(room):
-        found.append(bytes(room[:some]))
+    buffer, found = bytearray(1 << 20), []
+    while some := source.readinto(buffer):
+        found.append(bytes(buffer[:some]))
     return b''.join(found)
 
 
 def in_turns(source):
-    room, found = bytearray(200_000), []
+    buffer, found = bytearray(200_000), []
     while line := source.readline(30_000):
-        found += line, bytes(room[:source.readinto(room)]), source.read(70_000)
+        found += line, bytes(buffer[:source.readinto(buffer)]), source.read(70_000)
     return b''.join(found)
 
 
 @pytest.mark.parametrize('can_scatter', [True, False])
 @pytest.mark.parametrize('take', [by_pieces, by_lines, by_buffers, in_turns])
 @pytest.mark.parametrize('seed', range(10))
-def test_a_body_is_the_same_however_it_is_cut(take, seed, can_scatter):
-    dice = random.Random(seed)
-    data = dice.randbytes(3_000_000)
-    sent = encoded(data, dice)
-    early = dice.randrange(0, 100_000)
-    source = body.ChunkedBody(Wire(sent[early:], dice, can_scatter), sent[:early])
+def test_a_body_is_decoded_correctly_however_it_is_split(take, seed, can_scatter):
+    rng = random.Random(seed)
+    data = rng.randbytes(3_000_000)
+    sent = encoded(data, rng)
+    early = rng.randrange(0, 100_000)
+    source = body.ChunkedBody(RandomPieces(sent[early:], rng, can_scatter), sent[:early])
 
     found = take(source)
 
@@ -91,19 +91,19 @@ def test_a_body_is_the_same_however_it_is_cut(take, seed, can_scatter):
     assert SURPLUS.startswith(source.surplus)
 
 
-def test_chunks_of_one_size_are_received_straight_into_the_buffer():
-    dice = random.Random(1)
-    data = dice.randbytes(16 << 20)
+def test_chunks_of_one_size_are_received_directly_into_the_buffer():
+    rng = random.Random(1)
+    data = rng.randbytes(16 << 20)
     sent = b''.join(b'10000\r\n%b\r\n' % data[at:at + 65536] for at in range(0, len(data), 65536))
-    wire = Fast(sent + b'0\r\n\r\n')
-    source = body.ChunkedBody(wire, b'')
+    connection = AllArrived(sent + b'0\r\n\r\n')
+    source = body.ChunkedBody(connection, b'')
 
     assert by_buffers(source) == data
-    assert wire.scattered > 0.95 * len(data)
+    assert connection.scattered > 0.95 * len(data)
 
 
-class Fast:
-    """A connection on which everything has arrived."""
+class AllArrived:
+    """A connection on which all data has arrived."""
 
     can_scatter = True
 
@@ -111,14 +111,14 @@ class Fast:
         self._data = memoryview(data)
         self.scattered = 0
 
-    def receive_into(self, room):
-        part, self._data = self._data[:len(room)], self._data[len(room):]
-        room[:len(part)] = part
+    def receive_into(self, buffer):
+        part, self._data = self._data[:len(buffer)], self._data[len(buffer):]
+        buffer[:len(part)] = part
         return len(part)
 
     fill = receive_into
 
-    def scatter(self, rooms):
-        came = sum(map(self.receive_into, rooms))
+    def scatter(self, buffers):
+        came = sum(map(self.receive_into, buffers))
         self.scattered += came
         return came

@@ -1,4 +1,4 @@
-"""Starting, stopping, reloading; many clients at once."""
+"""Starting, stopping and reloading the server; many concurrent clients."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ PIECE = 1 << 16
 
 
 class Transfer(threading.Thread):
-    """Something that takes a while beside the test."""
+    """A long request in another thread."""
 
     def __init__(self, work):
         super().__init__(daemon=True)
@@ -70,11 +70,11 @@ EXPECTED = b''.join(bytes([number]) * PIECE for number in range(20))
 
 # --- starting
 
-def test_a_mistake_found_by_the_application_stops_the_start_with_one_line(run_server):
-    server = run_server(workers=2, broken='the moon is not full')
+def test_an_error_in_the_application_stops_the_start_with_one_line(run_server):
+    server = run_server(workers=2, broken='no database')
 
     assert server.process.wait(20) == 2
-    assert server.log() == 'cannot start: the moon is not full\n'
+    assert server.log() == 'cannot start: no database\n'
 
 
 @pytest.mark.parametrize(('options', 'named'), [
@@ -100,7 +100,7 @@ def test_a_port_in_use_stops_the_start(start, run_server):
     assert f'cannot listen on 127.0.0.1:{first.port}' in second.log()
 
 
-def test_no_workers_mean_one(start):
+def test_zero_workers_mean_one(start):
     assert start(workers=0).get('/hello')[2] == b'hello'
 
 
@@ -129,12 +129,12 @@ def test_running_requests_finish_before_the_server_stops(start, number):
     assert download.done() == EXPECTED
     assert hashlib.sha256(EXPECTED).hexdigest().encode() in upload.done()
     assert read_all(idle) == b''
-    rehearsed = 1
-    assert (server.folder / 'closed').read_text() == 'closed\n' * (rehearsed + 2)
+    checks = 1      # the application is built once before the workers
+    assert (server.folder / 'closed').read_text() == 'closed\n' * (checks + 2)
     idle.close()
 
 
-def test_nobody_is_accepted_while_the_server_stops(start):
+def test_no_client_is_accepted_while_the_server_stops(start):
     server = start()
     download = slow_download(server, 1.5)
 
@@ -163,7 +163,7 @@ def test_a_request_on_a_kept_connection_is_still_answered_while_the_server_stops
     assert answer.endswith(b'hello')
 
 
-def test_the_grace_ends(start):
+def test_running_requests_are_ended_after_the_shutdown_timeout(start):
     server = start(graceful_shutdown_timeout=1)
     slow_download(server, 60)
     began = time.monotonic()
@@ -249,7 +249,7 @@ def test_reloading_loses_no_request(start):
 
 
 @pytest.mark.parametrize('options', [
-    {'broken': 'the moon is not full'}, {'workers': 'many'}, {'cert_file': '/nonexistent'},
+    {'broken': 'no database'}, {'workers': 'many'}, {'cert_file': '/nonexistent'},
 ])
 def test_a_broken_configuration_is_not_loaded(start, options):
     server = start()
@@ -274,14 +274,14 @@ def test_a_port_can_be_changed_by_reloading(start):
     server.send_signal(signal.SIGHUP)
     server.await_port()
 
-    with pytest.raises(ConnectionRefusedError):     # noqa: PT012 - once the old one is gone
+    with pytest.raises(ConnectionRefusedError):     # noqa: PT012 - until the old one is closed
         while True:
             socket.create_connection(('127.0.0.1', former)).close()
             time.sleep(0.05)
     assert download.done() == EXPECTED
 
 
-def test_an_address_that_cannot_be_had_changes_nothing(start):
+def test_an_address_in_use_changes_nothing_on_reload(start):
     server, other = start(), start()
     pid, former = server.get('/pid')[2], server.port
 
@@ -293,9 +293,9 @@ def test_an_address_that_cannot_be_had_changes_nothing(start):
     assert server.get('/pid')[2] == pid
 
 
-# --- many at once
+# --- many clients
 
-def test_slow_readers_are_all_served_and_leave_room_for_others(start):
+def test_slow_readers_are_all_served_without_blocking_others(start):
     server = start(workers=2, threads=64)
     size = 4 << 20
     (server.folder / 'data').write_bytes(bytes(size))

@@ -1,4 +1,4 @@
-"""Single requests: heads, bodies going in, connections that live on or end."""
+"""Single requests: heads, request bodies, connections that are kept or closed."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from tests.server.conftest import read_all
 
-BODY = bytes(range(256)) * 12_345      # 3 MiB and a bit
+BODY = bytes(range(256)) * 12_345      # a little more than 3 MiB
 DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
@@ -28,11 +28,11 @@ def status(answer):
     return int(answer.split(b' ', 2)[1])
 
 
-# --- bodies going in
+# --- request bodies
 
 @pytest.mark.parametrize('piece', [1, 100_000, 1 << 20, 1 << 23])
 @pytest.mark.parametrize('kind', ['server', 'tls_server'])
-def test_a_sized_body_arrives_whole_in_the_pieces_asked_for(kind, piece, request):
+def test_a_sized_body_is_read_completely_in_pieces_of_the_requested_size(kind, piece, request):
     server = request.getfixturevalue(kind)
     body = BODY if piece > 1 else BODY[:5000]
 
@@ -44,7 +44,7 @@ def test_a_sized_body_arrives_whole_in_the_pieces_asked_for(kind, piece, request
 
 @pytest.mark.parametrize('chunk', [7, 8192, 65536, 300_000, 1 << 21])
 @pytest.mark.parametrize('kind', ['server', 'tls_server'])
-def test_a_chunked_body_arrives_whole_in_the_pieces_asked_for(kind, chunk, request):
+def test_a_chunked_body_is_read_completely_in_pieces_of_the_requested_size(kind, chunk, request):
     server = request.getfixturevalue(kind)
     body = BODY if chunk > 7 else BODY[:50_000]
 
@@ -104,7 +104,7 @@ def test_a_body_that_ends_early_is_an_error(start, framing, sent):
         sock.shutdown(socket.SHUT_WR)
         answer = read_all(sock)
 
-    kinds, text = server.told('failure')
+    kinds, text = server.written('failure')
     assert 'BodyCutShort' in kinds
     assert 'OSError' in kinds
     assert 'cut short' in text
@@ -124,7 +124,7 @@ def test_malformed_chunks_are_an_error_and_end_the_connection(server, sent):
 
     assert status(answer) == 400
     assert b'hello' not in answer
-    assert 'BodyMalformed' in server.told('failure')[0]
+    assert 'BodyMalformed' in server.written('failure')[0]
 
 
 def test_a_stalled_body_is_cut_short(start):
@@ -133,12 +133,12 @@ def test_a_stalled_body_is_cut_short(start):
     answer = server.raw(head('/digest', 'Content-Length: 10') + b'12345')
 
     assert status(answer) == 400
-    assert 'BodyCutShort' in server.told('failure')[0]
+    assert 'BodyCutShort' in server.written('failure')[0]
 
 
 # --- Expect: 100-continue
 
-def test_go_ahead_is_given_when_the_body_is_read(server):
+def test_100_continue_is_sent_when_the_body_is_read(server):
     with server.connect() as sock:
         sock.sendall(head('/digest', 'Expect: 100-continue', 'Content-Length: 3'))
         interim = read_all(sock, until=b'\r\n\r\n')
@@ -149,7 +149,7 @@ def test_go_ahead_is_given_when_the_body_is_read(server):
     assert status(final) == 200
 
 
-def test_no_go_ahead_when_the_body_is_not_wanted(server):
+def test_100_continue_is_not_sent_when_the_body_stays_unread(server):
     answer = server.raw(head('/early/409', 'Expect: 100-continue', 'Content-Length: 3000000'),
                         until=b'no, thanks')
 
@@ -158,11 +158,11 @@ def test_no_go_ahead_when_the_body_is_not_wanted(server):
     assert b'Connection: close' in answer
 
 
-# --- bodies that nobody reads
+# --- unread bodies
 
 @pytest.mark.parametrize('kind', ['server', 'tls_server'])
 @pytest.mark.parametrize('framing', ['sized', 'chunked'])
-def test_an_early_answer_reaches_a_client_that_sends_first(kind, framing, request):
+def test_an_early_response_reaches_a_client_that_sends_everything_first(kind, framing, request):
     server = request.getfixturevalue(kind)
     body = bytes(5_000_000)
 
@@ -179,7 +179,7 @@ def test_an_early_answer_reaches_a_client_that_sends_first(kind, framing, reques
     assert answer.endswith(b'no, thanks')
 
 
-def test_a_small_unread_body_does_not_cost_the_connection(server):
+def test_a_small_unread_body_does_not_end_the_connection(server):
     unread = head('/early/409', 'Content-Length: 30000')
     again = head('/hello', 'Connection: close', method='GET')
 
@@ -204,12 +204,12 @@ def test_an_unread_body_is_never_taken_for_a_request(server):
         assert b'hello' not in answer
 
 
-def test_a_client_that_never_stops_sending_is_left(start):
+def test_a_client_that_never_stops_sending_is_disconnected(start):
     server = start()
 
     with server.connect() as sock:
         sock.sendall(head('/early/413', 'Content-Length: 99999999999'))
-        with pytest.raises(OSError):    # noqa: PT012 - it ends some time
+        with pytest.raises(OSError):    # noqa: PT012 - it ends at some point
             began = time.monotonic()
             while time.monotonic() < began + 8:
                 time.sleep(6 if read_all(sock, until=b'thanks') else 0)
@@ -244,7 +244,7 @@ def test_pipelined_requests_are_answered_in_order(server):
     assert [int(part[:3]) for part in answer.split(b'HTTP/1.1 ')[1:]] == [200, 200, 200, 204]
 
 
-def test_http_1_0_is_answered_in_its_own_way(server):
+def test_http_1_0_gets_no_chunks_and_may_keep_the_connection(server):
     plain = server.raw(b'GET /stream?count=3 HTTP/1.0\r\n\r\n')
     kept = server.raw(b'GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n', until=b'hello')
 
@@ -291,7 +291,7 @@ def test_idle_and_stalling_clients_hold_no_thread_and_are_closed_in_time(start):
     b'GET  /hello HTTP/1.1\r\n\r\n',
     b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n',
 ])
-def test_ambiguous_requests_are_refused_and_end_the_connection(server, bad):
+def test_ambiguous_requests_are_rejected_and_end_the_connection(server, bad):
     answer = server.raw(bad + head('/hello', method='GET'))
 
     assert status(answer) == 400
@@ -311,13 +311,13 @@ def test_ambiguous_requests_are_refused_and_end_the_connection(server, bad):
     ('/hello', ['X-Auth-Token: ' + 'g' * 16_000], 200),
     ('/hello', [f'X-{number}: ' + 'g' * 400 for number in range(100)], 200),
 ])
-def test_limits_of_the_head_are_kept(server, path, lines, code):
+def test_limits_of_the_head_are_enforced(server, path, lines, code):
     answer = server.raw(head(path, *lines, 'Connection: close', method='GET'))
 
     assert status(answer) == code
 
 
-def test_a_head_without_end_is_refused(server):
+def test_a_head_without_end_is_rejected(server):
     with server.connect() as sock:
         for _ in range(70):
             sock.sendall(b'X' * 1000)
@@ -334,7 +334,7 @@ def test_longer_header_lines_can_be_allowed(start):
     assert answer[0] == 200
 
 
-def test_the_environment_says_what_the_client_asked(server):
+def test_the_environment_describes_the_request(server):
     _, _, answer = server.get(
         '/environ/a%20b%C3%A9?x=1&y=%20', 'POST', body=b'{}',
         headers={'X-Two': '1', 'Content-Type': 'application/json', 'X_Two': 'spoofed',

@@ -1,4 +1,4 @@
-"""What goes out: framing, files, errors."""
+"""Responses: framing, files, errors."""
 
 import contextlib
 import hashlib
@@ -26,19 +26,19 @@ def files(request):
 
 @pytest.fixture
 def position(files):
-    """Where the last file was when it was closed."""
-    told = files.folder / 'told'
-    told.unlink(missing_ok=True)
+    """``position()``: the position of the last file when it was closed."""
+    record = files.folder / 'position'
+    record.unlink(missing_ok=True)
 
     def position_():
-        return int(files.told('told'))
+        return int(files.written('position'))
 
     return position_
 
 
 # --- files
 
-def test_a_file_is_sent_whole(files, position):
+def test_a_file_is_sent_completely(files, position):
     status, _, body = files.get(f'/file?length={len(DATA)}')
 
     assert status == 200
@@ -47,7 +47,7 @@ def test_a_file_is_sent_whole(files, position):
 
 
 @pytest.mark.parametrize('buffer', ['-1', '0'])
-def test_a_range_is_sent_and_the_connection_lives_on(files, buffer, position):
+def test_a_range_is_sent_and_the_connection_is_kept(files, buffer, position):
     with files.http() as http:
         for offset, length in ((5, 1), (1_000_001, 3_000_000), (len(DATA) - 7, 7), (9, 0)):
             http.request('GET', f'/file?offset={offset}&length={length}&buffer={buffer}')
@@ -55,10 +55,10 @@ def test_a_range_is_sent_and_the_connection_lives_on(files, buffer, position):
 
             assert body == DATA[offset:offset + length]
             assert position() == offset + length
-            (files.folder / 'told').unlink()
+            (files.folder / 'position').unlink()
 
 
-def test_a_file_without_announced_length_is_measured(files):
+def test_a_file_without_content_length_is_sent_to_its_end(files):
     _, headers, body = files.get(f'/file?offset={len(DATA) - 1000}')
 
     assert headers['Content-Length'] == '1000'
@@ -82,22 +82,22 @@ def test_only_the_head_of_a_file_is_sent_for_head(files, position):
 
 
 @pytest.mark.parametrize('failure', [None, OSError('broken'), ConnectionResetError('gone')])
-def test_full_segments_are_sent_while_a_file_goes_out_and_no_longer(
+def test_the_socket_is_corked_only_while_a_file_is_sent(
         tmp_path, monkeypatch, failure):
-    """Else the last bytes of what follows on the connection would wait for a fifth of a second."""
+    """Otherwise the end of the next response would be delayed by 0.2 seconds."""
     real, corked = os.sendfile, []
     (tmp_path / 'data').write_bytes(DATA[:100_000])
 
     def sends(out, *arguments):
-        corked.append(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
+        corked.append(server_end.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
         if failure is not None:
             raise failure
         return real(out, *arguments)
 
     monkeypatch.setattr(os, 'sendfile', sends)
-    with tcp() as (ours, theirs), (tmp_path / 'data').open('rb') as file:
-        theirs.settimeout(10)
-        conn = connection.Connection(None, ours, None, None, None)
+    with tcp() as (server_end, client_end), (tmp_path / 'data').open('rb') as file:
+        client_end.settimeout(10)
+        conn = connection.Connection(None, server_end, None, None, None)
         request = types.SimpleNamespace(method='GET', version=(1, 1), body=body.Body(),
                                         should_close=lambda: False)
         answer = response.Response(request, conn, None, response.Clock())
@@ -107,12 +107,12 @@ def test_full_segments_are_sent_while_a_file_goes_out_and_no_longer(
             answer.write_file(response.FileWrapper(file))
 
         assert corked == [1]
-        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) == 0
+        assert server_end.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) == 0
 
 
 @contextlib.contextmanager
 def tcp():
-    """The two ends of a connection."""
+    """Both ends of a connection."""
     with (socket.create_server(('127.0.0.1', 0)) as listener,
           socket.create_connection(listener.getsockname()) as there, listener.accept()[0] as here):
         yield here, there
@@ -128,14 +128,14 @@ def test_a_file_is_closed_when_the_client_goes_away(files, position):
     assert 0 < position() < len(DATA)
 
 
-def test_a_client_that_takes_nothing_is_left(start):
+def test_a_client_that_receives_nothing_is_disconnected(start):
     server = start(client_socket_timeout=1)
     (server.folder / 'data').write_bytes(DATA)
 
     with server.connect(receive_buffer=1 << 14) as sock:
         sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\n\r\n'.encode())
 
-        assert 0 < int(server.told('told')) < len(DATA)
+        assert 0 < int(server.written('position')) < len(DATA)
 
 
 # --- framing
@@ -170,7 +170,7 @@ def test_too_few_bytes_end_the_connection(server):
     assert answer.endswith(b'\r\n\r\nnot a hundred')
 
 
-def test_the_head_names_no_versions(server):
+def test_the_head_has_no_server_version(server):
     _, headers, _ = server.get('/hello')
 
     assert 'Server' not in headers
@@ -179,7 +179,7 @@ def test_the_head_names_no_versions(server):
 
 # --- errors
 
-def test_a_failing_application_is_logged_and_tells_the_client_nothing(start):
+def test_a_failing_application_is_logged_without_details_for_the_client(start):
     server = start()
 
     status, _, body = server.get('/fail')
@@ -209,7 +209,7 @@ def test_headers_cannot_be_split(server):
 
 # --- TLS
 
-def test_requests_over_tls_say_so(tls_server):
+def test_requests_over_tls_have_the_scheme_https(tls_server):
     _, _, answer = tls_server.get('/environ')
 
     assert json.loads(answer)['wsgi.url_scheme'] == 'https'
@@ -225,7 +225,7 @@ def test_several_requests_share_a_tls_connection(tls_server):
     assert (first + rest).count(b'HTTP/1.1 200 OK') == 3
 
 
-def test_clients_must_show_a_certificate_where_it_is_demanded(start_tls, certificates):
+def test_clients_must_present_a_certificate_if_one_is_required(start_tls, certificates):
     server = start_tls(clients=True)
     trusted = server.get('/hello')
     server.tls = type(server.tls)(server.tls.protocol)

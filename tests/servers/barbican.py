@@ -1,4 +1,4 @@
-"""A private Barbican whose people are Keystone's."""
+"""A private Barbican with the users of Keystone."""
 
 import base64
 import contextlib
@@ -11,8 +11,8 @@ from tests.servers import process, virtualenv
 
 VERSION = '23.0.0'
 
-# What Keystone said of a token is believed for a second, so that tests need
-# not wait for a revoked one to be refused.
+# Validated tokens are cached for one second only, so that tests need not wait
+# until a revoked one is rejected.
 CONFIGURATION = """
 [DEFAULT]
 db_auto_create = true
@@ -26,7 +26,7 @@ token_cache_time = 1
 {authtoken}
 """
 
-# The control socket would be the same for all gunicorns of a user.
+# All gunicorns of a user would have the same control socket.
 GUNICORN = """
 wsgi_app = 'paste.deploy:loadapp("config:{venv}/etc/barbican/barbican-api-paste.ini")'
 bind = '127.0.0.1:{port}'
@@ -41,18 +41,18 @@ class Barbican:
     """A running Barbican; ``url`` is as in the catalogue, without a version.
 
     Members of a project share its secrets: they store, read and delete them, while readers
-    may do none of it. Nor may other projects, except that their admins see what a secret is
-    called, and delete it.
+    may do none of it. Nor may other projects, except that their admins see the name of a
+    secret, and may delete it.
     """
 
     def __init__(self, url):
         self.url = url
 
     def store(self, token, payload, *, secret_type='opaque', name=None):
-        """The id of a new secret.
+        """Store a secret; returns its ID.
 
-        :param payload: bytes, which come back as they are; Castellan wants certificates and
-            the keys of pairs to be PEM.
+        :param payload: bytes, returned unchanged; Castellan requires certificates and the keys
+            of pairs to be PEM.
         :param secret_type: ``certificate``, ``symmetric``, ``private``, ``public``,
             ``passphrase`` or ``opaque``.
         """

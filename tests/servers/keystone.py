@@ -1,4 +1,4 @@
-"""A private Keystone with projects and people for every role."""
+"""A private Keystone with projects, and users for every role."""
 
 import contextlib
 import functools
@@ -35,8 +35,8 @@ key_repository = {home}/receipts
 key_repository = {home}/credential
 [identity]
 password_hash_rounds = 4
-# One process with one thread: what it holds in memory stays true, and
-# SQLite is never locked.
+# One process with one thread: its cache in memory stays correct, and SQLite
+# is never locked.
 [cache]
 enabled = true
 backend = dogpile.cache.memory
@@ -53,10 +53,10 @@ loglevel = 'warning'
 class Keystone:
     """A running Keystone.
 
-    People are called after their project and role: ``alpha-member``,
+    Users are named after their project and role: ``alpha-member``,
     ``beta-reader``, and so on for PROJECTS and ROLES. ``admin`` administers
     the cloud; ``glance`` is the Image service's own account, in the project
-    ``service``. Everybody's password is PASSWORD.
+    ``service``. The password of all users is PASSWORD.
 
     ``url`` is the identity endpoint, with its version.
     """
@@ -79,13 +79,13 @@ class Keystone:
             'scope': scope}})
         return headers['X-Subject-Token']
 
-    def told(self, token):
-        """What the service answers to whoever asks about a token."""
+    def token_data(self, token):
+        """What Keystone returns when the token is validated."""
         found, _ = self._call('GET', '/auth/tokens', token=self.token('glance'), subject=token)
         return found['token']
 
     def revoke(self, token):
-        """End a token before its time."""
+        """Revoke a token."""
         self._call('DELETE', '/auth/tokens', token=token, subject=token)
 
     def environment(self, user, *, project=None):
@@ -117,18 +117,18 @@ class Keystone:
         return self._ids('user')
 
     def set_image_url(self, url):
-        """Let the catalogue name this Image service; tokens made later show it."""
+        """Put this Image service into the catalogue of tokens issued from now on."""
         self._set_endpoint('image', url)
 
     def add_service(self, kind, url):
-        """Let the catalogue name a service; ``%(project_id)s`` in its address is filled in."""
+        """Put a service into the catalogue; its URL may contain ``%(project_id)s``."""
         found, _ = self._admin_call('GET', f'/services?type={kind}')
         if not found['services']:
             self._make('service', name=kind, type=kind)
         self._set_endpoint(kind, url)
 
     def add_user(self, name, role, project='service'):
-        """Somebody more, or a role more for somebody; both are made if they are missing."""
+        """Grant a role to a user; both are created if they do not exist."""
         users, roles = self._ids('user'), self._ids('role')
         user = users.get(name) or self._make_user(name)
         role_id = roles.get(role) or self._make('role', name=role)
@@ -136,11 +136,11 @@ class Keystone:
                                 f'/roles/{role_id}')
 
     def set_identity_url(self):
-        """Let the catalogue name this very Keystone."""
+        """Put this Keystone into the catalogue."""
         self._set_endpoint('identity', self.url)
 
     def seed(self):
-        """Make the projects, people and catalogue entries; needed once."""
+        """Create the projects, users and catalogue entries; needed once."""
         roles = self._ids('role')
         for name in set(ROLES) - set(roles):
             roles[name] = self._make('role', name=name)
@@ -157,7 +157,7 @@ class Keystone:
         self.set_image_url('http://127.0.0.1:9292')
 
     def answers(self):
-        """Whether the service responds by now."""
+        """Whether the service answers."""
         with urllib.request.urlopen(self.url, timeout=10) as reply:
             return reply.status == 200
 
@@ -209,10 +209,10 @@ class Keystone:
 
 @contextlib.contextmanager
 def server(venv):
-    """Run a Keystone with only its seed in it while the block runs.
+    """Run a Keystone with the seed data only, while the block runs.
 
     :param venv: what ``install`` returned; the seed is kept beside it, as
-        making it takes longer than everything else.
+        creating it takes longer than everything else.
     """
     seed = venv.with_name('seed-' + hashlib.sha256(
         pathlib.Path(__file__).read_bytes()).hexdigest()[:12])
@@ -227,7 +227,7 @@ def server(venv):
             _copy(seed, home)
         else:
             _bootstrap(venv, home, found.url, log)
-        # Keystone reads the arguments of whatever program it runs in.
+        # Keystone reads the command line of its process, so gunicorn gets no arguments.
         with process.running([venv / 'bin/gunicorn'], answers=found.answers, log=log, cwd=home,
                              env={'OS_KEYSTONE_CONFIG_DIR': str(home)}):
             if known:

@@ -15,8 +15,8 @@ from tests.servers import process
 class LiveServer:
     """A running API server.
 
-    ``url`` has no trailing slash; everything the server keeps by default is
-    below ``dir``; ``process`` may be killed or signalled by a test.
+    ``url`` has no trailing slash; all files that the server writes by default
+    are below ``dir``; a test may kill or signal ``process``.
     """
 
     url: str
@@ -38,9 +38,8 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
     """Run ``glancelite-api`` while the block runs.
 
     :param config: section -> option -> value, for a configuration file in
-        which the address is filled in; None for the embedded mode, where
-        there is no file.
-    :param env: variables on top of the present ones.
+        which the address is added; None for the embedded mode, without a file.
+    :param env: environment variables in addition to the present ones.
     :param arguments: further command line arguments.
     :param timeout: seconds to wait for the first answer.
     """
@@ -63,10 +62,9 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
 
 
 def private(home):
-    """Variables with which no configuration of this machine or person is read.
+    """Environment variables that keep out the configuration of this machine and user.
 
-    What stevedore has found out about installed packages is no configuration: it stays
-    where all servers of a run share it.
+    The cache of stevedore stays where all servers of a test run share it.
     """
     cache = os.environ.get('XDG_CACHE_HOME') or str(pathlib.Path.home() / '.cache')
     return {'XDG_CACHE_HOME': cache, 'HOME': str(home), 'XDG_STATE_HOME': str(home / 'state'),
@@ -74,7 +72,7 @@ def private(home):
 
 
 def answers(port):
-    """Whether an HTTP server on this port of loopback talks about versions."""
+    """Whether a server on this port of loopback returns the list of API versions."""
     connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
     try:
         connection.request('GET', '/versions')

@@ -9,7 +9,7 @@ from tests.servers import process
 
 
 class MariaDB:
-    """A running server that gives away empty databases."""
+    """A running server that creates empty databases."""
 
     def __init__(self, port):
         self._port = port
@@ -20,14 +20,14 @@ class MariaDB:
         self._made += 1
         name = f'test_{self._made}'
         self._execute(f'CREATE DATABASE {name} CHARACTER SET utf8mb4')
-        # without TLS in this server, each connection would load all certificates for nothing
+        # each connection would load all certificates, although this server has no TLS
         return (f'mysql+pymysql://root@127.0.0.1:{self._port}/{name}'
                 '?charset=utf8mb4&ssl_disabled=1')
 
     def drop(self, url):
-        """Remove a database, after the connections that still use it.
+        """Drop a database, after ending the connections that still use it.
 
-        A transaction left open would hold a lock that DROP waits for.
+        An open transaction would hold a lock that DROP waits for.
         """
         name = url.rpartition('/')[2].partition('?')[0]
         with self._connect() as connection, connection.cursor() as cursor:
@@ -37,7 +37,7 @@ class MariaDB:
             cursor.execute(f'DROP DATABASE {name}')
 
     def answers(self):
-        """Whether the server takes connections by now."""
+        """Whether the server accepts connections."""
         try:
             self._connect().close()
         except pymysql.OperationalError:
@@ -54,7 +54,7 @@ class MariaDB:
 
 @contextlib.contextmanager
 def server(mariadbd, install_db):
-    """Run MariaDB as the present user while the block runs; nothing is durable.
+    """Run MariaDB as the present user while the block runs; its data is not durable.
 
     :param mariadbd: path of the server program.
     :param install_db: path of ``mariadb-install-db``.

@@ -10,11 +10,11 @@ import psycopg
 
 from tests.servers import process
 
-ACCOUNT = 'postgres'  # the server refuses to run as root
+ACCOUNT = 'postgres'  # the server does not run as root
 
 
 class PostgreSQL:
-    """A running server that gives away empty databases."""
+    """A running server that creates empty databases."""
 
     def __init__(self, port):
         self._port = port
@@ -28,7 +28,7 @@ class PostgreSQL:
         return self._url(name)
 
     def drop(self, url):
-        """Remove a database, even from under connections that are still open."""
+        """Drop a database, and end its connections."""
         self._execute(f'DROP DATABASE {url.rpartition("/")[2]} WITH (FORCE)')
 
     def _url(self, name):
@@ -39,7 +39,7 @@ class PostgreSQL:
             connection.execute(statement)
 
     def answers(self):
-        """Whether the server takes connections by now."""
+        """Whether the server accepts connections."""
         try:
             self._connect().close()
         except psycopg.OperationalError:
@@ -53,9 +53,9 @@ class PostgreSQL:
 
 @contextlib.contextmanager
 def server(postgres):
-    """Run PostgreSQL while the block runs; nothing it keeps is durable.
+    """Run PostgreSQL while the block runs; its data is not durable.
 
-    :param postgres: path of the program ``postgres``; ``initdb`` is its neighbour.
+    :param postgres: path of the program ``postgres``; ``initdb`` is in the same directory.
     """
     initdb = pathlib.Path(os.path.realpath(postgres)).with_name('initdb')
     user = ACCOUNT if os.getuid() == 0 else None

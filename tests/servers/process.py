@@ -1,4 +1,4 @@
-"""Private server processes: a directory, a free port, a start, an end."""
+"""Private server processes: directory, free port, start and stop."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ import subprocess
 import tempfile
 import time
 
-PAUSE = 0.05  # seconds between two looks
+PAUSE = 0.05  # seconds between two checks
 PORTS = range(12_000, 32_000)
 WORKERS = 16
-RANDOM = random.SystemRandom()     # others may seed the common one
+RANDOM = random.SystemRandom()     # other code may seed the shared generator
 _given = set()
 
 
@@ -23,11 +23,11 @@ class DidNotStart(Exception):
 
 
 def free_port():
-    """A TCP port on loopback that nobody listens on at this moment.
+    """A TCP port on loopback that is free now.
 
-    Those that the system itself gives to connections are left to it, and each of several
-    processes that run the suite has its own: nobody takes the port before the server does.
-    None is given twice, for it may stand for a server that does not listen (or not yet).
+    Ephemeral ports of the system are avoided, and each process that runs tests has ports of
+    its own, so the port stays free until the server listens.  No port is returned twice,
+    because it may be that of a server that does not listen (yet).
     """
     worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]) % WORKERS
     while True:
@@ -60,17 +60,17 @@ def running(command, *, answers, log, cwd, env=None, user=None,
             stop=signal.SIGTERM, timeout=60):
     """Run a server while the block runs.
 
-    :param answers: called until it is true; an OSError means "not yet".
-    :param log: file that gets everything the process prints.
-    :param env: variables on top of the present ones.
+    :param answers: called until it returns true; an OSError means "not yet".
+    :param log: file for the output of the process.
+    :param env: environment variables in addition to the present ones.
     :param user: account to run as; None for the present one.
-    :param stop: signal that ends the server in an orderly way.
+    :param stop: signal that stops the server gracefully.
     :param timeout: seconds to wait for the first answer.
-    :raises DidNotStart: it ended, or it was silent for too long.
+    :raises DidNotStart: it ended, or did not answer in time.
     """
     command = [str(part) for part in command]
     name = pathlib.Path(command[0]).name
-    if setpriv := shutil.which('setpriv'):  # a killed test run takes its servers along
+    if setpriv := shutil.which('setpriv'):  # ends the server if the test run is killed
         command = [setpriv, '--pdeathsig', 'KILL', '--', *command]
     with open(log, 'ab') as output:
         process = subprocess.Popen(
@@ -95,12 +95,12 @@ def run(command, *, log, cwd, env=None, user=None):
 
 
 def account(user):
-    """What ``subprocess`` needs to run as this user; nothing for None."""
+    """Arguments for ``subprocess`` to run as this user; none for None."""
     return {'user': user, 'group': user, 'extra_groups': []} if user else {}
 
 
 def end(process, stop=signal.SIGTERM, timeout=15):
-    """Ask the process to go; after ``timeout`` seconds it is killed."""
+    """Stop the process; kill it after ``timeout`` seconds."""
     if process.poll() is None:
         process.send_signal(stop)
         try:
@@ -132,6 +132,6 @@ def _wait(process, name, answers, log, timeout):
             if answers():
                 return
         if time.monotonic() > deadline:
-            raise DidNotStart(f'{name} is silent after {timeout} s\n{tail(log)}')
+            raise DidNotStart(f'{name} did not answer within {timeout} s\n{tail(log)}')
         time.sleep(PAUSE)
     raise DidNotStart(f'{name} ended with {process.returncode}\n{tail(log)}')

@@ -1,4 +1,4 @@
-"""Programs that tests need, and what a test does when one is missing."""
+"""Programs that tests need, and how tests are skipped if one is missing."""
 
 import glob
 import os
@@ -30,10 +30,10 @@ DEBIAN = {
     'radosgw-admin': 'radosgw',
     'rbd': 'ceph-common',
 }
-"""Program, or a file as an absolute path -> the Debian package that brings it."""
+"""Program, or absolute path of a file -> its Debian package."""
 
-PLACES = '/usr/sbin', '/usr/local/sbin', '/sbin', '/usr/lib/postgresql/*/bin'
-"""Where Debian keeps programs that are not on everybody's PATH."""
+DIRECTORIES = '/usr/sbin', '/usr/local/sbin', '/sbin', '/usr/lib/postgresql/*/bin'
+"""Directories of Debian with programs that are not on every PATH."""
 
 REASON = re.compile(r'missing program: (?P<program>\S+) \(Debian package (?P<package>[^\s)]+)\)')
 
@@ -42,8 +42,8 @@ def find(program):
     """Path of an installed program, the newest version first; None if missing."""
     if os.path.isabs(program):
         return program if os.path.isfile(program) else None
-    for place in PLACES:
-        for folder in sorted(glob.glob(place), key=_version, reverse=True):
+    for directory in DIRECTORIES:
+        for folder in sorted(glob.glob(directory), key=_version, reverse=True):
             path = os.path.join(folder, program)
             if os.access(path, os.X_OK):
                 return path
@@ -51,10 +51,10 @@ def find(program):
 
 
 def require(program):
-    """Path of a program without which the running test makes no sense.
+    """Path of a program; skips the running test if it is missing.
 
-    A missing one is listed in the summary of the run, with the number of
-    tests that wanted it. With GLANCELITE_TESTS_REQUIRE=all it is a failure.
+    The summary of the run lists it, with the number of tests that need it.
+    With GLANCELITE_TESTS_REQUIRE=all the test fails instead.
     """
     package = DEBIAN[program]
     if path := find(program):
@@ -66,7 +66,7 @@ def require(program):
 
 
 def missing(reports):
-    """Count, per missing program and its package, the tests that wanted it."""
+    """Count the skipped tests per missing program and its package."""
     counted = {}
     for report in reports:
         if found := REASON.search(str(report.longrepr)):

@@ -1,6 +1,6 @@
-"""Python programs, each run to its end in a process that has everything imported already.
+"""Runs Python programs in forks of a process that has imported them already.
 
-To import a client takes longer than what tests ask of it.
+Importing a client takes longer than what the tests do with it.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class Ended:
 def run(program, arguments, *, env, cwd, timeout=60):
     """Run a program of ``MODULES`` until it ends.
 
-    :param env: all variables that it has.
+    :param env: its complete environment.
     """
     with tempfile.TemporaryDirectory(prefix='glancelite-', dir='/tmp') as folder:
         out, err = pathlib.Path(folder, 'out'), pathlib.Path(folder, 'err')
@@ -43,12 +43,12 @@ def run(program, arguments, *, env, cwd, timeout=60):
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise AssertionError(f'{program} runs and runs:\n{err.read_text()}')
+            raise AssertionError(f'{program} does not end:\n{err.read_text()}')
         return Ended(process.exitcode, out.read_text(), err.read_text())
 
 
 def _context():
-    """Its server of processes is started once per test run, lazily."""
+    """The fork server is started once per test run, on first use."""
     found = multiprocessing.get_context('forkserver')
     found.set_forkserver_preload([*MODULES.values(), 'glancelite.plugins.database.sql.engine'])
     return found

@@ -1,4 +1,4 @@
-"""The starters start real servers, and each test gets what is its own."""
+"""The starters start real servers, and isolate the tests from each other."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ def _engine(url):
 def _fill(url):
     with _engine(url) as engine, engine.begin() as connection:
         connection.execute(sa.text('CREATE TABLE things (name VARCHAR(20))'))
-        connection.execute(sa.text("INSERT INTO things VALUES ('ours')"))
+        connection.execute(sa.text("INSERT INTO things VALUES ('one')"))
 
 
 def _tables(url):
@@ -52,7 +52,7 @@ def test_mariadb_gives_every_test_an_empty_database(fresh_mariadb, round):
     assert _tables(fresh_mariadb) == ['things']
 
 
-def test_a_mariadb_database_goes_although_a_transaction_is_open(mariadb_server):
+def test_a_mariadb_database_is_dropped_despite_an_open_transaction(mariadb_server):
     url = mariadb_server.create()
     _fill(url)
 
@@ -67,22 +67,22 @@ def test_a_mariadb_database_goes_although_a_transaction_is_open(mariadb_server):
         _tables(url)
 
 
-def test_keystone_tells_who_somebody_is(keystone):
+def test_keystone_returns_user_project_and_roles_of_a_token(keystone):
     token = keystone.token('alpha-member')
 
-    told = _token(keystone, token)
+    data = _token(keystone, token)
 
-    assert told['project']['id'] == keystone.projects['alpha']
-    assert told['user']['id'] == keystone.users['alpha-member']
-    assert {'member', 'reader'} == {role['name'] for role in told['roles']}
+    assert data['project']['id'] == keystone.projects['alpha']
+    assert data['user']['id'] == keystone.users['alpha-member']
+    assert {'member', 'reader'} == {role['name'] for role in data['roles']}
 
 
-def test_the_image_service_may_ask_about_a_token(keystone):
+def test_the_image_service_may_validate_a_token(keystone):
     token = keystone.token('beta-reader')
 
-    told = _token(keystone, token, asker=keystone.token('glance'))
+    data = _token(keystone, token, caller=keystone.token('glance'))
 
-    assert told['project']['id'] == keystone.projects['beta']
+    assert data['project']['id'] == keystone.projects['beta']
 
 
 def test_the_catalogue_names_the_servers_that_run(keystone):
@@ -95,27 +95,27 @@ def test_the_catalogue_names_the_servers_that_run(keystone):
     assert catalogue['image'] == {'http://127.0.0.1:1'}
 
 
-def test_openstack_clients_know_their_way_from_the_environment(keystone):
+def test_openstack_clients_are_configured_by_the_environment(keystone):
     command = pathlib.Path(sys.executable).with_name('openstack')
 
-    said = subprocess.run([command, 'token', 'issue', '-f', 'value', '-c', 'project_id'],
+    done = subprocess.run([command, 'token', 'issue', '-f', 'value', '-c', 'project_id'],
                           env=keystone.environment('beta-manager'), capture_output=True,
                           text=True, check=True)
 
-    assert said.stdout.strip() == keystone.projects['beta']
+    assert done.stdout.strip() == keystone.projects['beta']
 
 
-def test_swift_keeps_objects_and_forgets_tokens(swift):
+def test_swift_keeps_objects_and_can_expire_tokens(swift):
     url, token = swift.token()
     swift.request('PUT', f'{url}/box', token)
     swift.request('PUT', f'{url}/box/thing', token, body=b'12345')
 
     kept = swift.request('GET', f'{url}/box/thing', token).body
     swift.forget_tokens()
-    refused = swift.request('GET', f'{url}/box/thing', token).status
+    rejected = swift.request('GET', f'{url}/box/thing', token).status
 
     url, token = swift.token()
-    assert (kept, refused) == (b'12345', 401)
+    assert (kept, rejected) == (b'12345', 401)
     assert 'box/thing' in swift.objects(url, token)
     swift.request('DELETE', f'{url}/box/thing', token)
     swift.request('DELETE', f'{url}/box', token)
@@ -135,7 +135,7 @@ def test_swift_speaks_s3(swift):
     s3.delete_bucket(Bucket='bucket')
 
 
-def test_swift_knows_the_projects_of_keystone(keystone, swift_keystone):
+def test_swift_accepts_tokens_of_keystone_projects(keystone, swift_keystone):
     own, token = f'/v1/AUTH_{keystone.projects["alpha"]}', keystone.token('alpha-member')
 
     statuses = [swift_keystone.request('PUT', f'{own}/box', token).status,
@@ -147,7 +147,7 @@ def test_swift_knows_the_projects_of_keystone(keystone, swift_keystone):
 
 def test_barbican_keeps_the_secrets_of_a_project_from_others(keystone, barbican):
     own, other = keystone.token('alpha-member'), keystone.token('beta-member')
-    secret = barbican.store(own, b'\0certificate\xff', secret_type='certificate', name='ours')
+    secret = barbican.store(own, b'\0certificate\xff', secret_type='certificate', name='name')
 
     before = [barbican.has(token, secret) for token in (own, other)]
     barbican.delete(own, secret)
@@ -156,15 +156,15 @@ def test_barbican_keeps_the_secrets_of_a_project_from_others(keystone, barbican)
     assert not barbican.has(own, secret)
 
 
-def _token(keystone, token, asker=None):
+def _token(keystone, token, caller=None):
     request = urllib.request.Request(
         f'{keystone.url}/auth/tokens',
-        headers={'X-Auth-Token': asker or token, 'X-Subject-Token': token})
+        headers={'X-Auth-Token': caller or token, 'X-Subject-Token': token})
     with urllib.request.urlopen(request) as reply:
         return json.load(reply)['token']
 
 
-def test_ceph_has_its_pools_and_lets_the_image_service_in(ceph):
+def test_ceph_has_its_pools_and_accepts_the_image_service(ceph):
     listed = subprocess.run(
         ['rbd', '-c', ceph.conf, '--id', 'images', '--format', 'json', 'ls', 'images'],
         capture_output=True, text=True, check=True)
@@ -188,7 +188,7 @@ def test_a_live_server_keeps_everything_in_its_directory(live_server):
     assert any((server.dir / 'state').iterdir())
 
 
-def test_a_server_that_cannot_start_says_why():
+def test_the_error_of_a_server_that_cannot_start_has_its_log():
     broken = {'layers': {'database': 'no-such-database'}}
 
     with pytest.raises(process.DidNotStart, match='no-such-database'), live.server(broken):
@@ -202,16 +202,16 @@ def missing(monkeypatch):
     return 'no-such-program'
 
 
-def test_a_missing_program_is_counted_under_the_package_that_brings_it(missing):
-    with pytest.raises(pytest.skip.Exception) as refused:
+def test_a_missing_program_is_counted_under_its_package(missing):
+    with pytest.raises(pytest.skip.Exception) as skipped:
         programs.require(missing)
 
-    report = types.SimpleNamespace(longrepr=str(refused.value))
+    report = types.SimpleNamespace(longrepr=str(skipped.value))
 
     assert programs.missing([report, report]) == {('no-such-program', 'its-package'): 2}
 
 
-def test_a_missing_program_is_a_failure_where_all_are_required(missing, monkeypatch):
+def test_a_missing_program_is_a_failure_if_all_are_required(missing, monkeypatch):
     monkeypatch.setenv('GLANCELITE_TESTS_REQUIRE', 'all')
 
     with pytest.raises(pytest.fail.Exception, match='its-package'):

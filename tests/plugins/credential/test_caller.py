@@ -56,7 +56,7 @@ def test_what_is_long_is_done_in_the_callers_name(trusting, keystone, call, trus
     ctx = call()
     found = trusting.open(ctx, long_running=True)
 
-    told = keystone.told(found.token())
+    told = keystone.token_data(found.token())
 
     assert found.token() != ctx.token
     assert told['user']['id'] == ctx.user
@@ -76,7 +76,7 @@ def test_a_trust_outlives_the_callers_token(trusting, keystone, call, trusts):
     found._plain._token = 'expired'
     found.invalidate()
     second = found.token()
-    told = keystone.told(second)
+    told = keystone.token_data(second)
     found.close()
 
     assert first != second

@@ -90,7 +90,7 @@ def source(host, account):
 def test_the_token_is_that_of_the_account(source, keystone):
     found = source.open(None)
 
-    told = keystone.told(found.token())
+    told = keystone.token_data(found.token())
 
     assert told['user']['name'] == 'glance'
     assert found.project == told['project']['id'] == keystone.projects['service']
