@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Mapping
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection as PipeEnd
 from typing import Any
 
 import gunicorn
@@ -276,7 +276,7 @@ def _check_application(app_factory: AppFactory, conf: cfg.ConfigOpts) -> None:
         raise CannotStart(error)
 
 
-def _start_application(app_factory: AppFactory, conf: cfg.ConfigOpts, sender: Connection) -> None:
+def _start_application(app_factory: AppFactory, conf: cfg.ConfigOpts, sender: PipeEnd) -> None:
     """Send the error, or ''."""
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTTIN,
                    signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH):

@@ -1,4 +1,4 @@
-"""Another release of gunicorn: what it lacks is named, and the service serves all the same."""
+"""Names that a release of gunicorn lacks are reported, and its own worker serves."""
 
 import http.client
 import json
@@ -98,16 +98,16 @@ def test_an_image_is_uploaded_and_downloaded(client, chunked):
 
 def test_a_broken_configuration_is_not_reloaded(server, client):
     file = server.dir / 'glancelite-api.conf'
-    right = file.read_text()
+    valid = file.read_text()
     try:
-        file.write_text(right.replace('noauth', 'nobody'))
+        file.write_text(valid.replace('noauth', 'nobody'))
 
         server.process.send_signal(signal.SIGHUP)
         end = time.monotonic() + 20
         while 'not reloaded' not in server.log.read_text() and time.monotonic() < end:
             time.sleep(0.05)
     finally:
-        file.write_text(right)
+        file.write_text(valid)
 
     assert 'the configuration was not reloaded: ' in server.log.read_text()
     assert _answer(client, 'GET', '/v2/images')[0] == 200

@@ -23,13 +23,13 @@ class Transfer(threading.Thread):
     def __init__(self, work):
         super().__init__(daemon=True)
         self._work = work
-        self.begun = threading.Event()
+        self.started = threading.Event()
         self.result = None
         self.start()
-        assert self.begun.wait(20)
+        assert self.started.wait(20)
 
     def run(self):
-        self.result = self._work(self.begun)
+        self.result = self._work(self.started)
 
     def done(self):
         self.join(30)
@@ -38,12 +38,12 @@ class Transfer(threading.Thread):
 
 
 def slow_download(server, seconds):
-    def work(begun):
+    def work(started):
         with server.http() as connection:
             connection.request('GET', f'/stream?count=20&pause={seconds / 20}')
             answer = connection.getresponse()
             data = answer.read(PIECE)
-            begun.set()
+            started.set()
             with contextlib.suppress(http.client.IncompleteRead, OSError):
                 data += answer.read()
             return data
@@ -52,14 +52,14 @@ def slow_download(server, seconds):
 
 
 def slow_upload(server, seconds, body):
-    def work(begun):
+    def work(started):
         with server.connect() as sock:
             sock.sendall(f'PUT /digest HTTP/1.1\r\nConnection: close\r\n'
                          f'Content-Length: {len(body)}\r\n\r\n'.encode())
             for at in range(0, len(body), len(body) // 20):
                 sock.sendall(body[at:at + len(body) // 20])
                 time.sleep(seconds / 20)
-                begun.set()
+                started.set()
             return read_all(sock)
 
     return Transfer(work)
@@ -328,7 +328,7 @@ def test_clients_are_spread_over_the_workers(start):
 
 def test_clients_beyond_the_threads_wait_for_their_turn(start):
     server = start(threads=2)
-    sleepers = [Transfer(lambda begun: (begun.set(), server.get('/sleep/0.3'))[1])
+    sleepers = [Transfer(lambda started: (started.set(), server.get('/sleep/0.3'))[1])
                 for _ in range(6)]
 
     assert [sleeper.done()[2] for sleeper in sleepers] == [b'rested'] * 6

@@ -64,15 +64,15 @@ class Barbican:
         return made['secret_ref'].rpartition('/')[2]
 
     def has(self, token, secret_id):
-        """Whether the secret is there for the owner of the token."""
+        """Whether the token can read the secret."""
         return self._call('GET', f'/v1/secrets/{secret_id}', token, missing=(403, 404)) is not None
 
     def delete(self, token, secret_id):
-        """Remove a secret."""
+        """Delete a secret."""
         self._call('DELETE', f'/v1/secrets/{secret_id}', token)
 
     def answers(self):
-        """Whether the service responds by now."""
+        """Whether the service answers."""
         with urllib.request.urlopen(f'{self.url}/healthcheck', timeout=10) as reply:
             return reply.status == 200
 
@@ -96,21 +96,21 @@ def server(venv, keystone):
     """Run an empty Barbican while the block runs.
 
     :param venv: what ``install`` returned.
-    :param keystone: a running Keystone; its catalogue then names this Barbican.
+    :param keystone: a running Keystone; this Barbican is added to its catalogue.
     """
     with process.directory('barbican') as home:
         port = process.free_port()
-        found = Barbican(f'http://127.0.0.1:{port}')
+        barbican = Barbican(f'http://127.0.0.1:{port}')
         (home / 'barbican.conf').write_text(CONFIGURATION.format(
             home=home, kek=base64.urlsafe_b64encode(os.urandom(32)).decode(),
             authtoken='\n'.join(f'{name} = {value}' for name, value
                                 in keystone.authtoken().items())))
         (home / 'gunicorn.conf.py').write_text(GUNICORN.format(venv=venv, port=port))
-        # Barbican looks for its configuration at home before it does in /etc.
-        with process.running([venv / 'bin/gunicorn'], answers=found.answers, log=home / 'log',
+        # Barbican looks for its configuration in HOME before /etc.
+        with process.running([venv / 'bin/gunicorn'], answers=barbican.answers, log=home / 'log',
                              cwd=home, env={'HOME': str(home)}):
-            keystone.add_service('key-manager', found.url)
-            yield found
+            keystone.add_service('key-manager', barbican.url)
+            yield barbican
 
 
 def install():

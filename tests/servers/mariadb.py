@@ -13,12 +13,12 @@ class MariaDB:
 
     def __init__(self, port):
         self._port = port
-        self._made = 0
+        self._count = 0
 
     def create(self):
         """URL of a new, empty database."""
-        self._made += 1
-        name = f'test_{self._made}'
+        self._count += 1
+        name = f'test_{self._count}'
         self._execute(f'CREATE DATABASE {name} CHARACTER SET utf8mb4')
         # each connection would load all certificates, although this server has no TLS
         return (f'mysql+pymysql://root@127.0.0.1:{self._port}/{name}'
@@ -66,12 +66,12 @@ def server(mariadbd, install_db):
                   '--innodb-log-file-size=8M', '--skip-name-resolve']
         process.run([install_db, *common, '--auth-root-authentication-method=normal',
                      '--skip-test-db'], log=log, cwd=home)
-        found = MariaDB(port)
+        mariadb = MariaDB(port)
         with process.running(
                 [mariadbd, *common, f'--socket={home / "sock"}', f'--port={port}',
                  '--bind-address=127.0.0.1', f'--pid-file={home / "pid"}',
                  f'--tmpdir={temporary}', '--skip-log-bin', '--character-set-server=utf8mb4',
                  '--innodb-flush-log-at-trx-commit=0', '--innodb-buffer-pool-size=64M',
                  '--max-connections=200'],
-                answers=found.answers, log=log, cwd=home):
-            yield found
+                answers=mariadb.answers, log=log, cwd=home):
+            yield mariadb

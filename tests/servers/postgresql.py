@@ -18,12 +18,12 @@ class PostgreSQL:
 
     def __init__(self, port):
         self._port = port
-        self._made = 0
+        self._count = 0
 
     def create(self):
         """URL of a new, empty database."""
-        self._made += 1
-        name = f'test_{self._made}'
+        self._count += 1
+        name = f'test_{self._count}'
         self._execute(f'CREATE DATABASE {name}')
         return self._url(name)
 
@@ -76,8 +76,8 @@ def server(postgres):
         command = [postgres, '-D', data]
         for name, value in settings.items():
             command += ['-c', f'{name}={value}']
-        found = PostgreSQL(port)
-        with process.running(command, answers=found.answers, log=log, cwd=home,
+        postgresql = PostgreSQL(port)
+        with process.running(command, answers=postgresql.answers, log=log, cwd=home,
                              user=user, stop=signal.SIGQUIT):
-            yield found
+            yield postgresql
 
