@@ -5,9 +5,10 @@ import http.client
 import json
 import os
 import socket
-import time
 
 import pytest
+
+from tests.servers import process
 
 TIMEOUT = 20
 #: larger than the buffers of a connection
@@ -70,9 +71,7 @@ def test_transfers_hold_no_connection_to_the_database(server):
                 'Transfer-Encoding: chunked', rest=b'5\r\nbegun\r\n') as upload):
         received = download.recv(1024)
         assert received.startswith(b'HTTP/1.1 200 ')
-        deadline = time.monotonic() + TIMEOUT
-        while status_of(server, filled) != 'saving' and time.monotonic() < deadline:
-            time.sleep(0.05)
+        process.until(lambda: status_of(server, filled) == 'saving')
 
         assert [status_of(server, filled) for _ in range(5)] == ['saving'] * 5
         assert status_of(server, active) == 'active'

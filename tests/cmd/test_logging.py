@@ -2,11 +2,10 @@
 
 import os
 import signal
-import time
 
 import pytest
 
-from tests.servers import live
+from tests.servers import live, process
 
 MEMORY = {
     'DEFAULT': {'enabled_backends': 'memory:memory', 'workers': '1', 'log_file': 'api.log'},
@@ -24,9 +23,7 @@ def server():
 def reload(server, log):
     """Reload, and wait until the new workers are ready."""
     server.process.send_signal(signal.SIGHUP)
-    end = time.monotonic() + 20
-    while not (log.exists() and 'reloaded' in log.read_text()) and time.monotonic() < end:
-        time.sleep(0.05)
+    process.until(lambda: log.exists() and 'reloaded' in log.read_text())
 
 
 def test_reloading_reopens_a_renamed_log_file(server):

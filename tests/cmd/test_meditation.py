@@ -6,15 +6,7 @@ import time
 import pytest
 
 from tests.cmd.test_logging import MEMORY
-from tests.servers import live
-
-
-def wait_for(read):
-    """Wait for reports; returns them."""
-    end = time.monotonic() + 20
-    while not (reports := read()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return reports
+from tests.servers import live, process
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def test_a_signal_makes_each_worker_write_a_report(tmp_path, reports):
     with live.server(configuration(tmp_path)) as server:
         server.process.send_signal(signal.SIGUSR2)
 
-        [report] = wait_for(reports)
+        [report] = process.until(reports)
         assert server.process.poll() is None
 
     assert 'Guru Meditation' in report
@@ -57,5 +49,5 @@ def test_a_change_of_the_watched_file_makes_a_worker_write_a_report(tmp_path, re
         assert reports() == []
         watched.touch()
 
-        assert wait_for(reports)
+        assert process.until(reports)
         assert server.process.poll() is None

@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import webtest
 
 from glancelite import config
 from glancelite.cmd import api
-from tests.servers import live
+from tests.servers import live, process
 
 OPEN = {
     'DEFAULT': {'enabled_backends': 'memory:memory', 'workers': '1'},
@@ -45,9 +44,7 @@ def test_reloading_does_not_open_the_service_to_other_hosts():
         path.write_text(path.read_text().replace('127.0.0.1', '0.0.0.0'))
 
         server.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 10
-        while 'not reloaded' not in server.log.read_text() and time.monotonic() < end:
-            time.sleep(0.05)
+        process.until(lambda: 'not reloaded' in server.log.read_text())
 
         assert ('accepts everyone, so the service must listen on loopback only'
                 in server.log.read_text())

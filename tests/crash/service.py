@@ -7,9 +7,10 @@ import json
 import os
 import pathlib
 import signal
-import time
 
 import sqlalchemy as sa
+
+from tests.servers.process import until
 
 LEASE = 1  # second
 
@@ -93,16 +94,6 @@ def rows(database):
     finally:
         engine.dispose()
     return statuses, files
-
-
-def until(condition, seconds=15):
-    """Wait until the condition is true; returns whether it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def swept(folder, database):

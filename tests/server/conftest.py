@@ -108,10 +108,7 @@ def read_all(sock, *, until=b''):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, 'timeout'
-        time.sleep(0.02)
+    assert process.until(condition, TIMEOUT), 'timeout'
 
 
 @pytest.fixture(scope='session')

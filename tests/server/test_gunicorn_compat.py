@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from glancelite.server import gunicorn_compat
-from tests.servers import live
+from tests.servers import live, process
 
 DATA = os.urandom(3_000_000)
 
@@ -103,9 +102,7 @@ def test_a_broken_configuration_is_not_reloaded(server, client):
         file.write_text(valid.replace('noauth', 'nobody'))
 
         server.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 20
-        while 'not reloaded' not in server.log.read_text() and time.monotonic() < end:
-            time.sleep(0.05)
+        process.until(lambda: 'not reloaded' in server.log.read_text())
     finally:
         file.write_text(valid)
 

@@ -118,6 +118,14 @@ def tail(log, size=4000):
         return ''
 
 
+def until(condition, timeout=20):
+    """Wait until the condition is true; returns its last value."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    return value
+
+
 def listens(port):
     """Whether something accepts connections on this port of loopback."""
     with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
