@@ -74,7 +74,7 @@ def section(plugin: loader.Installed) -> str:
 
 def generated() -> str:
     """Return the part of the page between the marks."""
-    common = ', '.join(f'`{opt.name}`' for opt in config.STORE)
+    common = ', '.join(f'`{opt.name}`' for opt in store_options.STORE)
     return (f'{table()}\nOptions of every store: {common}.\n\n'
             + '\n'.join(map(section, drivers())))
 

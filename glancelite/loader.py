@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 from stevedore import ExtensionManager, NamedExtensionManager
@@ -32,6 +32,9 @@ class Options:
 
     def __init__(self, values: Mapping[str, Any]):
         self.__dict__.update(values)
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...
 
     def __repr__(self) -> str:
         return f'Options({", ".join(sorted(self.__dict__))})'

@@ -13,7 +13,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancelite import config, contract, loader
+from glancelite import config_files, contract, loader
 from glancelite.assembly.core import Core, Settings
 from glancelite.assembly.host import ServiceHost
 from glancelite.assembly.stores import build as build_stores
@@ -112,7 +112,7 @@ def auth_name(conf: cfg.ConfigOpts) -> str:
 
 def _extra_schema(conf: cfg.ConfigOpts) -> Any:
     config_folders = [os.path.dirname(os.path.abspath(path)) for path in conf.config_file or ()]
-    for folder in (*config_folders, *config.folders(conf)):
+    for folder in (*config_folders, *config_files.directories(conf)):
         path = pathlib.Path(folder) / 'schema-image.json'
         if path.is_file():
             try:

@@ -47,7 +47,7 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
         stores.append(_store(load, name, driver, exclusive, instance=name,
                              weight=options.weight, description=options.store_description,
                              read_only=options.read_only))
-    reserved = [_reserved(conf, load, name, exclusive) for name in config.RESERVED_STORES
+    reserved = [_reserved(conf, load, name, exclusive) for name in store_options.RESERVED_STORES
                 if name in conf.list_all_sections()]
     return _stores(conf, load, stores, default, reserved=reserved)
 
@@ -55,7 +55,7 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
 def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
               exclusive: _Exclusive) -> ConfiguredStore:
     """Build a store of the service's own, such as staging."""
-    driver = str(loader.read_options(conf, config.RESERVED_STORE, name).driver)
+    driver = str(loader.read_options(conf, store_options.RESERVED_STORE, name).driver)
     kind = _kind(driver)
     given = kind.reserved_defaults(name, loader.read_options(conf, kind.OPTS, name))
     return _store(load, name, driver, exclusive, instance=name, given=given)

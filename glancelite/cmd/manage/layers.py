@@ -41,7 +41,7 @@ def _rows(core: assembly.Core) -> Iterator[Row]:
                 chosen.add(source.name)
                 yield (layer, _label(plugin.name, source), _package(source),
                        ' '.join(_sections(plugin)) or '-', health(plugin.health)[1])
-        for backend in core.layers.stores.absent if layer == 'store' else ():
+        for backend in core.layers.stores.not_built if layer == 'store' else ():
             source = installed[backend.driver_name]
             chosen.add(source.name)
             yield (layer, f'{backend.name} ({source.name})', _package(source),

@@ -7,7 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from glancelite.cmd.manage.core import service
-from glancelite.services.location_audit import repair
+from glancelite.services.location_audit import audit
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,7 +22,7 @@ def run(conf: cfg.ConfigOpts) -> int:
     """Print one line per finding; returns 3 if a finding is not corrected."""
     remaining = 0
     with service(conf) as core:
-        for finding in repair(core.layers, write=conf.verb.write):
-            remaining += not finding.done
-            print(f'{"done" if finding.done else "    "}  {finding.image_id}: {finding.text}')
+        for finding in audit(core.layers, write=conf.verb.write):
+            remaining += not finding.corrected
+            print(f'{"done" if finding.corrected else "    "}  {finding.image_id}: {finding.text}')
     return 3 if remaining else 0

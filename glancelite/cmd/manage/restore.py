@@ -8,7 +8,7 @@ from oslo_config import cfg
 
 from glancelite.cmd.manage.core import service
 from glancelite.domain import encryption
-from glancelite.services.undelete import restore
+from glancelite.services.undelete import undelete
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,8 +20,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(conf: cfg.ConfigOpts) -> int:
     with service(conf) as core:
-        image = restore(core.layers, conf.verb.image_id)
+        image = undelete(core.layers, conf.verb.image_id)
         print(f'{image.id} is active again')
-        if encryption.key_to_remove(image):
+        if encryption.key_to_delete(image):
             print('its volume was encrypted, and the key was deleted together with the image')
     return 0

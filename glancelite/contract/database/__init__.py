@@ -14,7 +14,6 @@ that the backend cannot store (too long, or with NUL) are not found.  Every meth
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
 
 from glancelite.contract.database.images import ImageRecords
 from glancelite.contract.database.members import MemberRecords
@@ -29,7 +28,7 @@ class Database(Plugin):
     LAYER = 'database'
     #: True if only this instance knows the records, and they are lost with it.  A service
     #: with such a database has one process.
-    VOLATILE: ClassVar[bool] = False
+    VOLATILE: bool = False
 
     @property
     @abc.abstractmethod

@@ -115,7 +115,7 @@ def test_both_write_the_same_url_if_it_has_no_credentials(store, glance, key, op
 def test_both_use_the_same_accounts_of_callers(make_plugin, account, keystone, key,
                                                swift_keystone):
     token = keystone.token('alpha-member')
-    details = keystone.told(token)
+    details = keystone.token_data(token)
     ctx = contract.Context(user=details['user']['id'], project=details['project']['id'],
                            token=token, roles=frozenset({'member'}),
                            catalog=tuple(details['catalog']))
