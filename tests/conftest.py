@@ -1,7 +1,9 @@
 """Real servers for tests, and the summary of what was missing."""
 
 import contextlib
+import os
 import re
+import sys
 
 import pytest
 
@@ -22,6 +24,9 @@ TOGETHER = re.compile(r'tests/(clients/|plugins/(auth|credential|key_manager)/'
 
 
 def pytest_configure(config):
+    # compiled modules are kept: tests start hundreds of Python processes
+    os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+    sys.dont_write_bytecode = False
     config.stash[LIVE] = []
     config.stash[BACKENDS] = {}
     config.addinivalue_line(

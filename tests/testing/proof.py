@@ -1,12 +1,11 @@
-"""Runs a suite on many plugins at once: what the suites themselves are proved with."""
+"""Runs one suite on many plugins at once, to prove the suite itself."""
 
-import os
-import pathlib
 import re
-import subprocess
 import sys
 
-#: one class per plugin: a good one has all claims, a bad one only what it breaks
+import pytest
+
+#: one class per plugin: a good one has all claims, a bad one only the claim that it breaks
 SUITE = '''
 import importlib
 
@@ -37,27 +36,38 @@ for number, (path, claim) in enumerate({plugins}.items()):
 '''
 
 
-def failed(folder, contract, plugins, fixtures=('store',)):
-    """Run the suite ``contract`` of the kit, in a pytest of its own.
+class Outcomes:
+    """Records the outcome of each test of a run: ``(class number, claim, passed)``."""
 
-    :param plugins: ``module.Class`` in this folder -> the one claim that is asked of it; all
+    def __init__(self):
+        self.seen = []
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == 'call' or not report.passed:
+            number, claim = re.search(r'::Test(\d+)::test_(\w+)', report.nodeid).groups()
+            self.seen.append((int(number), claim, report.passed))
+
+
+def failed(folder, contract, plugins, fixtures=('store',)):
+    """Run the suite ``contract`` of the kit, in a pytest run inside this process.
+
+    :param plugins: ``module.Class`` in this folder -> the one claim that is tested; all
         claims if that is empty.
-    :param fixtures: names of those that are a plugin.
+    :param fixtures: names of the fixtures that are the plugin.
     :returns: the same keys -> the claims that failed.
     """
     (folder / 'test_suite.py').write_text(SUITE.format(
         contract=contract, plugins=plugins, fixtures=fixtures))
-    run = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-rA', '--tb=no', '--rootdir', folder, folder],
-        env={**os.environ, 'PYTHONPATH': str(pathlib.Path(__file__).parents[2])}, cwd=folder,
-        text=True, capture_output=True)
-    found = {path: set() for path in plugins}
-    ran = set()
-    for line in run.stdout.splitlines():
-        if said := re.match(r'(PASSED|FAILED|ERROR) .*::Test(\d+)::test_(\w+)', line):
-            path = list(plugins)[int(said[2])]
-            ran.add(path)
-            if said[1] != 'PASSED':
-                found[path].add(said[3])
-    assert ran == set(plugins), run.stdout + run.stderr
-    return found
+    outcomes = Outcomes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        pytest.main(['-q', '--tb=no', '--import-mode=importlib', '-p', 'no:cacheprovider',
+                     '--rootdir', str(folder), str(folder)], plugins=[outcomes])
+        sys.modules.pop('test_suite')   # the next run has another one
+    paths = list(plugins)
+    assert {paths[number] for number, _, _ in outcomes.seen} == set(paths)
+    claims = {path: set() for path in paths}
+    for number, claim, passed in outcomes.seen:
+        if not passed:
+            claims[paths[number]].add(claim)
+    return claims

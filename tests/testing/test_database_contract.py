@@ -1,16 +1,14 @@
 """The suite for databases finds what only two processes, or a race, would notice."""
 
 import dataclasses
-import os
-import pathlib
-import subprocess
-import sys
 import time
 
 import pytest
 
 from glancelite import contract
 from glancelite.plugins.database.memory import MemoryDatabase, MemoryImages
+from glancelite.plugins.database.sql import engine  # noqa: F401 - cannot be imported twice
+from glancelite.testing import conformance
 from glancelite.testing.subject import Subject, Wishes
 
 
@@ -73,35 +71,37 @@ class TestDatabase(DatabaseContract):
 '''
 
 
-def run(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '--tb=no', '-p', 'no:cacheprovider', *arguments],
-        env={**os.environ, 'PYTHONPATH': str(pathlib.Path(__file__).parents[2])}, cwd=folder,
-        text=True, capture_output=True)
+pytest_plugins = ['pytester']
+
+
+@pytest.fixture
+def run(pytester):
+    """Runs pytest in this process; returns its ``RunResult``."""
+    return lambda *arguments: pytester.runpytest_inprocess(
+        '-q', '--tb=no', '-p', 'no:cacheprovider', '-p', 'no:hypothesispytest', *arguments)
 
 
 @pytest.mark.parametrize('kind', BAD, ids=lambda kind: kind.__name__)
-def test_a_bad_database_is_found(tmp_path, kind):
-    (tmp_path / 'test_suite.py').write_text(SUITE.format(kind=kind.__name__))
+def test_a_bad_database_is_found(pytester, run, kind):
+    pytester.makepyfile(test_suite=SUITE.format(kind=kind.__name__))
 
-    found = run(tmp_path, '-k', BAD[kind])
+    ended = run('-k', BAD[kind])
 
-    assert found.returncode == 1
-    assert f'FAILED test_suite.py::TestDatabase::test_{BAD[kind]}' in found.stdout
+    assert ended.ret == pytest.ExitCode.TESTS_FAILED
+    assert f'FAILED test_suite.py::TestDatabase::test_{BAD[kind]}' in ended.stdout.str()
 
 
-def test_a_database_that_all_tests_share_is_proved_and_left_empty_or_refused(tmp_path):
+def test_a_database_that_all_tests_share_is_proved_and_left_empty_or_refused(run, tmp_path):
     config = tmp_path / 'shared.conf'
     config.write_text(f'[database]\nconnection = sqlite:///{tmp_path}/shared.sqlite\n')
-    command = ['--pyargs', 'glancelite.testing.conformance', '--layer', 'database',
-               '--driver', 'sql', '--config', str(config)]
+    command = ['--pyargs', conformance.__name__, '--layer', 'database', '--driver', 'sql',
+               '--config', str(config), '-k', 'members_come or dead_server or empty or exactly']
 
-    some = [*command, '-k', 'order or dead_server or empty or exactly']
-    assert [run(tmp_path, *some).returncode for _ in range(2)] == [0, 0]
+    assert [run(*command).ret for _ in range(2)] == [0, 0]
 
     wishes = Wishes(layer='database', driver='sql', config=str(config))
     with Subject(wishes).living() as database:
-        database.images.add(contract.Image('of-somebody'))
-    refused = run(tmp_path, *some)
-    assert refused.returncode == pytest.ExitCode.USAGE_ERROR
-    assert 'there are images in this database' in refused.stderr
+        database.images.add(contract.Image('of-another-service'))
+    refused = run(*command)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert 'there are images in this database' in refused.stderr.str()
