@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import sys
 
 import pytest
@@ -18,9 +17,13 @@ from tests.servers import swift as swift_starter
 
 LIVE = pytest.StashKey[list]()
 BACKENDS = pytest.StashKey[dict]()
-#: tests that go to one process where several run the suite: each would start these servers
-TOGETHER = re.compile(r'tests/(clients/|plugins/(auth|credential|key_manager)/'
-                      r'|plugins/store/test_(glance_store|rbd|s3|swift))')
+#: servers that take long to start: tests that share them go to one process.  The names are
+#: those of fixtures, of parameters that choose a fixture, or the MODE of a test class.
+TOGETHER = {
+    'ceph': {'ceph', 'ceph_s3', 'rbd', 's3'},
+    'keystone': {'keystone', 'barbican', 'swift', 'swift_keystone', 'with_keystone',
+                 'with_barbican'},
+}
 
 
 def pytest_configure(config):
@@ -37,9 +40,18 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Keep together what shares servers, or at least a file with its fixtures."""
     for item in items:
-        path = item.nodeid.partition('::')[0]
-        group = 'servers' if TOGETHER.match(path) else path
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item):
+    """Return the name of the group of tests that run in one process."""
+    params = item.callspec.params if hasattr(item, 'callspec') else {}
+    names = [*item.fixturenames, getattr(item.cls, 'MODE', None),
+             params.get('store'), params.get('s3_server')]
+    for group, servers in TOGETHER.items():
+        if any(isinstance(name, str) and name in servers for name in names):
+            return group
+    return item.nodeid.partition('::')[0]
 
 
 def pytest_sessionfinish(session):
