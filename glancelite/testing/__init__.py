@@ -1,1 +1,1 @@
-"""The conformance kit: a pytest plugin that proves plugins."""
+"""The conformance kit: a pytest plugin that tests plugins of the service."""

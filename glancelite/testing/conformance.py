@@ -1,4 +1,4 @@
-"""Proves an installed plugin without any test code.
+"""Tests an installed plugin without any test code.
 
 ``pytest --pyargs glancelite.testing.conformance --layer store --driver NAME --config FILE``
 """
@@ -17,25 +17,25 @@ from importlib import metadata
 import pytest
 
 from glancelite import contract
-from glancelite.testing.subject import Subject, Wishes
+from glancelite.testing.subject import Settings, Subject
 
-#: of the report; it grows by words, anything else makes a new number
-FORM = 1
+#: version of the report's format; new words do not change it
+FORMAT = 1
 
 
 class Conformance:
-    """The hooks of one run: what is collected, and what is said at the end."""
+    """The hooks of one run: they choose the tests and write the report."""
 
     def __init__(self, config: pytest.Config):
         try:
-            self.subject = Subject(Wishes(**{
+            self.subject = Subject(Settings(**{
                 name.removeprefix('glancelite_'): value
                 for name, value in vars(config.option).items()
                 if name.startswith('glancelite_')}))
         except contract.Misconfigured as error:
             raise pytest.UsageError(str(error)) from error
         self.suite = self.subject.suite()
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._outcomes: dict[str, str] = {}
         self._deselected = 0
         self._report: dict[str, object] = {}
@@ -57,10 +57,10 @@ class Conformance:
             self._outcomes.setdefault(name, 'passed')
 
     def pytest_sessionfinish(self, session, exitstatus):
-        if session.config.option.collectonly:   # nobody has asked the plugin anything
+        if session.config.option.collectonly:   # no test ran
             return
         self._report = self.report(exitstatus == pytest.ExitCode.OK)
-        if file := self.subject.wishes.report:
+        if file := self.subject.settings.report:
             pathlib.Path(file).write_text(json.dumps(self._report, indent=1) + '\n',
                                           encoding='utf-8')
 
@@ -73,25 +73,25 @@ class Conformance:
         terminalreporter.line(json.dumps(self._report))
 
     def _sentences(self):
-        """The report for those who are no machine."""
+        """Yield the report as sentences."""
         plugin, claims = self.subject.installed, list(self._report['claims'].values())
         yield (f'{plugin.layer} {plugin.name} of {plugin.package} {plugin.version} '
                f'{"conforms" if self._report["conforms"] else "does not conform"}: '
                f'{claims.count("passed")} of {len(claims)} claims are true')
-        for what, how in self._report['not_shown'].items():
-            yield f'{what}: not shown; give {how}'
+        for topic, option in self._report['not_shown'].items():
+            yield f'{topic}: not shown; give {option}'
 
     def report(self, passed: bool) -> Mapping[str, object]:
-        """What was found; ``doc/plugins.md`` says what the words mean."""
+        """Return the report; ``doc/plugins.md`` explains its words."""
         plugin = self.subject.installed
         claims = self._claims()
         return {
-            'report': FORM, 'layer': plugin.layer, 'driver': plugin.name,
+            'report': FORMAT, 'layer': plugin.layer, 'driver': plugin.name,
             'package': plugin.package, 'version': plugin.version,
             'glancelite': metadata.version('glancelite'), 'contract': contract.CONTRACT,
             'python': platform.python_version(), 'backend': self.subject.backend,
             'date': datetime.datetime.now(datetime.UTC).date().isoformat(),
-            'seconds': round(time.monotonic() - self._began, 1),
+            'seconds': round(time.monotonic() - self._started, 1),
             'capabilities': sorted(self.subject.capabilities),
             'conforms': (passed and not self._deselected
                          and set(claims.values()) == {'passed'}),
@@ -102,18 +102,18 @@ class Conformance:
         }
 
     def _claims(self) -> dict[str, str]:
-        """Each claim of the suite -> passed, failed, or not asked."""
-        found = {name.removeprefix('test_'): 'not asked' for name in dir(self.suite)
-                 if name.startswith('test_')}
+        """Return each claim of the suite -> passed, failed, or not asked."""
+        claims = {name.removeprefix('test_'): 'not asked' for name in dir(self.suite)
+                  if name.startswith('test_')}
         for name, outcome in self._outcomes.items():
             claim = name.partition('[')[0].removeprefix('test_')
-            if outcome != 'passed' or found[claim] == 'not asked':
-                found[claim] = outcome
-        return found
+            if outcome != 'passed' or claims[claim] == 'not asked':
+                claims[claim] = outcome
+        return claims
 
 
 class SuiteModule(pytest.Module):
-    """Stands for this file, but holds the one class that is made to measure."""
+    """Collected instead of this file; contains the one test class of the run."""
 
     def collect(self):
         suite = self.config.pluginmanager.get_plugin('glancelite-conformance').suite

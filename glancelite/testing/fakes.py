@@ -1,4 +1,4 @@
-"""Stand-ins for the service and for its callers, to prove plugins with."""
+"""Stand-ins for the service and its callers, for tests of plugins."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from glancelite.contract.plugin import PluginT
 
 
 class FakeHost:
-    """A ``Host`` whose clock is set by the test and whose usage is a function.
+    """A ``Host`` with a clock that the test sets.
 
-    :param conf: where credential plugins find their options; an empty one if None.
+    :param usage: returns the usage of a project; no usage if None.
+    :param conf: the configuration with the options of credential plugins; empty if None.
     """
 
     def __init__(self, usage: Callable[[str], contract.Usage] | None = None,
@@ -60,7 +61,7 @@ class FakeHost:
 
 
 class FakeKeyManager(contract.KeyManager):
-    """Keeps ``certificates`` (id -> DER) and ``keys`` in memory, and remembers who asked."""
+    """Keeps ``certificates`` (id -> DER) and ``keys`` in memory, and records its callers."""
 
     def __init__(self, options: object = None, host: object = None, **named: object):
         super().__init__(options, host, **named)
@@ -82,7 +83,7 @@ class FakeKeyManager(contract.KeyManager):
 
 
 class Recorder(contract.Notifier):
-    """Remembers the events it was told."""
+    """Records the events that it is notified of."""
 
     def __init__(self, options: object = None, host: object = None, **named: object):
         super().__init__(options, host, **named)
@@ -97,29 +98,29 @@ class Recorder(contract.Notifier):
 
 
 class DenyAll(contract.PolicyEngine):
-    """Refuses everything, and remembers what it was asked."""
+    """Refuses every action, and records it."""
 
     def __init__(self, options: object = None, host: object = None, **named: object):
         super().__init__(options, host, **named)
         self.asked: list[str] = []
 
-    def enforce(self, ctx, verb, image=None, *, member=None):
-        self.asked.append(verb)
-        raise contract.Forbidden(f'{verb} is refused to everybody')
+    def enforce(self, ctx, action, image=None, *, member=None):
+        self.asked.append(action)
+        raise contract.Forbidden(f'{action} is refused to everybody')
 
 
 class ClientWentAway(ConnectionError):
-    """What a broken source raises."""
+    """Raised by a broken source."""
 
 
 def broken_source(*chunks: bytes) -> Iterator[bytes]:
-    """Yields ``chunks`` and then breaks."""
+    """Yield ``chunks``, then raise ``ClientWentAway``."""
     yield from chunks
     raise ClientWentAway('the client went away')
 
 
 def slow_source(*chunks: bytes, pause: float = 0.05) -> Iterator[bytes]:
-    """Yields ``chunks`` with a pause (seconds) before each."""
+    """Yield ``chunks`` with a pause (seconds) before each."""
     for chunk in chunks:
         time.sleep(pause)
         yield chunk

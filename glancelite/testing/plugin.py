@@ -1,9 +1,8 @@
 """The pytest plugin of the conformance kit.
 
-It is loaded by every pytest run of the environment it is installed in, so it
-imports nothing of weight before a fixture is asked for, and has command line
-options only where the conformance suite is run: names as short as
-``--driver`` may belong to somebody else elsewhere.
+Every pytest run in an environment with glancelite loads it.  It therefore imports large
+modules only when a fixture is used, and adds its command line options only to runs of the
+conformance suite: other projects may use names such as ``--driver``.
 """
 
 from __future__ import annotations
@@ -15,42 +14,45 @@ SUITE = 'glancelite.testing.conformance'
 #: options of the conformance command, for pytest's parser
 OPTIONS = {
     'layer': {'metavar': 'LAYER', 'help': 'layer of the plugin, such as store'},
-    'driver': {'metavar': 'NAME', 'help': 'name of the plugin, as its entry point says'},
+    'driver': {'metavar': 'NAME', 'help': 'name of the entry point of the plugin'},
     'config': {
         'metavar': 'FILE',
         'help': 'configuration file with the options of the plugin; $conformance_dir in it is a '
-                'directory that is new for each test'},
+                'new directory for each test'},
     'conformance-report': {
-        'metavar': 'FILE', 'help': 'also write the report, which is JSON, to this file'},
+        'metavar': 'FILE', 'help': 'also write the report (JSON) to this file'},
     'backend': {
-        'metavar': 'TEXT', 'help': 'what the report says of the backend, instead of health()'},
+        'metavar': 'TEXT',
+        'help': 'description of the backend in the report, instead of health()'},
     'large': {
         'action': 'store_true', 'help': 'also write an image of more than 4 GiB into a store'},
     'leftovers': {
         'metavar': 'COMMAND',
-        'help': 'shell command that lists what the backend of a store holds, a name in each line; '
-                'after each test it must print nothing that it has not printed before; '
-                '$CONFORMANCE_DIR is as in the configuration'},
+        'help': 'shell command that lists the data in the backend of a store, one name per line; '
+                'after each test it must print no line that it did not print before the test; '
+                '$CONFORMANCE_DIR is the directory of the test'},
     'config-broken': {
         'metavar': 'FILE',
-        'help': 'as --config, but with an endpoint where nobody answers: also show that the store '
-                'says so, and in time'},
+        'help': 'as --config, but with an endpoint that does not answer: also test that the '
+                'store reports this in time'},
     'broken-url': {
         'metavar': 'URL',
-        'help': 'an address that the store of --config-broken would read, if it takes those of '
-                'the living one not for its own'},
+        'help': 'a URL of the store of --config-broken, if that store does not own the URLs of '
+                'the store of --config'},
     'sample-url': {
-        'metavar': 'URL', 'help': 'for a read-only store: an address with data behind it'},
+        'metavar': 'URL', 'help': 'for a read-only store: a URL of existing data'},
     'sample-file': {
-        'metavar': 'FILE', 'help': 'for a read-only store: the same data, more than 192 KiB'},
+        'metavar': 'FILE',
+        'help': 'for a read-only store: a file with the same data, more than 192 KiB'},
     'missing-url': {
-        'metavar': 'URL', 'help': 'for a read-only store: an address with nothing behind it'},
+        'metavar': 'URL', 'help': 'for a read-only store: a URL without data'},
     'pause': {
         'metavar': 'SECONDS', 'type': float, 'default': 3.0,
-        'help': 'how long sources and readers of a store stand still; 3 by default'},
+        'help': 'how long sources and readers of a store pause; default: 3'},
     'patience': {
         'metavar': 'SECONDS', 'type': float, 'default': 30.0,
-        'help': 'within which a store does something small, or gives a backend up; 30 by default'},
+        'help': 'time limit for small operations and for a backend that does not answer; '
+                'default: 30'},
 }
 
 pytest.register_assert_rewrite('glancelite.testing.contracts', SUITE)
@@ -59,7 +61,7 @@ pytest.register_assert_rewrite('glancelite.testing.contracts', SUITE)
 def pytest_load_initial_conftests(parser, args):
     if not any(argument.startswith(SUITE) for argument in args):
         return
-    group = parser.getgroup('glancelite', 'proving a plugin of glancelite')
+    group = parser.getgroup('glancelite', 'testing a plugin of glancelite')
     for name, words in OPTIONS.items():
         dest = f'glancelite_{name.removeprefix("conformance-").replace("-", "_")}'
         group.addoption(f'--{name}', dest=dest, **words)
@@ -82,26 +84,26 @@ def host():
 
 @pytest.fixture
 def make_plugin(host):
-    """Builds plugins from their class and options, and closes them in the end.
+    """Build plugins from their class and options, and close them after the test.
 
     ``make_plugin(FileStore, name='fast', filesystem_store_datadir='/...')``
     """
     from glancelite.loader import Options
-    living = []
+    plugins = []
 
     def make(kind, *, name='test', conf=None, **options):
         plugin = kind(Options.of(kind, **options), host, name=name, conf=conf)
-        living.append(plugin)
+        plugins.append(plugin)
         return plugin
 
     yield make
-    for plugin in living:
+    for plugin in plugins:
         plugin.close()
 
 
 @pytest.fixture
 def context():
-    """Builds callers: ``context(project='p', roles={'member'})``."""
+    """Build callers: ``context(project='p', roles={'member'})``."""
     from glancelite import contract
 
     def make(project='project', *, user='user', roles=('member', 'reader'), **fields):

@@ -1,4 +1,4 @@
-"""The plugin that the conformance command proves, and the suite made to its measure."""
+"""The plugin that the conformance command tests, and its test class."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from glancelite.testing.fakes import FakeHost
 CONFORMANCE_DIR = cfg.StrOpt('conformance_dir', help='A directory of the present test.')
 ENABLED_BACKENDS = cfg.DictOpt('enabled_backends', default={}, help='As in the service.')
 
-#: bytes that a sample must have, so that every part that is asked for exists
+#: a sample must have more bytes, so that every range in the suite exists
 SAMPLE = 192 << 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Wishes:
-    """What the command line says; see ``glancelite.testing.plugin``."""
+class Settings:
+    """The options of the command line; see ``glancelite.testing.plugin``."""
 
     layer: str | None = None
     driver: str | None = None
@@ -51,60 +51,60 @@ class Wishes:
 
 
 class Subject:
-    """The plugin to be proved, as its operator has configured it.
+    """The plugin under test, configured by a file.
 
-    :raises Misconfigured: it is not installed, or cannot be built; or what is wished for
-        cannot be done with it.
+    :raises Misconfigured: it is not installed or cannot be built, or the options of the
+        command do not apply to it.
     """
 
-    def __init__(self, wishes: Wishes):
-        if wishes.layer not in contracts.SUITES:
-            raise contract.Misconfigured(f'there is no suite for a layer {wishes.layer!r}; '
+    def __init__(self, settings: Settings):
+        if settings.layer not in contracts.SUITES:
+            raise contract.Misconfigured(f'there is no suite for a layer {settings.layer!r}; '
                                          f'there are: {", ".join(sorted(contracts.SUITES))}')
-        if not wishes.driver:
-            raise contract.Misconfigured('say with --driver which plugin is to be proved')
-        for config in (wishes.config, wishes.config_broken):
+        if not settings.driver:
+            raise contract.Misconfigured('name the plugin to test with --driver')
+        for config in (settings.config, settings.config_broken):
             if config and not pathlib.Path(config).is_file():
                 raise contract.Misconfigured(f'there is no configuration file {config}')
-        self.wishes = wishes
-        self.layer = wishes.layer
-        self.installed = loader.find(self.layer, wishes.driver)
-        with self.living() as plugin:
-            self.capabilities = plugin.CAPABILITIES     # its options may leave it fewer
+        self.settings = settings
+        self.layer = settings.layer
+        self.installed = loader.find(self.layer, settings.driver)
+        with self.instance() as plugin:
+            self.capabilities = plugin.CAPABILITIES     # an instance may have fewer
             empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
-            self.backend = wishes.backend or _health(plugin)
+            self.backend = settings.backend or _health(plugin)
         if not empty:
-            raise contract.Misconfigured('there are images in this database; the suite removes '
-                                         'all that it finds, so give it a database of its own')
-        self.two = self.layer == 'store' and len(self._names(self._read(wishes.config, ''))) > 1
+            raise contract.Misconfigured('there are images in this database; the suite deletes '
+                                         'all images, so give it a database of its own')
+        self.two = self.layer == 'store' and len(self._names(self._read(settings.config, ''))) > 1
         self._check()
 
     def _check(self) -> None:
-        wishes = self.wishes
+        settings = self.settings
         if self.layer != 'store':
             given = [name for name in ('config_broken', 'broken_url', 'leftovers', 'large')
-                     if getattr(wishes, name)]
-            if given or any(wishes.sample):
+                     if getattr(settings, name)]
+            if given or any(settings.sample):
                 raise contract.Misconfigured('samples, leftovers, broken configurations and large '
                                              'images are for the layer store')
             return
         if self.writes:
-            if any(wishes.sample):
-                raise contract.Misconfigured(f'the store {wishes.driver!r} takes data, so the '
-                                             'suite makes its samples itself')
-        elif not all(wishes.sample):
+            if any(settings.sample):
+                raise contract.Misconfigured(f'the store {settings.driver!r} accepts data, so the '
+                                             'suite writes its samples itself')
+        elif not all(settings.sample):
             raise contract.Misconfigured(
-                f'the store {wishes.driver!r} is read-only; say with --sample-url, --sample-file '
-                'and --missing-url what is there for the suite to read, and what is not')
-        elif wishes.large or wishes.leftovers:
-            raise contract.Misconfigured(f'the store {wishes.driver!r} is read-only, so there is '
-                                         'nothing to see with --large or --leftovers')
-        elif (not pathlib.Path(wishes.sample_file or '').is_file()
-              or pathlib.Path(wishes.sample_file or '').stat().st_size <= SAMPLE):
+                f'the store {settings.driver!r} is read-only; name existing data with '
+                '--sample-url and --sample-file, and missing data with --missing-url')
+        elif settings.large or settings.leftovers:
+            raise contract.Misconfigured(f'the store {settings.driver!r} is read-only, so --large '
+                                         'and --leftovers do not apply')
+        elif (not pathlib.Path(settings.sample_file or '').is_file()
+              or pathlib.Path(settings.sample_file or '').stat().st_size <= SAMPLE):
             raise contract.Misconfigured(f'--sample-file must be a file with the data at the '
                                          f'--sample-url, and have more than {SAMPLE} bytes')
-        if wishes.config_broken:
-            with self.living(broken=True):
+        if settings.config_broken:
+            with self.instance(broken=True):
                 pass
 
     @property
@@ -113,31 +113,31 @@ class Subject:
 
     @property
     def not_shown(self) -> dict[str, str]:
-        """What this run leaves out -> what would have to be given for it."""
+        """Return what this run does not test -> the option that would test it."""
         if self.layer != 'store':
             return {}
-        possible = [('breaking backends', '--config-broken FILE', self.wishes.config_broken)]
+        possible = [('breaking backends', '--config-broken FILE', self.settings.config_broken)]
         if self.writes:
             possible += [
-                ('leftovers', '--leftovers COMMAND', self.wishes.leftovers),
-                ('more than 4 GiB', '--large', self.wishes.large),
+                ('leftovers', '--leftovers COMMAND', self.settings.leftovers),
+                ('more than 4 GiB', '--large', self.settings.large),
                 ('two stores', 'a second store of this driver in enabled_backends', self.two)]
-        return {what: how for what, how, given in possible if not given}
+        return {topic: option for topic, option, given in possible if not given}
 
     @contextlib.contextmanager
-    def living(self, folder: str | None = None, host: FakeHost | None = None, *,
+    def instance(self, folder: str | None = None, host: FakeHost | None = None, *,
                which: int = 0, broken: bool = False) -> Iterator[Any]:
-        """A new instance, on a new reading of the file.
+        """Read the file and build a new instance; close it at the end.
 
-        :param folder: what ``$conformance_dir`` is; a new one if None.
-        :param host: its host, which also gets the configuration; a new one if None.
-        :param which: of several stores of the driver.
+        :param folder: the value of ``$conformance_dir``; a new directory if None.
+        :param host: the host, which also gets the configuration; a new one if None.
+        :param which: number of the store, if the file has several of the driver.
         """
-        wishes = self.wishes
+        settings = self.settings
         with contextlib.ExitStack() as stack:
             if folder is None:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix='conformance-'))
-            conf = self._read(wishes.config_broken if broken else wishes.config, folder)
+            conf = self._read(settings.config_broken if broken else settings.config, folder)
             names = self._names(conf)
             if host is None:
                 host = stack.enter_context(contextlib.closing(FakeHost()))
@@ -161,10 +161,10 @@ class Subject:
         return conf
 
     def _names(self, conf: cfg.ConfigOpts) -> list[str]:
-        """The stores that the file gives to this driver; none if it speaks of no stores.
+        """Return the names of the driver's stores; none if the file configures no stores.
 
-        :raises Misconfigured: all are another driver's. This one would be proved on whatever its
-            defaults lead to, which may be the real images of this host.
+        :raises Misconfigured: all stores have other drivers.  The suite would use the
+            driver's defaults, which may lead to the real images of this host.
         """
         if self.layer != 'store':
             return []
@@ -173,11 +173,11 @@ class Subject:
         if conf.enabled_backends and not found:
             raise contract.Misconfigured(
                 f'{conf.default_config_files[0]}: enabled_backends has no store of the driver '
-                f'{self.installed.name!r}, which was to be proved')
+                f'{self.installed.name!r}, which is to be tested')
         return found
 
     def suite(self) -> type:
-        """A test class for exactly this plugin."""
+        """Return a test class for this plugin."""
         bases: list[type] = [contracts.SUITES[self.layer]]
         names = {'__doc__': f'The {self.layer} {self.installed.name}.', '__module__': __name__,
                  **self._fixtures()}
@@ -187,64 +187,64 @@ class Subject:
                 names |= self._samples()
             if self.two:
                 bases.append(contracts.TwoStoresContract)
-            if self.wishes.large:
+            if self.settings.large:
                 bases.append(contracts.LargeImageContract)
-            if self.wishes.config_broken:
+            if self.settings.config_broken:
                 bases.append(contracts.BrokenBackendContract)
-            if self.wishes.leftovers:
+            if self.settings.leftovers:
                 names['leftovers'] = lambda _, store: self._leftovers()
         return type(f'Test{self.layer.capitalize()}', tuple(bases), names)
 
     def _fixtures(self) -> dict[str, Any]:
-        wishes = self.wishes
+        settings = self.settings
 
         def plugin(_, host, tmp_path):
-            with self.living(str(tmp_path), host) as living:
-                if wishes.leftovers:
-                    _health(living)     # what a store makes when it is first asked may stay
+            with self.instance(str(tmp_path), host) as tested:
+                if settings.leftovers:
+                    _health(tested)     # what a store creates on first use may stay
                     for which in range(1, 1 + self.two):
-                        with self.living(str(tmp_path), which=which) as second:
+                        with self.instance(str(tmp_path), which=which) as second:
                             _health(second)
                     self._before = tmp_path, self._held(tmp_path)
-                yield living
-                if isinstance(living, contract.Database):
-                    clear(living.images)    # the next test may get the same one
+                yield tested
+                if isinstance(tested, contract.Database):
+                    clear(tested.images)    # the next test may use the same database
 
         def other(_, tmp_path):
-            with self.living(str(tmp_path), which=1) as living:
-                yield living
+            with self.instance(str(tmp_path), which=1) as store:
+                yield store
 
         def broken(_, tmp_path):
-            with self.living(str(tmp_path), broken=True) as living:
-                yield living
+            with self.instance(str(tmp_path), broken=True) as store:
+                yield store
 
         def broken_url(_, broken, sample):
-            url = wishes.broken_url or sample[0]
+            url = settings.broken_url or sample[0]
             if not broken.owns(url):
-                pytest.fail(f'the store of --config-broken does not own {url}, where the living '
-                            'one has its data; say with --broken-url what it would read',
-                            pytrace=False)
+                pytest.fail(f'the store of --config-broken does not own {url}, the URL of the '
+                            'sample; give a URL of that store with --broken-url', pytrace=False)
             return url
 
         fixtures: dict[str, Any] = {self.layer: plugin}
         if self.layer == 'store':
             fixtures |= {'other': other, 'broken': broken, 'broken_url': broken_url,
-                         'pause': lambda _: wishes.pause, 'patience': lambda _: wishes.patience}
+                         'pause': lambda _: settings.pause,
+                         'patience': lambda _: settings.patience}
         return {name: pytest.fixture(name=name)(make) for name, make in fixtures.items()}
 
     def _samples(self) -> dict[str, Any]:
-        wishes = self.wishes
-        data = pathlib.Path(wishes.sample_file or '').read_bytes()
-        return {'sample': pytest.fixture(name='sample')(lambda _: (wishes.sample_url, data)),
-                'missing': pytest.fixture(name='missing')(lambda _: wishes.missing_url)}
+        settings = self.settings
+        data = pathlib.Path(settings.sample_file or '').read_bytes()
+        return {'sample': pytest.fixture(name='sample')(lambda _: (settings.sample_url, data)),
+                'missing': pytest.fixture(name='missing')(lambda _: settings.missing_url)}
 
     def _leftovers(self) -> list[str]:
         folder, before = self._before
         return sorted(self._held(folder) - before)
 
     def _held(self, folder: object) -> set[str]:
-        """The lines that ``--leftovers`` prints."""
-        ran = subprocess.run(self.wishes.leftovers or '', shell=True, text=True,
+        """Return the lines that the command of ``--leftovers`` prints."""
+        ran = subprocess.run(self.settings.leftovers or '', shell=True, text=True,
                              capture_output=True,
                              env={**os.environ, 'CONFORMANCE_DIR': str(folder)})
         if ran.returncode:
@@ -253,7 +253,7 @@ class Subject:
 
 
 def _health(plugin: contract.Plugin) -> str:
-    """What the backend says of itself; the suite finds out what is wrong if it does not."""
+    """Return the health of a plugin, or its error: the suite tests it later."""
     try:
         return plugin.health()
     except Exception as error:

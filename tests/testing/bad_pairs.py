@@ -4,7 +4,7 @@ import weakref
 
 from glancelite import contract
 from glancelite.plugins.store.memory import MemoryStore
-from tests.testing.bad_abilities import Able
+from tests.testing.bad_capabilities import Able
 
 
 class _Pair(MemoryStore):

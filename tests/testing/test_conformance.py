@@ -300,7 +300,8 @@ def test_a_read_only_store_conforms_with_a_sample(run_here, web, pytester):
     assert said['conforms']
     assert said['capabilities'] == ['adopt']
     assert said['not_shown'] == {}
-    assert {'knows_the_size', 'adopts_nothing_hostile', 'takes_data_only_if_it_says_so',
+    assert {'reports_the_size', 'adopts_no_hostile_url',
+            'accepts_data_only_with_the_capability_write',
             'without_a_backend_nothing_is_read'} < said['claims'].keys()
     assert 'never_overwrites' not in said['claims']
 
@@ -313,8 +314,8 @@ def test_a_read_only_store_that_reads_something_else_does_not_conform(run_here, 
 
     said = report(run.stdout.str())
     assert run.ret == 1
-    assert said['claims']['reads_the_whole_in_chunks'] == 'failed'
-    assert said['claims']['knows_the_size'] == 'passed'
+    assert said['claims']['reads_all_data_in_chunks'] == 'failed'
+    assert said['claims']['reports_the_size'] == 'passed'
 
 
 def test_an_address_that_the_broken_store_does_not_read_is_asked_for(run_here, web, pytester):
@@ -324,7 +325,7 @@ def test_an_address_that_the_broken_store_does_not_read_is_asked_for(run_here, w
                       '--config-broken', 'down.conf', '--broken-url', 'x://y')
 
     assert run.ret == 1
-    assert 'say with --broken-url what it would read' in run.stdout.str()
+    assert 'give a URL of that store with --broken-url' in run.stdout.str()
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
@@ -332,12 +333,12 @@ def test_an_address_that_the_broken_store_does_not_read_is_asked_for(run_here, w
     ('--layer store --driver old', 'was written for version 0 of the contract'),
     ('--layer store --driver unfinished',
      'lacks adopt, delete, discard, owns, read, share, size, write'),
-    ('--layer store --driver web', 'is read-only; say with --sample-url, --sample-file and'),
+    ('--layer store --driver web', 'is read-only; name existing data with --sample-url and'),
     ('--layer store --driver web --sample-url http://x/y --sample-file nowhere --missing-url '
      'http://x/z', '--sample-file must be a file'),
     ('--layer store --driver web --sample-url http://x/y --sample-file nowhere --missing-url '
-     'http://x/z --large', 'nothing to see with --large'),
-    ('--layer store --driver memory --missing-url memory://x', 'makes its samples itself'),
+     'http://x/z --large', '--large and --leftovers do not apply'),
+    ('--layer store --driver memory --missing-url memory://x', 'writes its samples itself'),
     ('--layer store --driver memory --config-broken nowhere.conf',
      'no configuration file nowhere.conf'),
     ('--layer quota --driver limits --large', 'are for the layer store'),
@@ -348,7 +349,7 @@ def test_an_address_that_the_broken_store_does_not_read_is_asked_for(run_here, w
     ('--layer store --driver memory --config-broken others.conf',
      "enabled_backends has no store of the driver 'memory'"),
     ('--layer nothing --driver good', "no suite for a layer 'nothing'"),
-    ('--layer store', 'say with --driver'),
+    ('--layer store', 'name the plugin to test with --driver'),
     ('', 'no suite for a layer None'),
 ])
 def test_what_cannot_be_proved_is_said_in_one_sentence(run_here, pytester, arguments,

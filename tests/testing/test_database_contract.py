@@ -9,7 +9,7 @@ from glancelite import contract
 from glancelite.plugins.database.memory import MemoryDatabase, MemoryImages
 from glancelite.plugins.database.sql import engine  # noqa: F401 - cannot be imported twice
 from glancelite.testing import conformance
-from glancelite.testing.subject import Subject, Wishes
+from glancelite.testing.subject import Settings, Subject
 
 
 class ForgetsUndeclared(MemoryDatabase):
@@ -53,8 +53,8 @@ class LooksBeforeItWrites(_Exchanged):
 
 
 BAD = {
-    ForgetsUndeclared: 'another_process_has_the_same_unless_it_is_volatile',
-    FinishesWhatLives: 'only_what_is_pending_is_finished',
+    ForgetsUndeclared: 'another_instance_has_the_same_images_unless_it_is_volatile',
+    FinishesWhatLives: 'only_pending_deletes_are_completed',
     LooksBeforeItWrites: 'one_of_many_writers_wins',
 }
 SUITE = '''
@@ -99,8 +99,8 @@ def test_a_database_that_all_tests_share_is_proved_and_left_empty_or_refused(run
 
     assert [run(*command).ret for _ in range(2)] == [0, 0]
 
-    wishes = Wishes(layer='database', driver='sql', config=str(config))
-    with Subject(wishes).living() as database:
+    settings = Settings(layer='database', driver='sql', config=str(config))
+    with Subject(settings).instance() as database:
         database.images.add(contract.Image('of-another-service'))
     refused = run(*command)
     assert refused.ret == pytest.ExitCode.USAGE_ERROR

@@ -11,8 +11,8 @@ from glancelite.testing.contracts.notifier import NotifierContract
 from glancelite.testing.contracts.policy import PolicyContract
 from glancelite.testing.contracts.quota import QuotaContract
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
 from glancelite.testing.contracts.store.reading import ReadingContract
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract, TwoStoresContract
 
 #: layer -> its suite; the fixture to override is named as the layer
 SUITES = {

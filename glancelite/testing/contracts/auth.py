@@ -57,7 +57,7 @@ class AuthContract:
         raise NotImplementedError('override the `auth` fixture')
 
     @pytest.mark.parametrize('headers', STRANGE)
-    def test_strangers_are_kept_out_by_all_but_the_open(self, auth, headers):
+    def test_unknown_callers_are_rejected_unless_it_is_open(self, auth, headers):
         found, refusal = outcome(auth, request(**headers))
 
         if auth.OPEN:
@@ -69,10 +69,10 @@ class AuthContract:
             assert found.read_only
             assert (found.user, found.project, found.roles) == (None, None, frozenset())
 
-    def test_says_whether_it_lets_everybody_in(self, auth):
+    def test_declares_whether_it_is_open(self, auth):
         assert isinstance(auth.OPEN, bool)
 
-    def test_is_well_or_says_what_is_wrong(self, auth):
+    def test_reports_its_health_or_what_is_wrong(self, auth):
         try:
             report = auth.health()
         except contract.Error as error:
@@ -88,7 +88,7 @@ class IdentityContract(AuthContract):
         """``HTTP_...`` entries of a request by somebody who is known, and their proof."""
         raise NotImplementedError('override the `credentials` fixture')
 
-    def test_the_caller_is_known_by_project_and_roles(self, auth, credentials):
+    def test_a_caller_has_a_project_and_roles(self, auth, credentials):
         found = auth.identify(request(**credentials))
 
         assert found.project
@@ -96,18 +96,18 @@ class IdentityContract(AuthContract):
         assert all(role == role.lower() for role in found.roles)
         assert found.read_only is False
 
-    def test_what_the_core_decides_is_left_to_it(self, auth, credentials):
+    def test_is_admin_and_request_id_are_left_to_the_core(self, auth, credentials):
         found = auth.identify(request(**credentials))
 
         assert found.is_admin is False
         assert found.request_id is None
 
-    def test_the_same_proof_is_the_same_caller(self, auth, credentials):
+    def test_the_same_credentials_give_the_same_caller(self, auth, credentials):
         first = auth.identify(request(**credentials))
 
         assert auth.identify(request(**credentials)) == first
 
-    def test_a_known_caller_does_not_open_the_door_for_others(self, auth, credentials):
+    def test_a_valid_request_does_not_admit_invalid_ones(self, auth, credentials):
         auth.identify(request(**credentials))
 
         for name in credentials:
@@ -115,7 +115,7 @@ class IdentityContract(AuthContract):
                 auth, request(**{**credentials, name: 'x' + credentials[name]}))
             assert refusal or auth.OPEN or found.read_only
 
-    def test_a_caller_cannot_make_themselves_an_administrator(self, auth, credentials):
+    def test_a_caller_cannot_add_roles_with_headers(self, auth, credentials):
         honest = auth.identify(request(**credentials))
 
         boasting = auth.identify(request(**credentials, HTTP_X_ROLES='admin,owner-of-all',
@@ -125,7 +125,7 @@ class IdentityContract(AuthContract):
         assert (boasting.roles, boasting.project) == (honest.roles, honest.project)
         assert boasting.service_roles == honest.service_roles
 
-    def test_proofs_stay_out_of_logs_and_of_the_request(self, auth, credentials, caplog):
+    def test_credentials_stay_out_of_logs_and_of_the_context(self, auth, credentials, caplog):
         environ = request(**credentials)
         before = copy.copy(environ)
         caplog.set_level(logging.DEBUG)
@@ -137,7 +137,7 @@ class IdentityContract(AuthContract):
             assert secret not in repr(found)
         assert environ == before
 
-    def test_many_may_come_at_once(self, auth, credentials):
+    def test_many_can_be_identified_at_once(self, auth, credentials):
         expected = auth.identify(request(**credentials))
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:

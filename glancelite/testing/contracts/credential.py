@@ -37,7 +37,7 @@ class CredentialContract:
         return [*given, *([caller.token] if caller.token else [])]
 
     @pytest.mark.parametrize('long_running', [False, True])
-    def test_gives_tokens_that_fit_into_a_header_or_nothing(self, credential, caller,
+    def test_tokens_can_be_values_of_headers(self, credential, caller,
                                                             long_running):
         found = credential.open(caller, long_running=long_running)
         if found is None:
@@ -51,7 +51,7 @@ class CredentialContract:
         assert all(isinstance(token, str) and token.isascii() and token.isprintable()
                    and token == token.strip() != '' for token in tokens)
 
-    def test_nobody_is_a_caller_too_or_it_says_that_somebody_is_needed(self, credential):
+    def test_works_without_a_caller_or_is_unsupported(self, credential):
         try:
             found = credential.open(None)
         except contract.Unsupported:
@@ -88,7 +88,7 @@ class CredentialContract:
         assert len(tokens) == 1
 
     @pytest.mark.parametrize('long_running', [False, True])
-    def test_a_token_that_is_refused_is_not_the_end(self, credential, caller, long_running):
+    def test_a_rejected_token_is_replaced(self, credential, caller, long_running):
         found = credential.open(caller, long_running=long_running)
         if found is None:
             return
@@ -101,7 +101,7 @@ class CredentialContract:
             found.close()
 
     @pytest.mark.parametrize('long_running', [False, True])
-    def test_names_the_place_of_a_service_or_says_that_it_cannot(self, credential, caller,
+    def test_finds_the_endpoint_of_a_service_or_is_unavailable(self, credential, caller,
                                                                   service_type, long_running):
         found = credential.open(caller, long_running=long_running)
         if found is None:
@@ -128,7 +128,7 @@ class CredentialContract:
             found.close()
             assert found.close() is None
 
-    def test_a_session_can_be_used_or_there_is_none(self, credential):
+    def test_a_session_can_be_used_or_is_unsupported(self, credential):
         try:
             session = credential.session()
         except contract.Unsupported:
@@ -136,7 +136,7 @@ class CredentialContract:
 
         assert session.get_token()
 
-    def test_says_no_secret(self, credential, caller, secrets):
+    def test_shows_no_secrets(self, credential, caller, secrets):
         found = credential.open(caller, long_running=True)
 
         said = [repr(credential), credential.health(), repr(found)]

@@ -61,14 +61,14 @@ class InspectorContract:
 
     @pytest.mark.parametrize('container', CONTAINERS)
     @pytest.mark.parametrize('disk_format', FORMATS)
-    def test_every_image_gets_a_tap_or_is_of_no_interest(self, inspector, disk_format, container):
+    def test_open_returns_an_inspection_or_none(self, inspector, disk_format, container):
         tap = inspector.open(image(disk_format, container))
 
         assert tap is None or isinstance(tap, contract.Inspection)
 
     @pytest.mark.parametrize('disk_format', FORMATS[:8])
     @pytest.mark.parametrize('start', BEGINNINGS, ids=lambda start: ascii(start[:8]))
-    def test_hostile_content_gets_a_verdict(self, inspector, start, disk_format):
+    def test_hostile_content_gets_a_result(self, inspector, start, disk_format):
         said = verdict(inspector, image(disk_format), cut(start + b'x' * 100_000, 65_536))
 
         if isinstance(said, tuple):
@@ -77,7 +77,7 @@ class InspectorContract:
             assert said in (None, contract.WrongContent)
 
     @pytest.mark.parametrize('disk_format', FORMATS[:8])
-    def test_it_does_not_matter_how_the_bytes_are_cut(self, inspector, disk_format):
+    def test_the_sizes_of_chunks_do_not_matter(self, inspector, disk_format):
         for start in BEGINNINGS:
             data = start + b'x' * 1000
 
@@ -87,7 +87,7 @@ class InspectorContract:
             assert said == said[:1] * 4
 
     @pytest.mark.parametrize('disk_format', FORMATS[:8])
-    def test_views_of_bytes_get_the_same_verdict_if_it_takes_them(self, inspector, disk_format):
+    def test_memoryviews_get_the_same_result_if_declared(self, inspector, disk_format):
         for start in BEGINNINGS:
             data = start + b'x' * 100_000
             tap = inspector.open(image(disk_format))
@@ -97,12 +97,12 @@ class InspectorContract:
 
             assert said == verdict(inspector, image(disk_format), cut(data, 65_536))
 
-    def test_an_upload_without_bytes_gets_a_verdict(self, inspector):
+    def test_an_empty_upload_gets_a_result(self, inspector):
         said = verdict(inspector, image('raw'), [])
 
         assert said is None or said[0] == 'fine'
 
-    def test_facts_are_of_this_image(self, inspector):
+    def test_concurrent_inspections_do_not_mix(self, inspector):
         contents = [b'x' * size for size in (10, 700_000)]
 
         alone = [verdict(inspector, image(), [data]) for data in contents]
@@ -114,7 +114,7 @@ class InspectorContract:
 
         assert mixed == alone
 
-    def test_a_tap_can_be_closed_at_any_time(self, inspector):
+    def test_an_inspection_can_be_closed_at_any_time(self, inspector):
         for chunks in ([], [b'x'], [b'x'] * 3):
             tap = inspector.open(image())
             if tap is not None:

@@ -39,7 +39,7 @@ class KeyManagerContract:
 
     @pytest.mark.parametrize('strange', STRANGE, ids=ascii)
     @pytest.mark.parametrize('verb', ['certificate', 'delete'])
-    def test_what_is_not_there_is_an_error_of_the_contract(self, key_manager, caller, verb,
+    def test_unknown_ids_raise_errors_of_the_contract(self, key_manager, caller, verb,
                                                            strange):
         began = time.monotonic()
 
@@ -49,11 +49,11 @@ class KeyManagerContract:
         assert time.monotonic() - began < PATIENCE
 
     @pytest.mark.parametrize('verb', ['certificate', 'delete'])
-    def test_nobody_is_a_caller_too(self, key_manager, verb):
+    def test_works_without_a_caller(self, key_manager, verb):
         with pytest.raises((contract.NotFound, contract.Forbidden, contract.Unavailable)):
             getattr(key_manager, verb)(contract.Context(), STRANGE[-1])
 
-    def test_a_certificate_comes_as_it_is(self, key_manager, caller, held):
+    def test_a_certificate_is_returned_unchanged(self, key_manager, caller, held):
         wanted, answer = held or (STRANGE[-1], None)
 
         try:
@@ -63,7 +63,7 @@ class KeyManagerContract:
 
         assert found == answer
 
-    def test_many_may_ask_at_once(self, key_manager, caller, held):
+    def test_many_can_ask_at_once(self, key_manager, caller, held):
         def ask(number):
             wanted, answer = held or (STRANGE[-1], None)
             asked = wanted if number % 2 else 'no-such-id'
@@ -77,7 +77,7 @@ class KeyManagerContract:
 
         assert answers == [None, True if held else None] * 8
 
-    def test_says_no_secret(self, key_manager, caller):
+    def test_shows_no_secrets(self, key_manager, caller):
         try:
             said = [key_manager.health(), repr(key_manager)]
         except contract.Error as error:

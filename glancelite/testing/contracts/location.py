@@ -37,7 +37,7 @@ class LocationContract:
         assert sorted(each.url for each in ordered) == sorted(each.url for each in given)
         assert set(map(id, ordered)) == set(map(id, given))
 
-    def test_what_is_given_stays_as_it_is(self, location, chance):
+    def test_the_arguments_stay_unchanged(self, location, chance):
         given = list(some_locations(chance, 6))
         before, weights = list(given), {'fast': 1, 'far': 3}
 
@@ -46,12 +46,12 @@ class LocationContract:
         assert (given, weights) == (before, {'fast': 1, 'far': 3})
 
     @pytest.mark.parametrize('count', [0, 1])
-    def test_few_copies_are_in_order(self, location, count):
+    def test_less_than_two_locations_stay_in_order(self, location, count):
         given = some_locations(random.Random(0), count)
 
         assert tuple(location.order(given, {})) == given
 
-    def test_stores_that_are_not_configured_any_more_are_no_obstacle(self, location, chance):
+    def test_stores_that_are_not_configured_are_accepted(self, location, chance):
         given = some_locations(chance, 5)
 
         assert len(location.order(given, {})) == 5

@@ -70,7 +70,7 @@ class MiddlewareContract:
 
     @pytest.mark.parametrize('headers', [{}, {'HTTP_ORIGIN': 'https://page.test'},
                                          {'HTTP_X_FORWARDED_FOR': '192.0.2.1'}])
-    def test_an_answer_comes_through(self, middleware, headers):
+    def test_a_response_passes_through(self, middleware, headers):
         app = Answer(b'one', b'two', status='404 Not Found',
                      headers=[('Content-Type', 'text/plain'), ('X-Own', 'kept')])
         client = Client(middleware.wrap(app))
@@ -80,7 +80,7 @@ class MiddlewareContract:
         assert (client.status, body) == ('404 Not Found', b'onetwo')
         assert ('X-Own', 'kept') in client.headers
 
-    def test_what_it_makes_is_wsgi_on_both_sides(self, middleware):
+    def test_both_sides_conform_to_wsgi(self, middleware):
         inner = wsgiref.validate.validator(Answer(b'body'))
         client = Client(wsgiref.validate.validator(middleware.wrap(inner)))
 
@@ -90,7 +90,7 @@ class MiddlewareContract:
 
         assert body == b'body'
 
-    def test_an_answer_is_not_gathered(self, middleware):
+    def test_a_response_is_not_buffered(self, middleware):
         app = Answer(*[b'x'] * 10)
 
         answer = iter(Client(middleware.wrap(app))(request()))
@@ -98,7 +98,7 @@ class MiddlewareContract:
 
         assert app.given <= 2
 
-    def test_an_answer_that_is_given_up_is_closed(self, middleware):
+    def test_an_abandoned_response_is_closed(self, middleware):
         app = Answer(b'x')
         answer = Client(middleware.wrap(app))(request())
 
@@ -107,7 +107,7 @@ class MiddlewareContract:
         assert app.closed
 
     @pytest.mark.parametrize('method', ['PUT', 'POST', 'PATCH', 'GET'])
-    def test_a_body_stays_unread(self, middleware, method):
+    def test_a_request_body_stays_unread(self, middleware, method):
         wrapped = middleware.wrap(Answer(b'x'))
 
         environ = request(method, '/v2/images/i/file', body=Unreadable(), CONTENT_LENGTH='10',
@@ -115,7 +115,7 @@ class MiddlewareContract:
 
         assert b''.join(Client(wrapped)(environ)) == b'x'
 
-    def test_what_the_application_raises_comes_through(self, middleware):
+    def test_errors_of_the_application_pass_through(self, middleware):
         class Trouble(Exception):
             pass
 
@@ -125,7 +125,7 @@ class MiddlewareContract:
         with pytest.raises(Trouble):
             Client(middleware.wrap(app))(request())
 
-    def test_one_middleware_can_be_around_several_applications(self, middleware):
+    def test_one_middleware_can_wrap_several_applications(self, middleware):
         one, other = middleware.wrap(Answer(b'one')), middleware.wrap(Answer(b'other'))
 
         assert b''.join(Client(one)(request())) == b'one'

@@ -35,15 +35,15 @@ class NotifierContract:
         raise NotImplementedError('override the `notifier` fixture')
 
     @pytest.mark.parametrize('kind', TYPES)
-    def test_every_event_can_be_told(self, notifier, kind):
+    def test_every_type_of_event_is_accepted(self, notifier, kind):
         assert notifier.notify(event(kind)) is None
 
-    def test_a_failure_can_be_told_in_plain_text(self, notifier):
+    def test_a_payload_of_plain_text_is_accepted(self, notifier):
         failure = event('image.upload', 'the store is full\n%s %(x)s', priority='ERROR')
 
         assert notifier.notify(failure) is None
 
-    def test_what_is_told_stays_as_it_is(self, notifier):
+    def test_the_payload_stays_unchanged(self, notifier):
         payload = copy.deepcopy(PAYLOAD)
 
         notifier.notify(event(payload=payload))
@@ -58,7 +58,7 @@ class NotifierContract:
 
         assert SECRET not in caplog.text
 
-    def test_a_request_is_not_held_up(self, notifier):
+    def test_notify_does_not_delay_the_request(self, notifier):
         start = time.monotonic()
 
         for _ in range(100):
@@ -66,7 +66,7 @@ class NotifierContract:
 
         assert time.monotonic() - start < 5     # seconds: no network in the way
 
-    def test_many_may_tell_at_once(self, notifier):
+    def test_many_can_notify_at_once(self, notifier):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             told = list(pool.map(lambda _: notifier.notify(event()), range(80)))
 

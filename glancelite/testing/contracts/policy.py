@@ -60,7 +60,7 @@ class PolicyContract:
         raise NotImplementedError('override the `policy` fixture')
 
     @pytest.mark.parametrize('action', ACTIONS)
-    def test_a_question_is_answered_as_the_order_is(self, policy, action):
+    def test_allows_and_enforce_agree(self, policy, action):
         for ctx, image in itertools.product(CALLERS, some_images(12)):
             for member in (None, 'p', 'q'):
                 allowed = policy.allows(ctx, action, image, member=member)
@@ -72,7 +72,7 @@ class PolicyContract:
                         policy.enforce(ctx, action, image, member=member)
 
     @pytest.mark.parametrize('action', ACTIONS)
-    def test_a_list_is_filtered_as_each_image_would_be(self, policy, action):
+    def test_filter_and_allows_agree(self, policy, action):
         images = some_images(60)
 
         for ctx in CALLERS:
@@ -81,11 +81,11 @@ class PolicyContract:
             assert isinstance(left, Sequence)
             assert list(left) == [image for image in images if policy.allows(ctx, action, image)]
 
-    def test_nothing_is_left_of_nothing(self, policy):
+    def test_filter_returns_nothing_for_nothing(self, policy):
         assert [list(policy.filter(ctx, 'get_image', [])) for ctx in CALLERS] == (
             [[]] * len(CALLERS))
 
-    def test_the_same_question_has_the_same_answer_whatever_was_asked_between(self, policy):
+    def test_a_decision_does_not_depend_on_earlier_ones(self, policy):
         questions = list(itertools.product(CALLERS, ACTIONS, some_images(4)))
         answers = [policy.allows(*question) for question in questions]
         mixed = list(enumerate(questions))
@@ -94,7 +94,7 @@ class PolicyContract:
         for number, question in mixed:
             assert policy.allows(*question) is answers[number]
 
-    def test_a_custom_property_is_no_attribute(self, policy):
+    def test_a_custom_property_does_not_count_as_an_attribute(self, policy):
         """An owner writes properties; they must not decide what only attributes may."""
         pretending = {'owner': 'p', 'project_id': 'p', 'member_id': 'p', 'visibility': 'public',
                       'id': 'i', 'status': 'active'}
@@ -105,10 +105,10 @@ class PolicyContract:
             assert policy.allows(ctx, action, painted) == policy.allows(ctx, action, plain)
 
     @pytest.mark.parametrize('action', ['get_images', 'add_task', 'a_verb_of_the_future'])
-    def test_a_verb_about_no_image_is_decided(self, policy, action):
+    def test_an_action_without_an_image_is_decided(self, policy, action):
         answers = [policy.allows(ctx, action) for ctx in CALLERS]
 
         assert set(answers) <= {True, False}
 
-    def test_has_an_opinion_on_administrators_or_none(self, policy):
+    def test_is_admin_returns_true_false_or_none(self, policy):
         assert all(policy.is_admin(ctx) in (True, False, None) for ctx in CALLERS)

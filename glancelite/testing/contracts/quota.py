@@ -30,25 +30,25 @@ class QuotaContract:
             return False
         return True
 
-    def test_who_asks_for_nothing_gets_it(self, quota):
+    def test_an_empty_request_is_granted(self, quota):
         assert quota.check(CALLER, QuotaRequest('get_image', 'p')) is None
 
     @pytest.mark.parametrize('field', COUNTS)
-    def test_what_is_too_much_is_not_granted_by_asking_for_more(self, quota, field):
+    def test_a_larger_count_is_not_granted_where_a_smaller_one_is_refused(self, quota, field):
         granted = [self._grants(quota, QuotaRequest('modify_image', 'p', **{field: step}))
                    for step in STEPS]
 
         assert granted == sorted(granted, reverse=True)
         assert granted[0]
 
-    def test_bytes_that_are_too_many_are_not_granted_by_asking_for_more(self, quota):
+    def test_more_bytes_are_not_granted_where_fewer_are_refused(self, quota):
         granted = [self._grants(quota, QuotaRequest('upload_image', 'p', bytes=step))
                    for step in STEPS]
 
         assert granted == sorted(granted, reverse=True)
 
     @pytest.mark.parametrize('announced', [None, 0, 1, 1000, 1 << 30])
-    def test_an_upload_that_is_granted_may_have_what_it_announced(self, quota, announced):
+    def test_a_granted_upload_may_have_the_announced_size(self, quota, announced):
         try:
             most = quota.check(CALLER, QuotaRequest('upload_image', 'p', bytes=announced))
         except contract.QuotaExceeded:
@@ -57,7 +57,7 @@ class QuotaContract:
         assert most is None or most >= max(announced or 0, 0)
 
     @pytest.mark.parametrize('field', COUNTS)
-    def test_only_uploads_have_a_most(self, quota, field):
+    def test_only_uploads_get_a_limit(self, quota, field):
         for step in STEPS:
             try:
                 assert quota.check(
@@ -65,12 +65,12 @@ class QuotaContract:
             except contract.QuotaExceeded:
                 break
 
-    def test_what_nobody_pays_for_can_be_asked_too(self, quota):
+    def test_requests_without_a_project_are_decided(self, quota):
         for request in (QuotaRequest('upload_image', bytes=1), QuotaRequest('upload_image'),
                         QuotaRequest('add_image', images=1)):
             assert self._grants(quota, request) in (True, False)
 
-    def test_many_may_ask_at_once(self, quota):
+    def test_many_can_ask_at_once(self, quota):
         request = QuotaRequest('upload_image', 'p', bytes=1)
         expected = self._grants(quota, request)
 

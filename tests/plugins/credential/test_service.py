@@ -74,7 +74,7 @@ class TestSwiftsOwn(CredentialContract):
             'auth_type': 'v1password', 'auth_url': swift.auth_url, 'username': 'test:tester',
             'password': 'testing'})
 
-    def test_names_the_place_of_a_service_or_says_that_it_cannot(self, credential, swift):
+    def test_finds_the_endpoint_of_a_service_or_is_unavailable(self, credential, swift):
         found = credential.open(None)
 
         assert found.endpoint('object-store', region='anywhere') == f'{swift.url}/v1/AUTH_test'

@@ -14,7 +14,7 @@ from glancelite import contract
 from glancelite.plugins.store.file import FileStore, options, partial_file
 from glancelite.plugins.store.file import store as file_module
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
-from glancelite.testing.contracts.store.trouble import TwoStoresContract
+from glancelite.testing.contracts.store.failures import TwoStoresContract
 
 MIB = 1 << 20
 

@@ -9,9 +9,9 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store import StoreContract
+from glancelite.testing.contracts.store.failures import TwoStoresContract
 from glancelite.testing.contracts.store.reading import ReadingContract
 from glancelite.testing.contracts.store.toolbox import MIB, die_while_writing, pattern
-from glancelite.testing.contracts.store.trouble import TwoStoresContract
 from tests.plugins.store.reference import reference
 
 FILE = """
@@ -29,8 +29,8 @@ def folder(tmp_path):
 class VisibleContract(StoreContract):
     """The contract, except that data of a dead writer is visible until it is discarded."""
 
-    def test_what_a_dead_process_left_is_discarded(self, store, box, patience):
-        """Others can read the data before that, under its final name."""
+    def test_data_of_a_killed_process_is_discarded(self, store, box, patience):
+        """Others can read it before that: it bears its name from its beginning."""
         key = box.key()
         assert die_while_writing(store, key, iter([pattern(MIB)] * 24), patience)
 

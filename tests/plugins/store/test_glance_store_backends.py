@@ -116,7 +116,7 @@ def test_a_broken_source_leaves_nothing_that_can_be_read(box):
 
 def test_images_are_written_and_deleted_concurrently(box):
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(lambda _: box.come_and_go(), range(3))) == [None] * 3
+        assert list(pool.map(lambda _: box.round_trip(), range(3))) == [None] * 3
 
 
 def test_discard_deletes_the_data_of_a_key(store, box):

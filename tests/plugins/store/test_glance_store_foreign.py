@@ -12,7 +12,7 @@ import pytest
 from stevedore import ExtensionManager
 
 from glancelite import contract
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.plugins.store import tape
 from tests.plugins.store.test_glance_store import VisibleContract

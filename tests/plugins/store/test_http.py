@@ -8,9 +8,9 @@ from oslo_config import cfg
 from glancelite import contract
 from glancelite.plugins.store.http import HTTPStore
 from glancelite.support import outbound
+from glancelite.testing.contracts.store.failures import BrokenBackendContract
 from glancelite.testing.contracts.store.reading import ReadingContract
 from glancelite.testing.contracts.store.toolbox import pattern
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract
 from tests.plugins.store.reference import reference
 from tests.servers import hostile_web, process
 from tests.servers.hostile_web import DATA
@@ -98,8 +98,8 @@ class TestServerThatIsDown(BrokenBackendContract):
     def broken_url(self):
         return f'http://127.0.0.1:{process.free_port()}/image'
 
-    def test_without_a_backend_health_says_so(self, broken):
-        """There is no single backend that could be down."""
+    def test_without_a_backend_health_fails(self, broken):
+        """All of the web is its backend, and that is never down."""
         assert broken.health()
 
 

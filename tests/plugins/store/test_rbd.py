@@ -3,7 +3,7 @@
 import pytest
 
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract, TwoStoresContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
 from tests.plugins.store import pools
 from tests.servers import process
 

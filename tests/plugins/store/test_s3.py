@@ -13,7 +13,7 @@ import pytest
 from glancelite import contract
 from glancelite.plugins.store.s3 import S3Store, parts
 from glancelite.testing.contracts.store import StoreContract, cut, pattern, same
-from glancelite.testing.contracts.store.trouble import TwoStoresContract
+from glancelite.testing.contracts.store.failures import TwoStoresContract
 from tests.plugins.store.reference import reference
 from tests.servers import fault_proxy, programs
 

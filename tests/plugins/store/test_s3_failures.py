@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store import cut, pattern, same
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.servers.fault_proxy import CORRUPT, CUT, DROP_RESPONSE, PASS, Respond, Truncate
 

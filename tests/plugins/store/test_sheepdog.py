@@ -11,8 +11,8 @@ import pytest
 from glancelite import contract
 from glancelite.plugins.store.sheepdog import SheepdogStore
 from glancelite.testing.contracts.store import StoreContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
 from glancelite.testing.contracts.store.toolbox import MIB, pattern
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract, TwoStoresContract
 from tests.servers import process
 from tests.servers import sheepdog as starter
 

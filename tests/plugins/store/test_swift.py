@@ -6,8 +6,8 @@ import pytest
 
 from glancelite.plugins.store.swift import SwiftStore
 from glancelite.testing.contracts import ReadingContract, StoreContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
 from glancelite.testing.contracts.store.toolbox import Box, pattern
-from glancelite.testing.contracts.store.trouble import BrokenBackendContract, TwoStoresContract
 from tests.servers import process
 
 
@@ -144,9 +144,9 @@ key = "testing2"
     def other(self, make):
         return make('theirs')
 
-    def test_neither_of_two_stores_follows_the_other(self, both):
-        """Both can read everything, because they share a file; they own only their own data."""
-        (one, first_url), (other, second_url) = both
+    def test_two_stores_reject_the_urls_of_each_other(self, both):
+        """They have one file, so that each could; that it is theirs they leave to the other."""
+        (one, its), (other, others) = both
 
         assert (one.owns(second_url), other.owns(first_url)) == (False, False)
         assert b''.join(one.read(second_url)) == b'theirs'

@@ -17,7 +17,7 @@ class LifecycleContract:
 
     @pytest.mark.parametrize(('pending', 'status'), [(True, 'pending_delete'),
                                                      (False, 'deleted')])
-    def test_a_removed_image_is_gone(self, database, host, pending, status):
+    def test_a_deleted_image_is_gone(self, database, host, pending, status):
         images = database.images
         kept = images.add(rich(visibility='shared'))
         database.members.add(kept.id, 'm')
@@ -34,7 +34,7 @@ class LifecycleContract:
             with pytest.raises(contract.NotFound):
                 images.get(kept.id, viewer=viewer)
 
-    def test_removal_does_not_mind_later_writes(self, images):
+    def test_a_delete_ignores_later_writes(self, images):
         stale = images.add(rich())
         images.update(stale, {'name': 'newer', 'tags': ('new',),
                               'locations': (Location('file:///new'),)})
@@ -44,7 +44,7 @@ class LifecycleContract:
         assert (removed.name, removed.tags) == ('newer', ('new',))
         assert [location.url for location in removed.locations] == ['file:///new']
 
-    def test_removal_minds_that_the_image_was_protected_meanwhile(self, images):
+    def test_a_delete_respects_later_protection(self, images):
         stale = images.add(rich(protected=False))
         kept = images.update(stale, {'protected': True})
 
@@ -54,14 +54,14 @@ class LifecycleContract:
         assert images.get(kept.id, viewer=None) == kept
         assert images.delete(kept, pending=True).deleted_at
 
-    def test_one_of_many_removers_wins(self, images):
+    def test_one_of_many_deletes_wins(self, images):
         kept = images.add(rich())
 
         won = race(8, lambda n: images.delete(kept, pending=True))
 
         assert len(won) == 1
 
-    def test_a_pending_removal_can_be_taken_back(self, database, host):
+    def test_a_pending_delete_can_be_undone(self, database, host):
         images, members = database.images, database.members
         kept = images.add(rich())
         for name in ('m', 'n', 'm'):      # all within one tick of the clock
@@ -83,7 +83,7 @@ class LifecycleContract:
         assert list(members.list(kept.id)) == before
         assert images.update(back, {'tags': ()}).tags == ()
 
-    def test_what_is_taken_back_has_the_status_that_it_had(self, images):
+    def test_an_undeleted_image_has_its_former_status(self, images):
         kept = images.add(rich(status='deactivated'))
 
         images.undelete(images.delete(kept, pending=True), status='deactivated')
@@ -92,7 +92,7 @@ class LifecycleContract:
         assert back.status == 'deactivated'
         assert {location.status for location in back.locations} == {'active'}
 
-    def test_what_is_not_pending_cannot_be_taken_back(self, images):
+    def test_only_pending_deletes_can_be_undone(self, images):
         final = images.delete(images.add(rich()), pending=False)
         scrubbed = images.delete(images.add(rich()), pending=True)
         images.complete_delete(scrubbed)
@@ -103,7 +103,7 @@ class LifecycleContract:
             with pytest.raises(contract.Conflict):
                 images.undelete(image)
 
-    def test_only_what_is_pending_is_finished(self, images):
+    def test_only_pending_deletes_are_completed(self, images):
         live = images.add(rich())
         back = images.undelete(images.delete(images.add(rich()), pending=True))
         final = images.delete(images.add(rich()), pending=False)
@@ -129,7 +129,7 @@ class LifecycleContract:
         assert images.get(longer.id, viewer=None) == longer
         assert images.update(saving, {'status': 'active'}).status == 'active'
 
-    def test_finds_what_a_dead_server_left(self, images, host):
+    def test_finds_abandoned_work(self, images, host):
         now = host.now()
         late = images.add(rich(status='saving', lease_until=now - SECOND))
         images.add(rich(status='saving', lease_until=now + SECOND))
@@ -148,7 +148,7 @@ class LifecycleContract:
             late.id, copied.id, pending.id}
         assert len(images.unfinished(now=now, deleted_before=now + SECOND, limit=1)) == 1
 
-    def test_what_is_found_can_be_looked_through_in_pieces(self, images, host):
+    def test_unfinished_images_can_be_read_in_batches(self, images, host):
         now = host.now()
         for ago in (3, 2, 2, 2):    # some at the same moment
             images.add(rich(status='saving', lease_until=now - ago * SECOND))
@@ -174,7 +174,7 @@ class LifecycleContract:
         assert [image.lease_until for image in whole[:4]] == [
             now - ago * SECOND for ago in (3, 2, 2, 2)]
 
-    def test_what_is_found_pending_can_be_restored_or_finished(self, images, host):
+    def test_unfinished_deletes_can_be_undone_or_completed(self, images, host):
         one, two = images.add(rich()), images.add(rich())
         images.delete(one, pending=True)
         images.delete(two, pending=True)
@@ -234,7 +234,7 @@ class LifecycleContract:
         assert changed == dataclasses.replace(added, status='accepted', updated_at=host.now())
         assert list(database.members.list(kept.id)) == [changed]
 
-    def test_a_member_may_come_again_anew(self, database, host):
+    def test_a_removed_member_can_be_added_again(self, database, host):
         kept = database.images.add(rich())
         for _ in range(3):
             database.members.add(kept.id, 'm', status='accepted')
@@ -247,7 +247,7 @@ class LifecycleContract:
         assert (again.status, again.created_at) == ('pending', host.now())
         assert list(database.members.list(kept.id)) == [again]
 
-    def test_members_are_told_apart(self, database):
+    def test_similar_members_are_distinct(self, database):
         kept = database.images.add(rich())
         database.members.add(kept.id, 'm')
 
@@ -269,7 +269,7 @@ class LifecycleContract:
 
         assert list(database.members.list(kept.id)) == won
 
-    def test_no_image_no_members(self, database):
+    def test_members_need_an_image(self, database):
         kept = database.images.add(rich())
         database.members.add(kept.id, 'm')
         database.images.delete(kept, pending=False)

@@ -123,7 +123,7 @@ class ListingContract:
     def test_an_empty_database_lists_nothing(self, database):
         assert database.images.list(ImageQuery(Viewer('p'), limit=5)) == contract.Page(())
 
-    def test_shows_each_viewer_what_the_contract_says(self, crowd):
+    def test_list_shows_images_as_the_contract_defines(self, crowd):
         for viewer, visibility, member_status, hidden in itertools.product(
                 VIEWERS, (None, 'all', *contract.VISIBILITIES),
                 ('accepted', 'rejected', 'all'), (False, True)):
@@ -150,7 +150,7 @@ class ListingContract:
         crowd.check(ImageQuery(Viewer('p'), limit=None))
         crowd.check(ImageQuery(Viewer('p'), limit=0))
 
-    def test_goes_on_after_an_image_that_was_removed(self, crowd):
+    def test_a_listing_continues_after_a_deleted_image(self, crowd):
         query = ImageQuery(Viewer('p'), limit=4)
         last = crowd.database.images.list(query).items[-1]
         gone = crowd.database.images.delete(last, pending=False)
@@ -171,7 +171,7 @@ class ListingContract:
         ('updated_at', (START + datetime.timedelta(seconds=20),)),
         ('id', ('0', 'f', 'a\0b')),
     ])
-    def test_conditions_mean_what_the_contract_says(self, crowd, field, values):
+    def test_conditions_match_as_the_contract_defines(self, crowd, field, values):
         for operator in contract.query.OPERATORS:
             asked = [values, values[:1], ()] if operator == 'in' else values
             for value in asked:
@@ -206,7 +206,7 @@ class ListingContract:
                        {'tags': frozenset((*tags, 'never')), 'properties': some}):
             population.check(ImageQuery(Viewer('p'), sort=sort(), limit=10, **wanted))
 
-    def test_long_values_that_differ_at_the_end_are_told_apart(self, database):
+    def test_long_values_that_differ_at_the_end_are_distinct(self, database):
         crowd = Population(database)
         for end in ('a', 'b', ''):
             crowd.add(owner='p', properties={'k': 'x' * 5000 + end})

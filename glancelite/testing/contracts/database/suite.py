@@ -65,7 +65,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         assert kept.tags == ('B', 'a', 'b')
         assert images.get(kept.id, viewer=None).tags == ('B', 'a', 'b')
 
-    def test_what_the_caller_does_to_his_dict_changes_nothing(self, images):
+    def test_later_changes_of_the_dict_have_no_effect(self, images):
         properties = {'k': 'v'}
         kept = images.add(rich(properties=properties))
 
@@ -93,7 +93,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
         assert dict(images.get(kept.id, viewer=None).properties) == properties
 
-    def test_an_id_is_taken_once(self, images):
+    def test_an_id_can_be_used_once(self, images):
         kept = images.add(rich())
 
         with pytest.raises(contract.Conflict):
@@ -101,7 +101,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
         assert images.get(kept.id, viewer=None) == kept
 
-    def test_an_id_stays_taken_after_the_removal(self, images):
+    def test_an_id_stays_used_after_a_delete(self, images):
         for pending in (True, False):
             kept = images.add(rich())
             images.delete(kept, pending=pending)
@@ -154,7 +154,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
     @pytest.mark.parametrize('visibility', contract.VISIBILITIES)
     @pytest.mark.parametrize('owner', [None, 'p', 'q'])
-    def test_shows_an_image_to_whom_the_contract_says(self, database, visibility, owner):
+    def test_get_shows_an_image_as_the_contract_defines(self, database, visibility, owner):
         kept = database.images.add(rich(visibility=visibility, owner=owner))
         database.members.add(kept.id, 'm', status='rejected')
 
@@ -223,14 +223,14 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
         assert database.images.update(seen, {'name': 'n'}).membership == 'accepted'
 
-    def test_nothing_changed_is_a_write_too(self, images):
+    def test_an_update_without_changes_is_a_write(self, images):
         kept = images.add(rich())
 
         written = images.update(kept, {})
 
         assert written.revision == kept.revision + 1
 
-    def test_a_stale_reader_is_refused_and_told_what_is(self, images):
+    def test_a_stale_update_is_a_conflict_that_names_the_present_state(self, images):
         stale = images.add(rich())
         present = images.update(stale, {'status': 'deactivated', 'tags': ('kept',)})
 
@@ -240,7 +240,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         assert refused.value.details == {'status': 'deactivated', 'revision': present.revision}
         assert images.get(stale.id, viewer=None) == present
 
-    def test_a_status_outside_the_wanted_ones_is_refused(self, images):
+    def test_an_unexpected_status_is_a_conflict(self, images):
         kept = images.add(rich(status='queued'))
 
         with pytest.raises(contract.Conflict) as refused:
@@ -251,7 +251,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         assert written.status == 'saving'
 
     @pytest.mark.parametrize('changes', [{'name': 'n'}, {'tags': ('t',)}])
-    def test_what_is_gone_is_not_found(self, images, changes):
+    def test_a_deleted_image_is_not_updated(self, images, changes):
         kept = images.add(rich())
         images.delete(kept, pending=True)
 
@@ -262,7 +262,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
     @pytest.mark.parametrize('field', ['id', 'revision', 'membership', 'created_at',
                                        'updated_at', 'deleted_at', 'no_such_field'])
-    def test_what_is_no_field_is_a_mistake_of_the_caller(self, images, field):
+    def test_unknown_fields_raise_a_type_error(self, images, field):
         kept = images.add(rich())
 
         with pytest.raises(TypeError):
@@ -282,7 +282,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
     # --- its care
 
-    def test_another_process_has_the_same_unless_it_is_volatile(self, database):
+    def test_another_instance_has_the_same_images_unless_it_is_volatile(self, database):
         kept = database.images.add(rich(visibility='shared'))
         other = type(database)(database.options, database.host, name=database.name,
                                conf=database.conf)
@@ -320,7 +320,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         if both[1] is not database:
             both[1].close()
 
-    def test_is_well_and_up_to_date(self, database):
+    def test_reports_its_health_and_version(self, database):
         database.sync()
 
         assert database.health()

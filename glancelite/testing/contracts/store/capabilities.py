@@ -55,32 +55,32 @@ def rejects(store: contract.Store, method: Callable, url: str) -> bool:
     return external
 
 
-class AbilitiesContract:
-    """Part of ``ReadingContract``; the fixtures are explained there."""
+class CapabilitiesContract:
+    """Part of ``ReadingContract``, which explains the fixtures."""
 
     @pytest.fixture
     def adoptable(self, sample):
-        """``(url, data)``: an address that a user may give, and what is there.
+        """``(url, data)``: a URL that a user may add, and its data.
 
-        Override it where users write other addresses than the store itself.
+        Override it if users write URLs in another form than the store does.
         """
         return sample
 
-    def test_takes_data_only_if_it_says_so(self, store, missing):
+    def test_accepts_data_only_with_the_capability_write(self, store, missing):
         if 'write' in store.CAPABILITIES:
             assert type(store).write is not contract.Store.write
             return
 
         chunks = iter([b'12345'])
-        for act in (lambda: store.write('key', chunks), lambda: store.delete(missing),
+        for call in (lambda: store.write('key', chunks), lambda: store.delete(missing),
                     lambda: store.discard('key')):
             with pytest.raises(contract.ReadOnly):
-                act()
+                call()
         assert list(chunks) == [b'12345']
 
     # --- adopt
 
-    def test_adopts_what_is_its_own_or_says_that_it_cannot(self, store, sample, adoptable,
+    def test_adopts_its_own_urls_or_is_unsupported(self, store, sample, adoptable,
                                                           context):
         url, data = adoptable
         if 'adopt' not in store.CAPABILITIES:
@@ -88,18 +88,18 @@ class AbilitiesContract:
                 store.adopt(url)
             return
 
-        kept = store.adopt(url, ctx=context())
+        adopted = store.adopt(url, ctx=context())
 
-        assert same(b''.join(store.read(kept)), data)
-        assert store.size(kept) == len(data)
-        assert store.owns(kept)
-        assert kept.isprintable()
-        assert kept.partition('://')[0] in store.SCHEMES
-        assert store.adopt(kept) == kept    # there is one way to write it
+        assert same(b''.join(store.read(adopted)), data)
+        assert store.size(adopted) == len(data)
+        assert store.owns(adopted)
+        assert adopted.isprintable()
+        assert adopted.partition('://')[0] in store.SCHEMES
+        assert store.adopt(adopted) == adopted      # the normal form
         if url == sample[0] and 'write' in store.CAPABILITIES:
-            assert kept == url              # and that is how the store does
+            assert adopted == url                   # the form that ``write`` returns
 
-    def test_adopts_nothing_hostile(self, store, sample):
+    def test_adopts_no_hostile_url(self, store, sample):
         url, data = sample
 
         def check(hostile):
@@ -117,48 +117,48 @@ class AbilitiesContract:
         assert failed_urls(check, url) == {}
         assert same(b''.join(store.read(url)), data)
 
-    def test_adopting_keeps_no_secrets(self, store, adoptable):
+    def test_adopted_urls_and_errors_show_no_secrets(self, store, adoptable):
         scheme, _, rest = adoptable[0].partition('://')
         given = f'{scheme}://user:hidden-word@{rest}'
 
         try:
-            said = store.adopt(given)
-        except contract.Invalid as refusal:
-            said = f'{refusal} {refusal.details}'
+            shown = store.adopt(given)
+        except contract.Invalid as error:
+            shown = f'{error} {error.details}'
 
-        assert not [word for word in ('hidden-word', *secrets(store)) if word in said]
+        assert not [word for word in ('hidden-word', *secrets(store)) if word in shown]
 
     # --- share
 
-    def test_shares_or_says_that_it_cannot(self, store, sample, context):
+    def test_shares_or_is_unsupported(self, store, sample, context):
         url, data = sample
         if 'share' not in store.CAPABILITIES:
             with pytest.raises(contract.Unsupported):
                 store.share(url, public=True, projects=())
             return
 
-        said = [store.share(url, public=public, projects=projects, ctx=context())
-                for public, projects in ((True, ()), (False, ('one', 'two')), (False, ()))]
+        results = [store.share(url, public=public, projects=projects, ctx=context())
+                   for public, projects in ((True, ()), (False, ('one', 'two')), (False, ()))]
 
-        assert said == [None] * 3
+        assert results == [None] * 3
         assert same(b''.join(store.read(url)), data)
 
-    def test_what_is_missing_cannot_be_shared(self, store, missing):
-        refusal = (contract.NotFound if 'share' in store.CAPABILITIES else contract.Unsupported)
+    def test_missing_data_cannot_be_shared(self, store, missing):
+        error = contract.NotFound if 'share' in store.CAPABILITIES else contract.Unsupported
 
-        with pytest.raises(refusal):
+        with pytest.raises(error):
             store.share(missing, public=False, projects=('one',))
 
-    # --- claims
+    # --- exclusive resources
 
-    def test_its_claims_are_texts_that_do_not_change(self, store):
-        claims = store.exclusive_resources()
+    def test_exclusive_resources_are_texts_that_do_not_change(self, store):
+        names = store.exclusive_resources()
         other = twin(store)
 
         try:
-            assert not isinstance(claims, str)
-            assert all(isinstance(claim, str) and claim for claim in claims)
-            assert sorted(claims) == sorted(store.exclusive_resources())
-            assert sorted(claims) == sorted(other.exclusive_resources())
+            assert not isinstance(names, str)
+            assert all(isinstance(name, str) and name for name in names)
+            assert sorted(names) == sorted(store.exclusive_resources())
+            assert sorted(names) == sorted(other.exclusive_resources())
         finally:
             other.close()

@@ -1,4 +1,4 @@
-"""What every store must do when it is read; all that read-only stores have to do."""
+"""Claims about reading: the whole suite of a read-only store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store.capabilities import (
-    AbilitiesContract,
+    CapabilitiesContract,
     failed_urls,
     rejects,
 )
@@ -19,8 +19,8 @@ RANGES = ((0, 1), (0, 100), (1, None), (65_535, 2), (65_536, 65_536), (100_000, 
           (0, 0), (5, 0))
 
 
-class ReadingContract(AbilitiesContract):
-    """Override ``store``, ``sample`` and ``missing`` for a store that takes no data."""
+class ReadingContract(CapabilitiesContract):
+    """Override ``store``, ``sample`` and ``missing`` for a store without ``write``."""
 
     @pytest.fixture
     def store(self):
@@ -28,25 +28,25 @@ class ReadingContract(AbilitiesContract):
 
     @pytest.fixture
     def sample(self, store):
-        """``(url, data)``: more than 192 KiB that are in the store."""
+        """``(url, data)``: more than 192 KiB of data in the store."""
         raise NotImplementedError('override the `sample` fixture')
 
     @pytest.fixture
     def missing(self, store):
-        """A URL of this store with nothing behind it."""
+        """A URL of this store without data."""
         raise NotImplementedError('override the `missing` fixture')
 
     @pytest.fixture
     def pause(self):
-        """Seconds for which a source, or a reader, stands still."""
+        """Seconds for which a source or a reader pauses."""
         return 0.3
 
     @pytest.fixture
     def patience(self):
-        """Seconds in which the backend does what a user waits for, or is given up."""
+        """Time limit in seconds for small operations, and for a backend that does not answer."""
         return 30
 
-    def test_reads_the_whole_in_chunks(self, store, sample):
+    def test_reads_all_data_in_chunks(self, store, sample):
         url, data = sample
 
         chunks = list(store.read(url))
@@ -54,13 +54,13 @@ class ReadingContract(AbilitiesContract):
         assert same(b''.join(chunks), data)
         assert all(isinstance(chunk, bytes) and chunk for chunk in chunks)
 
-    def test_knows_the_size(self, store, sample):
+    def test_reports_the_size(self, store, sample):
         url, data = sample
 
         assert store.size(url) == len(data)
 
     @pytest.mark.parametrize(('offset', 'length'), RANGES)
-    def test_reads_a_part_or_says_that_it_cannot(self, store, sample, offset, length):
+    def test_reads_a_range_or_is_unsupported(self, store, sample, offset, length):
         url, data = sample
 
         if 'range' in store.CAPABILITIES:
@@ -83,12 +83,12 @@ class ReadingContract(AbilitiesContract):
             with pytest.raises(contract.Unsupported):
                 store.read(url, offset=len(data))
 
-    def test_what_is_missing_is_reported_before_the_first_chunk(self, store, missing):
+    def test_missing_data_is_reported_before_the_first_chunk(self, store, missing):
         for ask in (store.read, store.size):
             with pytest.raises(contract.NotFound):
                 ask(missing)    # not next(store.read(...))
 
-    def test_a_reader_may_give_up(self, store, sample):
+    def test_a_reader_may_stop_early(self, store, sample):
         url, data = sample
         chunks = store.read(url)
         next(iter(chunks))
@@ -115,14 +115,14 @@ class ReadingContract(AbilitiesContract):
 
         assert same(read, [data] * 32)
 
-    def test_knows_its_own(self, store, sample):
+    def test_owns_only_its_own_urls(self, store, sample):
         url, _ = sample
 
         assert store.owns(url)
         for other in ('', 'none://x/y', f'x{url}', url.partition('://')[2]):
             assert not store.owns(other)
 
-    def test_a_hostile_address_leads_nowhere(self, store, sample):
+    def test_hostile_urls_are_rejected(self, store, sample):
         url, data = sample
         methods = [store.read, store.size]
         if 'write' in store.CAPABILITIES:
@@ -136,7 +136,7 @@ class ReadingContract(AbilitiesContract):
         assert failed_urls(check, url) == {}
         assert same(b''.join(store.read(url)), data)
 
-    def test_describes_itself(self, store, patience):
+    def test_reports_properties_and_health(self, store, patience):
         properties = dict(store.properties())
 
         assert json.loads(json.dumps(properties)) == properties

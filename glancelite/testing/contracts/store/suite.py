@@ -1,7 +1,7 @@
-"""What every store must do.  Subclass ``StoreContract`` and say how to make yours.
+"""The suite for stores.  Subclass ``StoreContract`` and override the fixture ``store``.
 
-Override ``leftovers`` as well, if you can list what the backend holds: every
-test then ends with the claim that nothing is left behind.
+Override ``leftovers`` as well if you can list the data in the backend: each test then also
+checks that no data is left behind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator
 import pytest
 
 from glancelite import contract
-from glancelite.testing.contracts.store.patience import PatienceContract
+from glancelite.testing.contracts.store.interruptions import InterruptionContract
 from glancelite.testing.contracts.store.toolbox import (
     KIB,
     MIB,
@@ -34,23 +34,23 @@ from glancelite.testing.contracts.store.toolbox import (
 from glancelite.testing.fakes import ClientWentAway, broken_source
 
 SIZES = (0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 3 * 64 * KIB + 7, MIB, 5 * MIB + 13)
-#: how the same bytes may come
+#: lengths of chunks
 CUTS = (1, 7, 4096, 65537, MIB)
 
 
-class StoreContract(PatienceContract):
+class StoreContract(InterruptionContract):
 
     @pytest.fixture
     def store(self):
         raise NotImplementedError('override the `store` fixture')
 
     def leftovers(self, store: contract.Store) -> Collection[str]:
-        """Names of whatever the backend holds; asked when all was deleted."""
+        """Return the names of data in the backend; called after all data was deleted."""
         return ()
 
     @pytest.fixture(autouse=True)
     def box(self, store):
-        """Writes and cleans up; at the end, nothing may be left behind."""
+        """Writes and deletes data; fails the test if data is left behind."""
         box = Box(store)
         yield box
         box.clean()
@@ -67,7 +67,7 @@ class StoreContract(PatienceContract):
         store.delete(url)
         return url
 
-    # --- everything that comes is kept
+    # --- writing
 
     @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
     @pytest.mark.parametrize('size', SIZES)
@@ -80,12 +80,12 @@ class StoreContract(PatienceContract):
         assert same(box.bytes(written.url), data)
 
     @pytest.mark.parametrize('length', CUTS)
-    def test_it_does_not_matter_how_the_bytes_are_cut(self, box, length):
+    def test_the_sizes_of_chunks_do_not_matter(self, box, length):
         data = pattern(length * 3 + 5) if length > 7 else pattern(70_000)
 
         assert same(box.bytes(box.write(box.key(), cut(data, length)).url), data)
 
-    def test_takes_views_of_bytes_if_it_says_so(self, store, box):
+    def test_accepts_memoryviews_if_declared(self, store, box):
         data = pattern(MIB) + bytes(MIB) + pattern(3 * 64 * KIB + 7)
         chunks = cut(data, 100_000)
 
@@ -106,7 +106,7 @@ class StoreContract(PatienceContract):
         assert (written.size, store.size(written.url)) == (5, 5)
         assert box.bytes(written.url) == b'12345'
 
-    def test_the_source_is_pulled_to_its_end_and_not_beyond(self, box):
+    def test_the_source_is_read_exactly_to_its_end(self, box):
         class Source(Iterator):
             def __init__(self):
                 self.left = [b'1', b'2']
@@ -124,14 +124,14 @@ class StoreContract(PatienceContract):
 
         assert (source.left, source.ended) == ([], 1)
 
-    def test_the_caller_is_no_obstacle(self, store, box, context):
+    def test_accepts_a_caller(self, store, box, context):
         written = box.write(box.key(), iter([b'12345']), size=5, ctx=context())
 
         assert b''.join(store.read(written.url, ctx=context())) == b'12345'
         assert store.size(written.url, ctx=context()) == 5
         assert store.delete(written.url, ctx=context()) is None
 
-    def test_another_instance_has_the_bytes_unless_they_are_volatile(self, store, box):
+    def test_another_instance_has_the_data_unless_it_is_volatile(self, store, box):
         url = box.put(b'12345').url
         other = twin(store)
 
@@ -145,16 +145,16 @@ class StoreContract(PatienceContract):
         finally:
             other.close()
 
-    # --- names
+    # --- keys
 
     @pytest.mark.parametrize('text', ['', '.2', '_', '-', '.', 'UP', '.' * 200, 'x' * 219,
                                       string.ascii_letters + string.digits + '._-'])
-    def test_every_key_can_be_used(self, box, text):
+    def test_every_valid_key_can_be_used(self, box, text):
         key = box.key(text)
 
         assert box.bytes(box.put(b'12345', key=key).url) == b'12345'
 
-    def test_keys_that_look_alike_are_told_apart(self, box):
+    def test_similar_keys_are_distinct(self, box):
         start = box.key()
         keys = [box.key() and f'{start}{end}' for end in ('a', 'A', '.a', '-a', 'aa', '')]
 
@@ -186,7 +186,7 @@ class StoreContract(PatienceContract):
             try:
                 return number, box.write(key, source())
             except contract.Conflict:
-                ready.abort()       # refused before all were there: nobody need wait for it
+                ready.abort()       # refused early: the others need not wait
                 return None
 
         with concurrent.futures.ThreadPoolExecutor(writers) as pool:
@@ -222,7 +222,7 @@ class StoreContract(PatienceContract):
         contract.TooLarge('too much'), contract.NotFound('of the source'), OSError(28, 'full'),
         FileExistsError(17, 'of the source'), StopAsyncIteration(), KeyboardInterrupt()],
         ids=lambda failure: type(failure).__name__)
-    def test_what_the_source_raises_passes_through_unchanged(self, box, failure):
+    def test_errors_of_the_source_pass_through_unchanged(self, box, failure):
         def source():
             yield b'x' * 100_000
             raise failure
@@ -235,7 +235,7 @@ class StoreContract(PatienceContract):
         assert raised.value is failure
         assert box.absent(key)
 
-    def test_what_is_not_whole_yet_cannot_be_read(self, store, box):
+    def test_incomplete_data_cannot_be_read(self, store, box):
         key, seen = box.key(), []
         url = box.guess(key)
 
@@ -251,9 +251,9 @@ class StoreContract(PatienceContract):
 
         assert seen == ['nothing']
 
-    # --- removing
+    # --- deleting
 
-    def test_what_is_deleted_is_gone(self, store, box):
+    def test_deleted_data_is_gone(self, store, box):
         url = box.put(b'12345').url
 
         store.delete(url)
@@ -262,7 +262,7 @@ class StoreContract(PatienceContract):
             with pytest.raises(contract.NotFound):
                 ask(url)
 
-    def test_only_what_is_meant_is_deleted(self, store, box):
+    def test_only_the_given_data_is_deleted(self, store, box):
         start = box.key()
         kept = [box.put(b'kept', key=box.key()).url, box.put(b'kept', key=start).url]
         meant = box.put(b'meant', key=start + '.2').url
@@ -287,7 +287,7 @@ class StoreContract(PatienceContract):
         assert data.startswith(seen)
         assert not whole or same(seen, data)
 
-    def test_discards_whatever_is_under_a_key(self, store, box):
+    def test_discards_the_data_of_a_key(self, store, box):
         key, other = box.key(), box.key()
         url, kept = box.put(b'12345', key=key).url, box.put(b'kept', key=other).url
 
@@ -297,7 +297,7 @@ class StoreContract(PatienceContract):
             store.read(url)
         assert box.bytes(kept) == b'kept'
 
-    def test_discarding_nothing_is_fine(self, store, box):
+    def test_discarding_without_data_succeeds(self, store, box):
         key = box.key()
         with pytest.raises(ClientWentAway):
             box.write(key, broken_source(b'x' * MIB))
@@ -305,28 +305,28 @@ class StoreContract(PatienceContract):
         assert [store.discard(key), store.discard(key)] == [None, None]
         assert box.absent(key)
 
-    # --- what it says
+    # --- URLs, metadata, secrets
 
-    def test_its_urls_and_facts_can_be_kept_and_shown(self, store, box):
+    def test_urls_and_metadata_can_be_stored_and_shown(self, store, box):
         written = box.put(b'12345')
 
         assert written.url.partition('://')[0] in store.SCHEMES
         assert written.url.isprintable()
         assert store.owns(written.url)
         assert json.loads(json.dumps(dict(written.metadata))) == written.metadata
-        assert 'store' not in written.metadata    # that word belongs to the core
+        assert 'store' not in written.metadata    # reserved for the core
 
-    def test_its_secrets_stay_secret(self, store, box, missing):
+    def test_shows_no_secrets(self, store, box, missing):
         written = box.put(b'12345')
         with pytest.raises(contract.NotFound) as failure:
             store.read(missing)
 
-        said = [written.url, str(written.metadata), str(store.properties()), repr(store),
-                store.health(), str(failure.value), str(failure.value.details)]
+        shown = [written.url, str(written.metadata), str(store.properties()), repr(store),
+                 store.health(), str(failure.value), str(failure.value.details)]
 
-        assert [text for text in said for secret in secrets(store) if secret in text] == []
+        assert [text for text in shown for secret in secrets(store) if secret in text] == []
 
-    # --- its care
+    # --- memory
 
     @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
     def test_memory_does_not_grow_with_the_image(self, store, box, known):
@@ -347,7 +347,7 @@ class StoreContract(PatienceContract):
 
 
 class LargeImageContract:
-    """One image that does not fit into 32 bits; takes as long as the backend needs for 4 GiB."""
+    """Writes one image of more than 4 GiB."""
 
     @pytest.fixture
     def store(self):

@@ -1,4 +1,4 @@
-"""What the claims about stores are made with: keys, bytes, patience, and a process that dies."""
+"""Tools of the suites for stores: keys, data, time limits, and a process that is killed."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _BLOCK = bytes((number * 89 + (number >> 8) * 151) % 251 for number in range(65_
 
 
 def pattern(size: int) -> bytes:
-    """``size`` bytes in which every place looks different."""
+    """Return ``size`` bytes that differ at every position."""
     return (_BLOCK * (size // len(_BLOCK) + 1))[:size]
 
 
-def same(found: object, wanted: object) -> bool:
-    """Are they equal?  Asked like this, a failure is no difference of megabytes."""
-    return found == wanted
+def same(actual: object, expected: object) -> bool:
+    """Return whether both are equal.  A failed assertion does not print megabytes then."""
+    return actual == expected
 
 
 def cut(data: bytes, length: int) -> Iterator[bytes]:
-    """``data`` in chunks of ``length`` bytes."""
+    """Return ``data`` in chunks of ``length`` bytes."""
     return (data[start:start + length] for start in range(0, len(data), length))
 
 
 def views(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """``chunks`` as uploads arrive: views of pages that nobody may write to."""
+    """Yield ``chunks`` as uploads arrive: as read-only views."""
     for chunk in chunks:
         pages = mmap.mmap(-1, len(chunk))
         pages[:] = chunk
@@ -47,18 +47,18 @@ def views(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def twin(store: contract.Store) -> contract.Store:
-    """Another instance with the same configuration, as another process would have."""
+    """Return another instance with the same configuration, as in another process."""
     return type(store)(store.options, store.host, name=store.name, conf=store.conf)
 
 
 def secrets(store: contract.Store) -> list[str]:
-    """The values of the options that are declared as secret."""
+    """Return the values of the options that are declared as secret."""
     return [str(value) for opt in store.OPTS
             if opt.secret and (value := getattr(store.options, opt.dest))]
 
 
 def within(seconds: float, ask: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    """What ``ask`` returns or raises; the test fails if that takes longer than ``seconds``."""
+    """Call ``ask``; return or raise its result.  Fail the test after ``seconds``."""
     answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -79,9 +79,9 @@ def within(seconds: float, ask: Callable[..., Any], *args: Any, **named: Any) ->
 
 def die_while_writing(store: contract.Store, key: str, chunks: Iterator[bytes],
                       seconds: float) -> bool:
-    """A process with an instance of its own writes ``chunks`` and is killed before the end.
+    """Write ``chunks`` in another process, and kill it before the end of the write.
 
-    :returns: whether it took all ``chunks`` within ``seconds``.
+    :returns: whether the store read all ``chunks`` within ``seconds``.
     """
     here, there = os.pipe()
 
@@ -91,7 +91,7 @@ def die_while_writing(store: contract.Store, key: str, chunks: Iterator[bytes],
         time.sleep(2 * seconds)     # killed by then
 
     with warnings.catch_warnings():
-        # pytest and the store have threads; the child uses none of what these may hold
+        # pytest and the store have threads; the child uses no lock that these may hold
         warnings.simplefilter('ignore', DeprecationWarning)
         child = os.fork()
     if not child:
@@ -110,7 +110,7 @@ def die_while_writing(store: contract.Store, key: str, chunks: Iterator[bytes],
 
 
 class Box:
-    """Writes to a store, and knows what to clean up."""
+    """Writes to a store, and deletes what it has written at the end."""
 
     def __init__(self, store: contract.Store):
         self._store = store
@@ -118,7 +118,7 @@ class Box:
         self._urls: dict[str, str] = {}
 
     def key(self, text: str = '') -> str:
-        """A key that nobody has used, with ``text`` in it."""
+        """Return a new key that contains ``text``."""
         key = f'{uuid.uuid4()}{text}'
         self._keys.append(key)
         return key
@@ -135,12 +135,12 @@ class Box:
         return b''.join(self._store.read(url))
 
     def guess(self, key: str) -> str:
-        """Where data under ``key`` would be, judged by where other data is."""
+        """Return the probable URL of data under ``key``, derived from other data."""
         known = self.key()
         return self.put(b'x', key=known).url.replace(known, key)
 
     def absent(self, key: str) -> bool:
-        """Whether nothing can be read under ``key``, and the name is free."""
+        """Return whether ``key`` has no data and can be used."""
         return not self.readable(key) and self.put(b'free', key=key).size == 4
 
     def readable(self, key: str) -> bool:
@@ -150,8 +150,8 @@ class Box:
             return False
         return True
 
-    def come_and_go(self) -> None:
-        """All that a store does for one image, from its beginning to its end."""
+    def round_trip(self) -> None:
+        """Write, read and delete a small image."""
         url = self.put(b'12345').url
         assert self.bytes(url) == b'12345'
         assert self._store.size(url) == 5

@@ -1,6 +1,6 @@
-"""A store whose backend is down, and two stores of one driver: both need a second configuration.
+"""Suites that need a second configuration: a backend that is down, and two stores.
 
-They are suites of their own; ``StoreContract`` does not have these claims.
+They are suites of their own, not part of ``StoreContract``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from glancelite.testing.contracts.store.toolbox import MIB, secrets, within
 
 
 class BrokenBackendContract:
-    """Says in time, and in one way only, that its backend does not answer.
+    """Raises ``Unavailable`` in time when the backend does not answer.
 
-    Override ``broken`` with a store that is configured well, but for an endpoint where nobody
-    answers, and ``broken_url`` with an address that it takes for its own.
+    Override ``broken`` with a store whose configuration is valid, but whose endpoint does not
+    answer, and ``broken_url`` with a URL that it owns.
     """
 
     @pytest.fixture
@@ -33,26 +33,26 @@ class BrokenBackendContract:
 
     @pytest.fixture
     def patience(self):
-        """Seconds within which the backend is given up."""
+        """Time limit in seconds for each call."""
         return 30
 
     @pytest.fixture
     def refused(self, broken, patience):
-        """Calls something, which has to say in time that the backend is not available."""
+        """Call a method, which must raise ``Unavailable`` in time."""
         def ask(method, *args, **named):
             with pytest.raises(contract.Unavailable) as raised:
                 within(patience, method, *args, **named)
-            said = f'{raised.value} {raised.value.details}'
-            assert said.strip()
-            assert not [word for word in secrets(broken) if word in said]
+            shown = f'{raised.value} {raised.value.details}'
+            assert shown.strip()
+            assert not [word for word in secrets(broken) if word in shown]
         return ask
 
-    def test_without_a_backend_health_says_so(self, broken, refused, patience):
+    def test_without_a_backend_health_fails(self, broken, refused, patience):
         if 'write' in broken.CAPABILITIES:
             refused(broken.health)
             return
 
-        with contextlib.suppress(contract.Unavailable):     # the web has many, and is never down
+        with contextlib.suppress(contract.Unavailable):     # a store of many servers is never down
             assert within(patience, broken.health)
 
     def test_without_a_backend_nothing_is_read(self, broken, broken_url, refused):
@@ -68,7 +68,7 @@ class BrokenBackendContract:
 
         refused(broken.write, 'key', itertools.repeat(bytes(MIB), 64), size=size)
 
-    def test_without_a_backend_nothing_is_taken_for_removed(self, broken, broken_url, refused):
+    def test_without_a_backend_nothing_is_reported_as_deleted(self, broken, broken_url, refused):
         if 'write' not in broken.CAPABILITIES:
             with pytest.raises(contract.ReadOnly):
                 broken.delete(broken_url)
@@ -77,7 +77,7 @@ class BrokenBackendContract:
         refused(broken.delete, broken_url)
         refused(broken.discard, 'key')
 
-    def test_without_a_backend_nothing_is_taken_for_shared(self, broken, broken_url, refused):
+    def test_without_a_backend_nothing_is_reported_as_shared(self, broken, broken_url, refused):
         if 'share' not in broken.CAPABILITIES:
             with pytest.raises(contract.Unsupported):
                 broken.share(broken_url, public=True, projects=())
@@ -85,24 +85,24 @@ class BrokenBackendContract:
 
         refused(broken.share, broken_url, public=True, projects=())
 
-    def test_many_who_wait_for_a_backend_wait_no_longer_than_one(self, broken, broken_url,
+    def test_concurrent_calls_without_a_backend_wait_no_longer_than_one(self, broken, broken_url,
                                                                  refused):
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            asked = [pool.submit(refused, broken.size, broken_url) for _ in range(16)]
+            calls = [pool.submit(refused, broken.size, broken_url) for _ in range(16)]
 
-        assert [each.result() for each in asked] == [None] * 16
+        assert [call.result() for call in calls] == [None] * 16
 
-    def test_what_needs_no_backend_is_answered_without(self, broken, broken_url, patience):
+    def test_calls_that_need_no_backend_work_without_it(self, broken, broken_url, patience):
         assert within(patience, broken.owns, broken_url)
-        named = sorted(within(patience, broken.exclusive_resources))
-        assert named == sorted(broken.exclusive_resources())
+        names = sorted(within(patience, broken.exclusive_resources))
+        assert names == sorted(broken.exclusive_resources())
         assert isinstance(dict(within(patience, broken.properties)), dict)
         if 'adopt' in broken.CAPABILITIES:
             assert within(patience, broken.adopt, broken_url)
 
 
 class TwoStoresContract:
-    """Two stores of one driver do not bleed into each other.
+    """Two stores of one driver do not affect each other.
 
     Override ``store`` and ``other``: instances with different names and options.
     """
@@ -121,27 +121,27 @@ class TwoStoresContract:
 
     @pytest.fixture
     def both(self, store, other, key):
-        """``(store, URL)`` twice: the same key, but the data is the name of the store."""
-        found = [(each, each.write(key, iter([each.name.encode()])).url)
-                 for each in (store, other)]
-        yield found
-        for each, url in found:
+        """``(store, URL)`` of each: the same key, with the name of the store as data."""
+        written = [(each, each.write(key, iter([each.name.encode()])).url)
+                   for each in (store, other)]
+        yield written
+        for each, url in written:
             with contextlib.suppress(contract.NotFound):
                 each.delete(url)
             each.discard(key)
 
-    def test_each_of_two_stores_knows_its_own(self, both):
+    def test_two_stores_own_different_urls(self, both):
         (one, its), (other, others) = both
 
         assert its != others
         assert [one.owns(its), one.owns(others)] == [True, False]
         assert [other.owns(its), other.owns(others)] == [False, True]
 
-    def test_each_of_two_stores_has_its_own(self, both):
+    def test_two_stores_have_different_data(self, both):
         for store, url in both:
             assert b''.join(store.read(url)) == store.name.encode()
 
-    def test_neither_of_two_stores_follows_the_other(self, both):
+    def test_two_stores_reject_the_urls_of_each_other(self, both):
         (one, its), (other, others) = both
 
         for store, foreign in ((one, others), (other, its)):
@@ -155,7 +155,7 @@ class TwoStoresContract:
         assert [b''.join(store.read(url)) for store, url in both] == [
             one.name.encode(), other.name.encode()]
 
-    def test_what_one_of_two_stores_removes_the_other_keeps(self, both, key):
+    def test_data_deleted_in_one_of_two_stores_stays_in_the_other(self, both, key):
         (one, its), (other, others) = both
 
         one.delete(its)
@@ -163,5 +163,5 @@ class TwoStoresContract:
 
         assert b''.join(other.read(others)) == other.name.encode()
 
-    def test_two_stores_claim_nothing_in_common(self, store, other):
+    def test_two_stores_have_no_exclusive_resource_in_common(self, store, other):
         assert not set(store.exclusive_resources()) & set(other.exclusive_resources())

@@ -1,4 +1,4 @@
-"""What a store does when others are slow, or die: ``StoreContract`` has these claims."""
+"""Claims about slow sources and readers, and killed processes; part of ``StoreContract``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from glancelite.testing.contracts.store.toolbox import (
 )
 
 
-class PatienceContract(ReadingContract):
+class InterruptionContract(ReadingContract):
 
     @pytest.mark.parametrize('known', [True, False], ids=['known', 'unknown'])
-    def test_a_slow_source_holds_nobody_up(self, box, pause, patience, known):
+    def test_a_slow_source_does_not_block_others(self, box, pause, patience, known):
         start, end = pattern(3 * MIB), b'the end'
         key, waiting, go_on = box.key(), threading.Event(), threading.Event()
         done = []
@@ -40,7 +40,7 @@ class PatienceContract(ReadingContract):
         writer.start()
         try:
             assert waiting.wait(patience)
-            within(patience, box.come_and_go)
+            within(patience, box.round_trip)
         finally:
             go_on.set()
             writer.join(pause + patience)
@@ -48,14 +48,14 @@ class PatienceContract(ReadingContract):
         assert [written.size for written in done] == [len(start + end)]
         assert same(box.bytes(done[0].url), start + end)
 
-    def test_a_slow_reader_holds_nobody_up(self, store, box, pause, patience):
+    def test_a_slow_reader_does_not_block_others(self, store, box, pause, patience):
         data = pattern(5 * MIB)
         url = box.put(data).url
         chunks = iter(store.read(url))
 
         seen = next(chunks)
         try:
-            within(patience, box.come_and_go)
+            within(patience, box.round_trip)
             time.sleep(pause)
             seen += b''.join(chunks)
         finally:
@@ -64,7 +64,7 @@ class PatienceContract(ReadingContract):
 
         assert same(seen, data)
 
-    def test_what_a_dead_process_left_is_discarded(self, store, box, patience):
+    def test_data_of_a_killed_process_is_discarded(self, store, box, patience):
         key = box.key()
         assert die_while_writing(store, key, iter([pattern(MIB)] * 24), patience)
         assert not box.readable(key)
@@ -74,7 +74,7 @@ class PatienceContract(ReadingContract):
             try:
                 assert store.discard(key) is None
                 break
-            except (contract.Unavailable, contract.InUse):  # the backend mourns
+            except (contract.Unavailable, contract.InUse):  # not noticed yet
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.5)
