@@ -1,4 +1,4 @@
-"""One suite per layer: subclass it, override one fixture, and your plugin is proved."""
+"""One suite per layer: subclass it and override the fixture that builds your plugin."""
 
 from glancelite.testing.contracts.auth import AuthContract, IdentityContract
 from glancelite.testing.contracts.credential import CredentialContract
@@ -14,7 +14,7 @@ from glancelite.testing.contracts.store import LargeImageContract, StoreContract
 from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
 from glancelite.testing.contracts.store.reading import ReadingContract
 
-#: layer -> its suite; the fixture to override is named as the layer
+#: layer -> its suite; the fixture to override has the name of the layer
 SUITES = {
     'auth': AuthContract, 'credential': CredentialContract, 'database': DatabaseContract,
     'inspector': InspectorContract, 'key_manager': KeyManagerContract,

@@ -1,6 +1,6 @@
-"""What every authenticator must do.  Subclass ``AuthContract`` and say how to make yours.
+"""The suite for authenticators.  Subclass ``AuthContract`` and override ``auth``.
 
-Whoever lets in only those who prove themselves has ``IdentityContract`` as well.
+An authenticator that checks credentials subclasses ``IdentityContract`` instead.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def request(**headers):
             'wsgi.input': Unreadable(), **headers}
 
 
-#: headers with which nobody comes in
-STRANGE = [
+#: headers without valid credentials
+INVALID = [
     {}, {'HTTP_AUTHORIZATION': ''}, {'HTTP_AUTHORIZATION': 'Basic'},
     {'HTTP_AUTHORIZATION': 'Basic !!'}, {'HTTP_AUTHORIZATION': 'Basic YWJj'},
     {'HTTP_AUTHORIZATION': 'Bearer \xe9'}, {'HTTP_AUTHORIZATION': 'Basic ' + '=' * 10_000},
     {'HTTP_X_AUTH_TOKEN': ''},
-    # what a gateway would add, sent by a client who pretends
+    # headers of a gateway, sent by a client
     {'HTTP_X_IDENTITY_STATUS': 'Confirmed', 'HTTP_X_ROLES': 'admin', 'HTTP_X_USER_ID': 'u',
      'HTTP_X_PROJECT_ID': 'p'},
     {'REMOTE_USER': ''},
@@ -43,11 +43,11 @@ STRANGE = [
 
 
 def outcome(auth, environ):
-    """``(caller, None)`` or ``(None, refusal)``."""
+    """Return ``(caller, None)`` or ``(None, error)``."""
     try:
         return auth.identify(environ), None
-    except contract.Unauthenticated as refusal:
-        return None, refusal
+    except contract.Unauthenticated as error:
+        return None, error
 
 
 class AuthContract:
@@ -56,18 +56,18 @@ class AuthContract:
     def auth(self):
         raise NotImplementedError('override the `auth` fixture')
 
-    @pytest.mark.parametrize('headers', STRANGE)
+    @pytest.mark.parametrize('headers', INVALID)
     def test_unknown_callers_are_rejected_unless_it_is_open(self, auth, headers):
-        found, refusal = outcome(auth, request(**headers))
+        caller, error = outcome(auth, request(**headers))
 
         if auth.OPEN:
-            assert found.read_only is False
-        elif refusal:
-            assert str(refusal)
-            assert refusal.challenge is None or refusal.challenge.isprintable()
-        else:       # the operator lets anonymous callers look around
-            assert found.read_only
-            assert (found.user, found.project, found.roles) == (None, None, frozenset())
+            assert caller.read_only is False
+        elif error:
+            assert str(error)
+            assert error.challenge is None or error.challenge.isprintable()
+        else:       # anonymous callers may read
+            assert caller.read_only
+            assert (caller.user, caller.project, caller.roles) == (None, None, frozenset())
 
     def test_declares_whether_it_is_open(self, auth):
         assert isinstance(auth.OPEN, bool)
@@ -85,22 +85,22 @@ class IdentityContract(AuthContract):
 
     @pytest.fixture
     def credentials(self):
-        """``HTTP_...`` entries of a request by somebody who is known, and their proof."""
+        """``HTTP_...`` entries of a request with valid credentials."""
         raise NotImplementedError('override the `credentials` fixture')
 
     def test_a_caller_has_a_project_and_roles(self, auth, credentials):
-        found = auth.identify(request(**credentials))
+        caller = auth.identify(request(**credentials))
 
-        assert found.project
-        assert isinstance(found.roles, frozenset)
-        assert all(role == role.lower() for role in found.roles)
-        assert found.read_only is False
+        assert caller.project
+        assert isinstance(caller.roles, frozenset)
+        assert all(role == role.lower() for role in caller.roles)
+        assert caller.read_only is False
 
     def test_is_admin_and_request_id_are_left_to_the_core(self, auth, credentials):
-        found = auth.identify(request(**credentials))
+        caller = auth.identify(request(**credentials))
 
-        assert found.is_admin is False
-        assert found.request_id is None
+        assert caller.is_admin is False
+        assert caller.request_id is None
 
     def test_the_same_credentials_give_the_same_caller(self, auth, credentials):
         first = auth.identify(request(**credentials))
@@ -111,36 +111,36 @@ class IdentityContract(AuthContract):
         auth.identify(request(**credentials))
 
         for name in credentials:
-            found, refusal = outcome(
+            caller, error = outcome(
                 auth, request(**{**credentials, name: 'x' + credentials[name]}))
-            assert refusal or auth.OPEN or found.read_only
+            assert error or auth.OPEN or caller.read_only
 
     def test_a_caller_cannot_add_roles_with_headers(self, auth, credentials):
-        honest = auth.identify(request(**credentials))
+        plain = auth.identify(request(**credentials))
 
-        boasting = auth.identify(request(**credentials, HTTP_X_ROLES='admin,owner-of-all',
-                                         HTTP_X_PROJECT_ID='of-somebody-else',
-                                         HTTP_X_SERVICE_ROLES='service'))
+        forged = auth.identify(request(**credentials, HTTP_X_ROLES='admin,owner-of-all',
+                                       HTTP_X_PROJECT_ID='another',
+                                       HTTP_X_SERVICE_ROLES='service'))
 
-        assert (boasting.roles, boasting.project) == (honest.roles, honest.project)
-        assert boasting.service_roles == honest.service_roles
+        assert (forged.roles, forged.project) == (plain.roles, plain.project)
+        assert forged.service_roles == plain.service_roles
 
     def test_credentials_stay_out_of_logs_and_of_the_context(self, auth, credentials, caplog):
         environ = request(**credentials)
         before = copy.copy(environ)
         caplog.set_level(logging.DEBUG)
 
-        found = auth.identify(environ)
+        caller = auth.identify(environ)
 
         for secret in credentials.values():
             assert secret not in caplog.text
-            assert secret not in repr(found)
+            assert secret not in repr(caller)
         assert environ == before
 
     def test_many_can_be_identified_at_once(self, auth, credentials):
         expected = auth.identify(request(**credentials))
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda _: auth.identify(request(**credentials)), range(40)))
+            callers = list(pool.map(lambda _: auth.identify(request(**credentials)), range(40)))
 
-        assert found == [expected] * 40
+        assert callers == [expected] * 40

@@ -1,7 +1,7 @@
-"""What every key manager must do.  Subclass ``KeyManagerContract`` and say how to make yours.
+"""The suite for key managers.  Subclass ``KeyManagerContract`` and override ``key_manager``.
 
-Override ``caller`` for a key manager that goes by who calls, and ``held`` for one that has a
-certificate.
+Override ``caller`` for a key manager that uses the rights of the caller, and ``held`` for one
+that has a certificate.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import pytest
 
 from glancelite import contract
 
-#: what users write into properties
-STRANGE = ('', ' ', '.', '..', '../secrets', '/etc/passwd', 'no-such-id', 'a' * 255, 'ключ',
+#: ids that users may write into properties
+UNKNOWN = ('', ' ', '.', '..', '../secrets', '/etc/passwd', 'no-such-id', 'a' * 255, 'ключ',
            'a\0b', 'a\nb', '%s', '{0}', '-x', 'http://127.0.0.1:1/v1/secrets/x',
            '00000000-0000-4000-8000-000000000000', '{00000000-0000-4000-8000-000000000000}',
            'urn:uuid:00000000-0000-4000-8000-000000000000', '0' * 32)
-#: seconds
-PATIENCE = 60
+TIMEOUT = 60    # seconds
 
 
 class KeyManagerContract:
@@ -30,45 +29,45 @@ class KeyManagerContract:
 
     @pytest.fixture
     def caller(self, context):
-        """Somebody who may read what is ``held``."""
+        """A caller who may read the certificate ``held``."""
         return context(token='not-a-token-of-any-service')
 
     @pytest.fixture
     def held(self):
-        """Id of a certificate that is there, and the certificate in DER; None if none is."""
+        """The id of a certificate and its DER; None if there is no certificate."""
 
-    @pytest.mark.parametrize('strange', STRANGE, ids=ascii)
-    @pytest.mark.parametrize('verb', ['certificate', 'delete'])
-    def test_unknown_ids_raise_errors_of_the_contract(self, key_manager, caller, verb,
-                                                           strange):
-        began = time.monotonic()
+    @pytest.mark.parametrize('unknown', UNKNOWN, ids=ascii)
+    @pytest.mark.parametrize('method', ['certificate', 'delete'])
+    def test_unknown_ids_raise_errors_of_the_contract(self, key_manager, caller, method,
+                                                           unknown):
+        start = time.monotonic()
 
         with pytest.raises((contract.NotFound, contract.Forbidden, contract.Unavailable)):
-            getattr(key_manager, verb)(caller, strange)
+            getattr(key_manager, method)(caller, unknown)
 
-        assert time.monotonic() - began < PATIENCE
+        assert time.monotonic() - start < TIMEOUT
 
-    @pytest.mark.parametrize('verb', ['certificate', 'delete'])
-    def test_works_without_a_caller(self, key_manager, verb):
+    @pytest.mark.parametrize('method', ['certificate', 'delete'])
+    def test_works_without_a_caller(self, key_manager, method):
         with pytest.raises((contract.NotFound, contract.Forbidden, contract.Unavailable)):
-            getattr(key_manager, verb)(contract.Context(), STRANGE[-1])
+            getattr(key_manager, method)(contract.Context(), UNKNOWN[-1])
 
     def test_a_certificate_is_returned_unchanged(self, key_manager, caller, held):
-        wanted, answer = held or (STRANGE[-1], None)
+        wanted, expected = held or (UNKNOWN[-1], None)
 
         try:
-            found = key_manager.certificate(caller, wanted)
+            certificate = key_manager.certificate(caller, wanted)
         except contract.Error:
-            found = None
+            certificate = None
 
-        assert found == answer
+        assert certificate == expected
 
     def test_many_can_ask_at_once(self, key_manager, caller, held):
         def ask(number):
-            wanted, answer = held or (STRANGE[-1], None)
+            wanted, expected = held or (UNKNOWN[-1], None)
             asked = wanted if number % 2 else 'no-such-id'
             try:
-                return key_manager.certificate(caller, asked) == answer
+                return key_manager.certificate(caller, asked) == expected
             except contract.Error:
                 return None
 
@@ -79,8 +78,8 @@ class KeyManagerContract:
 
     def test_shows_no_secrets(self, key_manager, caller):
         try:
-            said = [key_manager.health(), repr(key_manager)]
+            shown = [key_manager.health(), repr(key_manager)]
         except contract.Error as error:
-            said = [str(error)]
+            shown = [str(error)]
 
-        assert [text for text in said if caller.token and caller.token in text] == []
+        assert [text for text in shown if caller.token and caller.token in text] == []

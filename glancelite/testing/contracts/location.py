@@ -1,4 +1,4 @@
-"""What every location strategy must do.  Subclass ``LocationContract``, say how to make yours."""
+"""The suite for location strategies.  Subclass ``LocationContract``, override ``location``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STORES = ('fast', 'cold', 'far', None)
 
 
 def some_locations(chance, count):
-    """Locations in stores of which not all are configured, or recorded at all."""
+    """Return locations, some without a store or in stores that are not configured."""
     return tuple(
         Location(f'test://{number}', {'store': store} if store else {}) for number, store in
         enumerate(chance.choices(STORES, k=count)))

@@ -1,4 +1,4 @@
-"""What every middleware must do.  Subclass ``MiddlewareContract`` and say how to make yours."""
+"""The suite for middleware.  Subclass ``MiddlewareContract`` and override ``middleware``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def request(method='GET', path='/v2/images', body=None, **headers):
-    """A WSGI environment that ``wsgiref.validate`` finds right."""
+    """Return a WSGI environment that ``wsgiref.validate`` accepts."""
     environ = {'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'PATH_INFO': path,
                'QUERY_STRING': '', **headers}
     wsgiref.util.setup_testing_defaults(environ)
@@ -26,13 +26,13 @@ class Unreadable:
 
 
 class Answer:
-    """An application whose answer is pulled chunk by chunk, and what became of it."""
+    """An application that counts the chunks of its response and records ``close``."""
 
     def __init__(self, *chunks, status='200 OK', headers=(('Content-Type', 'text/plain'),)):
         self.chunks = chunks
         self.status = status
         self.headers = list(headers)
-        self.given = 0
+        self.sent = 0
         self.closed = False
 
     def __call__(self, environ, start_response):
@@ -41,7 +41,7 @@ class Answer:
 
     def __iter__(self):
         for chunk in self.chunks:
-            self.given += 1
+            self.sent += 1
             yield chunk
 
     def close(self):
@@ -49,7 +49,7 @@ class Answer:
 
 
 class Client:
-    """Calls an application and remembers what it said first."""
+    """Calls an application and records the status and headers."""
 
     def __init__(self, app):
         self._app = app
@@ -84,25 +84,25 @@ class MiddlewareContract:
         inner = wsgiref.validate.validator(Answer(b'body'))
         client = Client(wsgiref.validate.validator(middleware.wrap(inner)))
 
-        answer = client(request())
-        body = b''.join(answer)
-        answer.close()
+        response = client(request())
+        body = b''.join(response)
+        response.close()
 
         assert body == b'body'
 
     def test_a_response_is_not_buffered(self, middleware):
         app = Answer(*[b'x'] * 10)
 
-        answer = iter(Client(middleware.wrap(app))(request()))
-        next(answer)
+        response = iter(Client(middleware.wrap(app))(request()))
+        next(response)
 
-        assert app.given <= 2
+        assert app.sent <= 2
 
     def test_an_abandoned_response_is_closed(self, middleware):
         app = Answer(b'x')
-        answer = Client(middleware.wrap(app))(request())
+        response = Client(middleware.wrap(app))(request())
 
-        answer.close()
+        response.close()
 
         assert app.closed
 
@@ -116,13 +116,13 @@ class MiddlewareContract:
         assert b''.join(Client(wrapped)(environ)) == b'x'
 
     def test_errors_of_the_application_pass_through(self, middleware):
-        class Trouble(Exception):
+        class Failure(Exception):
             pass
 
         def app(environ, start_response):
-            raise Trouble
+            raise Failure
 
-        with pytest.raises(Trouble):
+        with pytest.raises(Failure):
             Client(middleware.wrap(app))(request())
 
     def test_one_middleware_can_wrap_several_applications(self, middleware):

@@ -1,4 +1,4 @@
-"""What every notifier must do.  Subclass ``NotifierContract`` and say how to make yours."""
+"""The suite for notifiers.  Subclass ``NotifierContract`` and override ``notifier``."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class NotifierContract:
         for _ in range(100):
             notifier.notify(event())
 
-        assert time.monotonic() - start < 5     # seconds: no network in the way
+        assert time.monotonic() - start < 5     # seconds: no wait for a network
 
     def test_many_can_notify_at_once(self, notifier):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            told = list(pool.map(lambda _: notifier.notify(event()), range(80)))
+            results = list(pool.map(lambda _: notifier.notify(event()), range(80)))
 
-        assert told == [None] * 80
+        assert results == [None] * 80

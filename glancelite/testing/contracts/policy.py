@@ -1,6 +1,6 @@
-"""What every policy engine must do.  Subclass ``PolicyContract`` and say how to make yours.
+"""The suite for policy engines.  Subclass ``PolicyContract`` and override ``policy``.
 
-What is allowed is the operator's choice; that the answers agree with each other is not.
+The suite does not require what is allowed, only that the methods agree with each other.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CALLERS = (
 
 
 def some_images(count, seed=7):
-    """Images that differ in all that a decision may look at."""
+    """Return images that differ in all that a decision may depend on."""
     chance = random.Random(seed)
     return [Image(
         id=f'{number:036}', name=chance.choice(['a', 'b', None]),
@@ -76,10 +76,11 @@ class PolicyContract:
         images = some_images(60)
 
         for ctx in CALLERS:
-            left = policy.filter(ctx, action, images)
+            allowed = policy.filter(ctx, action, images)
 
-            assert isinstance(left, Sequence)
-            assert list(left) == [image for image in images if policy.allows(ctx, action, image)]
+            assert isinstance(allowed, Sequence)
+            assert list(allowed) == [
+                image for image in images if policy.allows(ctx, action, image)]
 
     def test_filter_returns_nothing_for_nothing(self, policy):
         assert [list(policy.filter(ctx, 'get_image', [])) for ctx in CALLERS] == (
@@ -95,16 +96,16 @@ class PolicyContract:
             assert policy.allows(*question) is answers[number]
 
     def test_a_custom_property_does_not_count_as_an_attribute(self, policy):
-        """An owner writes properties; they must not decide what only attributes may."""
-        pretending = {'owner': 'p', 'project_id': 'p', 'member_id': 'p', 'visibility': 'public',
+        """Owners write properties: these must not decide what only attributes may decide."""
+        forged = {'owner': 'p', 'project_id': 'p', 'member_id': 'p', 'visibility': 'public',
                       'id': 'i', 'status': 'active'}
         plain = Image(id='i', owner='q', visibility='private')
-        painted = Image(id='i', owner='q', visibility='private', properties=pretending)
+        disguised = Image(id='i', owner='q', visibility='private', properties=forged)
 
         for ctx, action in itertools.product(CALLERS, ACTIONS):
-            assert policy.allows(ctx, action, painted) == policy.allows(ctx, action, plain)
+            assert policy.allows(ctx, action, disguised) == policy.allows(ctx, action, plain)
 
-    @pytest.mark.parametrize('action', ['get_images', 'add_task', 'a_verb_of_the_future'])
+    @pytest.mark.parametrize('action', ['get_images', 'add_task', 'an_unknown_action'])
     def test_an_action_without_an_image_is_decided(self, policy, action):
         answers = [policy.allows(ctx, action) for ctx in CALLERS]
 

@@ -1,6 +1,6 @@
-"""What every quota enforcer must do.  Subclass ``QuotaContract`` and say how to make yours.
+"""The suite for quota enforcers.  Subclass ``QuotaContract`` and override ``quota``.
 
-How much is granted is the operator's choice; that the answers make sense is not.
+The suite does not require how much is granted, only that the answers are consistent.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class QuotaContract:
     @pytest.mark.parametrize('announced', [None, 0, 1, 1000, 1 << 30])
     def test_a_granted_upload_may_have_the_announced_size(self, quota, announced):
         try:
-            most = quota.check(CALLER, QuotaRequest('upload_image', 'p', bytes=announced))
+            limit = quota.check(CALLER, QuotaRequest('upload_image', 'p', bytes=announced))
         except contract.QuotaExceeded:
             return
 
-        assert most is None or most >= max(announced or 0, 0)
+        assert limit is None or limit >= max(announced or 0, 0)
 
     @pytest.mark.parametrize('field', COUNTS)
     def test_only_uploads_get_a_limit(self, quota, field):

@@ -1,4 +1,4 @@
-"""What every database must do with removals, leases, usage and members."""
+"""Claims about deletes, leases, usage and members."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glancelite.testing.contracts.database.values import SECOND, race, rich
 
 
 class LifecycleContract:
-    """The part of ``DatabaseContract`` about what ends, and about members."""
+    """Part of ``DatabaseContract``."""
 
     @pytest.mark.parametrize(('pending', 'status'), [(True, 'pending_delete'),
                                                      (False, 'deleted')])
@@ -64,7 +64,7 @@ class LifecycleContract:
     def test_a_pending_delete_can_be_undone(self, database, host):
         images, members = database.images, database.members
         kept = images.add(rich())
-        for name in ('m', 'n', 'm'):      # all within one tick of the clock
+        for name in ('m', 'n', 'm'):      # at the same time
             members.add(kept.id, name, status='accepted')
             members.remove(kept.id, name)
         members.add(kept.id, 'm', status='rejected')
@@ -150,7 +150,7 @@ class LifecycleContract:
 
     def test_unfinished_images_can_be_read_in_batches(self, images, host):
         now = host.now()
-        for ago in (3, 2, 2, 2):    # some at the same moment
+        for ago in (3, 2, 2, 2):    # some at the same time
             images.add(rich(status='saving', lease_until=now - ago * SECOND))
         for _ in range(4):
             images.delete(images.add(rich()), pending=True)

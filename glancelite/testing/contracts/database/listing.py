@@ -1,4 +1,4 @@
-"""What listings of every database must do: ``matches`` and ``ordered`` say it all."""
+"""Claims about listings, which must agree with ``matches`` and ``ordered``."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ START = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 
 
 def sort(*pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """``pairs``, complete with the tie-breakers."""
+    """Return ``pairs`` with the tie-breakers."""
     direction = pairs[-1][1] if pairs else 'desc'
     return (*pairs, ('created_at', direction), ('id', direction))
 
 
 class Population:
-    """Images in a database, and beside it what is known about them."""
+    """Images in a database, with a copy of each in memory."""
 
     def __init__(self, database: contract.Database):
         self.database = database
@@ -39,7 +39,7 @@ class Population:
         self._members: dict[tuple[str, str], str] = {}
 
     def add(self, **fields) -> Image:
-        """Keep one image; ``members`` is project -> status."""
+        """Add an image; ``members`` is project -> status."""
         members = fields.pop('members', {})
         image = self.database.images.add(
             Image(fields.pop('id', None) or str(uuid.uuid4()), **fields))
@@ -50,14 +50,14 @@ class Population:
         return image
 
     def expected(self, query: ImageQuery) -> list[Image]:
-        """What the whole listing is, whatever its page."""
+        """Return the expected listing without paging."""
         project = query.viewer.project
         seen = (dataclasses.replace(image, membership=self._members.get((image.id, project)))
                 for image in self.images)
         return ordered(query, (image for image in seen if matches(query, image)))
 
     def check(self, query: ImageQuery) -> None:
-        """The database must agree about this page."""
+        """Compare a page of the database with the expected one."""
         whole = self.expected(query)
         if query.after is not None:
             whole = [i for i in whole if compare(query, i, query.after) > 0]
@@ -73,7 +73,7 @@ def populate(population: Population, host, amount: int = 60, seed: int = 1,
              names: Sequence[str | None] = NAMES,
              property_names: Sequence[str] = PROPERTY_NAMES,
              members: Sequence[str] = PROJECTS) -> Population:
-    """Fill with images that differ and coincide in everything a query may ask for."""
+    """Add images with equal and different values of everything that a query can name."""
     dice = random.Random(seed)
     for _ in range(amount):
         if dice.random() < 0.6:
@@ -98,7 +98,7 @@ def populate(population: Population, host, amount: int = 60, seed: int = 1,
 
 
 def walk(images: contract.ImageRecords, query: ImageQuery) -> Iterable[Image]:
-    """All images, page by page."""
+    """Return all images, read page by page."""
     while True:
         page = images.list(query)
         yield from page.items
@@ -108,9 +108,9 @@ def walk(images: contract.ImageRecords, query: ImageQuery) -> Iterable[Image]:
 
 
 class ListingContract:
-    """The part of ``DatabaseContract`` about listings."""
+    """Part of ``DatabaseContract``."""
 
-    #: of images, their properties and members; narrower where old tables have no room
+    #: names in the test data; override them if a database cannot store them all
     NAMES = NAMES
     MEMBERS = PROJECTS
     PROPERTY_NAMES = PROPERTY_NAMES
@@ -192,7 +192,7 @@ class ListingContract:
             crowd.check(dataclasses.replace(query, limit=2))
 
     def test_finds_by_very_many_tags_and_properties(self, database):
-        """As many as a request may have; minutes on a database that joins them all."""
+        """As many as a request may have: a database that joins them all needs minutes."""
         population = Population(database)
         tags = tuple(sorted(f't{number}' for number in range(120)))
         some = {f'p{number}': str(number % 2 or '') for number in range(120)}

@@ -1,4 +1,4 @@
-"""Random queries, for every database; needs hypothesis (extra ``test``)."""
+"""Random queries for databases; needs hypothesis (extra ``test``)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from glancelite.testing.contracts.database.listing import (
     sort,
 )
 
-#: how many queries are tried
+#: number of queries
 QUERIES = 150
 
 _texts = st.sampled_from([name for name in NAMES if name]) | st.text(max_size=4)

@@ -1,6 +1,6 @@
-"""What every database must do.  Subclass ``DatabaseContract`` and say how to make yours.
+"""The suite for databases.  Subclass ``DatabaseContract`` and override ``database``.
 
-The plugin must live on the ``host`` fixture, whose clock the suite moves, and be empty.
+The database must be empty, and use the ``host`` fixture, whose clock the suite sets.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from glancelite.testing.contracts.database.lifecycle import LifecycleContract
 from glancelite.testing.contracts.database.listing import ListingContract
 from glancelite.testing.contracts.database.values import SECOND, race, rich
 
-#: texts that have broken one database or another
+#: texts that some databases do not keep unchanged
 ODD = ['', ' ', 'a ', "it's \"quoted\"", 'back\\slash', '100%s %(x)s :y ?', 'new\nline\ttab',
        '\x01\x7f', 'ü', 'u\u0308', 'Ü', 'ss', 'ß', 'ﬁ', '漢字', '\ufffd', '\u2028', '😀',
        "'; DROP TABLE images; --", '{"json": [1]}', 'null', 'x' * 255]
-#: ids that no image can have, some of which no database can store
+#: ids that no image can have; some databases cannot store some of them
 IMPOSSIBLE = ['', '\0', 'a\0b', '\ud800', 'x' * 10_000, '😀' * 40, "' OR 1=1 --"]
 NOBODY = Viewer()
 
@@ -40,7 +40,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
     def members(self, database):
         return database.members
 
-    # --- keeping and finding
+    # --- adding and reading
 
     def test_keeps_every_field(self, images, host):
         given = rich(attempt=2, lease_until=host.now() + SECOND, os_hidden=True)
@@ -150,7 +150,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             assert all(pool.map(one, range(40)))
 
-    # --- who sees what
+    # --- visibility
 
     @pytest.mark.parametrize('visibility', contract.VISIBILITIES)
     @pytest.mark.parametrize('owner', [None, 'p', 'q'])
@@ -177,7 +177,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
         assert seen == ['accepted', 'pending', None, 'pending', None]
 
-    # --- changing
+    # --- updating
 
     def test_returns_the_image_as_written(self, images, host):
         kept = images.add(rich())
@@ -280,7 +280,7 @@ class DatabaseContract(LifecycleContract, ListingContract):
         assert len(won) == 1
         assert images.get(kept.id, viewer=None) == won[0]
 
-    # --- its care
+    # --- processes and health
 
     def test_another_instance_has_the_same_images_unless_it_is_volatile(self, database):
         kept = database.images.add(rich(visibility='shared'))

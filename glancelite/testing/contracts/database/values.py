@@ -1,4 +1,4 @@
-"""Values that the suites about databases share."""
+"""Values that the suites for databases share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECOND = datetime.timedelta(seconds=1)
 
 
 def rich(image_id: str | None = None, **fields) -> Image:
-    """An image with a bit of everything."""
+    """Return an image with a value in each field."""
     given = {
         'name': 'rich', 'status': 'active', 'owner': 'p', 'disk_format': 'qcow2',
         'container_format': 'bare', 'size': 1 << 40, 'virtual_size': 1 << 41,
@@ -28,23 +28,23 @@ def rich(image_id: str | None = None, **fields) -> Image:
     return Image(image_id or str(uuid.uuid4()), **{**given, **fields})
 
 
-#: after everything
+#: later than all times in the suite
 END = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
 
 
 def live(images: contract.ImageRecords, limit: int | None = None) -> list[Image]:
-    """Whatever is listed, hidden or not."""
+    """Return all images that are listed, hidden or not."""
     return [image for hidden in (False, True) for image in images.list(ImageQuery(
         Viewer(None, True), 'all', hidden=hidden, limit=limit)).items]
 
 
 def is_empty(images: contract.ImageRecords) -> bool:
-    """Whether there is neither an image nor the rest of one."""
+    """Return whether there are no images, deleted or not."""
     return not (live(images, 1) or images.unfinished(now=END, deleted_before=END, limit=1))
 
 
 def clear(images: contract.ImageRecords) -> None:
-    """Remove every image: for databases that nobody else uses."""
+    """Delete every image."""
     for image in live(images):
         images.delete(image, pending=False)
     for image in images.unfinished(now=END, deleted_before=END, limit=10_000):
@@ -52,7 +52,7 @@ def clear(images: contract.ImageRecords) -> None:
 
 
 def race(runners: int, run) -> list:
-    """What those got who were not refused, when all start together."""
+    """Run ``run(n)`` in many threads at once; return the results without a conflict."""
     ready = threading.Barrier(runners)
 
     def one(n):
@@ -63,7 +63,7 @@ def race(runners: int, run) -> list:
             return None
 
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)     # as if each had a processor
+    sys.setswitchinterval(1e-6)     # as with one processor for each
     try:
         with concurrent.futures.ThreadPoolExecutor(runners) as pool:
             return [got for got in pool.map(one, range(runners)) if got is not None]
