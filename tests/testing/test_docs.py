@@ -1,4 +1,4 @@
-"""What doc/plugins.md shows is true: its example conforms, its snippets can be used."""
+"""Tests of doc/plugins.md: its example conforms, and its snippets are valid."""
 
 import configparser
 import inspect
@@ -50,7 +50,7 @@ def acme_folder(tmp_path_factory):
 
 @pytest.fixture
 def make_folder(acme_folder, make_plugin, tmp_path):
-    """Builds the store of the example in a directory called like itself."""
+    """Builds the store of the example in a directory of the same name."""
     return lambda name: make_plugin(acme_folder.FolderStore, name=name,
                                     folder_path=str(tmp_path / name))
 
@@ -96,7 +96,7 @@ def test_the_suites_of_the_page_pass(suites, pytester, acme_folder):
     assert (passed > 100, skipped, failed) == (True, 0, 0)
 
 
-def test_what_the_page_does_with_a_token_can_be_done():
+def test_the_methods_that_the_page_uses_for_a_token_exist():
     text = next(text for text in snippets('python') if 'host.load' in text)
 
     compile(text, 'doc/plugins.md', 'exec')
@@ -108,9 +108,9 @@ def test_what_the_page_does_with_a_token_can_be_done():
 
 
 def test_the_words_of_the_report_are_explained():
-    told = re.findall(r'^\| (`\w+`(?:, `\w+`)*) \|', TEXT.partition('### The report')[2],
+    listed = re.findall(r'^\| (`\w+`(?:, `\w+`)*) \|', TEXT.partition('### The report')[2],
                       re.MULTILINE)
-    words = [word for words in told for word in re.findall(r'\w+', words)]
+    words = [word for words in listed for word in re.findall(r'\w+', words)]
     source = inspect.getsource(conformance.Conformance.report)
 
     assert words == re.findall(r"'(\w+)':", source)
@@ -118,20 +118,20 @@ def test_the_words_of_the_report_are_explained():
 
 def test_the_options_of_the_command_are_explained():
     known = {f'--{name}' for name in plugin.OPTIONS}
-    told = set(re.findall(r'--[a-z-]+[a-z]', TEXT.partition('## Prove it')[2]))
+    explained = set(re.findall(r'--[a-z-]+[a-z]', TEXT.partition('## Test it')[2]))
 
-    assert known - told == set()
-    assert told - known == {'--pyargs', '--collect-only'}
+    assert known - explained == set()
+    assert explained - known == {'--pyargs', '--collect-only'}
 
 
-def test_the_abilities_and_errors_of_a_store_are_explained():
-    tables = TEXT.partition('| Ability of a store')[2].partition('| Layer |')[0]
+def test_the_capabilities_and_errors_of_a_store_are_explained():
+    tables = TEXT.partition('| Capability of a store')[2].partition('| Layer |')[0]
     words = re.findall(r'^\| `(\w+)` \|', tables, re.MULTILINE)
 
     assert set(words[:4]) == contract.Store.CAPABILITIES
     assert [word for word in words[4:] if not hasattr(contract, word)] == []
-    said = set(re.findall(r':raises (\w+):', inspect.getsource(contract.Store)))
-    assert said - set(words) == {'Unsupported'}     # the base class says that itself
+    raised = set(re.findall(r':raises (\w+):', inspect.getsource(contract.Store)))
+    assert raised - set(words) == {'Unsupported'}     # raised by the base class
 
 
 def test_both_forms_of_the_entry_point_name_the_example(acme_folder):
