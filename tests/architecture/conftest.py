@@ -1,4 +1,4 @@
-"""One service in memory for all questions about its structure."""
+"""A service in memory for the tests of this folder."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Nobody can forget to ask: a policy that refuses everything stops every use case."""
+"""A policy that refuses every action stops every use case."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The field table and the contract's values describe the same image."""
+"""The table of fields and the class ``Image`` describe the same image."""
 
 from glancelite.contract import values
 from glancelite.schema import image

@@ -1,4 +1,4 @@
-"""Whoever reads the sample configuration at three in the morning finds an explanation."""
+"""Every option has help, and every installed plugin is valid."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_every_option_has_help_that_is_a_sentence(section, opt):
 
 
 @pytest.mark.parametrize('layer', contract.LAYERS)
-def test_every_plugin_that_is_installed_keeps_the_treaty(layer):
+def test_every_installed_plugin_conforms_to_the_contract(layer):
     for plugin in loader.installed(layer).values():
         assert plugin.problem == ''
         assert loader.violation(layer, plugin.kind) == ''

@@ -1,4 +1,4 @@
-"""The samples in etc/ are what the code would write today, on any machine."""
+"""The samples in etc/ are current, and do not depend on the machine."""
 
 import os
 import pathlib
@@ -14,11 +14,11 @@ from glancelite import contract, loader
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIGURATION = ROOT / 'etc/glancelite-api.conf.sample'
 POLICY = ROOT / 'etc/policy.yaml.sample'
-CURE = 'run: make genconfig genpolicy'
+COMMAND = 'run: make genconfig genpolicy'
 
 
 def generated(program, *arguments, folder):
-    """What one of oslo's generators writes."""
+    """Return the output of one of oslo's generators."""
     out = folder / 'sample'
     subprocess.run([pathlib.Path(sys.executable).with_name(program), *arguments,
                     '--output-file', out], check=True, capture_output=True, cwd=ROOT)
@@ -26,7 +26,7 @@ def generated(program, *arguments, folder):
 
 
 def ours(text):
-    """Section -> the part of it that is not of a library, whose releases are its own."""
+    """Return section -> its options of glancelite, without those of libraries."""
     found = {}
     for section in re.split(r'^\[', text, flags=re.MULTILINE)[1:]:
         name, _, content = section.partition(']')
@@ -45,12 +45,12 @@ def test_the_sample_configuration_is_current(tmp_path):
 
     for section in others() - present.keys():
         now.pop(section, None)
-    assert sorted(present) == sorted(now), CURE
-    assert [name for name in now if present[name] != now[name]] == [], CURE
+    assert sorted(present) == sorted(now), COMMAND
+    assert [name for name in now if present[name] != now[name]] == [], COMMAND
 
 
 def others():
-    """Sections of plugins that other packages have brought into this environment."""
+    """Return the sections of plugins of other packages in this environment."""
     return {plugin.kind.section(plugin.name) for layer in contract.LAYERS
             for plugin in loader.installed(layer).values()
             if plugin.kind is not None and plugin.package != 'glancelite'}
@@ -59,22 +59,22 @@ def others():
 def test_the_sample_policy_is_current(tmp_path):
     now = generated('oslopolicy-sample-generator', '--namespace', 'glancelite', folder=tmp_path)
 
-    assert POLICY.read_text() == now, CURE
+    assert POLICY.read_text() == now, COMMAND
 
 
 @pytest.mark.parametrize('sample', [CONFIGURATION, POLICY], ids=lambda path: path.name)
-def test_no_sample_knows_the_machine_that_wrote_it(sample):
+def test_no_sample_contains_paths_or_names_of_a_machine(sample):
     text = sample.read_text()
     words = set(re.findall(r'[\w./-]+', text))
-    places = {str(ROOT), sys.prefix, sys.base_prefix, os.path.expanduser('~')} - {'/', '/usr'}
+    paths = {str(ROOT), sys.prefix, sys.base_prefix, os.path.expanduser('~')} - {'/', '/usr'}
 
-    told = {word for word in words for place in places
-            if word == place or word.startswith(f'{place}/')}
+    shown = {word for word in words for path in paths
+            if word == path or word.startswith(f'{path}/')}
 
-    assert told == set()
+    assert shown == set()
     assert not re.search(rf'^#\w+ = {re.escape(socket.gethostname())}$', text, re.MULTILINE)
 
 
-def test_every_section_of_ours_is_in_the_sample():
+def test_every_section_of_glancelite_is_in_the_sample():
     assert {'DEFAULT', 'layers', 'glance_store', 'image_format', 'paste_deploy', 'file'} <= \
         ours(CONFIGURATION.read_text()).keys()

@@ -34,7 +34,7 @@ def _download(core, ctx, image):
 
 
 def twice(core, ctx, **body):
-    """An image with a copy in each of two stores."""
+    """Create an image with a copy in each of two stores."""
     image = active(core, ctx, **body)
     location, _ = core.layers.stores.write('cold', image.id, iter([b'data']), size=4, ctx=ctx)
     return core.layers.database.images.update(
@@ -42,7 +42,7 @@ def twice(core, ctx, **body):
 
 
 def _beside_data(core, ctx):
-    """An image whose name is the URL of data that somebody has put into a store."""
+    """Create an image whose name is the URL of data that is in a store already."""
     store = core.layers.stores['fast'].driver
     store.CAPABILITIES |= {'adopt'}
     store.adopt = lambda url, *, ctx=None: url
@@ -50,7 +50,7 @@ def _beside_data(core, ctx):
 
 
 def _point(core, ctx, image):
-    """Without looking at the data in the background."""
+    """Add the location without reading the data in the background."""
     service = dataclasses.replace(ctx, service_roles=frozenset({'service'}))
     Locations(
         core.layers, Recovery(core.layers), core.images, hashing=None, secure_hash=False
@@ -100,11 +100,11 @@ USE_CASES = {
         ctx, 'fast', image.id)),
     'discovery.detail': (None, lambda core, ctx, image: core.discovery.detail(ctx)),
 }
-#: public for other parts of the service, but no use cases
+#: public methods that are not use cases
 HELPERS = {'images.change', 'images.may_see_locations_of', 'locations.close', 'discovery.multi'}
 #: use cases that are open to everybody
 OPEN = {'discovery.stores'}
-#: use cases that make something grow which has a quota
+#: use cases that use more of something with a quota
 GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
            'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image',
            'locations.add': 'add_image_location'}
@@ -123,7 +123,7 @@ RULES = {
 
 
 def public_methods(core):
-    """Names of all use cases of the service, found by looking."""
+    """Return the names of all use cases of the service."""
     return {f'{service}.{name}'
             for service in ('images', 'data', 'members', 'tags', 'locations', 'discovery')
             for name in dir(getattr(core, service))

@@ -1,4 +1,4 @@
-"""What a query means is written once, in Python; these are its corners."""
+"""Tests of ``contract.query``, which defines the meaning of a query."""
 
 import datetime
 
@@ -32,7 +32,7 @@ def test_own_images_are_always_listed(visibility):
     assert matches(ImageQuery(P), image(owner='p', visibility=visibility))
 
 
-def test_what_nobody_owns_is_not_owned_by_the_anonymous_caller():
+def test_an_image_without_owner_is_not_owned_by_the_anonymous_caller():
     assert not matches(ImageQuery(NOBODY, 'all'), image(owner=None, visibility='private'))
 
 

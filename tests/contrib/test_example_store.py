@@ -1,9 +1,8 @@
-"""The example of a third party's store, as a third party would live with it.
+"""The example of a store in a package of its own, as its users install it.
 
-Everything happens in a fresh virtual environment, into which pip really installs glancelite and
-the example from copies of their sources: so what runs is what a package holds, and not what lies
-about here. Only the libraries that both depend on are not installed once more: a ``.pth`` file
-points to those of the present environment, as that takes no network and no time.
+pip installs glancelite and the example into a new virtual environment, from copies of their
+sources: the tests run the files of the packages.  The libraries that both depend on are those
+of the present environment (a ``.pth`` file names them), which takes no network and no time.
 """
 
 import json
@@ -36,10 +35,10 @@ class Environment:
         scheme = sysconfig.get_paths(vars={'base': str(path), 'platbase': str(path)})
         self.packages = pathlib.Path(scheme['purelib'])
         (self.packages / 'dependencies.pth').write_text('\n'.join(
-            place for place in sys.path if pathlib.Path(place).name == 'site-packages'))
+            path for path in sys.path if pathlib.Path(path).name == 'site-packages'))
 
     def run(self, program, *arguments, folder=None):
-        """What a finished program printed; it must have gone well."""
+        """Run a program, which must succeed; return its output."""
         done = subprocess.run([self.path / 'bin' / program, *arguments], cwd=folder or self.path,
                               env={**os.environ, **self.variables}, text=True,
                               capture_output=True)
@@ -49,7 +48,7 @@ class Environment:
 
 @pytest.fixture(scope='module')
 def sources(tmp_path_factory):
-    """Copies of what is packed, as packing writes into its sources."""
+    """Copies of the sources, since packing writes into them."""
     sources = tmp_path_factory.mktemp('sources')
     rest = shutil.ignore_patterns('__pycache__', '*.egg-info', 'build')
     shutil.copytree(ROOT / 'glancelite', sources / 'glancelite', ignore=rest)
@@ -61,7 +60,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def fresh(sources, tmp_path_factory):
-    """The environment with both packages."""
+    """An environment with both packages."""
     fresh = Environment(tmp_path_factory.mktemp('environment'))
     subprocess.run(
         [sys.executable, '-m', 'pip', '--python', fresh.path / 'bin/python', 'install', '--quiet',
@@ -107,7 +106,7 @@ def test_both_packages_come_from_the_fresh_environment(fresh):
     assert [pathlib.Path(path).parents[1] for path in found] == [fresh.packages] * 2
 
 
-def test_its_one_command_proves_it_and_leaves_nothing_out(fresh, sources):
+def test_its_command_runs_all_suites(fresh, sources):
     folder = sources / 'example_store'
 
     subprocess.run([folder / 'conformance.sh', '-q', '--pause', '0.2'], cwd=folder, check=True,
@@ -126,14 +125,14 @@ def test_its_own_tests_pass(fresh, sources):
                                   folder=sources / 'example_store')
 
 
-def test_what_continuous_integration_runs_is_there(sources):
+def test_continuous_integration_runs_the_command_and_the_tests(sources):
     workflow = (sources / 'example_store/.github/workflows/conformance.yml').read_text()
 
     assert re.findall(r'- run: (.*)', workflow) == [
         "pip install '.[test]'", './conformance.sh', 'pytest tests']
 
 
-def test_images_live_in_it_from_upload_to_delete(fresh, service):
+def test_images_can_be_uploaded_read_and_deleted(fresh, service):
     url, path, _ = service
     _, made = ask('POST', f'{url}/v2/images', json.dumps({
         'name': 'one', 'disk_format': 'raw', 'container_format': 'bare'}).encode(),
@@ -157,7 +156,7 @@ def test_images_live_in_it_from_upload_to_delete(fresh, service):
     assert fresh.run('python', '-m', 'glancelite_sqlite_store', path) == ''
 
 
-def test_operators_see_where_it_comes_from_and_how_it_is(fresh, service):
+def test_layers_shows_its_package_and_health(fresh, service):
     _, _, config = service
 
     layers = fresh.run('glancelite-manage', '--config-file', config, 'layers')

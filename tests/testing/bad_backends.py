@@ -1,4 +1,4 @@
-"""A store whose backend is down, and stores that take that badly."""
+"""Stores whose backend is down: good ones, and ones that report it wrongly."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from glancelite import contract
 
 
 class Dead(contract.Store):
-    """A good one: whatever needs the backend says that it is not there."""
+    """A good one: each call that needs the backend raises ``Unavailable``."""
 
     SCHEMES = ('dead',)
     OPTS = (cfg.StrOpt('key', default='s3cr3t', secret=True, help='A secret.'),)
@@ -30,7 +30,7 @@ class Dead(contract.Store):
 
 
 class DeadAndReadOnly(Dead):
-    """A good one, too."""
+    """A good one."""
 
     CAPABILITIES = frozenset({'range'})
 
@@ -39,13 +39,13 @@ class DeadAndReadOnly(Dead):
 
 
 class NeverDown(DeadAndReadOnly):
-    """A good one, as its backends are many."""
+    """A good one: it has many backends, and its health does not depend on one."""
 
     def health(self):
         return 'reads only'
 
 
-class IsAlwaysWell(Dead):
+class IsAlwaysHealthy(Dead):
     def health(self):
         return 'ok'
 
@@ -61,7 +61,7 @@ class ShowsItsSecret(Dead):
         raise contract.Unavailable('http://user:s3cr3t@dead does not answer')
 
 
-class FindsNothing(Dead):
+class ReportsMissingData(Dead):
     def size(self, url, *, ctx=None):
         raise contract.NotFound('nothing there')
 
@@ -86,8 +86,8 @@ class SharesNothing(Dead):
         return
 
 
-class WaitsInLine(Dead):
-    """One who asks waits a quarter of a second, sixteen wait for four."""
+class WaitsInAQueue(Dead):
+    """Calls wait for each other: one takes a quarter of a second, sixteen take four."""
 
     line = threading.Lock()
 
@@ -97,11 +97,11 @@ class WaitsInLine(Dead):
         self._ask()
 
 
-class AsksToKnowItsOwn(Dead):
+class ContactsTheBackendInOwns(Dead):
     def owns(self, url):
         self._ask()
 
 
-class AsksToDescribeItself(Dead):
+class ContactsTheBackendInProperties(Dead):
     def properties(self):
         self._ask()

@@ -1,4 +1,4 @@
-"""A store with all abilities, and stores that declare or do one of them badly."""
+"""A store with all capabilities, and stores with a fault in one of them."""
 
 import pathlib
 import uuid
@@ -15,7 +15,7 @@ class Able(MemoryStore):
     def adopt(self, url, *, ctx=None):
         key = self._key(url)
         if not key.replace('-', '').isalnum():
-            raise contract.Invalid('That is no address of this store.')
+            raise contract.Invalid('The URL is not one of this store.')
         return self._prefix + key
 
     def share(self, url, *, public, projects, ctx=None):
@@ -35,11 +35,11 @@ class AdoptsUndeclared(Able):
 
 class DeclaresToAdopt(Able):
     def adopt(self, url, *, ctx=None):
-        raise contract.Unsupported('not today')
+        raise contract.Unsupported('not implemented')
 
 
 class KeepsWhatItIsGiven(Able):
-    """Whoever writes the address in another way has another address."""
+    """Does not normalize URLs."""
 
     def adopt(self, url, *, ctx=None):
         return super().adopt(url).replace('memory:', 'MEMORY:')
@@ -71,7 +71,7 @@ class KeepsSecrets(Able):
 class RepeatsSecrets(Able):
     def adopt(self, url, *, ctx=None):
         if '@' in url:
-            raise contract.Invalid(f'{url} is no address of this store')
+            raise contract.Invalid(f'{url} is not one of this store')
         return super().adopt(url)
 
 
@@ -85,7 +85,7 @@ class DeclaresToShare(Able):
             raise contract.Unsupported('not with projects')
 
 
-class SharesItAway(Able):
+class DeletesWhenSharing(Able):
     def share(self, url, *, public, projects, ctx=None):
         self._find(url)
         if not public and not projects:

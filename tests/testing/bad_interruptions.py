@@ -1,4 +1,4 @@
-"""Stores that cannot wait, let others wait, or do not clean up after the dead."""
+"""Stores that time out too early, block others, or keep data of killed processes."""
 
 import pathlib
 import threading
@@ -7,7 +7,7 @@ import time
 from glancelite import contract
 from glancelite.plugins.store.memory import MemoryStore
 
-HURRY = 0.2  # seconds that a store without patience waits
+TIMEOUT = 0.2     # seconds, too short
 
 
 class HoldsItsLock(MemoryStore):
@@ -22,7 +22,7 @@ class HoldsItsLock(MemoryStore):
 
 class GivesUpOnSlowSources(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
-        return super().write(key, hurried(chunks))
+        return super().write(key, with_timeout(chunks))
 
 
 class LocksWhileReading(MemoryStore):
@@ -49,28 +49,28 @@ class GivesUpOnSlowReaders(MemoryStore):
             for start in range(0, len(data), 1 << 20):
                 now = time.monotonic()
                 yield data[start:start + (1 << 20)]
-                if time.monotonic() - now > HURRY:
+                if time.monotonic() - now > TIMEOUT:
                     raise contract.Unavailable('too late')
         return chunks()
 
 
-class LeavesWhatDied(MemoryStore):
-    """Has a file beside each write, which nobody removes when the writer was killed."""
+class LeavesDataOfKilledProcesses(MemoryStore):
+    """Keeps a marker file for each write; it stays when the writer is killed."""
 
     def write(self, key, chunks, *, size=None, ctx=None):
         mark = pathlib.Path(f'writing-{key}')
         try:
             mark.touch(exist_ok=False)
         except FileExistsError:
-            raise contract.Conflict('somebody writes this key') from None
+            raise contract.Conflict('the key is being written') from None
         try:
             return super().write(key, chunks)
         finally:
             mark.unlink()
 
 
-class ShowsWhatDied(MemoryStore):
-    """Keeps all in files, which have their names from the first byte on."""
+class ShowsDataOfKilledProcesses(MemoryStore):
+    """Writes files under their final names."""
 
     def write(self, key, chunks, *, size=None, ctx=None):
         path = self._path(self._prefix + key)
@@ -96,18 +96,18 @@ class ShowsWhatDied(MemoryStore):
         return pathlib.Path(f'data-{self._key(url)}')
 
 
-class IsNeverWell(MemoryStore):
+class NeverReportsItsHealth(MemoryStore):
     def health(self):
         time.sleep(60)
-        return 'well, after all'
+        return 'ok'
 
 
-def hurried(chunks):
-    """``chunks``, unless one lets us wait."""
+def with_timeout(chunks):
+    """Yield ``chunks``; raise if one takes too long."""
     while True:
         now = time.monotonic()
         chunk = next(chunks, None)
-        if time.monotonic() - now > HURRY:
+        if time.monotonic() - now > TIMEOUT:
             raise contract.Unavailable('the source is too slow')
         if chunk is None:
             return

@@ -1,4 +1,4 @@
-"""Stores of which one service cannot have two."""
+"""Stores that affect another store of the same driver."""
 
 import weakref
 
@@ -8,7 +8,7 @@ from tests.testing.bad_capabilities import Able
 
 
 class _Pair(MemoryStore):
-    """Knows the other one by their common host."""
+    """Finds the other stores through the common host."""
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)
@@ -24,7 +24,7 @@ class OwnsTheOthers(MemoryStore):
 
     def _key(self, url):
         if not url.startswith(self._prefix):
-            raise contract.Invalid('of the other one')
+            raise contract.Invalid('a URL of the other store')
         return url.removeprefix(self._prefix)
 
 
@@ -35,7 +35,7 @@ class HasTheSameAddresses(MemoryStore):
 
 
 class KeepsOneForBoth(_Pair):
-    """The last one that wrote under a key has it, under both addresses."""
+    """The last write of a key replaces the data in both stores."""
 
     def write(self, key, chunks, *, size=None, ctx=None):
         written = super().write(key, chunks)

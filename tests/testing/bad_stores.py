@@ -1,4 +1,4 @@
-"""Stores that each break one claim of the contract."""
+"""Stores that each violate one claim of the contract."""
 
 import threading
 
@@ -72,7 +72,7 @@ class ShowsPartials(MemoryStore):
         return contract.WriteResult(self._prefix + key, sum(map(len, self._stored[key])))
 
 
-class WrapsFailures(MemoryStore):
+class WrapsErrorsOfTheSource(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
         try:
             return super().write(key, chunks)
@@ -82,7 +82,7 @@ class WrapsFailures(MemoryStore):
             raise contract.Unavailable('something broke') from error
 
 
-class TakesForeignFailuresForItsOwn(MemoryStore):
+class TranslatesErrorsOfTheSource(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
         try:
             return super().write(key, chunks)
@@ -227,7 +227,7 @@ class ShowsItsSecret(MemoryStore):
         return {'endpoint': f'https://user:{self.options.key}@backend'}
 
 
-class HasFactsThatAreNoJSON(MemoryStore):
+class HasPropertiesThatAreNotJSON(MemoryStore):
     def properties(self):
         return {'keys': {1, 2}}
 
@@ -244,7 +244,7 @@ class HoldsAllInMemory(MemoryStore):
 
 
 class LeavesSomethingElsewhere(MemoryStore):
-    """Cleaned by nothing: only ``leftovers`` can see it."""
+    """Leaves data that only ``leftovers`` reports."""
 
     def write(self, key, chunks, *, size=None, ctx=None):
         self.__dict__.setdefault('temporary', []).append(key)

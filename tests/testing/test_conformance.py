@@ -1,4 +1,4 @@
-"""One command proves an installed plugin, and says in one sentence why it cannot."""
+"""Tests of the conformance command: its report, and its errors in one sentence."""
 
 import datetime
 import functools
@@ -35,7 +35,7 @@ from oslo_config import cfg
 
 class Good(MemoryStore):
     OPTS = (cfg.StrOpt('folder', required=True, help='Where it is.'),
-            cfg.BoolOpt('down', help='Nobody answers.'))
+            cfg.BoolOpt('down', help='The backend does not answer.'))
 
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)
@@ -44,7 +44,7 @@ class Good(MemoryStore):
             self.write = self.discard = self.health = self._find = self._down
 
     def _down(self, *asked, **named):
-        raise contract.Unavailable('nobody answers')
+        raise contract.Unavailable('the backend does not answer')
 
     def exclusive_resources(self):
         return [self.options.folder + self.name]
@@ -73,7 +73,7 @@ class Unfinished(contract.Store):
 class Web(contract.Store):
     CAPABILITIES = frozenset({'adopt'})
     SCHEMES = ('http',)
-    OPTS = (cfg.StrOpt('proxy', help='Where the way leads through.'),)
+    OPTS = (cfg.StrOpt('proxy', help='URL of a proxy.'),)
 
     def read(self, url, *, offset=0, length=None, ctx=None):
         if offset or length is not None:
@@ -97,9 +97,9 @@ class Web(contract.Store):
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise contract.NotFound('nothing there') from None
-            raise contract.Unavailable(f'the server says {error.code}') from None
+            raise contract.Unavailable(f'the server returned {error.code}') from None
         except http.client.InvalidURL:
-            raise contract.Invalid('no address of the web') from None
+            raise contract.Invalid('not a URL') from None
         except OSError:
             raise contract.Unavailable('the server does not answer') from None
 
@@ -140,7 +140,7 @@ def package(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('PYTHONPATH', str(home))
         patch.syspath_prepend(home)
-        # what this process knows of installed plugins
+        # caches of installed plugins
         patch.setattr(stevedore.ExtensionManager, 'ENTRY_POINT_CACHE', {})
         patch.setattr(loader, '_origins', functools.cache(loader._origins.__wrapped__))
         yield
@@ -158,14 +158,14 @@ def command(package, pytester):
 
 @pytest.fixture
 def run_here(package, pytester):
-    """Does what the command does, but in this process; returns pytest's ``RunResult``."""
+    """Does the same as the command in this process; returns pytest's ``RunResult``."""
     return lambda *arguments: pytester.runpytest_inprocess(
         '-q', '-p', 'no:hypothesispytest', '--pyargs', SUITE, *arguments)
 
 
 @pytest.fixture
 def configured(pytester):
-    """A file that gives two stores of the driver ``good`` a directory."""
+    """A configuration of two stores of the driver ``good``."""
     path = pytester.path / 'acme.conf'
     path.write_text('[DEFAULT]\nenabled_backends = other:memory, fast:good, cold:good\n'
                     '[backend_defaults]\nfolder = $conformance_dir\n')
@@ -174,7 +174,7 @@ def configured(pytester):
 
 @pytest.fixture
 def down(pytester):
-    """The same for one store whose backend is down."""
+    """A configuration of one store whose backend is down."""
     path = pytester.path / 'down.conf'
     path.write_text('[DEFAULT]\nenabled_backends = fast:good\n'
                     '[fast]\nfolder = $conformance_dir\ndown = true\n')
@@ -183,7 +183,7 @@ def down(pytester):
 
 @pytest.fixture
 def web(tmp_path):
-    """Arguments that tell the suite what it may read from a web server on loopback."""
+    """Options for a sample on a web server on loopback."""
     folder = tmp_path / 'web'
     folder.mkdir()
     (folder / 'sample').write_bytes(bytes(range(256)) * 800)
@@ -229,7 +229,7 @@ def test_a_good_plugin_conforms(command, configured, down, pytester):
     assert f'conforms: {len(claims)} of {len(claims)} claims are true' in run.stdout
 
 
-def test_a_bad_plugin_does_not_conform_and_the_report_says_where(command):
+def test_a_bad_plugin_does_not_conform_and_the_report_names_the_claims(command):
     run = command('--layer', 'store', '--driver', 'overwrites', '--pause', '0')
 
     said = report(run.stdout)
@@ -250,7 +250,7 @@ def test_the_command_reports_a_plugin_that_is_not_installed(command):
     assert 'Traceback' not in run.stdout + run.stderr
 
 
-def test_what_the_backend_holds_longer_than_it_should_is_seen(run_here, configured, pytester):
+def test_data_that_is_left_behind_is_found(run_here, configured, pytester):
     pathlib.Path(configured).write_text(
         '[litters]\nfolder = $conformance_dir\n')
     run = run_here('--layer', 'store', '--driver', 'litters', '--config', configured,
@@ -261,7 +261,7 @@ def test_what_the_backend_holds_longer_than_it_should_is_seen(run_here, configur
     assert 'temporary-' in run.stdout.str()
 
 
-def test_whoever_leaves_claims_out_does_not_conform(run_here):
+def test_a_run_without_all_claims_does_not_conform(run_here):
     run = run_here('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
 
     said = report(run.stdout.str())
@@ -281,7 +281,7 @@ def test_claims_can_be_listed_without_a_report(run_here, pytester):
     assert not (pytester.path / 'report.json').exists()
 
 
-def test_what_is_not_shown_is_said(run_here):
+def test_what_is_not_tested_is_reported(run_here):
     run = run_here('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
 
     assert report(run.stdout.str())['not_shown'].keys() == {
@@ -306,7 +306,7 @@ def test_a_read_only_store_conforms_with_a_sample(run_here, web, pytester):
     assert 'never_overwrites' not in said['claims']
 
 
-def test_a_read_only_store_that_reads_something_else_does_not_conform(run_here, web, tmp_path):
+def test_a_read_only_store_that_reads_other_data_does_not_conform(run_here, web, tmp_path):
     other = tmp_path / 'other'
     other.write_bytes(b'x' * 256 * 800)
 
@@ -318,7 +318,7 @@ def test_a_read_only_store_that_reads_something_else_does_not_conform(run_here, 
     assert said['claims']['reports_the_size'] == 'passed'
 
 
-def test_an_address_that_the_broken_store_does_not_read_is_asked_for(run_here, web, pytester):
+def test_a_missing_broken_url_is_reported(run_here, web, pytester):
     (pytester.path / 'down.conf').write_text('')
 
     run = run_here('--layer', 'store', '--driver', 'web', *web,
@@ -352,7 +352,7 @@ def test_an_address_that_the_broken_store_does_not_read_is_asked_for(run_here, w
     ('--layer store', 'name the plugin to test with --driver'),
     ('', 'no suite for a layer None'),
 ])
-def test_what_cannot_be_proved_is_said_in_one_sentence(run_here, pytester, arguments,
+def test_what_cannot_be_tested_is_reported_in_one_sentence(run_here, pytester, arguments,
                                                        sentence):
     (pytester.path / 'others.conf').write_text('[DEFAULT]\nenabled_backends = fast:good\n')
 
@@ -369,14 +369,14 @@ def test_what_cannot_be_proved_is_said_in_one_sentence(run_here, pytester, argum
     ('auth', 'noauth'), ('credential', 'none'), ('inspector', 'format'), ('location', 'as_listed'),
     ('middleware', 'cors'), ('notifier', 'log'), ('policy', 'ownership'), ('quota', 'limits'),
     ('database', 'memory')])
-def test_every_layer_can_be_proved(run_here, layer, driver):
+def test_every_layer_can_be_tested(run_here, layer, driver):
     run = run_here('--layer', layer, '--driver', driver)
 
     assert run.ret == 0
     assert report(run.stdout.str())['layer'] == layer
 
 
-def test_the_options_exist_where_the_suite_is_run_only(pytester):
+def test_the_options_exist_only_in_runs_of_the_suite(pytester):
     pytester.makepyfile('def test_nothing(): pass')
 
     assert pytester.runpytest_inprocess('--driver', 'x').ret == pytest.ExitCode.USAGE_ERROR
@@ -387,7 +387,7 @@ def test_the_options_exist_where_the_suite_is_run_only(pytester):
     assert pytester.runpytest_inprocess('--driver', 'x').ret == pytest.ExitCode.OK
 
 
-def test_other_runs_load_nothing_of_weight(pytester):
+def test_other_runs_import_no_large_modules(pytester):
     pytester.makepyfile('''
         import sys
 

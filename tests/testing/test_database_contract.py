@@ -1,4 +1,4 @@
-"""The suite for databases finds what only two processes, or a race, would notice."""
+"""The suite for databases finds faults that need two processes or a race."""
 
 import dataclasses
 import time
@@ -17,7 +17,7 @@ class ForgetsUndeclared(MemoryDatabase):
 
 
 class _Exchanged(MemoryDatabase):
-    """Has other image records on the same data."""
+    """Has another class of image records on the same data."""
 
     IMAGES: type[MemoryImages]
 
@@ -26,7 +26,7 @@ class _Exchanged(MemoryDatabase):
         self._images.__class__ = self.IMAGES
 
 
-class FinishesWhatLives(_Exchanged):
+class CompletesLiveImages(_Exchanged):
     class IMAGES(MemoryImages):
         def complete_delete(self, image):
             try:
@@ -35,14 +35,14 @@ class FinishesWhatLives(_Exchanged):
                 super().complete_delete(image)
 
 
-class LooksBeforeItWrites(_Exchanged):
+class ReadsBeforeItWrites(_Exchanged):
     class IMAGES(MemoryImages):
         def update(self, image, changes, *, status=None):
             present = self.get(image.id, viewer=None)
             if present.revision != image.revision:
                 raise contract.Conflict('changed', status=present.status,
                                         revision=present.revision)
-            time.sleep(0.005)   # somebody writes just here, and is overwritten
+            time.sleep(0.005)   # a write at this moment is lost
             while True:
                 try:
                     return super().update(present, changes, status=status)
@@ -54,8 +54,8 @@ class LooksBeforeItWrites(_Exchanged):
 
 BAD = {
     ForgetsUndeclared: 'another_instance_has_the_same_images_unless_it_is_volatile',
-    FinishesWhatLives: 'only_pending_deletes_are_completed',
-    LooksBeforeItWrites: 'one_of_many_writers_wins',
+    CompletesLiveImages: 'only_pending_deletes_are_completed',
+    ReadsBeforeItWrites: 'one_of_many_writers_wins',
 }
 SUITE = '''
 import pytest
@@ -91,7 +91,7 @@ def test_a_bad_database_is_found(pytester, run, kind):
     assert f'FAILED test_suite.py::TestDatabase::test_{BAD[kind]}' in ended.stdout.str()
 
 
-def test_a_database_that_all_tests_share_is_proved_and_left_empty_or_refused(run, tmp_path):
+def test_a_database_that_all_tests_share_must_be_empty_and_is_left_empty(run, tmp_path):
     config = tmp_path / 'shared.conf'
     config.write_text(f'[database]\nconnection = sqlite:///{tmp_path}/shared.sqlite\n')
     command = ['--pyargs', conformance.__name__, '--layer', 'database', '--driver', 'sql',

@@ -1,4 +1,4 @@
-"""A package that nobody here knows brings a store: it is chosen, shown, documented, refused."""
+"""A store of another package: chosen, shown, documented, and refused where it is invalid."""
 
 import os
 import pathlib
@@ -104,7 +104,7 @@ def configured(home):
     return write
 
 
-def test_layers_shows_what_is_chosen_and_what_could_not_be(run, configured):
+def test_layers_shows_chosen_plugins_and_invalid_ones(run, configured):
     shown = run('glancelite.cmd.manage', *configured('acme'), 'layers')
 
     assert shown.returncode == 0, shown.stderr
@@ -125,7 +125,7 @@ def test_layers_shows_what_is_chosen_and_what_could_not_be(run, configured):
     ]
 
 
-def test_check_asks_the_store_how_it_is(run, configured):
+def test_check_shows_the_health_of_the_store(run, configured):
     checked = run('glancelite.cmd.manage', *configured('acme'), 'check')
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -154,7 +154,7 @@ def test_its_options_are_in_the_sample(run):
     ('acme_unfinished', "the store plugin 'acme_unfinished' of acme-shelf lacks adopt, delete, "
                         'discard, read, share, size, write'),
 ])
-def test_what_does_not_keep_the_treaty_stops_the_start_with_one_sentence(
+def test_an_invalid_plugin_stops_the_start_with_one_sentence(
         run, configured, driver, sentence):
     ended = run('glancelite.cmd.api', *configured(driver))
 
@@ -165,7 +165,7 @@ def test_what_does_not_keep_the_treaty_stops_the_start_with_one_sentence(
     assert 'Traceback' not in ended.stdout + ended.stderr
 
 
-def test_what_one_process_knows_only_is_not_served_by_two(run, configured):
+def test_a_volatile_store_cannot_have_two_workers(run, configured):
     ended = run('glancelite.cmd.api', *configured('acme', workers=2))
 
     assert ended.returncode == 1

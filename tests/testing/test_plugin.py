@@ -11,7 +11,7 @@ from glancelite.plugins.store.memory import MemoryStore
 pytest_plugins = ['pytester']
 
 
-def test_a_plugin_gets_its_defaults_and_what_is_given(make_plugin, tmp_path):
+def test_a_plugin_gets_its_defaults_and_the_given_options(make_plugin, tmp_path):
     store = make_plugin(FileStore, name='fast', filesystem_store_datadir=str(tmp_path))
 
     assert store.name == 'fast'
@@ -19,12 +19,12 @@ def test_a_plugin_gets_its_defaults_and_what_is_given(make_plugin, tmp_path):
     assert store.options.filesystem_store_chunk_size == 65536
 
 
-def test_an_option_that_does_not_exist_is_a_mistake(make_plugin):
+def test_an_unknown_option_is_a_type_error(make_plugin):
     with pytest.raises(TypeError):
         make_plugin(MemoryStore, filesystem_store_datadri='/')
 
 
-def test_plugins_are_closed_in_the_end(pytester):
+def test_plugins_are_closed_after_the_test(pytester):
     pytester.makepyfile('''
         from glancelite.plugins.store.memory import MemoryStore
 

@@ -1,4 +1,4 @@
-"""The suites for stores pass good ones and find every bad one, by the right claim."""
+"""The suites for stores accept good ones, and find each bad one by the right claim."""
 
 import inspect
 
@@ -24,8 +24,8 @@ STORES = {
     'bad_stores.PullsBeyondTheEnd': 'the_source_is_read_exactly_to_its_end',
     'bad_stores.LeavesPartials': 'a_broken_source_leaves_nothing_behind',
     'bad_stores.ShowsPartials': 'incomplete_data_cannot_be_read',
-    'bad_stores.WrapsFailures': 'errors_of_the_source_pass_through_unchanged',
-    'bad_stores.TakesForeignFailuresForItsOwn': 'errors_of_the_source_pass_through_unchanged',
+    'bad_stores.WrapsErrorsOfTheSource': 'errors_of_the_source_pass_through_unchanged',
+    'bad_stores.TranslatesErrorsOfTheSource': 'errors_of_the_source_pass_through_unchanged',
     'bad_stores.LastWriterWins': 'one_of_many_writers_of_a_key_wins',
     'bad_stores.MixesUpWriters': 'many_write_at_once',
     'bad_stores.IgnoresOffset': 'reads_a_range_or_is_unsupported',
@@ -48,7 +48,7 @@ STORES = {
     'bad_stores.RemembersThoughVolatile':
         'another_instance_has_the_data_unless_it_is_volatile',
     'bad_stores.ShowsItsSecret': 'shows_no_secrets',
-    'bad_stores.HasFactsThatAreNoJSON': 'reports_properties_and_health',
+    'bad_stores.HasPropertiesThatAreNotJSON': 'reports_properties_and_health',
     'bad_stores.NamesItsStoreItself': 'urls_and_metadata_can_be_stored_and_shown',
     'bad_stores.HoldsAllInMemory': 'memory_does_not_grow_with_the_image',
     'bad_stores.LeavesSomethingElsewhere': 'reads_back_what_was_written',
@@ -62,7 +62,7 @@ STORES = {
     'bad_capabilities.RepeatsSecrets': 'adopted_urls_and_errors_show_no_secrets',
     'bad_capabilities.SharesUndeclared': 'shares_or_is_unsupported',
     'bad_capabilities.DeclaresToShare': 'shares_or_is_unsupported',
-    'bad_capabilities.SharesItAway': 'shares_or_is_unsupported',
+    'bad_capabilities.DeletesWhenSharing': 'shares_or_is_unsupported',
     'bad_capabilities.SharesWhatIsMissing': 'missing_data_cannot_be_shared',
     'bad_capabilities.ClaimsAnew': 'exclusive_resources_are_texts_that_do_not_change',
     'bad_capabilities.ClaimsByInstance': 'exclusive_resources_are_texts_that_do_not_change',
@@ -72,11 +72,11 @@ STORES = {
     'bad_interruptions.GivesUpOnSlowSources': 'a_slow_source_does_not_block_others',
     'bad_interruptions.LocksWhileReading': 'a_slow_reader_does_not_block_others',
     'bad_interruptions.GivesUpOnSlowReaders': 'a_slow_reader_does_not_block_others',
-    'bad_interruptions.LeavesWhatDied': 'data_of_a_killed_process_is_discarded',
-    'bad_interruptions.ShowsWhatDied': 'data_of_a_killed_process_is_discarded',
-    'bad_interruptions.IsNeverWell': 'reports_properties_and_health',
+    'bad_interruptions.LeavesDataOfKilledProcesses': 'data_of_a_killed_process_is_discarded',
+    'bad_interruptions.ShowsDataOfKilledProcesses': 'data_of_a_killed_process_is_discarded',
+    'bad_interruptions.NeverReportsItsHealth': 'reports_properties_and_health',
 }
-#: claims about which every store that is bad otherwise fails, or that need no bad example
+#: claims without a bad store of their own: other bad stores violate them
 SELF_EVIDENT = {
     'the_sizes_of_chunks_do_not_matter', 'zeros_are_data', 'accepts_a_caller',
     'every_valid_key_can_be_used', 'a_reader_never_gets_wrong_bytes_because_of_a_delete',
@@ -84,17 +84,17 @@ SELF_EVIDENT = {
     'many_read_at_once',
 }
 BACKENDS = {
-    'bad_backends.IsAlwaysWell': 'without_a_backend_health_fails',
+    'bad_backends.IsAlwaysHealthy': 'without_a_backend_health_fails',
     'bad_backends.NeverAnswers': 'without_a_backend_health_fails',
     'bad_backends.ShowsItsSecret': 'without_a_backend_health_fails',
-    'bad_backends.FindsNothing': 'without_a_backend_nothing_is_read',
+    'bad_backends.ReportsMissingData': 'without_a_backend_nothing_is_read',
     'bad_backends.OpensLate': 'without_a_backend_nothing_is_read',
     'bad_backends.RaisesItsLibrarysErrors': 'without_a_backend_nothing_is_written',
     'bad_backends.DiscardsNothing': 'without_a_backend_nothing_is_reported_as_deleted',
     'bad_backends.SharesNothing': 'without_a_backend_nothing_is_reported_as_shared',
-    'bad_backends.WaitsInLine': 'concurrent_calls_without_a_backend_wait_no_longer_than_one',
-    'bad_backends.AsksToKnowItsOwn': 'calls_that_need_no_backend_work_without_it',
-    'bad_backends.AsksToDescribeItself': 'calls_that_need_no_backend_work_without_it',
+    'bad_backends.WaitsInAQueue': 'concurrent_calls_without_a_backend_wait_no_longer_than_one',
+    'bad_backends.ContactsTheBackendInOwns': 'calls_that_need_no_backend_work_without_it',
+    'bad_backends.ContactsTheBackendInProperties': 'calls_that_need_no_backend_work_without_it',
 }
 PAIRS = {
     'bad_pairs.OwnsTheOthers': 'two_stores_own_different_urls',
@@ -104,7 +104,8 @@ PAIRS = {
     'bad_pairs.DiscardsForBoth': 'data_deleted_in_one_of_two_stores_stays_in_the_other',
     'bad_pairs.ClaimsTheSame': 'two_stores_have_no_exclusive_resource_in_common',
 }
-#: suite -> good plugins, bad ones with the claim they break, claims without, fixtures, modules
+#: suite -> good stores, bad ones with the claim that they violate, claims without a bad store,
+#: fixtures, modules
 SUITES = {
     'StoreContract': (['bad_stores.MemoryStore', 'bad_capabilities.Able'], STORES, SELF_EVIDENT,
                       ('store',), (bad_stores, bad_capabilities, bad_interruptions)),
@@ -138,7 +139,7 @@ def test_a_bad_store_is_found(failed, suite, path, claim):
 
 
 @pytest.mark.parametrize('suite', SUITES)
-def test_every_claim_is_proved_by_a_bad_store(suite):
+def test_every_claim_has_a_bad_store(suite):
     good, bad, evident, _, modules = SUITES[suite]
 
     claims = {name.removeprefix('test_') for name in dir(getattr(contracts, suite))

@@ -1,4 +1,4 @@
-"""Every use case that changes something tells of it, once, as the contract lists it."""
+"""Every use case sends the events that the contract lists, once."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from .use_cases import USE_CASES
 
 
 @pytest.mark.parametrize('name', USE_CASES)
-def test_tells_exactly_what_the_contract_lists(name, core, context):
+def test_sends_exactly_the_events_of_the_contract(name, core, context):
     make, call = USE_CASES[name]
     admin = context('owner', roles=['admin', 'member', 'reader'], is_admin=True)
     image = make(core, admin) if make else None

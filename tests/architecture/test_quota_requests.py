@@ -1,4 +1,4 @@
-"""Every use case that makes something grow asks the quota, and takes no for an answer."""
+"""Every use case that uses more of something checks the quota, and stops if it is refused."""
 
 import pytest
 
@@ -15,11 +15,11 @@ class Refuses(contract.QuotaEnforcer):
 
     def check(self, ctx, request):
         self.asked.append(request.action)
-        raise contract.QuotaExceeded('nothing is left')
+        raise contract.QuotaExceeded('the quota is used up')
 
 
 @pytest.mark.parametrize('name', USE_CASES)
-def test_asks_if_and_only_if_it_grows(name, core, context):
+def test_checks_the_quota_if_and_only_if_it_uses_more(name, core, context):
     make, call = USE_CASES[name]
     admin = context('owner', roles=['admin', 'member', 'reader'], is_admin=True)
     image = make(core, admin) if make else None
