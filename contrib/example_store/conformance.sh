@@ -1,6 +1,6 @@
 #!/bin/sh
-# The one command that proves the store, with nothing left out. What lists the leftovers runs
-# twice for each test, so Python starts without what it does not need (-S -E).
+# Runs all conformance suites. The command that lists the leftovers runs twice for each test, so
+# Python starts without what it does not need (-S -E).
 exec python -m pytest --pyargs glancelite.testing.conformance \
     --layer store --driver sqlite --config conformance.conf \
     --config-broken conformance-broken.conf --large \

@@ -1,1 +1,1 @@
-"""A store for glancelite that keeps images in one SQLite file."""
+"""A store for glancelite that stores images in one SQLite file."""

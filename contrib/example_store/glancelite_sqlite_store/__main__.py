@@ -1,4 +1,4 @@
-"""Lists what SQLite files of this store hold: ``python -m glancelite_sqlite_store FILE ...``"""
+"""Lists the data in SQLite files of this store: ``python -m glancelite_sqlite_store FILE ...``"""
 
 import contextlib
 import sqlite3

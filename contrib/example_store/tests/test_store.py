@@ -1,4 +1,4 @@
-"""What the conformance command cannot know of this store: its options, its file, its addresses."""
+"""Tests beside the conformance suite: options, layout, URLs."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from glancelite import contract
 
 @pytest.fixture
 def make_store(make_plugin, tmp_path):
-    """Builds a store; ``make_plugin`` comes with glancelite's kit, and closes it."""
+    """Builds a store; ``make_plugin`` of the conformance kit closes it."""
     def make(**options):
         return make_plugin(SQLiteStore, name='fast',
                            **{'sqlite_path': str(tmp_path / 'images.sqlite'), **options})
@@ -22,12 +22,12 @@ def make_store(make_plugin, tmp_path):
     ({'sqlite_label': 'My images'}, r'\[fast\] sqlite_label must be small letters'),
     ({'sqlite_path': '/srv/My images.sqlite'}, r'\[fast\] sqlite_label must be small letters'),
 ])
-def test_a_mistake_in_the_options_is_said(make_store, options, sentence):
+def test_invalid_options_are_reported(make_store, options, sentence):
     with pytest.raises(contract.Misconfigured, match=sentence):
         make_store(**options)
 
 
-def test_the_address_is_that_of_the_label_and_not_of_the_file(make_store, tmp_path):
+def test_the_url_contains_the_label_and_not_the_file(make_store, tmp_path):
     url = make_store(sqlite_label='ours').write('key', iter([b'12345'])).url
     (tmp_path / 'images.sqlite').rename(tmp_path / 'moved.sqlite')
 
@@ -38,7 +38,7 @@ def test_the_address_is_that_of_the_label_and_not_of_the_file(make_store, tmp_pa
 
 
 @pytest.mark.parametrize('other', ['elsewhere/images.sqlite', 'link.sqlite'])
-def test_two_stores_with_one_file_or_one_label_claim_the_same(make_store, tmp_path, other):
+def test_stores_with_one_file_or_label_share_an_exclusive_resource(make_store, tmp_path, other):
     (tmp_path / 'link.sqlite').symlink_to('images.sqlite')
 
     one, two = make_store(), make_store(sqlite_path=str(tmp_path / other))
@@ -46,11 +46,11 @@ def test_two_stores_with_one_file_or_one_label_claim_the_same(make_store, tmp_pa
     assert set(one.exclusive_resources()) & set(two.exclusive_resources())
 
 
-def test_an_address_can_be_written_in_other_ways_and_is_kept_in_one(make_store):
+def test_an_adopted_url_is_recorded_in_normal_form(make_store):
     assert make_store().adopt('SQLite://Images/Key') == 'sqlite://images/Key'
 
 
-def test_blocks_of_zeros_take_no_room(make_store, tmp_path):
+def test_blocks_of_zeros_take_no_space(make_store, tmp_path):
     store = make_store()
 
     written = store.write('key', iter([bytes(BLOCK)] * 100))
@@ -59,9 +59,9 @@ def test_blocks_of_zeros_take_no_room(make_store, tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < BLOCK
 
 
-def test_a_full_file_is_too_large_and_keeps_nothing(make_store, monkeypatch):
+def test_a_full_file_raises_too_large_and_keeps_no_data(make_store, monkeypatch):
     store = make_store()
-    store.health()      # makes the file
+    store.health()      # creates the file
 
     @contextlib.contextmanager
     def small(opened=store._open):
@@ -77,7 +77,7 @@ def test_a_full_file_is_too_large_and_keeps_nothing(make_store, monkeypatch):
     assert store.write('key', iter([b'x' * BLOCK])).size == BLOCK
 
 
-def test_a_discarded_writer_does_not_publish(make_store):
+def test_a_write_that_was_discarded_is_a_conflict(make_store):
     store = make_store()
 
     def source():
