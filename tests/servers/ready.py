@@ -17,6 +17,7 @@ MODULES = {
     'glancelite-api': 'glancelite.cmd.api',
     'glancelite-manage': 'glancelite.cmd.manage',
     'openstack': 'openstackclient.shell',
+    'oslo-config-generator': 'oslo_config.generator',
 }
 
 
@@ -58,6 +59,7 @@ def _run(program, arguments, out, err, env, cwd):
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
+    sys.path[:0] = filter(None, env.get('PYTHONPATH', '').split(os.pathsep))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in (1, out), (2, err):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)

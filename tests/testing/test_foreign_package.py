@@ -2,10 +2,10 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests.servers import ready
 
 STORE = '''
 from oslo_config import cfg
@@ -83,15 +83,11 @@ def home(tmp_path):
 
 @pytest.fixture
 def run(home):
-    """Runs a module with arguments where the package is installed."""
+    """Runs a program with arguments where the package is installed."""
     root = pathlib.Path(__file__).parents[2]
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, '-m', *arguments], text=True, capture_output=True, cwd=home,
-            timeout=120, env={**os.environ, 'PYTHONPATH': f'{home}{os.pathsep}{root}',
-                              'XDG_CACHE_HOME': str(home / 'cache')})
-    return run
+    env = {**os.environ, 'PYTHONPATH': f'{home}{os.pathsep}{root}',
+           'XDG_CACHE_HOME': str(home / 'cache')}
+    return lambda program, *arguments: ready.run(program, arguments, env=env, cwd=home)
 
 
 @pytest.fixture
@@ -105,10 +101,10 @@ def configured(home):
 
 
 def test_layers_shows_chosen_plugins_and_invalid_ones(run, configured):
-    shown = run('glancelite.cmd.manage', *configured('acme'), 'layers')
+    shown = run('glancelite-manage', *configured('acme'), 'layers')
 
-    assert shown.returncode == 0, shown.stderr
-    rows = [line.split(maxsplit=1)[1] for line in shown.stdout.splitlines()
+    assert shown.code == 0, shown.err
+    rows = [line.split(maxsplit=1)[1] for line in shown.out.splitlines()
             if line.startswith('store')]
     rows = [' '.join(row.split()) for row in rows]
     assert rows[0] == 'fast (acme) acme-shelf 3.1 [fast] shelf 7'
@@ -126,21 +122,21 @@ def test_layers_shows_chosen_plugins_and_invalid_ones(run, configured):
 
 
 def test_check_shows_the_health_of_the_store(run, configured):
-    checked = run('glancelite.cmd.manage', *configured('acme'), 'check')
+    checked = run('glancelite-manage', *configured('acme'), 'check')
 
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert 'ok    store fast: shelf 7' in checked.stdout.splitlines()
+    assert checked.code == 0, checked.out + checked.err
+    assert 'ok    store fast: shelf 7' in checked.out.splitlines()
 
 
 def test_its_options_are_in_the_sample(run):
-    sample = run('oslo_config.generator', '--namespace', 'glancelite')
+    sample = run('oslo-config-generator', '--namespace', 'glancelite')
 
-    assert sample.returncode == 0, sample.stderr
-    section = sample.stdout.partition('\n[acme]\n')[2].partition('\n[')[0]
+    assert sample.code == 0, sample.err
+    section = sample.out.partition('\n[acme]\n')[2].partition('\n[')[0]
     assert '# Which shelf of the acme.' in section
     assert '#acme_shelf = <None>' in section
     assert '#weight = 0' in section
-    assert '[acme_old]' not in sample.stdout
+    assert '[acme_old]' not in sample.out
 
 
 @pytest.mark.parametrize(('driver', 'sentence'), [
@@ -156,19 +152,19 @@ def test_its_options_are_in_the_sample(run):
 ])
 def test_an_invalid_plugin_stops_the_start_with_one_sentence(
         run, configured, driver, sentence):
-    ended = run('glancelite.cmd.api', *configured(driver))
+    ended = run('glancelite-api', *configured(driver))
 
-    said = [line for line in ended.stderr.splitlines() if line.startswith('glancelite-api: ')]
-    assert ended.returncode == 1
+    said = [line for line in ended.err.splitlines() if line.startswith('glancelite-api: ')]
+    assert ended.code == 1
     assert len(said) == 1
     assert sentence in said[0]
-    assert 'Traceback' not in ended.stdout + ended.stderr
+    assert 'Traceback' not in ended.out + ended.err
 
 
 def test_a_volatile_store_cannot_have_two_workers(run, configured):
-    ended = run('glancelite.cmd.api', *configured('acme', workers=2))
+    ended = run('glancelite-api', *configured('acme', workers=2))
 
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == (
-        'glancelite-api: store fast: each process would have its own data; '
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1] == (
+        'glancelite-api: store fast: each process would have its own; '
         'set [DEFAULT] workers = 1')
