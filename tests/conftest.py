@@ -1,4 +1,4 @@
-"""Real servers for tests, and the summary of what was missing."""
+"""Fixtures with real servers, and the summary of missing programs."""
 
 import contextlib
 import os
@@ -33,12 +33,12 @@ def pytest_configure(config):
     config.stash[LIVE] = []
     config.stash[BACKENDS] = {}
     config.addinivalue_line(
-        'markers', 'requires(program, ...): programs without which the test makes no sense')
+        'markers', 'requires(program, ...): programs that the test needs')
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep together what shares servers, or at least a file with its fixtures."""
+    """Run tests that share servers in one process, and otherwise the tests of a file."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
 
@@ -55,13 +55,13 @@ def _group(item):
 
 
 def pytest_sessionfinish(session):
-    if hasattr(session.config, 'workeroutput'):     # this is one of several processes
+    if hasattr(session.config, 'workeroutput'):     # a worker of xdist
         session.config.workeroutput['backends'] = session.config.stash[BACKENDS]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Called by xdist in the process that the others report to."""
+    """Called by xdist in the main process."""
     node.config.stash[BACKENDS].update(getattr(node, 'workeroutput', {}).get('backends', {}))
 
 
@@ -95,14 +95,14 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(scope='session')
 def postgres_server():
-    """PostgreSQL, started when the first test asks."""
+    """PostgreSQL, started by the first test that uses it."""
     with postgresql.server(programs.require('postgres')) as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def mariadb_server():
-    """MariaDB, started when the first test asks."""
+    """MariaDB, started by the first test that uses it."""
     with mariadb_starter.server(programs.require('mariadbd'),
                                 programs.require('mariadb-install-db')) as server:
         yield server
@@ -110,19 +110,19 @@ def mariadb_server():
 
 @pytest.fixture(scope='session')
 def postgres_url(postgres_server):
-    """Call it for the URL of a new, empty database; for fixtures of any scope."""
+    """Returns the URL of a new, empty database; for fixtures of any scope."""
     return postgres_server.create
 
 
 @pytest.fixture(scope='session')
 def mariadb_url(mariadb_server):
-    """Call it for the URL of a new, empty database; for fixtures of any scope."""
+    """Returns the URL of a new, empty database; for fixtures of any scope."""
     return mariadb_server.create
 
 
 @pytest.fixture
 def fresh_postgres(postgres_server):
-    """SQLAlchemy URL of an empty PostgreSQL database of this test's own."""
+    """SQLAlchemy URL of a new, empty PostgreSQL database."""
     url = postgres_server.create()
     yield url
     postgres_server.drop(url)
@@ -130,7 +130,7 @@ def fresh_postgres(postgres_server):
 
 @pytest.fixture
 def fresh_mariadb(mariadb_server):
-    """SQLAlchemy URL of an empty MariaDB database of this test's own."""
+    """SQLAlchemy URL of a new, empty MariaDB database."""
     url = mariadb_server.create()
     yield url
     mariadb_server.drop(url)
@@ -138,14 +138,14 @@ def fresh_mariadb(mariadb_server):
 
 @pytest.fixture(scope='session')
 def keystone():
-    """Keystone, started when the first test asks; see tests/servers/keystone.py."""
+    """Keystone, started by the first test that uses it; see tests/servers/keystone.py."""
     with keystone_starter.server(keystone_starter.install()) as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def ceph():
-    """A Ceph cluster, started when the first test asks; see tests/servers/ceph.py."""
+    """A Ceph cluster, started by the first test that uses it; see tests/servers/ceph.py."""
     with ceph_starter.server() as cluster:
         yield cluster
 
@@ -166,7 +166,7 @@ def swift():
 
 @pytest.fixture(scope='session')
 def swift_keystone(keystone):
-    """Swift whose people are Keystone's."""
+    """Swift with the users of Keystone."""
     with swift_starter.server(swift_starter.install(), programs.require('memcached'),
                               keystone) as server:
         yield server
@@ -174,22 +174,22 @@ def swift_keystone(keystone):
 
 @pytest.fixture(scope='session')
 def barbican(keystone):
-    """Barbican whose people are Keystone's; see tests/servers/barbican.py."""
+    """Barbican with the users of Keystone; see tests/servers/barbican.py."""
     with barbican_starter.server(barbican_starter.install(), keystone) as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def hostile_server():
-    """A web server with bad habits; see tests/servers/hostile_web.py."""
+    """A web server that misbehaves; see tests/servers/hostile_web.py."""
     with hostile_web.running() as server:
         yield server
 
 
 @pytest.fixture
 def hostile(hostile_server):
-    """A server with bad habits that has been asked for nothing yet."""
-    hostile_server.requests.clear()
+    """``hostile_server`` without recorded requests and connections."""
+    hostile_server.asked.clear()
     hostile_server.connections = 0
     return hostile_server
 
@@ -214,21 +214,21 @@ def run_server(pytestconfig):
 
 @pytest.fixture
 def live_server(run_server):
-    """Call it to get a running ``glancelite-api``; it ends with the test."""
+    """Starts ``glancelite-api``; it is stopped after the test."""
     with contextlib.ExitStack() as running:
         yield lambda *args, **kwargs: running.enter_context(run_server(*args, **kwargs))
 
 
 @pytest.fixture(scope='session')
 def nginx():
-    """nginx with files, started when the first test asks; see tests/servers/nginx.py."""
+    """nginx with files, started by the first test that uses it; see tests/servers/nginx.py."""
     with nginx_starter.server(programs.require('nginx'), programs.require('openssl')) as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def sheepdog(pytestconfig):
-    """Starts Sheepdog clusters, or what stands in for them; see tests/servers/sheepdog.py."""
-    with sheepdog_starter.factory() as farm:
+    """Starts Sheepdog clusters, or a stand-in; see tests/servers/sheepdog.py."""
+    with sheepdog_starter.farm() as farm:
         pytestconfig.stash[BACKENDS]['sheepdog'] = farm.description
         yield farm

@@ -12,7 +12,7 @@ from tests.testing import (
     bad_interruptions,
     bad_pairs,
     bad_stores,
-    proof,
+    suite_runner,
 )
 
 STORES = {
@@ -120,7 +120,7 @@ SUITES = {
 @pytest.fixture(scope='module')
 def failed(tmp_path_factory):
     """Suite -> plugin -> the claims that it failed."""
-    return {suite: proof.failed(tmp_path_factory.mktemp('suite'), suite,
+    return {suite: suite_runner.failed(tmp_path_factory.mktemp('suite'), suite,
                                 {**dict.fromkeys(good, ''), **bad}, fixtures)
             for suite, (good, bad, _, fixtures, _) in SUITES.items()}
 

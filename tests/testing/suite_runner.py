@@ -1,4 +1,4 @@
-"""Runs one suite on many plugins at once, to prove the suite itself."""
+"""Runs one suite on many plugins at once, to test the suite itself."""
 
 import re
 import sys
