@@ -6,6 +6,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing import contracts
+from glancelite.testing.contracts.store.capabilities import HOSTILE, failed_urls
 from tests.testing import (
     bad_backends,
     bad_capabilities,
@@ -151,3 +152,14 @@ def test_every_claim_has_a_bad_store(suite):
 
     assert claims == set(bad.values()) | evident
     assert stores - set(good) == set(bad)
+
+
+def test_each_hostile_url_that_fails_is_reported():
+    def check(url):
+        assert '..' not in url
+
+    failures = failed_urls(check, 'scheme://base/name')
+
+    assert len(failures) == sum('..' in template for template in HOSTILE) > 5
+    assert all('..' in url and reason.startswith('AssertionError: ')
+               for url, reason in failures.items())
