@@ -189,7 +189,7 @@ def hostile_server():
 @pytest.fixture
 def hostile(hostile_server):
     """``hostile_server`` without recorded requests and connections."""
-    hostile_server.asked.clear()
+    hostile_server.requests.clear()
     hostile_server.connections = 0
     return hostile_server
 
@@ -229,6 +229,6 @@ def nginx():
 @pytest.fixture(scope='session')
 def sheepdog(pytestconfig):
     """Starts Sheepdog clusters, or a stand-in; see tests/servers/sheepdog.py."""
-    with sheepdog_starter.farm() as farm:
+    with sheepdog_starter.factory() as farm:
         pytestconfig.stash[BACKENDS]['sheepdog'] = farm.description
         yield farm

@@ -20,9 +20,9 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     'members.add': ('image.member.create',),
     'members.set_status': ('image.member.update',),
     'members.remove': ('image.member.delete',),
-    'data.upload': ('image.update', 'image.prepare', 'image.upload', 'image.activate',
-                    'image.update'),
-    'data.download': ('image.send',),
+    'uploads.receive': ('image.update', 'image.prepare', 'image.upload', 'image.activate',
+                        'image.update'),
+    'downloads.open': ('image.send',),
     'locations.add': ('image.update',),
     'locations.remove_copy': ('image.update',),
 }

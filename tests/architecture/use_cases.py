@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import uuid
 
+from glancelite.contract import ImageQuery
 from glancelite.domain import patch
 from glancelite.services.locations import Locations
 from glancelite.services.recovery import Recovery
 
-QCOW2 = {'disk_format': 'raw', 'container_format': 'bare'}
+RAW = {'disk_format': 'raw', 'container_format': 'bare'}
 
 
 def queued(core, ctx, **body):
-    return core.images.create(ctx, core.schema.create({**QCOW2, 'name': 'image', **body}))
+    creation = core.schema.create({**RAW, 'name': 'image', **body})
+    return core.use_cases.images.create(ctx, creation)
 
 
 def active(core, ctx, **body):
     image = queued(core, ctx, **body)
-    return core.data.upload(ctx, image.id, iter([b'data']), size=4)
+    return core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), size=4)
 
 
 def shared(core, ctx, **body):
     image = active(core, ctx, **body)
-    core.members.add(ctx, image.id, 'friend')
+    core.use_cases.members.add(ctx, image.id, 'friend')
     return image
 
 
 def _download(core, ctx, image):
-    found = core.data.download(ctx, image.id)
-    sent = b''.join(found.chunks)
-    found.done(len(sent))
+    download = core.use_cases.downloads.open(ctx, image.id)
+    download.done(len(b''.join(download.chunks)))
 
 
 def twice(core, ctx, **body):
@@ -52,53 +54,68 @@ def _beside_data(core, ctx):
 def _point(core, ctx, image):
     """Add the location without reading the data in the background."""
     service = dataclasses.replace(ctx, service_roles=frozenset({'service'}))
-    Locations(
-        core.layers, Recovery(core.layers), core.images, hashing=None, secure_hash=False
-    ).add(service, image.id, image.name)
+    locations = Locations(core.layers, Recovery(core.layers), core.use_cases.images, hashing=None,
+                          secure_hash=False)
+    locations.add(service, image.id, image.name)
 
 
 def _deactivated(core, ctx, **body):
     image = active(core, ctx, **body)
-    core.images.deactivate(ctx, image.id)
+    core.use_cases.images.deactivate(ctx, image.id)
     return image
 
 
-def _query(core, ctx):
-    from glancelite.contract import ImageQuery
-    return ImageQuery(ctx.viewer)
+def _call(name, arguments=lambda core, ctx, image: (image.id,)):
+    """Return a function that calls the use case ``name`` with these arguments."""
+    def call(core, ctx, image):
+        return operator.attrgetter(name)(core.use_cases)(ctx, *arguments(core, ctx, image))
+    return call
+
+
+def _create(core, ctx, image):
+    return queued(core, ctx, id=str(uuid.uuid4()))
+
+
+def _list(core, ctx, image):
+    return core.use_cases.images.list(ctx, ImageQuery(ctx.viewer))
+
+
+def _update(core, ctx, image):
+    return core.use_cases.images.update(ctx, image.id, patch.parse(
+        [{'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
+        core.schema.validate_attribute))
+
+
+def _upload(core, ctx, image):
+    return core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), size=4)
 
 
 #: use case -> (how to make its image, how to call it)
 USE_CASES = {
-    'images.create': (None, lambda core, ctx, image: queued(core, ctx, id=str(uuid.uuid4()))),
-    'images.get': (queued, lambda core, ctx, image: core.images.get(ctx, image.id)),
-    'images.list': (queued, lambda core, ctx, image: core.images.list(ctx, _query(core, ctx))),
-    'images.update': (queued, lambda core, ctx, image: core.images.update(
-        ctx, image.id, patch.parse(
-            [{'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
-            core.schema.validate_attribute))),
-    'images.delete': (active, lambda core, ctx, image: core.images.delete(ctx, image.id)),
-    'images.deactivate': (active, lambda core, ctx, image: core.images.deactivate(ctx, image.id)),
-    'images.reactivate': (_deactivated,
-                          lambda core, ctx, image: core.images.reactivate(ctx, image.id)),
-    'data.upload': (queued, lambda core, ctx, image: core.data.upload(
-        ctx, image.id, iter([b'data']), size=4)),
-    'data.download': (active, _download),
-    'members.add': (active, lambda core, ctx, image: core.members.add(ctx, image.id, 'other')),
-    'members.list': (shared, lambda core, ctx, image: core.members.list(ctx, image.id)),
-    'members.get': (shared, lambda core, ctx, image: core.members.get(ctx, image.id, 'friend')),
-    'members.set_status': (shared, lambda core, ctx, image: core.members.set_status(
-        ctx, image.id, 'friend', 'accepted')),
-    'members.remove': (shared, lambda core, ctx, image: core.members.remove(
-        ctx, image.id, 'friend')),
-    'tags.add': (queued, lambda core, ctx, image: core.tags.add(ctx, image.id, 'new')),
-    'tags.remove': (lambda core, ctx: queued(core, ctx, tags=['old']),
-                    lambda core, ctx, image: core.tags.remove(ctx, image.id, 'old')),
-    'locations.list': (active, lambda core, ctx, image: core.locations.list(ctx, image.id)),
+    'images.create': (None, _create),
+    'images.get': (queued, _call('images.get')),
+    'images.list': (queued, _list),
+    'images.update': (queued, _update),
+    'images.delete': (active, _call('images.delete')),
+    'images.deactivate': (active, _call('images.deactivate')),
+    'images.reactivate': (_deactivated, _call('images.reactivate')),
+    'uploads.receive': (queued, _upload),
+    'downloads.open': (active, _download),
+    'members.add': (active, _call('members.add', lambda core, ctx, image: (image.id, 'other'))),
+    'members.list': (shared, _call('members.list')),
+    'members.get': (shared, _call('members.get', lambda core, ctx, image: (image.id, 'friend'))),
+    'members.set_status': (shared, _call(
+        'members.set_status', lambda core, ctx, image: (image.id, 'friend', 'accepted'))),
+    'members.remove': (shared, _call(
+        'members.remove', lambda core, ctx, image: (image.id, 'friend'))),
+    'tags.add': (queued, _call('tags.add', lambda core, ctx, image: (image.id, 'new'))),
+    'tags.remove': (lambda core, ctx: queued(core, ctx, tags=['old']), _call(
+        'tags.remove', lambda core, ctx, image: (image.id, 'old'))),
+    'locations.list': (active, _call('locations.list')),
     'locations.add': (_beside_data, _point),
-    'locations.remove_copy': (twice, lambda core, ctx, image: core.locations.remove_copy(
-        ctx, 'fast', image.id)),
-    'discovery.detail': (None, lambda core, ctx, image: core.discovery.detail(ctx)),
+    'locations.remove_copy': (twice, _call(
+        'locations.remove_copy', lambda core, ctx, image: ('fast', image.id))),
+    'discovery.detail': (None, _call('discovery.detail', lambda core, ctx, image: ())),
 }
 #: public methods that are not use cases
 HELPERS = {'images.change', 'images.may_see_locations_of', 'locations.close', 'discovery.multi'}
@@ -106,14 +123,14 @@ HELPERS = {'images.change', 'images.may_see_locations_of', 'locations.close', 'd
 OPEN = {'discovery.stores'}
 #: use cases that use more of something with a quota
 GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
-           'data.upload': 'upload_image', 'members.add': 'add_member', 'tags.add': 'modify_image',
-           'locations.add': 'add_image_location'}
+           'uploads.receive': 'upload_image', 'members.add': 'add_member',
+           'tags.add': 'modify_image', 'locations.add': 'add_image_location'}
 #: the policy rule that each use case asks first
 RULES = {
     'images.create': 'add_image', 'images.get': 'get_image', 'images.list': 'get_images',
     'images.update': 'modify_image', 'images.delete': 'delete_image',
     'images.deactivate': 'deactivate', 'images.reactivate': 'reactivate',
-    'data.upload': 'upload_image', 'data.download': 'download_image',
+    'uploads.receive': 'upload_image', 'downloads.open': 'download_image',
     'members.add': 'add_member', 'members.list': 'get_members', 'members.get': 'get_member',
     'members.set_status': 'modify_member', 'members.remove': 'delete_member',
     'tags.add': 'modify_image', 'tags.remove': 'modify_image',
@@ -125,6 +142,7 @@ RULES = {
 def public_methods(core):
     """Return the names of all use cases of the service."""
     return {f'{service}.{name}'
-            for service in ('images', 'data', 'members', 'tags', 'locations', 'discovery')
-            for name in dir(getattr(core, service))
+            for service in (field.name for field in dataclasses.fields(core.use_cases))
+            if service != 'recovery'
+            for name in dir(getattr(core.use_cases, service))
             if not name.startswith('_') and f'{service}.{name}' not in HELPERS | OPEN}

@@ -21,7 +21,7 @@ def test_every_driver_has_a_row_and_a_section():
 
 
 def test_every_capability_and_every_column_is_explained():
-    assert driver_table.ABILITIES.keys() == contract.Store.CAPABILITIES
+    assert driver_table.CAPABILITIES.keys() == contract.Store.CAPABILITIES
 
     head = driver_table.table().splitlines()[0]
     columns = [column.strip() for column in head.strip('|').split('|')][1:]
@@ -29,7 +29,7 @@ def test_every_capability_and_every_column_is_explained():
     assert [column for column in columns if column not in explained] == []
 
 
-def test_the_library_of_a_driver_is_named():
-    assert driver_table.library('file') == '-'
-    assert driver_table.library('glance_store') == '`glancelite[glance-store]`'
-    assert driver_table.library('rbd') == "Debian's `python3-rbd`"
+def test_the_table_shows_what_a_driver_requires():
+    assert driver_table.requirement('file') == '-'
+    assert driver_table.requirement('glance_store') == '`glancelite[glance-store]`'
+    assert driver_table.requirement('rbd') == "Debian's `python3-rbd`"

@@ -166,5 +166,5 @@ def test_a_volatile_store_cannot_have_two_workers(run, configured):
 
     assert ended.code == 1
     assert ended.err.splitlines()[-1] == (
-        'glancelite-api: store fast: each process would have its own; '
+        'glancelite-api: store fast: each process would have its own data; '
         'set [DEFAULT] workers = 1')

@@ -16,6 +16,7 @@ from glancelite.plugins.store.file import download, partial_file
 from glancelite.plugins.store.file import store as file_module
 from glancelite.plugins.store.file import watchdog as watchdog_module
 from glancelite.plugins.store.file.mounts import Mount
+from glancelite.plugins.store.file.watchdog import Watchdog
 from glancelite.testing.contracts.store.failures import BrokenBackendContract
 
 MIB = 1 << 20

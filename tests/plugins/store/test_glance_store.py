@@ -30,7 +30,7 @@ class VisibleContract(StoreContract):
     """The contract, except that data of a dead writer is visible until it is discarded."""
 
     def test_data_of_a_killed_process_is_discarded(self, store, box, patience):
-        """Others can read it before that: it bears its name from its beginning."""
+        """Others can read the data before that, under its final name."""
         key = box.key()
         assert die_while_writing(store, key, iter([pattern(MIB)] * 24), patience)
 

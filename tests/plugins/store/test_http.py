@@ -99,7 +99,7 @@ class TestServerThatIsDown(BrokenBackendContract):
         return f'http://127.0.0.1:{process.free_port()}/image'
 
     def test_without_a_backend_health_fails(self, broken):
-        """All of the web is its backend, and that is never down."""
+        """There is no single backend that could be down."""
         assert broken.health()
 
 

@@ -145,8 +145,8 @@ key = "testing2"
         return make('theirs')
 
     def test_two_stores_reject_the_urls_of_each_other(self, both):
-        """They have one file, so that each could; that it is theirs they leave to the other."""
-        (one, its), (other, others) = both
+        """Both can read everything, because they share a file; they own only their own data."""
+        (one, first_url), (other, second_url) = both
 
         assert (one.owns(second_url), other.owns(first_url)) == (False, False)
         assert b''.join(one.read(second_url)) == b'theirs'
