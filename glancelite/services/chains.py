@@ -71,7 +71,7 @@ class NotifierGroup(contract.Notifier):
         self._notifiers = tuple(notifiers)
         self._disabled = frozenset(disabled)
 
-    def wants(self, event_type: str) -> bool:
+    def is_enabled(self, event_type: str) -> bool:
         """Return whether events of this type are sent."""
         if not self._notifiers:
             return False

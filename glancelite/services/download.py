@@ -73,4 +73,4 @@ class Downloads:
         if self._verify and part is None:
             chunks = verified(chunks, image)
         return Download(image, offset, length, part is not None, chunks,
-                        lambda sent: layers.events.sent(ctx, image, sent=sent, wanted=length))
+                        lambda sent: layers.events.sent(ctx, image, sent=sent, expected=length))

@@ -24,12 +24,12 @@ class Events:
 
     def image(self, ctx: Context, event_type: str, image: Image, **more: object) -> None:
         """Emit an event about an image; ``more`` is added to its payload."""
-        if self._notifiers.wants(event_type):
+        if self._notifiers.is_enabled(event_type):
             self._emit(ctx, event_type, {**image_payload(image), **more})
 
     def member(self, ctx: Context, event_type: str, member: Member) -> None:
         """Emit an event about a member."""
-        if self._notifiers.wants(event_type):
+        if self._notifiers.is_enabled(event_type):
             self._emit(ctx, event_type, {
                 'image_id': member.image_id, 'member_id': member.member, 'status': member.status,
                 'created_at': _time(member.created_at), 'updated_at': _time(member.updated_at),
@@ -37,16 +37,16 @@ class Events:
 
     def failed(self, ctx: Context, event_type: str, text: str) -> None:
         """Emit an event about a failure."""
-        if self._notifiers.wants(event_type):
+        if self._notifiers.is_enabled(event_type):
             self._emit(ctx, event_type, text, priority='ERROR')
 
-    def sent(self, ctx: Context, image: Image, *, sent: int, wanted: int) -> None:
+    def sent(self, ctx: Context, image: Image, *, sent: int, expected: int) -> None:
         """Emit an event about a download; with priority ERROR if it was incomplete."""
-        if self._notifiers.wants('image.send'):
+        if self._notifiers.is_enabled('image.send'):
             self._emit(ctx, 'image.send', {
                 'bytes_sent': sent, 'image_id': image.id, 'owner_id': image.owner,
                 'receiver_tenant_id': ctx.project, 'receiver_user_id': ctx.user,
-            }, priority='INFO' if sent == wanted else 'ERROR')
+            }, priority='INFO' if sent == expected else 'ERROR')
 
     def _emit(self, ctx: Context, event_type: str, payload: dict[str, object] | str,
               priority: str = 'INFO') -> None:

@@ -1,5 +1,6 @@
 """A service in memory, and callers."""
 
+import datetime
 import hashlib
 import time
 
@@ -10,7 +11,7 @@ from glancelite.plugins.quota.limits import Limits
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
 
-#: what users have put into a store themselves
+#: data that users have put into a store themselves
 DATA = b'data of an image ' * 1000
 SHA512 = hashlib.sha512(DATA).hexdigest()
 RAW = {'disk_format': 'raw', 'container_format': 'bare'}
@@ -36,77 +37,106 @@ def admin(context):
 
 @pytest.fixture
 def queued(core, ctx):
-    """Makes queued images with the attributes given."""
+    """Create a queued image with these attributes."""
     return lambda **body: core.use_cases.images.create(ctx, core.schema.create({**RAW, **body}))
 
 
 @pytest.fixture
 def active(core, ctx, queued):
-    """Makes images with data and the attributes given."""
+    """Create an active image with these attributes."""
     return lambda **body: core.use_cases.uploads.receive(ctx, queued(**body).id, iter([b'data']))
 
 
 @pytest.fixture
-def kept(core):
-    """The image as the database has it, whoever may see it."""
+def reread(core):
+    """Read an image again, without a visibility check."""
     return lambda image: core.layers.database.images.get(image.id, viewer=None)
 
 
 @pytest.fixture
-def settled(kept):
-    """The image when nothing goes on in the background any more."""
-    def wait(image, until=lambda found: found.os_hash_value or found.status == 'queued'):
+def wait_for(reread):
+    """Wait for a change of an image, such as a hash, and return the image."""
+    def wait(image, until=lambda present: present.os_hash_value or present.status == 'queued'):
         deadline = time.monotonic() + 10
-        while not until(found := kept(image)):
-            assert time.monotonic() < deadline, found
+        while not until(present := reread(image)):
+            assert time.monotonic() < deadline, present
             time.sleep(0.01)
-        return found
+        return present
     return wait
 
 
 @pytest.fixture
-def watched(core):
-    """The core, and the statuses that are told."""
+def advance(core, monkeypatch):
+    """Move the clock of the service forward."""
+    def move(seconds):
+        now = core.layers.host.now() + datetime.timedelta(seconds=seconds)
+        monkeypatch.setattr(core.layers.host, 'now', lambda: now)
+    return move
+
+
+@pytest.fixture
+def expire(core, reread):
+    """Let the lease of an image expire."""
+    return lambda image: core.layers.database.images.update(
+        reread(image), {'lease_until': core.layers.host.now()})
+
+
+@pytest.fixture
+def observed(core):
+    """The core with a notifier, and a function that returns the statuses it has reported."""
     recorder = Recorder()
     return service.exchange(core, notifiers=[recorder]), lambda: [
         event.payload['status'] for event in recorder.events if event.type == 'image.update']
 
 
 @pytest.fixture
-def adopting(core, monkeypatch):
-    """The store ``fast`` takes users' word for its own URLs."""
+def adopting_core(core, monkeypatch):
+    """The core, whose store ``fast`` adopts its own URLs."""
     driver = core.layers.stores['fast'].driver
 
     def adopt(url, *, ctx=None):
         if not driver.owns(url):
             raise contract.Invalid('This location belongs to another store.')
         return url
-    for backend in core.layers.stores:
-        monkeypatch.setattr(backend.driver, 'CAPABILITIES',
-                            backend.driver.CAPABILITIES | {'adopt'}, raising=False)
-        monkeypatch.setattr(backend.driver, 'adopt', adopt)
+    for store in core.layers.stores:
+        monkeypatch.setattr(store.driver, 'CAPABILITIES',
+                            store.driver.CAPABILITIES | {'adopt'}, raising=False)
+        monkeypatch.setattr(store.driver, 'adopt', adopt)
     return core
 
 
 @pytest.fixture
-def there(adopting):
-    """The URL of data that is in the store ``fast`` already."""
-    return adopting.layers.stores['fast'].driver.write('theirs', iter([DATA])).url
+def existing_url(adopting_core):
+    """The URL of ``DATA``, which is in the store ``fast`` already."""
+    return adopting_core.layers.stores['fast'].driver.write('theirs', iter([DATA])).url
 
 
 @pytest.fixture
-def twice(core, ctx, active, kept):
+def replicated(core, ctx, active, reread):
+    """An active image with a location in ``fast`` and one in ``cold``."""
     image = active()
     location, _ = core.layers.stores.write('cold', image.id, iter([b'data']), size=4, ctx=ctx)
     return core.layers.database.images.update(
-        kept(image), {'locations': (*image.locations, location)})
+        reread(image), {'locations': (*image.locations, location)})
 
 
 @pytest.fixture
-def no_room(make_plugin):
-    """Exchanges the quota of a core for one in which projects may have four bytes."""
+def small_quota(make_plugin):
+    """Return the same service with a quota of four bytes for each project."""
     def exchange(core):
         limits = make_plugin(Limits, user_storage_quota='4')
         limits.host = core.layers.host
         return service.exchange(core, quota=limits)
     return exchange
+
+
+def read_data(core, ctx, image, **options):
+    """Download an image; ``options`` are those of ``Downloads.open``."""
+    return b''.join(core.use_cases.downloads.open(ctx, image.id, **options).chunks)
+
+
+def raising(error):
+    """Return a function that raises ``error``, whatever its arguments."""
+    def function(*args, **named):
+        raise error
+    return function

@@ -1,4 +1,4 @@
-"""What is recorded of locations can be set right for all images at once."""
+"""The audit reports and corrects the locations of all images."""
 
 import dataclasses
 
@@ -7,90 +7,87 @@ import pytest
 from glancelite import contract
 from glancelite.services import location_audit as audit_module
 from glancelite.services.location_audit import audit
+from tests.services.conftest import raising
 
 
 @pytest.fixture
-def recorded(core, kept):
-    """Records a location for an image, past the service."""
-    def put(image, **fields):
-        image = kept(image)
+def record(core, reread):
+    """Change the recorded location of an image."""
+    def change(image, **fields):
+        image = reread(image)
         return core.layers.database.images.update(image, {'locations': (
             dataclasses.replace(image.locations[0], **fields),)})
-    return put
+    return change
 
 
-def test_what_is_right_stays_as_it_is(core, active, kept):
+def test_correct_locations_are_not_changed(core, active, reread):
     image = active()
 
     assert list(audit(core.layers, write=True)) == []
-    assert kept(image) == image
+    assert reread(image) == image
 
 
 @pytest.mark.parametrize('metadata', [{}, {'store': 'renamed', 'more': 1}])
-def test_the_name_of_the_store_is_set_right(core, active, recorded, kept, metadata):
-    hidden = recorded(active(os_hidden=True), metadata=metadata)
+def test_a_wrong_store_name_is_corrected(core, active, record, reread, metadata):
+    hidden = record(active(os_hidden=True), metadata=metadata)
 
-    told, = audit(core.layers, write=False)
-    assert (told.image_id, told.corrected) == (hidden.id, False)
-    assert kept(hidden) == hidden
-    done, = audit(core.layers, write=True)
+    finding, = audit(core.layers, write=False)
+    assert (finding.image_id, finding.corrected) == (hidden.id, False)
+    assert reread(hidden) == hidden
+    finding, = audit(core.layers, write=True)
 
-    assert done.corrected
-    assert kept(hidden).locations[0].metadata == {**metadata, 'store': 'fast'}
+    assert finding.corrected
+    assert reread(hidden).locations[0].metadata == {**metadata, 'store': 'fast'}
     assert list(audit(core.layers, write=True)) == []
 
 
-def test_passwords_leave_the_database(core, active, recorded, kept, monkeypatch):
+def test_passwords_are_removed_from_urls(core, active, record, reread, monkeypatch):
     image = active()
     driver = core.layers.stores['fast'].driver
-    bare = image.locations[0].url
-    secret = bare.replace('://', '://key:word@')
-    recorded(image, url=secret)
-    monkeypatch.setattr(driver, 'adopt', lambda url: bare)
+    redacted = image.locations[0].url
+    record(image, url=redacted.replace('://', '://key:word@'))
+    monkeypatch.setattr(driver, 'adopt', lambda url: redacted)
 
-    told, = audit(core.layers, write=True)
+    finding, = audit(core.layers, write=True)
 
-    assert told.corrected
-    assert 'word' not in told.text
-    assert kept(image).locations[0].url == bare
+    assert finding.corrected
+    assert 'word' not in finding.text
+    assert reread(image).locations[0].url == redacted
 
 
-def test_a_password_that_is_needed_is_told_of_only(core, active, recorded, kept):
+def test_a_password_that_the_store_needs_is_only_reported(core, active, record, reread):
     image = active()
-    changed = recorded(image, url='memory://key:word@fast/x')
+    changed = record(image, url='memory://key:word@fast/x')
 
-    told, = audit(core.layers, write=True)
+    finding, = audit(core.layers, write=True)
 
-    assert not told.corrected
-    assert 'word' not in told.text
-    assert kept(image) == changed
-
-
-def test_what_no_store_has_is_told_of_without_secrets(core, active, recorded):
-    recorded(active(), url='s3://key:word@host/bucket/x', metadata={})
-
-    told, = audit(core.layers, write=True)
-
-    assert told.text == 'no configured store has s3://host/bucket/x'
+    assert not finding.corrected
+    assert 'word' not in finding.text
+    assert reread(image) == changed
 
 
-def test_every_page_is_looked_at(core, active, recorded, monkeypatch):
+def test_a_location_of_no_store_is_reported_without_secrets(core, active, record):
+    record(active(), url='s3://key:word@host/bucket/x', metadata={})
+
+    finding, = audit(core.layers, write=True)
+
+    assert finding.text == 'no configured store has s3://host/bucket/x'
+
+
+def test_every_page_is_checked(core, active, record, monkeypatch):
     monkeypatch.setattr(audit_module, 'PAGE', 2)
-    images = [recorded(active(), metadata={}) for _ in range(5)]
+    images = [record(active(), metadata={}) for _ in range(5)]
 
-    assert {told.image_id for told in audit(core.layers, write=True)} == {
+    assert {finding.image_id for finding in audit(core.layers, write=True)} == {
         image.id for image in images}
     assert list(audit(core.layers, write=False)) == []
 
 
-def test_an_image_that_changes_meanwhile_is_left_for_the_next_time(core, active, recorded,
-                                                                  monkeypatch):
-    recorded(active(), metadata={})
+def test_an_image_that_changes_meanwhile_is_not_corrected(core, active, record, monkeypatch):
+    record(active(), metadata={})
+    monkeypatch.setattr(core.layers.database.images, 'update',
+                        raising(contract.Conflict('changed')))
 
-    def conflict(*args, **named):
-        raise contract.Conflict('changed')
-    monkeypatch.setattr(core.layers.database.images, 'update', conflict)
+    findings = list(audit(core.layers, write=True))
 
-    told = list(audit(core.layers, write=True))
-
-    assert [one.corrected for one in told] == [False, False]
+    assert [finding.corrected for finding in findings] == [False, False]

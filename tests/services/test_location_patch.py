@@ -1,4 +1,4 @@
-"""The locations of an image as a patch changes them."""
+"""JSON patches that change the locations of an image."""
 
 import hashlib
 
@@ -12,23 +12,23 @@ from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
 from tests.services.conftest import DATA, SHA512
 
-#: users may change locations
+#: users may patch locations
 PATCHES = Options(show_multiple_locations=True)
 
 
 @pytest.fixture
-def change(adopting):
-    images = service.exchange(adopting, options=PATCHES).use_cases.images
+def change(adopting_core):
+    images = service.exchange(adopting_core, options=PATCHES).use_cases.images
 
-    def apply(who, image, *operations):
-        return images.update(who, image.id, patch.parse(
-            list(operations), patch.DRAFT_10, adopting.schema.validate_attribute))
+    def apply(ctx, image, *operations):
+        return images.update(ctx, image.id, patch.parse(
+            list(operations), patch.DRAFT_10, adopting_core.schema.validate_attribute))
     return apply
 
 
-def add(url, place='-', **more):
-    return {'op': 'add', 'path': f'/locations/{place}', 'value': {'url': url, 'metadata': {},
-                                                                  **more}}
+def add(url, position='-', **more):
+    return {'op': 'add', 'path': f'/locations/{position}',
+            'value': {'url': url, 'metadata': {}, **more}}
 
 
 def replace(*values):
@@ -39,19 +39,19 @@ def replace(*values):
 REMOVE = {'op': 'remove', 'path': '/locations/0'}
 
 
-@pytest.mark.parametrize('how', [add, replace])
-def test_a_location_makes_a_queued_image_active(change, ctx, there, queued, how):
-    image = change(ctx, queued(), how(there))
+@pytest.mark.parametrize('build', [add, replace])
+def test_a_location_makes_a_queued_image_active(change, ctx, existing_url, queued, build):
+    image = change(ctx, queued(), build(existing_url))
 
     assert (image.status, image.size) == ('active', len(DATA))
-    assert image.locations == (Location(there, {'store': 'fast'}),)
+    assert image.locations == (Location(existing_url, {'store': 'fast'}),)
 
 
-def test_what_is_said_of_the_data_is_kept(change, ctx, there, queued):
+def test_given_hashes_are_recorded(change, ctx, existing_url, queued):
     facts = {'checksum': hashlib.md5(DATA).hexdigest(), 'os_hash_algo': 'sha512',
              'os_hash_value': SHA512}
 
-    image = change(ctx, queued(), add(there, validation_data=facts))
+    image = change(ctx, queued(), add(existing_url, validation_data=facts))
 
     assert {name: getattr(image, name) for name in facts} == facts
 
@@ -61,17 +61,18 @@ def test_what_is_said_of_the_data_is_kept(change, ctx, there, queued):
     {'os_hash_algo': 'sha512', 'os_hash_value': 'ab' * 32},
     {'os_hash_algo': 'sha512', 'os_hash_value': 'x' * 128},
     {'checksum': 'ab' * 16}])
-def test_hashes_must_be_of_the_kind_of_this_service(change, ctx, there, queued, kept, facts):
+def test_hashes_must_use_the_algorithm_of_the_service(change, ctx, existing_url, queued, reread,
+                                                      facts):
     image = queued()
 
     with pytest.raises((contract.Conflict, contract.Invalid)):
-        change(ctx, image, add(there, validation_data={'os_hash_algo': 'md5',
-                                                       'os_hash_value': 'ab' * 16, **facts}))
+        change(ctx, image, add(existing_url, validation_data={
+            'os_hash_algo': 'md5', 'os_hash_value': 'ab' * 16, **facts}))
 
-    assert kept(image) == image
+    assert reread(image) == image
 
 
-def test_what_the_image_knows_of_its_data_cannot_be_changed(change, core, ctx, active):
+def test_known_hashes_cannot_be_changed(change, core, ctx, active):
     image = active()
     url = core.layers.stores['fast'].driver.write('more', iter([b'data'])).url
     other = {'os_hash_algo': 'sha512', 'os_hash_value': 'ab' * 64}
@@ -82,32 +83,32 @@ def test_what_the_image_knows_of_its_data_cannot_be_changed(change, core, ctx, a
     assert len(change(ctx, image, add(url, validation_data=same)).locations) == 2
 
 
-def test_data_of_another_size_is_another_image(change, ctx, there, active):
+def test_data_of_another_size_is_refused(change, ctx, existing_url, active):
     with pytest.raises(contract.Conflict, match='bytes at this location'):
-        change(ctx, active(), add(there))
+        change(ctx, active(), add(existing_url))
 
 
-def test_a_location_is_there_once_and_is_real(change, core, ctx, there, active, queued):
+def test_a_location_must_be_new_and_have_data(change, core, ctx, existing_url, active, queued):
     image = active()
     empty = core.layers.stores['fast'].driver.write('empty', iter([])).url
 
-    for wrong in (image.locations[0].url, there + '-not', empty, 'file:///etc/passwd'):
+    for wrong in (image.locations[0].url, existing_url + '-not', empty, 'file:///etc/passwd'):
         with pytest.raises(contract.Invalid):
             change(ctx, image, add(wrong))
 
 
-@pytest.mark.parametrize('place', ['x', '2', '-1', '\u0660', '9' * 5000],
+@pytest.mark.parametrize('position', ['x', '2', '-1', '\u0660', '9' * 5000],
                          ids=lambda text: text[:3])
-def test_a_place_that_is_none_is_refused(change, admin, there, active, twice, place):
+def test_an_invalid_position_is_refused(change, admin, existing_url, active, replicated, position):
     with pytest.raises(contract.Invalid, match='position'):
-        change(admin, active(), add(there, place))
+        change(admin, active(), add(existing_url, position))
     with pytest.raises(contract.Invalid, match='position'):
-        change(admin, twice, {'op': 'remove', 'path': f'/locations/{place}'})
+        change(admin, replicated, {'op': 'remove', 'path': f'/locations/{position}'})
 
 
-def test_locations_that_are_shown_alike_stay_two(change, core, ctx, active, kept):
-    old = [Location(f'swift://{who}:secret@host/container/object') for who in ('a', 'b')]
-    image = core.layers.database.images.update(kept(active()), {'locations': tuple(old)})
+def test_locations_that_are_displayed_alike_stay_distinct(change, core, ctx, active, reread):
+    old = [Location(f'swift://{user}:secret@host/container/object') for user in ('a', 'b')]
+    image = core.layers.database.images.update(reread(active()), {'locations': tuple(old)})
     shown = {'url': 'swift://host/container/object', 'metadata': {'x': 'y'}}
 
     image = change(ctx, image, replace(shown, {**shown, 'metadata': {}}))
@@ -115,41 +116,41 @@ def test_locations_that_are_shown_alike_stay_two(change, core, ctx, active, kept
     assert image.locations == (Location(old[0].url, {'x': 'y'}), Location(old[1].url))
 
 
-def test_locations_can_be_put_into_another_order(change, ctx, twice):
-    urls = [one.url for one in twice.locations]
+def test_locations_can_only_be_reordered(change, ctx, replicated):
+    urls = [location.url for location in replicated.locations]
 
-    image = change(ctx, twice, replace(*reversed(urls)))
+    image = change(ctx, replicated, replace(*reversed(urls)))
 
-    assert [one.url for one in image.locations] == urls[::-1]
-    assert [one.store for one in image.locations] == ['cold', 'fast']
+    assert [location.url for location in image.locations] == urls[::-1]
+    assert [location.store for location in image.locations] == ['cold', 'fast']
     for wrong in (urls[:1], [*urls, urls[0]], [urls[0], urls[0]]):
         with pytest.raises(contract.Invalid):
-            change(ctx, twice, replace(*wrong))
+            change(ctx, replicated, replace(*wrong))
     with pytest.raises(contract.Forbidden):
-        change(ctx, twice, replace())
+        change(ctx, replicated, replace())
 
 
-def test_a_location_that_is_removed_takes_its_bytes_along(change, core, admin, ctx, twice, kept):
+def test_removing_a_location_deletes_its_data(change, core, admin, ctx, replicated, reread):
     with pytest.raises(contract.Forbidden):
-        change(ctx, twice, REMOVE)
+        change(ctx, replicated, REMOVE)
 
-    image = change(admin, twice, REMOVE)
+    image = change(admin, replicated, REMOVE)
 
-    assert image.locations == twice.locations[1:] == kept(twice).locations
+    assert image.locations == replicated.locations[1:] == reread(replicated).locations
     with pytest.raises(contract.NotFound):
-        core.layers.stores.size(twice.locations[0])
+        core.layers.stores.size(replicated.locations[0])
     with pytest.raises(contract.Forbidden, match='last location'):
-        change(admin, twice, REMOVE)
+        change(admin, replicated, REMOVE)
 
 
-def test_a_refused_patch_removes_nothing(change, core, admin, twice):
+def test_a_refused_patch_removes_nothing(change, core, admin, replicated):
     with pytest.raises(contract.Conflict):
-        change(admin, twice, REMOVE, {'op': 'remove', 'path': '/not-there'})
+        change(admin, replicated, REMOVE, {'op': 'remove', 'path': '/not-there'})
 
-    assert core.layers.stores.size(twice.locations[0]) == 4
+    assert core.layers.stores.size(replicated.locations[0]) == 4
 
 
-def test_there_are_only_so_many_locations(change, core, ctx, there, active):
+def test_one_location_too_many_is_refused(change, core, ctx, existing_url, active):
     image = active()
     driver = core.layers.stores['fast'].driver
     urls = [driver.write(f'more-{number}', iter([b'data'])).url for number in range(10)]
@@ -160,26 +161,26 @@ def test_there_are_only_so_many_locations(change, core, ctx, there, active):
         change(ctx, image, add(urls[9]))
 
 
-def test_a_copy_for_which_the_project_has_no_room_is_taken_back(adopting, ctx, there, queued,
-                                                                active, kept, no_room):
-    one, two = active(), queued()
-    url = adopting.layers.stores['fast'].driver.write('more', iter([b'data'])).url
-    images = service.exchange(no_room(adopting), options=PATCHES).use_cases.images
+def test_a_patch_that_exceeds_the_quota_is_undone(adopting_core, ctx, existing_url, queued,
+                                                  active, reread, small_quota):
+    with_data, without_data = active(), queued()
+    url = adopting_core.layers.stores['fast'].driver.write('more', iter([b'data'])).url
+    images = service.exchange(small_quota(adopting_core), options=PATCHES).use_cases.images
 
-    for image, where in ((kept(one), url), (two, there)):
+    for image, added in ((reread(with_data), url), (without_data, existing_url)):
         with pytest.raises(contract.QuotaExceeded):
             images.update(ctx, image.id, patch.parse(
-                [add(where), {'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
-                adopting.schema.validate_attribute))
-        found = kept(image)
-        assert (found.status, found.size, found.locations, found.properties) == (
+                [add(added), {'op': 'add', 'path': '/new', 'value': 'x'}], patch.DRAFT_10,
+                adopting_core.schema.validate_attribute))
+        present = reread(image)
+        assert (present.status, present.size, present.locations, present.properties) == (
             image.status, image.size, image.locations, image.properties)
 
 
-def test_every_change_of_locations_is_told_once(adopting, admin, ctx, twice):
+def test_removing_a_location_emits_one_event(adopting_core, admin, ctx, replicated):
     recorder = Recorder()
-    told = service.exchange(adopting, notifiers=[recorder])
+    observed = service.exchange(adopting_core, notifiers=[recorder])
 
-    told.use_cases.locations.remove_copy(admin, 'fast', twice.id)
+    observed.use_cases.locations.remove_copy(admin, 'fast', replicated.id)
 
     assert recorder.types == ['image.update']

@@ -1,4 +1,4 @@
-"""Where the bytes of an image are: listed, added, removed one by one."""
+"""Locations: listed, and added to queued images."""
 
 import hashlib
 
@@ -9,140 +9,148 @@ from glancelite.contract import Location
 from glancelite.services.stores import Stores
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
-from tests.services.conftest import DATA, RAW, SHA512
+from tests.services.conftest import DATA, RAW, SHA512, raising
+
+EXPECTED = {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}
 
 
 @pytest.fixture
-def nova(context):
+def service_user(context):
     return context('owner', roles=['service', 'member', 'reader'])
 
 
-def test_a_service_sees_where_the_copies_are(core, active, nova, ctx):
+def test_only_services_may_list_locations(core, active, service_user, ctx):
     image = active()
 
-    found, = core.use_cases.locations.list(nova, image.id)
+    location, = core.use_cases.locations.list(service_user, image.id)
 
-    assert found == image.locations[0]
+    assert location == image.locations[0]
     with pytest.raises(contract.Forbidden):
         core.use_cases.locations.list(ctx, image.id)
 
 
-# --- adding
-
-def test_data_that_is_there_makes_an_image_active_and_its_hash_comes_later(
-        core, there, nova, queued, settled):
+def test_an_added_location_activates_the_image_and_the_hash_follows(
+        core, existing_url, service_user, queued, wait_for):
     image = queued()
 
-    core.use_cases.locations.add(nova, image.id, there)
+    core.use_cases.locations.add(service_user, image.id, existing_url)
 
-    found = settled(image)
-    assert (found.status, found.size) == ('active', len(DATA))
-    assert found.locations == (Location(there, {'store': 'fast'}),)
-    assert (found.os_hash_algo, found.os_hash_value) == ('sha512', SHA512)
-    assert found.checksum == hashlib.md5(DATA).hexdigest()
+    image = wait_for(image)
+    assert (image.status, image.size) == ('active', len(DATA))
+    assert image.locations == (Location(existing_url, {'store': 'fast'}),)
+    assert (image.os_hash_algo, image.os_hash_value) == ('sha512', SHA512)
+    assert image.checksum == hashlib.md5(DATA).hexdigest()
 
 
 @pytest.mark.parametrize('algorithm', ['md5', 'sha1', 'sha256', 'sha512'])
-def test_what_is_expected_is_verified_before_the_image_is_active(
-        core, there, nova, queued, settled, algorithm):
+def test_an_expected_hash_is_verified_before_the_image_is_active(
+        core, existing_url, service_user, queued, wait_for, algorithm):
     image = queued()
     value = hashlib.new(algorithm, DATA).hexdigest()
 
-    core.use_cases.locations.add(nova, image.id, there,
-                       {'os_hash_algo': algorithm, 'os_hash_value': value.upper()})
+    core.use_cases.locations.add(
+        service_user, image.id, existing_url,
+        {'os_hash_algo': algorithm, 'os_hash_value': value.upper()})
 
-    found = settled(image, lambda found: found.status != 'importing')
-    assert (found.status, found.os_hash_algo, found.os_hash_value) == ('active', algorithm, value)
-    assert found.lease_until is None
+    image = wait_for(image, lambda image: image.status != 'importing')
+    assert (image.status, image.os_hash_algo, image.os_hash_value) == ('active', algorithm, value)
+    assert image.lease_until is None
 
 
-def test_other_data_than_expected_leaves_the_image_queued(core, there, nova, queued, settled):
+def test_unexpected_data_leaves_the_image_queued(core, existing_url, service_user, queued,
+                                                 wait_for):
     image = queued()
 
-    core.use_cases.locations.add(nova, image.id, there,
-                       {'os_hash_algo': 'sha256', 'os_hash_value': 'ab' * 32})
+    core.use_cases.locations.add(
+        service_user, image.id, existing_url,
+        {'os_hash_algo': 'sha256', 'os_hash_value': 'ab' * 32})
 
-    found = settled(image)
-    assert (found.status, found.locations, found.os_hash_value, found.size) == (
+    image = wait_for(image)
+    assert (image.status, image.locations, image.os_hash_value, image.size) == (
         'queued', (), None, None)
-    assert core.layers.stores['fast'].driver.size(there) == len(DATA)
+    assert core.layers.stores['fast'].driver.size(existing_url) == len(DATA)
 
 
-def test_without_secure_hash_the_word_of_the_service_counts(core, there, nova, queued, kept):
-    quick = service.exchange(core, options=Options(do_secure_hash=False)).use_cases.locations
-    told, untold = queued(), queued()
+def test_without_secure_hash_the_given_hash_is_recorded_unverified(
+        core, existing_url, service_user, queued, reread):
+    unverified = service.exchange(
+        core, options=Options(do_secure_hash=False)).use_cases.locations
+    with_hash, without_hash = queued(), queued()
 
-    quick.add(nova, told.id, there, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
-    quick.add(nova, untold.id, there)
+    unverified.add(service_user, with_hash.id, existing_url, EXPECTED)
+    unverified.add(service_user, without_hash.id, existing_url)
 
-    assert (kept(told).status, kept(told).os_hash_value) == ('active', SHA512)
-    assert (kept(untold).status, kept(untold).os_hash_value) == ('active', None)
-
-
-def test_data_that_cannot_be_had_leaves_the_image_queued(core, there, nova, queued, kept):
-    nothing, empty, unformatted = queued(), queued(), core.use_cases.images.create(
-        nova, core.schema.create({'name': 'unformatted'}))
-    nowhere = there + '-not'
-    hollow = core.layers.stores['fast'].driver.write('hollow', iter([])).url
-
-    core.use_cases.locations.add(nova, nothing.id, nowhere)
-    core.use_cases.locations.add(nova, empty.id, hollow)
-    core.use_cases.locations.add(nova, unformatted.id, there)
-
-    for image in (nothing, empty, unformatted):
-        assert (kept(image).status, kept(image).locations) == ('queued', ())
+    assert (reread(with_hash).status, reread(with_hash).os_hash_value) == ('active', SHA512)
+    assert (reread(without_hash).status, reread(without_hash).os_hash_value) == ('active', None)
 
 
-@pytest.mark.parametrize('expected', [{}, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}],
+def test_missing_or_unusable_data_leaves_the_image_queued(core, existing_url, service_user,
+                                                          queued, reread):
+    missing, empty = queued(), queued()
+    without_formats = core.use_cases.images.create(service_user, core.schema.create({}))
+    empty_url = core.layers.stores['fast'].driver.write('empty', iter([])).url
+
+    core.use_cases.locations.add(service_user, missing.id, existing_url + '-not')
+    core.use_cases.locations.add(service_user, empty.id, empty_url)
+    core.use_cases.locations.add(service_user, without_formats.id, existing_url)
+
+    for image in (missing, empty, without_formats):
+        assert (reread(image).status, reread(image).locations) == ('queued', ())
+
+
+@pytest.mark.parametrize('expected', [{}, EXPECTED],
                          ids=['active', 'importing'])
-def test_data_for_which_the_project_has_no_room_leaves_the_image_queued(
-        core, there, nova, queued, settled, no_room, expected):
-    core, image = no_room(core), queued()
+def test_data_that_exceeds_the_quota_leaves_the_image_queued(
+        core, existing_url, service_user, queued, wait_for, small_quota, expected):
+    core, image = small_quota(core), queued()
 
-    core.use_cases.locations.add(nova, image.id, there, expected)
+    core.use_cases.locations.add(service_user, image.id, existing_url, expected)
 
-    found = settled(image, lambda found: found.status == 'queued')
-    assert (found.status, found.size, found.locations) == ('queued', None, ())
-    assert (found.os_hash_algo, found.os_hash_value, found.lease_until) == (None, None, None)
+    image = wait_for(image, lambda image: image.status == 'queued')
+    assert (image.status, image.size, image.locations) == ('queued', None, ())
+    assert (image.os_hash_algo, image.os_hash_value, image.lease_until) == (None, None, None)
 
 
-def test_an_image_that_has_data_takes_no_other(core, there, nova, active):
+def test_an_active_image_accepts_no_location(core, existing_url, service_user, active):
     with pytest.raises(contract.Conflict):
-        core.use_cases.locations.add(nova, active().id, there)
+        core.use_cases.locations.add(service_user, active().id, existing_url)
 
 
-@pytest.mark.parametrize(('expected', 'sentence'), [
+@pytest.mark.parametrize(('expected', 'message'), [
     ({'os_hash_algo': 'sha256', 'os_hash_value': 'xy' * 32}, 'not a valid hexadecimal'),
     ({'os_hash_algo': 'sha256', 'os_hash_value': 'ab' * 31}, 'not the correct size'),
     ({'os_hash_algo': 'sha512', 'os_hash_value': ''}, 'not the correct size')])
-def test_what_is_no_hash_is_refused_at_once(core, there, nova, queued, expected, sentence):
-    with pytest.raises(contract.Invalid, match=sentence):
-        core.use_cases.locations.add(nova, queued().id, there, expected)
+def test_a_malformed_hash_is_refused_at_once(core, existing_url, service_user, queued, expected,
+                                             message):
+    with pytest.raises(contract.Invalid, match=message):
+        core.use_cases.locations.add(service_user, queued().id, existing_url, expected)
 
 
 @pytest.mark.parametrize('url', ['file:///etc/passwd', 'memory://cold/x', 'swift+config://a/b/c',
                                  'nonsense'])
-def test_what_no_store_reads_leaves_the_image_queued(core, there, nova, queued, kept, url):
+def test_a_url_that_no_store_reads_leaves_the_image_queued(core, existing_url, service_user,
+                                                           queued, reread, url):
     image = queued()
 
-    core.use_cases.locations.add(nova, image.id, url)
+    core.use_cases.locations.add(service_user, image.id, url)
 
-    assert kept(image) == image
+    assert reread(image) == image
 
 
-def test_what_may_not_be_read_on_the_web_is_refused_at_once(core, there, nova, queued):
+def test_a_public_url_that_is_not_allowed_is_refused_at_once(
+        core, existing_url, service_user, queued):
     with pytest.raises(contract.Invalid):
-        core.use_cases.locations.add(nova, queued().id, 'http://web.example/x')
+        core.use_cases.locations.add(service_user, queued().id, 'http://web.example/x')
 
 
-def test_only_services_point_to_what_is_not_on_the_web(core, there, ctx, queued):
+def test_only_services_may_add_locations_that_are_not_public(core, existing_url, ctx, queued):
     with pytest.raises(contract.Forbidden, match='Only a service'):
-        core.use_cases.locations.add(ctx, queued().id, there)
+        core.use_cases.locations.add(ctx, queued().id, existing_url)
 
 
 @pytest.mark.parametrize(('stores', 'error'), [
     ('memory', contract.Forbidden), ('memory, http', contract.Invalid)])
-def test_users_point_to_the_web_where_a_store_reads_it(tmp_path, ctx, stores, error):
+def test_users_may_add_public_locations_that_a_store_reads(tmp_path, ctx, stores, error):
     core = service.build(tmp_path, f'[glance_store]\ndefault_store = memory\nstores = {stores}\n'
                                    '[layers]\nauth = noauth\ndatabase = memory\n')
     image = core.use_cases.images.create(ctx, core.schema.create({}))
@@ -152,89 +160,87 @@ def test_users_point_to_the_web_where_a_store_reads_it(tmp_path, ctx, stores, er
     core.close()
 
 
-def test_an_image_deleted_while_it_is_hashed_stays_deleted(core, there, nova, queued, kept,
-                                                          monkeypatch):
+def test_an_image_deleted_while_it_is_hashed_stays_deleted(core, existing_url, service_user,
+                                                           queued, reread, monkeypatch):
     image = queued()
     read = Stores.read
 
-    def slow(self, found, **named):
-        core.use_cases.images.delete(nova, image.id)
-        return read(self, found, **named)
-    monkeypatch.setattr(Stores, 'read', slow)
+    def delete_first(self, image, **named):
+        core.use_cases.images.delete(service_user, image.id)
+        return read(self, image, **named)
+    monkeypatch.setattr(Stores, 'read', delete_first)
 
-    core.use_cases.locations.add(nova, image.id, there,
-                       {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
+    core.use_cases.locations.add(service_user, image.id, existing_url, EXPECTED)
     core.use_cases.locations.close()
 
     with pytest.raises(contract.NotFound):
-        kept(image)
+        reread(image)
 
 
-def test_a_server_that_died_while_it_hashed_leaves_a_queued_image(core, there, nova, queued,
-                                                                 kept, monkeypatch):
+def test_an_abandoned_verification_leaves_a_queued_image(core, existing_url, service_user,
+                                                         queued, reread, expire, monkeypatch):
     image = queued()
     monkeypatch.setattr(core.use_cases.locations._hashing, 'submit', lambda work: None)
-    core.use_cases.locations.add(nova, image.id, there,
-                       {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
-    assert kept(image).status == 'importing'
-    core.layers.database.images.update(kept(image), {'lease_until': core.layers.host.now()})
+    core.use_cases.locations.add(service_user, image.id, existing_url, EXPECTED)
+    assert reread(image).status == 'importing'
+    expire(image)
 
     assert core.use_cases.recovery.sweep() == 1
 
-    assert (kept(image).status, kept(image).locations, kept(image).lease_until) == (
+    assert (reread(image).status, reread(image).locations, reread(image).lease_until) == (
         'queued', (), None)
-    assert core.layers.stores['fast'].driver.size(there) == len(DATA)
+    assert core.layers.stores['fast'].driver.size(existing_url) == len(DATA)
 
 
-def test_a_hash_that_a_server_died_over_is_found_out_by_the_next(core, there, nova, queued, kept,
-                                                                 settled, monkeypatch):
+def test_an_abandoned_hash_is_computed_by_the_recovery(core, existing_url, service_user, queued,
+                                                       reread, expire, wait_for, monkeypatch):
     image = queued()
-    with monkeypatch.context() as dying:
-        dying.setattr(core.use_cases.locations._hashing, 'submit', lambda work: None)
-        core.use_cases.locations.add(nova, image.id, there)
-    assert kept(image).status == 'active'
-    core.layers.database.images.update(kept(image), {'lease_until': core.layers.host.now()})
+    with monkeypatch.context() as patched:
+        patched.setattr(core.use_cases.locations._hashing, 'submit', lambda work: None)
+        core.use_cases.locations.add(service_user, image.id, existing_url)
+    assert reread(image).status == 'active'
+    expire(image)
 
     assert core.use_cases.recovery.sweep() == 1
 
-    found = settled(image)
-    assert (found.os_hash_value, found.lease_until) == (SHA512, None)
+    image = wait_for(image)
+    assert (image.os_hash_value, image.lease_until) == (SHA512, None)
     assert core.use_cases.recovery.sweep() == 0
 
 
-def test_a_hash_that_was_begun_is_left_to_others_when_the_service_ends(core, there, nova, queued,
-                                                                       kept, monkeypatch):
+def test_an_unfinished_hash_is_left_to_the_recovery_at_shutdown(
+        core, existing_url, service_user, queued, reread, monkeypatch):
     image = queued()
     read = Stores.read
 
-    def ending(self, found, **named):
+    def close_first(self, image, **named):
         core.use_cases.locations._hashing._closing.set()
-        return read(self, found, **named)
-    monkeypatch.setattr(Stores, 'read', ending)
+        return read(self, image, **named)
+    monkeypatch.setattr(Stores, 'read', close_first)
 
-    core.use_cases.locations.add(nova, image.id, there)
+    core.use_cases.locations.add(service_user, image.id, existing_url)
     core.use_cases.locations.close()
 
-    assert kept(image).os_hash_value is None
-    assert kept(image).lease_until > core.layers.host.now()
+    assert reread(image).os_hash_value is None
+    assert reread(image).lease_until > core.layers.host.now()
 
 
-def test_data_that_cannot_be_read_is_given_up(core, there, nova, queued, settled, monkeypatch):
-    def fail(self, found, **named):
-        raise contract.Unavailable('away')
-    monkeypatch.setattr(Stores, 'read', fail)
+def test_an_image_whose_data_cannot_be_read_gets_no_hash(core, existing_url, service_user,
+                                                         queued, wait_for, monkeypatch):
+    monkeypatch.setattr(Stores, 'read', raising(contract.Unavailable('no answer')))
     image = queued()
 
-    core.use_cases.locations.add(nova, image.id, there)
+    core.use_cases.locations.add(service_user, image.id, existing_url)
 
-    found = settled(image, lambda found: found.lease_until is None)
-    assert (found.status, found.os_hash_value) == ('active', None)
+    image = wait_for(image, lambda image: image.lease_until is None)
+    assert (image.status, image.os_hash_value) == ('active', None)
 
 
 @pytest.mark.parametrize(('tries', 'failure'), [
-    (1, contract.Unavailable('away')), (2, contract.Unavailable('away')),
-    (2, RuntimeError('of a library'))], ids=['once', 'twice', 'unforeseen'])
-def test_data_is_read_as_often_as_the_operator_says(tmp_path, nova, monkeypatch, tries, failure):
+    (1, contract.Unavailable('no answer')), (2, contract.Unavailable('no answer')),
+    (2, RuntimeError('library'))], ids=['once', 'twice', 'library'])
+def test_reading_is_tried_as_often_as_configured(tmp_path, service_user, monkeypatch, tries,
+                                                 failure):
     core = service.build(tmp_path, service.MEMORY.replace(
         '[DEFAULT]', f'[DEFAULT]\nhttp_retries = {tries}'))
     driver, tried = core.layers.stores['fast'].driver, []
@@ -249,166 +255,24 @@ def test_data_is_read_as_often_as_the_operator_says(tmp_path, nova, monkeypatch,
     monkeypatch.setattr(core.use_cases.locations._hashing, 'submit', lambda work: work())
 
     core.use_cases.locations.add(
-        nova, core.use_cases.images.create(nova, core.schema.create(RAW)).id, url
-    )
+        service_user, core.use_cases.images.create(service_user, core.schema.create(RAW)).id, url)
 
     assert tried == [url] * tries
     core.close()
 
 
-@pytest.mark.parametrize('expected', [{}, {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}],
+@pytest.mark.parametrize('expected', [{}, EXPECTED],
                          ids=['active', 'importing'])
-def test_an_image_that_waits_for_its_turn_to_be_read_is_alive(core, there, nova, queued, kept,
-                                                              monkeypatch, expected):
+def test_the_lease_of_an_image_that_waits_for_hashing_is_renewed(
+        core, existing_url, service_user, queued, reread, expire, monkeypatch, expected):
     image, waiting = queued(), []
     monkeypatch.setattr(core.use_cases.locations._hashing, 'submit', waiting.append)
-    core.use_cases.locations.add(nova, image.id, there, expected)
-    core.layers.database.images.update(kept(image), {'lease_until': core.layers.host.now()})
+    core.use_cases.locations.add(service_user, image.id, existing_url, expected)
+    expire(image)
 
     core.layers.leases.renew()
 
     assert core.use_cases.recovery.sweep() == 0
     waiting.pop()()
-    assert (kept(image).status, kept(image).os_hash_value) == ('active', SHA512)
+    assert (reread(image).status, reread(image).os_hash_value) == ('active', SHA512)
     assert core.layers.leases._held == {}
-
-
-# --- removing one copy
-
-def test_one_copy_goes_and_the_other_stays(core, admin, twice, kept):
-    core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-
-    assert kept(twice).locations == twice.locations[1:]
-    assert kept(twice).lease_until is None
-    with pytest.raises(contract.NotFound):
-        core.layers.stores.size(twice.locations[0])
-    assert core.layers.stores.size(twice.locations[1]) == 4
-
-
-def test_the_last_copy_stays(core, admin, active, kept):
-    image = active()
-
-    with pytest.raises(contract.Forbidden, match='the only store'):
-        core.use_cases.locations.remove_copy(admin, 'fast', image.id)
-
-    assert kept(image).locations == image.locations
-
-
-def test_what_is_not_there_cannot_be_removed(core, ctx, admin, twice, queued):
-    core.layers.stores.delete(twice.locations[1])
-    for store, image, error in (('nowhere', twice, contract.Conflict),
-                                ('fast', queued(), contract.Conflict)):
-        with pytest.raises(error):
-            core.use_cases.locations.remove_copy(admin, store, image.id)
-    with pytest.raises(contract.NotFound):
-        core.use_cases.locations.remove_copy(admin, 'fast', 'nothing')
-    with pytest.raises(contract.Forbidden):
-        core.use_cases.locations.remove_copy(ctx, 'fast', twice.id)
-
-
-@pytest.mark.parametrize('failure', [contract.InUse('a clone'), contract.Unavailable('away'),
-                                     contract.Forbidden('kept')], ids=lambda f: type(f).__name__)
-def test_a_copy_that_a_store_keeps_is_as_it_was(core, admin, twice, kept, monkeypatch, failure):
-    def refuse(url, *, ctx=None):
-        raise failure
-    monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete', refuse)
-
-    with pytest.raises(type(failure)):
-        core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-
-    assert sorted(kept(twice).locations, key=str) == sorted(twice.locations, key=str)
-    assert kept(twice).lease_until is None
-
-
-def test_a_copy_whose_removal_died_half_way_is_not_read_and_then_swept(
-        core, admin, ctx, twice, kept, monkeypatch):
-    monkeypatch.setattr('glancelite.services.location_deletion.complete', lambda *args: None)
-    core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-
-    assert [one.store for one in kept(twice).active_locations] == ['cold']
-    assert [one.store for one in core.layers.stores.displayed(kept(twice))] == ['cold']
-    core.layers.database.images.update(kept(twice), {'lease_until': core.layers.host.now()})
-    assert core.use_cases.recovery.sweep() == 1
-
-    assert kept(twice).locations == twice.locations[1:]
-    with pytest.raises(contract.NotFound):
-        core.layers.stores.size(twice.locations[0])
-    assert b''.join(core.use_cases.downloads.open(ctx, twice.id).chunks) == b'data'
-
-
-@pytest.mark.parametrize('failure', [contract.InUse, contract.Forbidden])
-def test_a_copy_that_a_store_keeps_from_the_sweep_is_as_it_was(
-        core, admin, twice, kept, monkeypatch, failure):
-    def refuse(url, *, ctx=None):
-        assert core.use_cases.recovery.sweep() == 0, 'one at a time'
-        raise failure('a clone')
-    with monkeypatch.context() as dying:
-        dying.setattr('glancelite.services.location_deletion.complete', lambda *args: None)
-        core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-    core.layers.database.images.update(kept(twice), {'lease_until': core.layers.host.now()})
-    monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete', refuse)
-
-    assert core.use_cases.recovery.sweep() == 1
-
-    assert sorted(kept(twice).active_locations, key=str) == sorted(twice.locations, key=str)
-    assert kept(twice).lease_until is None
-
-
-def test_a_copy_that_somebody_else_is_removing_is_his_business(core, admin, ctx, twice, kept,
-                                                               monkeypatch):
-    third, _ = core.layers.stores.write('cold', 'third', iter([b'data']), size=4, ctx=ctx)
-    core.layers.database.images.update(kept(twice), {'locations': (*twice.locations, third)})
-    driver = core.layers.stores['fast'].driver
-    delete = driver.delete
-
-    def slow(url, *, ctx=None):
-        monkeypatch.setattr(driver, 'delete', refuse)
-        core.use_cases.locations.remove_copy(admin, 'cold', twice.id)
-        assert [one.url for one in kept(twice).active_locations] == [third.url]
-        with pytest.raises(contract.Forbidden, match='the only store'):
-            core.use_cases.locations.remove_copy(admin, 'cold', twice.id)
-        delete(url)
-
-    def refuse(url, *, ctx=None):
-        raise contract.InUse('it is being removed')
-    monkeypatch.setattr(driver, 'delete', slow)
-
-    core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-
-    assert kept(twice).locations == (third,)
-    assert kept(twice).lease_until is None
-
-
-def test_a_copy_that_is_leaving_does_not_come_back_with_an_image_that_stays(
-        core, admin, twice, kept, monkeypatch):
-    driver = core.layers.stores['fast'].driver
-    delete = driver.delete
-
-    def slow(url, *, ctx=None):
-        monkeypatch.setattr(driver, 'delete', refuse)
-        with pytest.raises(contract.InUse):
-            core.use_cases.images.delete(admin, twice.id)
-        assert kept(twice).status == 'active'
-        assert kept(twice).active_locations == twice.locations[1:]
-        delete(url)
-
-    def refuse(url, *, ctx=None):
-        raise contract.InUse('it is being removed')
-    monkeypatch.setattr(driver, 'delete', slow)
-
-    core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-
-    assert kept(twice).locations == twice.locations[1:]
-    assert kept(twice).lease_until is None
-
-
-def test_the_bytes_of_a_copy_that_is_leaving_go_with_a_deleted_image(core, admin, twice,
-                                                                    monkeypatch):
-    monkeypatch.setattr('glancelite.services.location_deletion.complete', lambda *args: None)
-    core.use_cases.locations.remove_copy(admin, 'fast', twice.id)
-
-    core.use_cases.images.delete(admin, twice.id)
-
-    for location in twice.locations:
-        with pytest.raises(contract.NotFound):
-            core.layers.stores.size(location)

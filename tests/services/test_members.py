@@ -1,4 +1,4 @@
-"""Sharing: who may invite, who must accept, who sees whom."""
+"""Members: who may add, accept and see them."""
 
 import contextlib
 import threading
@@ -25,10 +25,8 @@ def shared(core, ctx, active):
 
 def test_a_member_sees_the_image_and_lists_it_once_it_has_accepted(core, friend, shared):
     def listed():
-        return [
-            image.id
-            for image in core.use_cases.images.list(friend, ImageQuery(friend.viewer)).images
-        ]
+        listing = core.use_cases.images.list(friend, ImageQuery(friend.viewer))
+        return [image.id for image in listing.images]
 
     assert core.use_cases.images.get(friend, shared.id).membership == 'pending'
     assert listed() == []
@@ -43,7 +41,7 @@ def test_the_owner_cannot_accept_for_a_member(core, ctx, shared):
         core.use_cases.members.set_status(ctx, shared.id, 'friend', 'accepted')
 
 
-def test_a_member_cannot_invite_or_remove(core, friend, shared):
+def test_a_member_cannot_add_or_remove_members(core, friend, shared):
     with pytest.raises(contract.Forbidden):
         core.use_cases.members.add(friend, shared.id, 'another')
     with pytest.raises(contract.Forbidden):
@@ -56,8 +54,7 @@ def test_the_owner_sees_all_members_and_a_member_itself(core, ctx, friend, share
     assert [member.member for member in core.use_cases.members.list(ctx, shared.id)] == [
         'friend', 'another']
     assert [member.member for member in core.use_cases.members.list(friend, shared.id)] == [
-        'friend'
-    ]
+        'friend']
     with pytest.raises(contract.NotFound):
         core.use_cases.members.get(friend, shared.id, 'another')
 
@@ -68,12 +65,12 @@ def test_a_member_is_a_project_id(core, ctx, active, member):
         core.use_cases.members.add(ctx, active().id, member)
 
 
-def test_nobody_becomes_a_member_twice(core, ctx, shared):
+def test_a_member_cannot_be_added_twice(core, ctx, shared):
     with pytest.raises(contract.Conflict):
         core.use_cases.members.add(ctx, shared.id, 'friend')
 
 
-def test_who_comes_again_begins_anew(core, ctx, friend, shared):
+def test_a_member_that_is_added_again_is_pending(core, ctx, friend, shared):
     core.use_cases.members.set_status(friend, shared.id, 'friend', 'accepted')
     core.use_cases.members.remove(ctx, shared.id, 'friend')
 
@@ -92,12 +89,12 @@ def test_only_shared_images_have_members(core, ctx, active, call):
 
 
 @pytest.mark.parametrize('status', ['maybe', None, 1, ['accepted']])
-def test_a_status_that_is_unknown_is_refused(core, friend, shared, status):
+def test_an_unknown_status_is_refused(core, friend, shared, status):
     with pytest.raises(contract.Invalid):
         core.use_cases.members.set_status(friend, shared.id, 'friend', status)
 
 
-def test_members_that_race_never_exceed_the_quota(core, ctx, active):
+def test_concurrently_added_members_never_exceed_the_quota(core, ctx, active):
     image = active()
     for number in range(124):
         core.use_cases.members.add(ctx, image.id, f'm{number}')
@@ -106,7 +103,7 @@ def test_members_that_race_never_exceed_the_quota(core, ctx, active):
     def add(number):
         barrier.wait()
         with contextlib.suppress(contract.QuotaExceeded):
-            added.append(core.use_cases.members.add(ctx, image.id, f'racer{number}'))
+            added.append(core.use_cases.members.add(ctx, image.id, f'other{number}'))
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(12)]
     for thread in threads:
@@ -118,9 +115,9 @@ def test_members_that_race_never_exceed_the_quota(core, ctx, active):
     assert len(core.use_cases.members.list(ctx, image.id)) == 124 + len(added)
 
 
-def test_nobody_is_the_owner_of_an_image_without_owner(core, admin):
+def test_a_caller_without_project_does_not_own_an_image_without_owner(core, admin):
     image = core.use_cases.images.create(admin, core.schema.create({'owner': None}))
     core.use_cases.members.add(admin, image.id, 'friend')
-    open_to_all = service.exchange(core, policy=PolicyChain([]))
+    unrestricted = service.exchange(core, policy=PolicyChain([]))
 
-    assert open_to_all.use_cases.members.list(contract.Context(), image.id) == []
+    assert unrestricted.use_cases.members.list(contract.Context(), image.id) == []

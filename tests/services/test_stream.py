@@ -1,4 +1,4 @@
-"""Bytes on their way into a store are counted, limited and hashed, and nothing else."""
+"""The data of uploads is counted, limited, hashed and inspected, but not changed."""
 
 import hashlib
 import random
@@ -16,11 +16,11 @@ MIB = 1 << 20
 DATA = random.Random(0).randbytes(5 * MIB + 17)
 
 
-def cut(data, length):
+def chunks_of(data, length):
     return (data[start:start + length] for start in range(0, len(data), length))
 
 
-def helpers():
+def hash_threads():
     return [thread for thread in threading.enumerate() if thread.name == 'glancelite-hash']
 
 
@@ -29,8 +29,8 @@ def expected(data, algorithm='sha512'):
             'os_hash_algo': algorithm, 'os_hash_value': hashlib.new(algorithm, data).hexdigest()}
 
 
-class Spy(contract.Inspection):
-    """Writes down what happens to it; raises where it is told to."""
+class Recording(contract.Inspection):
+    """Records its calls; ``finish`` raises ``at_finish``."""
 
     def __init__(self, log, name='', *, at_finish=None, facts=()):
         self._log, self._name, self._at_finish = log, name, at_finish
@@ -49,12 +49,12 @@ class Spy(contract.Inspection):
         self._log.append((self._name, 'close'))
 
 
-# --- the way
+# --- inspections
 
-def test_every_tap_sees_a_chunk_before_the_store_does():
+def test_every_inspection_gets_a_chunk_before_the_store():
     log = []
 
-    with InspectedStream([b'1', b'2'], [Spy(log, 'a'), Spy(log, 'b')]) as chunks:
+    with InspectedStream([b'1', b'2'], [Recording(log, 'a'), Recording(log, 'b')]) as chunks:
         for chunk in chunks:
             log.append(('store', chunk))
 
@@ -63,38 +63,38 @@ def test_every_tap_sees_a_chunk_before_the_store_does():
                    ('b', 'close')]
 
 
-def test_chunks_pass_as_they_are_and_empty_ones_do_not():
-    given = [b'1', b'', b'x' * MIB, b'']
+def test_chunks_pass_unchanged_and_empty_ones_are_skipped():
+    source = [b'1', b'', b'x' * MIB, b'']
 
-    with InspectedStream(given, [Digests()]) as chunks:
+    with InspectedStream(source, [Digests()]) as chunks:
         passed = list(chunks)
 
-    assert [id(chunk) for chunk in passed] == [id(given[0]), id(given[2])]
+    assert [id(chunk) for chunk in passed] == [id(source[0]), id(source[2])]
 
 
-def test_views_pass_as_they_are_to_whom_takes_them():
-    class Modern(Spy):
+def test_memoryviews_pass_unchanged_to_inspections_that_accept_them():
+    class AcceptsViews(Recording):
         ACCEPTS_MEMORYVIEW = True
 
     log, view = [], memoryview(b'12')
 
-    with InspectedStream([view], [Spy(log, 'old'), Modern(log, 'new')]) as chunks:
+    with InspectedStream([view], [Recording(log, 'old'), AcceptsViews(log, 'new')]) as chunks:
         assert list(chunks) == [view]
 
     assert [type(chunk) for _, chunk in log[:2]] == [bytes, memoryview]
     assert log[0][1] == log[1][1] == b'12'
 
 
-def test_facts_of_all_taps_come_together():
+def test_the_facts_of_all_inspections_are_merged():
     with InspectedStream(
-        [b'1'], [Spy([], facts={'a': 1, 'b': 1}), Spy([], facts={'b': 2})]
+        [b'1'], [Recording([], facts={'a': 1, 'b': 1}), Recording([], facts={'b': 2})]
     ) as chunks:
         list(chunks)
 
     assert chunks.facts == {'a': 1, 'b': 2}
 
 
-def test_there_are_no_facts_of_data_that_was_not_pulled_to_the_end():
+def test_there_are_no_facts_before_all_data_was_read():
     with InspectedStream([b'1'], [Digests()]) as chunks:
         next(chunks)
 
@@ -102,45 +102,43 @@ def test_there_are_no_facts_of_data_that_was_not_pulled_to_the_end():
         _ = chunks.facts
 
 
-def test_a_verdict_is_spoken_before_the_store_sees_the_end():
-    verdict = contract.WrongContent('not what it claims')
+def test_an_error_of_finish_is_raised_before_the_store_sees_the_end():
+    error = contract.WrongContent('not what it claims')
 
-    with (InspectedStream([b'1'], [Spy([], at_finish=verdict)]) as chunks,
+    with (InspectedStream([b'1'], [Recording([], at_finish=error)]) as chunks,
           pytest.raises(contract.WrongContent) as raised):
         list(chunks)
 
-    assert raised.value is verdict
+    assert raised.value is error
 
 
-@pytest.mark.parametrize('pulled', [0, 1, 2])
-def test_taps_are_closed_once_however_it_ends(pulled):
+@pytest.mark.parametrize('reads', [0, 1, 2])
+def test_inspections_are_closed_once_however_the_upload_ends(reads):
     log = []
 
-    with InspectedStream([b'1', b'2'], [Spy(log)]) as chunks:
-        for _ in range(pulled):
+    with InspectedStream([b'1', b'2'], [Recording(log)]) as chunks:
+        for _ in range(reads):
             next(chunks)
     chunks.close()
 
     assert log.count(('', 'close')) == 1
 
 
-def test_a_broken_source_breaks_through():
-    with (
-        InspectedStream(broken_source(b'1'), [Digests()]) as chunks,
-        pytest.raises(ClientWentAway),
-    ):
+def test_an_error_of_the_source_is_raised_unchanged():
+    with (InspectedStream(broken_source(b'1'), [Digests()]) as chunks,
+          pytest.raises(ClientWentAway)):
         list(chunks)
 
 
 # --- limits
 
-def test_what_is_within_the_limit_passes():
+def test_data_within_the_limit_passes():
     with InspectedStream([b'123', b'45'], [Limit(5)]) as chunks:
         assert b''.join(chunks) == b'12345'
 
 
 @pytest.mark.parametrize('error', [contract.TooLarge, contract.QuotaExceeded])
-def test_what_goes_beyond_the_limit_never_reaches_the_store(error):
+def test_data_beyond_the_limit_never_reaches_the_store(error):
     stored = []
 
     with (InspectedStream([b'123', b'45', b'6'], [Limit(4, error)]) as chunks,
@@ -150,20 +148,18 @@ def test_what_goes_beyond_the_limit_never_reaches_the_store(error):
     assert stored == [b'123']
 
 
-@pytest.mark.parametrize('given', [[], [b'12'], [b'12', b'3456']])
-def test_another_size_than_announced_is_refused(given):
-    with (
-        InspectedStream(given, [Exact(5)]) as chunks,
-        pytest.raises(contract.Invalid, match='announced'),
-    ):
+@pytest.mark.parametrize('source', [[], [b'12'], [b'12', b'3456']])
+def test_another_size_than_announced_is_refused(source):
+    with (InspectedStream(source, [Exact(5)]) as chunks,
+          pytest.raises(contract.Invalid, match='announced')):
         list(chunks)
 
 
-@pytest.mark.parametrize('given', [[], [b'12', b'345']])
-def test_the_announced_size_is_a_fact(given):
-    size = len(b''.join(given))
+@pytest.mark.parametrize('source', [[], [b'12', b'345']])
+def test_the_announced_size_is_a_fact(source):
+    size = len(b''.join(source))
 
-    with InspectedStream(given, [Exact(size)]) as chunks:
+    with InspectedStream(source, [Exact(size)]) as chunks:
         list(chunks)
 
     assert chunks.facts == {'size': size}
@@ -173,19 +169,19 @@ def test_the_announced_size_is_a_fact(given):
 
 @pytest.mark.parametrize('length', [1 << 10, 1 << 16, 100_001, MIB, 5 * MIB])
 @pytest.mark.parametrize('size', [0, 1, MIB - 1, MIB, MIB + 1, len(DATA)])
-def test_hashes_are_right_however_the_bytes_are_cut(size, length):
+def test_hashes_are_right_for_any_size_of_chunks(size, length):
     data = DATA[:size]
 
-    with InspectedStream(cut(data, length), [Digests()]) as chunks:
+    with InspectedStream(chunks_of(data, length), [Digests()]) as chunks:
         assert b''.join(chunks) == data
 
     assert chunks.facts == expected(data)
-    assert helpers() == []
+    assert hash_threads() == []
 
 
 @pytest.mark.parametrize('algorithm', ['sha256', 'sha3_256', 'md5', 'blake2b'])
 def test_the_algorithm_can_be_chosen(algorithm):
-    with InspectedStream(cut(DATA, MIB), [Digests(algorithm)]) as chunks:
+    with InspectedStream(chunks_of(DATA, MIB), [Digests(algorithm)]) as chunks:
         list(chunks)
 
     assert chunks.facts == expected(DATA, algorithm)
@@ -193,47 +189,47 @@ def test_the_algorithm_can_be_chosen(algorithm):
 
 @pytest.mark.parametrize('size', [10, len(DATA)])
 def test_md5_can_be_left_out(size):
-    with InspectedStream(cut(DATA[:size], MIB), [Digests(checksum=False)]) as chunks:
+    with InspectedStream(chunks_of(DATA[:size], MIB), [Digests(checksum=False)]) as chunks:
         list(chunks)
 
-    wanted = expected(DATA[:size])
-    del wanted['checksum']
-    assert chunks.facts == wanted
+    facts = expected(DATA[:size])
+    del facts['checksum']
+    assert chunks.facts == facts
 
 
-def test_an_unknown_algorithm_is_a_mistake():
+def test_an_unknown_algorithm_raises_a_value_error():
     with pytest.raises(ValueError):
         Digests('md17')
 
 
 def test_small_uploads_start_no_thread():
-    with InspectedStream(cut(DATA[:MIB - 1], 1 << 16), [Digests()]) as chunks:
+    with InspectedStream(chunks_of(DATA[:MIB - 1], 1 << 16), [Digests()]) as chunks:
         for _ in chunks:
-            assert helpers() == []
+            assert hash_threads() == []
 
 
-@pytest.mark.parametrize('pulled', [2, 4])
-def test_an_upload_that_breaks_off_leaves_no_thread(pulled):
-    with InspectedStream(cut(DATA, MIB), [Digests()]) as chunks:
-        for _ in range(pulled):
+@pytest.mark.parametrize('reads', [2, 4])
+def test_an_interrupted_upload_leaves_no_thread(reads):
+    with InspectedStream(chunks_of(DATA, MIB), [Digests()]) as chunks:
+        for _ in range(reads):
             next(chunks)
-        assert len(helpers()) == 1
+        assert len(hash_threads()) == 1
 
-    assert helpers() == []
+    assert hash_threads() == []
 
 
 class Slow:
-    """An algorithm that takes its time, or breaks."""
+    """A hash algorithm that waits for ``go``, or fails."""
 
-    def __init__(self, *, breaks=False):
+    def __init__(self, *, fails=False):
         self.seen = 0
         self.go = threading.Event()
-        self._breaks = breaks
+        self._fails = fails
 
     def update(self, chunk):
         self.go.wait(10)
-        if self._breaks:
-            raise MemoryError('no room to hash')
+        if self._fails:
+            raise MemoryError('no memory to hash')
         self.seen += len(chunk)
 
     def hexdigest(self):
@@ -242,27 +238,27 @@ class Slow:
 
 @pytest.fixture
 def slow(monkeypatch):
-    def put(**named):
+    def replace(**named):
         algorithm = Slow(**named)
         monkeypatch.setattr(stream.hashlib, 'new', lambda name, **_: algorithm)
         return algorithm
-    return put
+    return replace
 
 
-def test_a_source_that_is_faster_than_the_hash_has_to_wait(slow):
+def test_a_source_that_is_faster_than_the_hash_waits(slow):
     algorithm = slow()
-    pulled = []
+    reads = []
 
     def source():
         for number in range(10):
-            pulled.append(number)
+            reads.append(number)
             yield DATA[:MIB]
 
     with InspectedStream(source(), [Digests()]) as chunks:
         thread = threading.Thread(target=list, args=(chunks,))
         thread.start()
         time.sleep(0.3)
-        in_flight = len(pulled)
+        in_flight = len(reads)
         algorithm.go.set()
         thread.join()
 
@@ -271,24 +267,25 @@ def test_a_source_that_is_faster_than_the_hash_has_to_wait(slow):
 
 
 @pytest.mark.parametrize('size', [3 * MIB, 20 * MIB])
-def test_a_hash_that_breaks_stops_the_upload(slow, size):
-    slow(breaks=True).go.set()
+def test_a_failing_hash_stops_the_upload(slow, size):
+    slow(fails=True).go.set()
 
-    with InspectedStream(cut(bytes(size), MIB), [Digests()]) as chunks, pytest.raises(MemoryError):
+    with (InspectedStream(chunks_of(bytes(size), MIB), [Digests()]) as chunks,
+          pytest.raises(MemoryError)):
         list(chunks)
 
-    assert helpers() == []
+    assert hash_threads() == []
 
 
-def test_many_uploads_at_once_are_all_right():
+def test_concurrent_uploads_have_the_right_hashes():
     contents = [DATA[number:3 * MIB + number] for number in range(64)]
-    found = {}
+    facts = {}
 
     def upload(number):
-        with InspectedStream(cut(contents[number], 1 << 16), [Digests()]) as chunks:
+        with InspectedStream(chunks_of(contents[number], 1 << 16), [Digests()]) as chunks:
             for _ in chunks:
                 pass
-        found[number] = chunks.facts
+        facts[number] = chunks.facts
 
     threads = [threading.Thread(target=upload, args=(number,)) for number in range(64)]
     for thread in threads:
@@ -296,5 +293,5 @@ def test_many_uploads_at_once_are_all_right():
     for thread in threads:
         thread.join()
 
-    assert found == {number: expected(data) for number, data in enumerate(contents)}
-    assert helpers() == []
+    assert facts == {number: expected(data) for number, data in enumerate(contents)}
+    assert hash_threads() == []

@@ -1,39 +1,39 @@
-"""Single tags: a set, as large as the quota allows."""
+"""Tags: a set, limited by the quota."""
 
 import pytest
 
 from glancelite import contract
 
 
-def test_a_tag_is_added_once(core, ctx, queued, kept):
+def test_a_tag_is_added_once(core, ctx, queued, reread):
     image = queued(tags=['b'])
 
     core.use_cases.tags.add(ctx, image.id, 'a')
     core.use_cases.tags.add(ctx, image.id, 'a')
 
-    assert kept(image).tags == ('a', 'b')
+    assert reread(image).tags == ('a', 'b')
 
 
-def test_a_tag_that_is_there_changes_nothing(core, ctx, queued, kept):
+def test_adding_an_existing_tag_changes_nothing(core, ctx, queued, reread):
     image = queued(tags=['a'])
 
     core.use_cases.tags.add(ctx, image.id, 'a')
 
-    assert kept(image) == image
+    assert reread(image) == image
 
 
-def test_a_tag_is_removed_once(core, ctx, queued, kept):
+def test_a_tag_is_removed_once(core, ctx, queued, reread):
     image = queued(tags=['a', 'b'])
 
     core.use_cases.tags.remove(ctx, image.id, 'a')
 
-    assert kept(image).tags == ('b',)
+    assert reread(image).tags == ('b',)
     with pytest.raises(contract.NotFound):
         core.use_cases.tags.remove(ctx, image.id, 'a')
 
 
 @pytest.mark.parametrize('tag', ['x' * 256, 'a\0b'])
-def test_a_tag_that_cannot_be_kept_is_refused(core, ctx, queued, tag):
+def test_an_invalid_tag_is_refused(core, ctx, queued, tag):
     with pytest.raises(contract.Invalid):
         core.use_cases.tags.add(ctx, queued().id, tag)
 
@@ -45,7 +45,7 @@ def test_one_tag_too_many_is_refused(core, ctx, queued):
         core.use_cases.tags.add(ctx, image.id, 'more')
 
 
-def test_the_image_of_others_is_not_tagged(core, context, queued):
+def test_an_image_of_another_project_cannot_be_tagged(core, context, queued):
     image = queued(visibility='community')
 
     with pytest.raises(contract.Forbidden):
