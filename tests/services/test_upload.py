@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import threading
 
@@ -381,23 +380,6 @@ def test_data_stays_while_the_outcome_of_the_activation_is_unknown(
         core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
 
     assert stored_data(core, image) == b'data'
-
-
-def test_the_lease_is_renewed_during_the_upload(core, ctx, queued, reread):
-    image, leases = queued(), []
-
-    def source():
-        yield b'some'
-        past = reread(image)
-        core.layers.database.images.update(
-            past, {'lease_until': past.created_at - datetime.timedelta(days=1)})
-        core.layers.leases.renew()
-        leases.append(reread(image).lease_until)
-        yield b'more'
-
-    core.use_cases.uploads.receive(ctx, image.id, source())
-
-    assert leases[0] > core.layers.host.now()
 
 
 def test_an_upload_over_quota_waits_for_others(core, ctx, queued, reread, small_quota,
