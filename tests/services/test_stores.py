@@ -6,6 +6,7 @@ from glancelite import contract
 from glancelite.contract import Location
 from glancelite.domain import patch
 from glancelite.services.discovery import Discovery
+from glancelite.services.stores import Stores
 from glancelite.services.stores.configured import (
     LONGEST_PAUSE,
     SUSPECT_TIME,
@@ -28,6 +29,55 @@ DATA = bytes(range(256)) * 4096
     ('swift+config://ref1/images/an@object', 'swift+config://ref1/images/an@object')])
 def test_no_secret_of_a_location_is_displayed(core, url, shown):
     assert core.layers.stores.for_display(Location(url)).url == shown
+
+
+@pytest.mark.parametrize(('url', 'shown'), [
+    ('unknown://user:pass@word@host/path', 'unknown://host/path'),
+    ('user:password@host', 'host')])
+def test_no_secret_is_displayed_of_a_url_without_driver(core, url, shown):
+    assert core.layers.stores.redact(Location(url)) == shown
+
+
+class Wrapper(contract.Store):
+    """A driver whose schemes are known only when it is built, like those of glance_store."""
+
+    SCHEMES = ()
+    CAPABILITIES = frozenset({'write'})
+
+    def __init__(self, *schemes):
+        self.SCHEMES = schemes
+
+    def read(self, url, *, offset=0, length=None, ctx=None):
+        return iter([])
+
+    def size(self, url, *, ctx=None):
+        return 0
+
+    def owns(self, url):
+        return False
+
+
+@pytest.fixture
+def wrapped(core):
+    """The stores of a service whose only store is a wrapper around two drivers."""
+    store = ConfiguredStore('wrapper', Wrapper, lambda: Wrapper('s3', 'http', 'other'))
+    assert store.driver.SCHEMES
+    return Stores([store], 'wrapper', strategy=None, installed=core.layers.stores._installed)
+
+
+@pytest.mark.parametrize(('url', 'shown'), [
+    ('s3://AKIA:se/cr@t/@s3.example/images/object', 's3://s3.example/images/object'),
+    ('other://user:password@host/an@object', 'other://host/an@object')])
+def test_the_native_driver_redacts_the_urls_of_a_wrapper(wrapped, url, shown):
+    assert wrapped.redact(Location(url)) == shown
+
+
+@pytest.mark.parametrize(('url', 'public', 'readable'), [
+    ('http://web.example/x', True, True), ('https://web.example/x', True, False),
+    ('s3://host/x', False, False), ('other://host/x', False, False)])
+def test_public_urls_are_readable_through_a_wrapper(wrapped, url, public, readable):
+    assert wrapped.is_public(url) is public
+    assert wrapped.reads_public(url) is readable
 
 
 # --- a store that fails

@@ -188,7 +188,7 @@ class Stores:
 
         :param name: the store that the user names, which is tried first; as in Glance,
             another store may accept the URL.
-        :raises Invalid: no store here reads it, or it leads to a place that must not be opened.
+        :raises Invalid: no store here reads it, or access to its address is not allowed.
         """
         candidates = sorted(self._stores.values(),
                             key=lambda store: (store.name != name, not store.owns(url)))
@@ -209,7 +209,7 @@ class Stores:
         return self.store_of(location).reader().size(location.url, ctx=ctx)
 
     def is_public(self, url: str) -> bool:
-        """Return whether the data at this URL is public, be there a store for it or not."""
+        """Return whether the data at this URL is public, whether or not a store reads it."""
         scheme = _scheme(url)
         driver = self._driver_of(scheme)
         return driver is not None and scheme in driver.PUBLIC_SCHEMES
@@ -275,13 +275,23 @@ class Stores:
         if driver is not None:
             return driver.redact(url)
         # no driver here knows where the secrets of such a URL end
-        return f'{_scheme(url)}://{url.rpartition("@")[2]}'
+        scheme, separator, rest = url.partition('://')
+        return (scheme + separator + rest.rpartition('@')[2] if separator
+                else url.rpartition('@')[2])
 
     def _driver_of(self, scheme: str) -> type[contract.Store] | None:
+        """Return the driver of a scheme, even if none of its stores is configured.
+
+        A store may have schemes that its class does not define, such as those of another
+        driver: the class that defines a scheme is preferred.
+        """
         for store in self:
-            if scheme in store.schemes:
+            if scheme in store.kind.SCHEMES:
                 return store.kind
-        return self._installed().get(scheme)
+        driver = self._installed().get(scheme)
+        if driver is not None:
+            return driver
+        return next((store.kind for store in self if scheme in store.schemes), None)
 
     def displayed(self, image: Image) -> Sequence[Location]:
         """Return the active locations as users see them, the one to read first in front."""
