@@ -65,9 +65,11 @@ def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
     """Build the stores of a configuration without ``enabled_backends``, from [glance_store]."""
     installed = _installed()
 
-    def driver_of(word: str) -> str:
-        """Glance names a driver by any of its schemes."""
-        return next((name for name, kind in installed.items() if word in kind.SCHEMES), word)
+    def driver_of(name: str) -> str:
+        """Return the driver with this name; Glance also uses the schemes of a driver."""
+        if name in installed:
+            return name
+        return next((driver for driver, kind in installed.items() if name in kind.SCHEMES), name)
 
     default = driver_of(conf.glance_store.default_store)
     drivers = [default]
@@ -150,9 +152,9 @@ def _stores(conf: cfg.ConfigOpts, load: Load, stores: list[ConfiguredStore], def
 
 
 def _strategy(conf: cfg.ConfigOpts) -> str:
-    """``[layers] location``, or what an old file says in Glance's words."""
-    old = conf.location_strategy
-    if old is None:
+    """Return ``[layers] location``, or its equivalent of Glance's ``location_strategy``."""
+    deprecated = conf.location_strategy
+    if deprecated is None:
         return str(conf.layers.location)
     if old not in store_options.LOCATION_STRATEGIES:
         raise Misconfigured(f'[DEFAULT] location_strategy = {old} is unknown; known: '

@@ -3,6 +3,7 @@
 import pytest
 
 from glancelite import contract
+from glancelite.assembly import stores as stores_module
 from glancelite.contract import Location
 from glancelite.domain import patch
 from glancelite.services.discovery import Discovery
@@ -223,6 +224,20 @@ def test_the_default_store_must_not_be_read_only(build, tmp_path):
     with pytest.raises(contract.Misconfigured, match='cold is read-only'):
         build(f'filesystem_store_datadir = {tmp_path}/cold\nread_only = true', TWO.replace(
             'default_backend = fast', 'default_backend = cold'))
+
+
+def test_a_driver_is_found_by_its_name_before_the_schemes_of_others(build, monkeypatch):
+    class Other(Wrapper):
+        SCHEMES = ('memory',)
+
+    installed = {'other': Other, **stores_module._installed()}
+    monkeypatch.setattr(stores_module, '_installed', lambda: installed)
+
+    core = build(text='[glance_store]\ndefault_store = memory\nstores = filesystem\n'
+                      'filesystem_store_datadir = {home}/data\n'
+                      '[layers]\nauth = noauth\ndatabase = memory\n')
+
+    assert core.layers.stores.names == ('memory', 'file')
 
 
 # --- reserved stores

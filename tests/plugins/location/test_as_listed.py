@@ -29,6 +29,7 @@ def test_files_of_glance_name_the_strategies_in_its_words(old, kind, tmp_path, c
 
     try:
         assert [type(each) for each in core.plugins if each.LAYER == 'location'] == [kind]
-        assert f'location_strategy is retired; {old} means [layers] location' in caplog.text
+        assert 'location_strategy is deprecated; set [layers] location = ' in caplog.text
+        assert f' instead of {old}' in caplog.text
     finally:
         core.close()
