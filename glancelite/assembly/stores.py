@@ -57,8 +57,12 @@ def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
     """Build a store of the service's own, such as staging."""
     driver = str(loader.read_options(conf, store_options.RESERVED_STORE, name).driver)
     kind = _kind(driver)
-    given = kind.reserved_defaults(name, loader.read_options(conf, kind.OPTS, name))
-    return _store(load, name, driver, exclusive, instance=name, given=given)
+
+    def load_with_defaults(*args: str, **where: Any) -> Any:
+        options = loader.read_options(conf, kind.OPTS, name)
+        return load(*args, given=kind.reserved_defaults(name, options), **where)
+
+    return _store(load_with_defaults, name, driver, exclusive, instance=name)
 
 
 def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:

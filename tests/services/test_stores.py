@@ -271,6 +271,13 @@ def test_reserved_stores_are_hidden_from_users(build, tmp_path):
     assert stores.reserved['os_glance_tasks_store'].driver.SCHEMES == ('memory',)
 
 
+def test_a_reserved_store_with_invalid_options_does_not_affect_others(build, ctx, caplog):
+    core = build(text=RESERVED.replace('driver = memory', 'driver = glance_store'))
+
+    assert [store.name for store in core.layers.stores.not_built] == ['os_glance_tasks_store']
+    assert 'store os_glance_tasks_store cannot be used: ' in caplog.text
+
+
 # --- sharing
 
 def test_stores_that_share_receive_the_projects_that_may_read(core, ctx, active, monkeypatch):
