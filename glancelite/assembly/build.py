@@ -36,7 +36,7 @@ def build(conf: cfg.ConfigOpts) -> Core:
 
     Call it after the fork, as connections to a database do not survive one.
 
-    :raises Misconfigured: the text says what would be right.
+    :raises Misconfigured: the configuration is invalid.
     """
     plugins: list[contract.Plugin] = []
     with contextlib.ExitStack() as on_failure:

@@ -34,7 +34,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Core:
-    """The service without HTTP: its use cases, and what the API needs beside them.
+    """The service without HTTP: its use cases, and what else the API needs.
 
     :param middleware: around the API, the outermost first.
     :param extra: between the authentication and the API, the outermost first.

@@ -1,4 +1,4 @@
-"""What plugins may ask of the service."""
+"""What the service offers to its plugins."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def build(conf: cfg.ConfigOpts, load: Load) -> Stores:
     It does not start if a driver is not installed or does not conform to the contract.
 
     :param load: ``loader.load`` with the configuration and the host filled in.
-    :raises Misconfigured: the text says what would be right.
+    :raises Misconfigured: the configuration is invalid.
     """
     if conf.enabled_backends:
         return _named(conf, load)

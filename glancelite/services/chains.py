@@ -14,7 +14,7 @@ LOG = logging.getLogger(__name__)
 class PolicyChain(contract.PolicyEngine):
     """All engines must allow an action; an empty chain allows it.
 
-    A refusal becomes ``NotFound`` for a caller who may not see the image.
+    A refusal becomes ``NotFound`` for a caller that may not see the image.
     """
 
     def __init__(self, engines: Sequence[contract.PolicyEngine]):

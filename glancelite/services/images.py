@@ -45,7 +45,7 @@ class Images:
     def create(self, ctx: Context, creation: Creation) -> Image:
         """Register an image without data.
 
-        :param creation: what the caller gave, checked by the schema.
+        :param creation: the request, checked by the schema.
         :raises Forbidden: the caller may not create images, or not with these attributes.
         :raises QuotaExceeded: too many properties or tags.
         :raises Invalid: the service cannot keep a value.
@@ -53,10 +53,10 @@ class Images:
         """
         fields, custom = creation.fields, creation.properties
         layers = self._layers
-        given = {'owner': ctx.project, **fields}
-        given['id'] = given.get('id') or str(uuid.uuid4())
-        given['tags'] = tuple(sorted(set(given.get('tags', ()))))
-        image = Image(**given, properties=dict(custom))
+        values = {'owner': ctx.project, **fields}
+        values['id'] = values.get('id') or str(uuid.uuid4())
+        values['tags'] = tuple(sorted(set(values.get('tags', ()))))
+        image = Image(**values, properties=dict(custom))
         layers.policy.enforce(ctx, 'add_image', dataclasses.replace(
             image, visibility=fields.get('visibility', 'private')))
         if image.owner != ctx.project and not ctx.is_admin:
@@ -74,9 +74,9 @@ class Images:
         return image
 
     def get(self, ctx: Context, image_id: str) -> Image:
-        """One image.
+        """Return one image.
 
-        :raises NotFound: none, or none for this caller.
+        :raises NotFound: the caller sees no such image.
         """
         image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
         self._layers.policy.enforce(ctx, 'get_image', image)

@@ -54,15 +54,15 @@ def _image(layers: Layers, image: Image, *, write: bool) -> Iterator[Finding]:
             faults.append((text, better != location))
     if not faults:
         return
-    corrected_all = False
-    if write and any(can for _, can in faults):
+    written = False
+    if write and any(correctable for _, correctable in faults):
         try:
             layers.database.images.update(image, {'locations': tuple(corrected)})
-            corrected_all = True
+            written = True
         except (contract.Conflict, contract.NotFound):
             faults.append(('the image was changed meanwhile; run this again', False))
-    for text, can in faults:
-        yield Finding(image.id, text, corrected_all and can)
+    for text, correctable in faults:
+        yield Finding(image.id, text, written and correctable)
 
 
 def _location(stores: Stores, location: Location) -> tuple[Location, str]:

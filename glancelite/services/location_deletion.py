@@ -27,12 +27,12 @@ def is_pending(locations: Sequence[Location]) -> bool:
 
 def mark(layers: Layers, locations: Sequence[Location],
          chosen: Collection[Location]) -> Mapping[str, object]:
-    """Return the changes that mark the ``chosen`` ones of an image's locations."""
+    """Return the changes of an image that mark the ``chosen`` of its locations."""
     retention = layers.retention
     return {'lease_until': retention.due() if retention.delayed else layers.leases.until(),
             'locations': tuple(
-                dataclasses.replace(one, status='pending_delete') if one in chosen else one
-                for one in locations)}
+                dataclasses.replace(location, status='pending_delete')
+                if location in chosen else location for location in locations)}
 
 
 def end_lease(locations: Sequence[Location]) -> Mapping[str, object]:
@@ -42,12 +42,12 @@ def end_lease(locations: Sequence[Location]) -> Mapping[str, object]:
 
 def restore_marks(layers: Layers, before: Image) -> None:
     """Mark again the locations that were marked ``before``: undeleting an image unmarks all."""
-    marked = {one.url for one in before.locations if one.status != 'active'}
+    marked = {location.url for location in before.locations if location.status != 'active'}
     if marked:
         optimistic.update(layers.database.images, before.id, lambda present: {
             'locations': tuple(
-                dataclasses.replace(one, status='pending_delete') if one.url in marked else one
-                for one in present.locations)})
+                dataclasses.replace(location, status='pending_delete')
+                if location.url in marked else location for location in present.locations)})
 
 
 def complete(layers: Layers, ctx: Context, image: Image, chosen: Collection[Location]) -> Image:
@@ -81,8 +81,8 @@ def _record(layers: Layers, image: Image, deleted: Collection[str],
     """Remove the locations with a URL in ``deleted``, and unmark those in ``kept``."""
     def change(present: Image) -> Mapping[str, object]:
         remaining = tuple(
-            dataclasses.replace(one, status='active') if one.url in kept else one
-            for one in present.locations if one.url not in deleted)
+            dataclasses.replace(location, status='active') if location.url in kept else location
+            for location in present.locations if location.url not in deleted)
         return {'locations': remaining, **end_lease(remaining)}
 
     try:

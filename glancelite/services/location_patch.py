@@ -65,7 +65,8 @@ class LocationPatch:
         """Return the changes for ``ImageRecords.update``."""
         if not self._touched:
             return {}
-        pending = [one for one in self._image.locations if one.status != 'active']
+        pending = [location for location in self._image.locations
+                   if location.status != 'active']
         changes: dict[str, object] = {'locations': (*self._locations, *pending), **self._facts}
         if self._removed:
             changes.update(location_deletion.mark(
@@ -94,7 +95,8 @@ class LocationPatch:
                 self._insert(len(self._locations), each)
             return
         # old locations that differ only in their secrets are displayed alike
-        remaining = [(one, self._layers.stores.for_display(one)) for one in self._locations]
+        remaining = [(location, self._layers.stores.for_display(location))
+                     for location in self._locations]
         if sorted(each['url'] for each in value) != sorted(shown.url for _, shown in remaining):
             raise contract.Invalid('Locations can only be replaced by the same locations in '
                                    'another order, or with other metadata.')
@@ -104,13 +106,14 @@ class LocationPatch:
             remaining.remove(pair)
             self._locations.append(self._described(*pair, each))
 
-    def _described(self, kept: Location, shown: Location, value: Mapping[str, Any]) -> Location:
+    def _described(self, location: Location, shown: Location,
+                   value: Mapping[str, Any]) -> Location:
         """Return the location with the metadata of ``value``, but with the real store."""
         metadata = dict(value.get('metadata') or {})
         metadata.pop('store', None)
         if shown.store is not None:
             metadata['store'] = shown.store
-        return dataclasses.replace(kept, metadata=metadata)
+        return dataclasses.replace(location, metadata=metadata)
 
     def _insert(self, position: int, value: Mapping[str, Any]) -> None:
         metadata = dict(value.get('metadata') or {})
@@ -119,10 +122,11 @@ class LocationPatch:
             raise contract.Invalid("'store' in the metadata of a location must be a name.")
         stores = self._layers.stores
         location = stores.adopt(value['url'], name=name, metadata=metadata, ctx=self._ctx)
-        if any(one.url == location.url and one.status != 'active'
-               for one in self._image.locations):
+        if any(other.url == location.url and other.status != 'active'
+               for other in self._image.locations):
             raise contract.Invalid('The data at this location is being deleted.')
-        if any(one.url == location.url for one in (*self._image.locations, *self._locations)):
+        if any(other.url == location.url
+               for other in (*self._image.locations, *self._locations)):
             raise contract.Invalid('The image has this location already.')
         size = self._size(location)
         known = self._facts.get('size', self._image.size) if self._locations else None
@@ -159,7 +163,7 @@ class LocationPatch:
 
 
 def _position(text: str, last: int) -> int | None:
-    """Return the position that the end of a path means, a number or ``-``; None if invalid."""
+    """Return the position that ends a path, a number or ``-``; None if it is invalid."""
     if text == '-':
         return last
     # Python refuses to parse numbers with thousands of digits

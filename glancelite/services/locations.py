@@ -143,13 +143,13 @@ class Locations:
     def _verify(self, ctx: Context, image: Image, facts: Mapping[str, Any],
                 expected: Mapping[str, str]) -> None:
         """Read the data of an importing image; make it active if the hash is as expected."""
-        def is_mine(present: Image) -> bool:
+        def is_owned(present: Image) -> bool:
             return present.status == 'importing' and present.lease_until is not None
 
         with_data = dataclasses.replace(image, **facts)
         try:
             hashes = self._hashing.compute(with_data, expected['os_hash_algo'], ctx,
-                                           lambda: self._is_still(image, is_mine))
+                                           lambda: self._is_still(image, is_owned))
             if hashes['os_hash_value'] != expected['os_hash_value']:
                 raise contract.Invalid('the hash of the data differs from the expected one')
             changes = {**facts, **hashes, 'status': 'active', 'lease_until': None}
@@ -157,7 +157,7 @@ class Locations:
             LOG.warning('image %s does not get the data at its location: %s', image.id,
                         error or 'cancelled')
             changes = {**REQUEUED, **_NO_HASHES}
-        written = self._write(image, is_mine, lambda present: changes)
+        written = self._write(image, is_owned, lambda present: changes)
         if written is not None and written.status == 'active':
             try:
                 self._check_quota(ctx, written)
@@ -171,19 +171,19 @@ class Locations:
 
     def _add_hash(self, ctx: Context, image: Image) -> None:
         """Compute the hash of an active image that has none."""
-        def is_mine(present: Image) -> bool:
+        def is_owned(present: Image) -> bool:
             return present.locations[:1] == image.locations[:1] and not present.os_hash_value
 
         changes: Mapping[str, object]
         try:
             changes = self._hashing.compute(image, self._algorithm, ctx,
-                                            lambda: self._is_still(image, is_mine))
+                                            lambda: self._is_still(image, is_owned))
         except Cancelled:
             return      # the lease expires, and the recovery starts again
         except contract.Error as error:
             LOG.warning('image %s gets no hash: %s', image.id, error)
             changes = {}
-        written = self._write(image, is_mine, lambda present: {
+        written = self._write(image, is_owned, lambda present: {
             **changes, **location_deletion.end_lease(present.locations)})
         if changes and written is not None:
             self._layers.events.image(ctx, 'image.update', written)
@@ -266,9 +266,9 @@ class Locations:
                 raise contract.Forbidden(
                     'Cannot delete image data from the only store containing it. Consider '
                     'deleting the image instead.')
-            if not there:
+            if not in_store:
                 raise contract.NotFound(f'Image {image_id} is not stored in store {store}.')
-            chosen[:] = there[:1]
+            chosen[:] = in_store[:1]
             return location_deletion.mark(layers, image.locations, chosen)
 
         location_deletion.complete(

@@ -112,13 +112,13 @@ class Members:
 
     def _visible(self, ctx: Context, image: Image) -> Sequence[Member]:
         """Return the members that the caller may see: all for the owner, itself for a member."""
-        found = self._layers.database.members.list(image.id)
+        members = self._layers.database.members.list(image.id)
         if ctx.is_admin or (ctx.project is not None and image.owner == ctx.project):
-            return found
-        return [member for member in found if member.member == ctx.project]
+            return members
+        return [member for member in members if member.member == ctx.project]
 
     def _find(self, ctx: Context, image: Image, member: str) -> Member:
-        for found in self._visible(ctx, image):
-            if found.member == member:
-                return found
+        for visible in self._visible(ctx, image):
+            if visible.member == member:
+                return visible
         raise contract.NotFound(f'{member} is no member of image {image.id}.')

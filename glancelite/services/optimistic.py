@@ -15,8 +15,11 @@ Result = TypeVar('Result')
 
 #: how often a write is tried when other writers are faster
 TRIES = 8
-#: seconds before the third try, at most; each later pause is up to twice as long
+#: most seconds of the first pause, which is before the third try; each later pause is up to
+#: twice as long
 PAUSE = 0.004
+#: how often the pause is doubled at most
+DOUBLINGS = 8
 
 
 def retry(read: Callable[[], Image], decide: Callable[[Image], Decision | None],
@@ -41,8 +44,8 @@ def retry(read: Callable[[], Image], decide: Callable[[Image], Decision | None],
         except contract.Conflict:
             if number == tries:
                 raise
-        if number > 1:  # writers that keep colliding part by pauses of random length
-            time.sleep(random.uniform(0, PAUSE * 2 ** min(number - 2, TRIES)))  # noqa: S311
+        if number > 1:  # pauses of random length separate writers that keep colliding
+            time.sleep(random.uniform(0, PAUSE * 2 ** min(number - 2, DOUBLINGS)))  # noqa: S311
 
 
 def update(records: contract.ImageRecords, image_id: str,

@@ -99,13 +99,13 @@ class Limit(contract.Inspection):
 
     def __init__(self, most: int, error: type[contract.Error] = contract.TooLarge,
                  reason: str = ''):
-        self._left = most
+        self._remaining = most
         self._error = error
         self._reason = reason or f'The image is larger than the {most} bytes allowed.'
 
     def feed(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
+        self._remaining -= len(chunk)
+        if self._remaining < 0:
             raise self._error(self._reason)
 
 

@@ -45,10 +45,10 @@ def _check_time(layers: Layers, image: Image) -> None:
 def _pending(layers: Layers, image_id: str) -> Image:
     """Return the image as it was deleted."""
     last = None
-    while found := layers.database.images.unfinished(
+    while images := layers.database.images.unfinished(
             now=_EPOCH, deleted_before=layers.host.now(), after=last):
-        for image in found:
+        for image in images:
             if image.id == image_id:
                 return image
-        last = found[-1]
+        last = images[-1]
     raise contract.NotFound(f'There is no deleted image {image_id} whose data is still kept.')

@@ -18,8 +18,8 @@ from glancelite.services.stream import Digests, Exact, InspectedStream, Limit
 
 LOG = logging.getLogger(__name__)
 
-#: how often an upload asks the quota while other uploads hold reservations, and the seconds
-#: that it waits at most before the second time; each later pause is up to twice as long
+#: how often an upload checks the quota while other uploads hold reservations, and the seconds
+#: that it waits at most before the second check; each later pause is up to twice as long
 QUOTA_TRIES = 6
 QUOTA_PAUSE = 0.01
 
@@ -66,9 +66,9 @@ class Uploads:
         layers = self._layers
         images = layers.database.images
         try:
-            # After the first write the upload cannot succeed any more. Until the second one
-            # the image is found again if this process dies as well, though not at once: each
-            # time adds a key, also while a store does not answer.
+            # After the first write the upload cannot succeed any more. If this process dies
+            # before the second one, the image is found again when the new lease expires, not
+            # at once: each try adds a key, also while a store does not answer.
             image = images.update(image, {'attempt': image.attempt + 1,
                                           'lease_until': layers.leases.until()},
                                   status={'saving'})
@@ -141,7 +141,7 @@ class _Upload:
         self.image = claimed
 
     def _reserve(self) -> int | None:
-        """Ask the quota how many bytes the image may have.
+        """Return how many bytes the quota permits.
 
         The announced size of each pending upload counts, so concurrent uploads may refuse
         each other.  An upload refused only because of other pending uploads withdraws its
@@ -262,16 +262,16 @@ class _Upload:
         return written
 
     def _change(self, changes: Mapping[str, object]) -> Image | None:
-        mine = self.image
+        image = self.image
 
-        def still_mine(present: Image) -> Mapping[str, object] | None:
-            return changes if (present.status, present.attempt) == (
-                'saving', mine.attempt) else None
+        def change(present: Image) -> Mapping[str, object] | None:
+            owned = present.status == 'saving' and present.attempt == image.attempt
+            return changes if owned else None
 
-        written = optimistic.update(self._layers.database.images, mine.id, still_mine,
-                                    known=mine, status={'saving'}, tries=None)
+        written = optimistic.update(self._layers.database.images, image.id, change,
+                                    known=image, status={'saving'}, tries=None)
         if written is None:
-            LOG.info('image %s was changed by another process during its upload', mine.id)
+            LOG.info('image %s was changed by another process during its upload', image.id)
         return written
 
     def _present(self) -> Image | None:

@@ -98,7 +98,7 @@ def test_an_update_without_limit_continues_until_it_is_written():
 def test_pauses_have_a_maximum_length(pauses):
     rename(Records(conflicts=2000), tries=None)
 
-    assert max(pauses) <= optimistic.PAUSE * 2 ** optimistic.TRIES
+    assert max(pauses) <= optimistic.PAUSE * 2 ** optimistic.DOUBLINGS
 
 
 def test_the_first_try_uses_the_known_image():
