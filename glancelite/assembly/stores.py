@@ -160,10 +160,10 @@ def _strategy(conf: cfg.ConfigOpts) -> str:
     deprecated = conf.location_strategy
     if deprecated is None:
         return str(conf.layers.location)
-    if old not in store_options.LOCATION_STRATEGIES:
-        raise Misconfigured(f'[DEFAULT] location_strategy = {old} is unknown; known: '
+    if deprecated not in store_options.LOCATION_STRATEGIES:
+        raise Misconfigured(f'[DEFAULT] location_strategy = {deprecated} is unknown; known: '
                             f'{", ".join(store_options.LOCATION_STRATEGIES)}')
-    chosen = store_options.LOCATION_STRATEGIES[old]
-    LOG.warning('[DEFAULT] location_strategy is retired; %s means [layers] location = %s',
-                old, chosen)
-    return chosen
+    strategy = store_options.LOCATION_STRATEGIES[deprecated]
+    LOG.warning('[DEFAULT] location_strategy is deprecated; set [layers] location = %s instead '
+                'of %s', strategy, deprecated)
+    return strategy

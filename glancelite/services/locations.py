@@ -260,8 +260,8 @@ class Locations:
             layers.policy.enforce(ctx, 'get_image_location', image)
             layers.policy.enforce(ctx, 'delete_image_location', image)
             status.check_operation('delete_copy', image)
-            there = [one for one in image.active_locations
-                     if layers.stores.for_display(one).store == store]
+            in_store = [location for location in image.active_locations
+                        if layers.stores.for_display(location).store == store]
             if len(image.active_locations) == 1:
                 raise contract.Forbidden(
                     'Cannot delete image data from the only store containing it. Consider '

@@ -56,4 +56,4 @@ def test_a_download_of_a_truncated_file_continues_from_another_location(
         body = connection.getresponse().read()
 
         assert hashlib.sha256(body).digest() == hashlib.sha256(expected).digest()
-    assert 'goes on from the store cold' in server.log.read_text()
+    assert 'continues from the store cold' in server.log.read_text()

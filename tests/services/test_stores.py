@@ -177,7 +177,7 @@ def test_a_store_with_invalid_options_does_not_affect_others(build, ctx, caplog)
         core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), store='cold')
 
     assert core.use_cases.uploads.receive(ctx, image.id, iter([b'data'])).status == 'active'
-    assert 'a data directory is an absolute path' in caplog.text
+    assert 'a data directory must be an absolute path' in caplog.text
     assert [store.name for store in core.layers.stores.not_built] == ['cold']
 
 
