@@ -1,0 +1,35 @@
+"""The database ``memory``: keeps all records in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glancelite import contract
+from glancelite.plugins.database.memory.images import MemoryImages
+from glancelite.plugins.database.memory.members import MemoryMembers
+from glancelite.plugins.database.memory.records import Records
+
+__all__ = ['MemoryDatabase', 'MemoryImages', 'MemoryMembers']
+
+
+class MemoryDatabase(contract.Database):
+    """For trials and tests: one process, and the records are lost at its end."""
+
+    VOLATILE = True
+
+    def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
+        super().__init__(options, host, **kwargs)
+        records = Records()
+        self._images = MemoryImages(records, host)
+        self._members = MemoryMembers(records, host)
+
+    @property
+    def images(self) -> MemoryImages:
+        return self._images
+
+    @property
+    def members(self) -> MemoryMembers:
+        return self._members
+
+    def health(self) -> str:
+        return 'in memory'

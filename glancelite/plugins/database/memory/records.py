@@ -1,0 +1,29 @@
+"""The records that the resources share."""
+
+from __future__ import annotations
+
+import threading
+
+from glancelite import contract
+from glancelite.contract.values import Image, Member
+
+
+class Records:
+    """All records; read or change them while holding ``lock``."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.images: dict[str, Image] = {}
+        self.deleted_images: dict[str, Image] = {}
+        #: image id -> project -> member, in the order of their addition; the members of an
+        #: image that is pending deletion stay here for ``undelete``
+        self.members: dict[str, dict[str, Member]] = {}
+
+    def membership(self, image_id: str, project: str | None) -> str | None:
+        """Return the member status of a project; None if it is no member."""
+        member = self.members.get(image_id, {}).get(project)  # type: ignore[arg-type]
+        return member.status if member else None
+
+
+def image_not_found(image_id: str) -> contract.NotFound:
+    return contract.NotFound(f'there is no image {image_id}')
