@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 from glancelite.plugins.database.sql import SQLDatabase
 
-#: children before their parents
+#: dependent tables before ``images``
 TABLES = ('image_members', 'image_locations', 'image_tags', 'image_properties', 'images')
 
 
@@ -25,21 +25,21 @@ def make_sql(make_plugin):
 
 @pytest.fixture
 def emptied(make_sql, synced):
-    """Builds the plugin for a URL whose tables are left over from another test."""
+    """Builds the plugin for a URL, with empty tables."""
     def make(url, **options):
         database = make_sql(url, **options)
         if url not in synced:
             database.sync()
             synced.add(url)
         database._engine.transaction(
-            lambda link: [link.execute(f'DELETE FROM {table}') for table in TABLES])
+            lambda connection: [connection.execute(f'DELETE FROM {table}') for table in TABLES])
         return database
     return make
 
 
 @pytest.fixture(scope='session')
 def synced():
-    """URLs of databases that have their tables."""
+    """URLs of databases that have the tables."""
     return set()
 
 

@@ -1,4 +1,4 @@
-"""A database as Glance 33 makes and fills it, said in our own words."""
+"""A database as Glance 33 creates and fills it, written independently of the plugin."""
 
 import datetime
 
@@ -131,7 +131,7 @@ version = sa.Table('alembic_version', meta,
 
 
 def fill(engine, rows=True):
-    """Make the tables with a few rows; what is in them, by table."""
+    """Create the tables with a few rows; return the rows by table."""
     with engine.begin() as connection:
         meta.create_all(connection)
         connection.execute(sa.insert(version).values(version_num='2024_1_contract01'))
@@ -143,10 +143,10 @@ def fill(engine, rows=True):
 
 
 def insert(engine):
-    """A live image, one that is removed, one that waits for the scrubber, a task."""
+    """An image, a deleted image, an image that is pending deletion, and a task."""
     live = {'created_at': CREATED, 'updated_at': CREATED, 'deleted_at': None, 'deleted': False}
     gone = {**live, 'deleted_at': CREATED + datetime.timedelta(1), 'deleted': True}
-    # Glance removes the locations before the image
+    # Glance deletes the locations before the image
     earlier = {**gone, 'deleted_at': gone['deleted_at'] - datetime.timedelta(seconds=1)}
     image = {'status': 'active', 'owner': 'p', 'min_disk': 0, 'min_ram': 0, 'size': 5}
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Choosing the driver, losing the connection, waiting for others."""
+"""Choice of the driver, lost connections, conflicts between transactions."""
 
 import logging
 import multiprocessing
@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from glancelite.contract import Conflict, ImageQuery, Misconfigured, Unavailable, Viewer
-from glancelite.plugins.database.sql import engine as engines
+from glancelite.plugins.database.sql import engine as sql_engine
 from glancelite.testing.contracts.database.values import rich
 
 
@@ -31,16 +31,16 @@ def database(request, emptied):
     ('mysql+mysqldb://u:p@h/d?charset=utf8', 'mysql+pymysql://u:p@h/d?charset=utf8mb4'),
     ('mariadb+pymysql://u:p@h/d', 'mariadb+pymysql://u:p@h/d?charset=utf8mb4'),
     ('sqlite:////tmp/x.sqlite', 'sqlite+pysqlite:////tmp/x.sqlite')])
-def test_the_urls_of_a_glance_configuration_do(given, used):
-    assert engines.address(given).render_as_string(hide_password=False) == used
+def test_the_urls_of_a_glance_configuration_are_accepted(given, used):
+    assert sql_engine.driver_url(given).render_as_string(hide_password=False) == used
 
 
 @pytest.mark.parametrize(('given', 'hint'), [
-    (None, 'must be set'), ('', 'must be set'), ('s3cret nonsense', 'is no URL'),
+    (None, 'must be set'), ('', 'must be set'), ('s3cret nonsense', 'is not a URL'),
     ('oracle://u:s3cret@h/d', 'oracle is not supported')])
-def test_a_url_of_no_use_is_refused_with_a_hint_and_no_secret(given, hint):
+def test_an_invalid_url_is_refused_with_a_hint_and_no_secret(given, hint):
     with pytest.raises(Misconfigured, match=hint) as refused:
-        engines.address(given)
+        sql_engine.driver_url(given)
 
     assert 's3cret' not in str(refused.value)
 
@@ -48,19 +48,19 @@ def test_a_url_of_no_use_is_refused_with_a_hint_and_no_secret(given, hint):
 @pytest.mark.parametrize(('given', 'hint'), [
     ('postgresql://u:s3cret@h/d', r'install glancelite\[postgresql\]'),
     ('mysql+pymysql://u:s3cret@h/d', r'install glancelite\[mysql\]')])
-def test_a_driver_that_is_not_there_is_named_with_its_extra(monkeypatch, given, hint):
+def test_a_missing_driver_is_named_with_its_extra(monkeypatch, given, hint):
     def missing(name):
         raise ImportError(name)
-    monkeypatch.setattr(engines.importlib, 'import_module', missing)
+    monkeypatch.setattr(sql_engine.importlib, 'import_module', missing)
 
     with pytest.raises(Misconfigured, match=hint):
-        engines.address(given)
+        sql_engine.driver_url(given)
 
 
 @pytest.mark.parametrize('url', [
     'postgresql://user:s3cret@127.0.0.1:1/d', 'mysql+pymysql://user:s3cret@127.0.0.1:1/d',
     'sqlite:////no/such/folder/s3cret.sqlite'])
-def test_a_database_that_is_down_is_unavailable_and_nobody_hears_the_password(
+def test_a_database_that_is_down_is_unavailable_and_the_password_stays_secret(
         make_sql, url, caplog):
     caplog.set_level(logging.INFO)
     database = make_sql(url)
@@ -77,7 +77,7 @@ def test_a_database_that_is_down_is_unavailable_and_nobody_hears_the_password(
     assert 's3cret' not in caplog.text
 
 
-def test_the_start_waits_for_a_database_that_starts_too(make_sql, tmp_path):
+def test_the_start_waits_for_a_database_that_is_starting(make_sql, tmp_path):
     folder = tmp_path / 'later'
     database = make_sql(f'sqlite:///{folder}/x.sqlite', max_retries=50, retry_interval=0)
     waited = threading.Timer(0.2, folder.mkdir)
@@ -97,15 +97,15 @@ def test_lost_connections_are_replaced(database):
     assert database.images.update(kept, {'tags': ('new',)}).tags == ('new',)
 
 
-def test_a_connection_that_has_been_idle_is_asked_before_a_write(database, monkeypatch):
+def test_an_idle_connection_is_pinged_before_a_write(database, monkeypatch):
     kept = database.images.add(rich())
     _cut(database)
-    monkeypatch.setattr(engines, 'TRUSTED', 0)
+    monkeypatch.setattr(sql_engine, 'PING_AFTER', 0)
 
     assert database.images.update(kept, {'name': 'new'}).name == 'new'
 
 
-def test_a_write_whose_connection_breaks_is_not_tried_twice(database):
+def test_a_write_whose_connection_is_lost_is_not_retried(database):
     kept = database.images.add(rich())
     _cut(database)
 
@@ -116,7 +116,7 @@ def test_a_write_whose_connection_breaks_is_not_tried_twice(database):
 
 
 def _cut(database):
-    """End all its connections from the other side."""
+    """Close all connections on the server's side."""
     engine = database._engine
     other = sa.create_engine(engine.url, isolation_level='AUTOCOMMIT')
     with other.connect() as connection:
@@ -133,7 +133,7 @@ def _cut(database):
     time.sleep(0.05)
 
 
-def test_a_deadlock_is_tried_again(database):
+def test_a_deadlock_is_retried(database):
     one, two = database.images.add(rich()), database.images.add(rich())
     engine = database._engine
     both = threading.Barrier(2, timeout=10)
@@ -143,12 +143,13 @@ def test_a_deadlock_is_tried_again(database):
     def cross(first, second):
         met = []
 
-        def work(link):
+        def work(connection):
             attempts.append(first)
-            if met:     # the victim would perhaps meet the other one again
+            if met:     # otherwise the victim could deadlock again
                 assert finished.wait(10)
             for image_id in (first, second):
-                link.execute(f"UPDATE images SET min_ram = min_ram + 1 WHERE id = '{image_id}'")
+                connection.execute(
+                    f"UPDATE images SET min_ram = min_ram + 1 WHERE id = '{image_id}'")
                 if not met:
                     met.append(both.wait())
         engine.transaction(work)
@@ -168,8 +169,8 @@ def test_a_deadlock_is_tried_again(database):
 def test_a_transaction_that_fails_leaves_nothing_behind(database):
     kept = database.images.add(rich())
 
-    def work(link):
-        link.execute(f"UPDATE images SET name = 'half' WHERE id = '{kept.id}'")
+    def work(connection):
+        connection.execute(f"UPDATE images SET name = 'half' WHERE id = '{kept.id}'")
         raise Conflict('enough')
 
     with pytest.raises(Conflict):
@@ -181,8 +182,8 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database):
 def test_an_interrupted_transaction_leaves_nothing_behind(database):
     kept = database.images.add(rich())
 
-    def work(link):
-        link.execute(f"UPDATE images SET name = 'half' WHERE id = '{kept.id}'")
+    def work(connection):
+        connection.execute(f"UPDATE images SET name = 'half' WHERE id = '{kept.id}'")
         raise KeyboardInterrupt
 
     for _ in range(100):        # more often than there are connections
@@ -192,10 +193,10 @@ def test_an_interrupted_transaction_leaves_nothing_behind(database):
     assert database.images.get(kept.id, viewer=None) == kept
 
 
-def test_who_waits_too_long_for_a_connection_is_told(make_sql, one_postgres, postgres):
+def test_waiting_too_long_for_a_connection_is_an_error(make_sql, one_postgres, postgres):
     narrow = make_sql(one_postgres, max_pool_size=1, max_overflow=0, pool_timeout=1)
 
-    def work(link):
+    def work(connection):
         with pytest.raises(Unavailable, match='busy'):
             narrow.images.usage('p')
 
@@ -226,17 +227,17 @@ def test_a_child_process_does_not_touch_the_connections_of_its_parent(postgres):
     assert postgres.images.get(kept.id, viewer=None) == kept
 
 
-def test_says_which_server_it_is(database, make_sql):
+def test_health_names_the_server(database, make_sql):
     assert database.health().startswith(('PostgreSQL 1', 'MariaDB 1'))
     assert make_sql('sqlite://').health().startswith('SQLite 3.')
 
 
-def test_sqlite_writes_ahead_and_to_the_disk(make_sql, tmp_path):
+def test_sqlite_uses_wal_and_syncs_each_commit(make_sql, tmp_path):
     database = make_sql(f'sqlite:///{tmp_path}/x.sqlite')
 
     def ask(pragma):
         return database._engine.transaction(
-            lambda link: link.execute(f'PRAGMA {pragma}').fetchone()[0])
+            lambda connection: connection.execute(f'PRAGMA {pragma}').fetchone()[0])
 
     assert ask('journal_mode') == 'wal'
     assert ask('synchronous') == 2
@@ -258,7 +259,7 @@ def test_processes_share_an_sqlite_file(make_sql, tmp_path):
         except Exception as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=write, args=(each,)) for each in (one, other)]
+    threads = [threading.Thread(target=write, args=(database,)) for database in (one, other)]
     for thread in threads:
         thread.start()
     for thread in threads:

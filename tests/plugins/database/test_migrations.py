@@ -1,4 +1,4 @@
-"""The tables: made from nothing, added to Glance's, by one of many at a time."""
+"""The tables: created, or added to those of Glance, by one process at a time."""
 
 import concurrent.futures
 import datetime
@@ -37,12 +37,12 @@ def engine(url):
     engine.dispose()
 
 
-def test_makes_everything_from_nothing(database, engine):
+def test_creates_all_tables_in_an_empty_database(database, engine):
     assert (database.behind(), database.version()) == (True, '')
 
-    said = database.sync()
+    result = database.sync()
 
-    assert said == 'the database went from nothing of ours to expand03'
+    assert result == 'the database was upgraded to expand03'
     assert (database.behind(), database.version()) == (False, 'expand03')
     assert database.sync() == 'the database is at expand03 already'
     there = sa.inspect(engine)
@@ -102,7 +102,7 @@ def test_reads_and_writes_the_images_of_glance(database, engine):
         images.add(rich(glance33.REMOVED))
 
 
-def test_sees_what_glance_writes_beside_it(database, engine, host):
+def test_detects_writes_of_glance(database, engine, host):
     glance33.fill(engine)
     database.sync()
     seen = database.images.get(glance33.IMAGE, viewer=None)
@@ -119,7 +119,7 @@ def test_sees_what_glance_writes_beside_it(database, engine, host):
     assert database.images.update(present, {'name': 'won'}).revision == 1
 
 
-def test_finishes_what_glance_has_left_pending(database, engine, host):
+def test_completes_pending_deletions_of_glance(database, engine, host):
     glance33.fill(engine)
     database.sync()
     found, = database.images.unfinished(now=host.now(), deleted_before=host.now())
@@ -133,14 +133,14 @@ def test_finishes_what_glance_has_left_pending(database, engine, host):
     assert back.locations == (Location('file:///pending', {'store': 'fast'}),)
 
 
-def test_glance_can_write_rows_of_its_own_still(database, engine):
+def test_glance_can_still_insert_rows(database, engine):
     database.sync()
     glance33.insert(engine)
 
     assert database.images.get(glance33.IMAGE, viewer=None).revision == 0
 
 
-def test_an_older_glance_is_asked_to_bring_its_tables_up_to_date(database, engine):
+def test_tables_of_an_older_glance_must_be_upgraded_by_glance(database, engine):
     with engine.begin() as connection:
         glance33.meta.create_all(connection)
         glance33.meta.tables['cached_images'].drop(connection)
@@ -151,7 +151,7 @@ def test_an_older_glance_is_asked_to_bring_its_tables_up_to_date(database, engin
     assert database.behind() is True
 
 
-def test_a_sync_that_broke_off_is_taken_up_again(database, engine):
+def test_an_interrupted_sync_is_completed_by_the_next(database, engine):
     database.sync()
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE glancelite_version SET version_num = 'expand01'"))
@@ -174,17 +174,17 @@ def test_a_newer_database_is_not_behind(database, engine):
 
 def test_several_processes_may_sync_at_once(make_sql, database):
     context = multiprocessing.get_context('fork')
-    said = context.Queue()
-    children = [context.Process(target=lambda: said.put(database.sync())) for _ in range(3)]
+    results = context.Queue()
+    children = [context.Process(target=lambda: results.put(database.sync())) for _ in range(3)]
 
     for child in children:
         child.start()
-    answers = sorted(said.get(timeout=60) for _ in children)
+    answers = sorted(results.get(timeout=60) for _ in children)
     for child in children:
         child.join()
 
     assert answers == ['the database is at expand03 already'] * 2 + [
-        'the database went from nothing of ours to expand03']
+        'the database was upgraded to expand03']
     assert database.behind() is False
 
 
@@ -205,9 +205,9 @@ def adopted(mariadb_url):
 
 
 class TestTablesOfGlanceOnMariaDB(DatabaseContract):
-    """They compare text without case and keep whole seconds; the contract holds all the same.
+    """They ignore case and store whole seconds; the plugin keeps the contract nevertheless.
 
-    They have no room for characters of four bytes, which the API refuses, nor for two
+    They cannot store characters of four bytes, which the API refuses, nor two
     properties or members of an image that differ in case only.
     """
 

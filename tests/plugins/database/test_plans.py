@@ -1,4 +1,4 @@
-"""Listings cost what their page costs, however many images there are."""
+"""The cost of a listing depends on the size of its page only."""
 
 import datetime
 import re
@@ -30,7 +30,7 @@ FILL = (
        SELECT id, 'project-' || size % 500, false, 'accepted', created_at, deleted
        FROM images WHERE size % 4 = 2""",
     'ANALYZE')
-#: rows for four branches, the images of a page and what belongs to them, the memberships
+#: rows of four branches, of a page of images with their dependent rows, of memberships
 PAGE = 600
 DEEP = Image('0' * 36, created_at=datetime.datetime(2026, 1, 1, 2, tzinfo=datetime.UTC))
 
@@ -48,17 +48,17 @@ def big(make_sql, big_postgres, synced):
         database.sync()
         for statement in FILL:
             database._engine.transaction(
-                lambda link: link.raw.execute(statement.format(AMOUNT)))  # noqa: B023
+                lambda connection: connection.raw.execute(statement.format(AMOUNT)))  # noqa: B023
         synced.add(big_postgres)
     return database
 
 
 def plan(database, query):
-    """How PostgreSQL goes about it, and how many rows it has touched."""
+    """Return the plan of PostgreSQL, and how many rows it has read."""
     engine = database._engine
-    shape, values = queries.fall_apart(query, engine.dialect)
+    shape, values = queries.decompose(query, engine.dialect)
     statement = engine.statement(shape, lambda dialect: queries.listing(shape, dialect))
-    lines = [line for line, in engine.transaction(lambda link: link.execute(
+    lines = [line for line, in engine.transaction(lambda connection: connection.execute(
         f'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement.sql}',
         statement.bind(values)).fetchall())]
     rows = sum(int(rows) * int(loops) for rows, loops in re.findall(
@@ -79,7 +79,7 @@ def test_a_page_reads_the_images_of_a_page(big, viewer, visibility, after):
     assert rows < PAGE, text
 
 
-def test_the_same_the_other_way_round(big):
+def test_a_page_in_ascending_order_reads_the_images_of_a_page(big):
     text, rows = plan(big, ImageQuery(Viewer('project-2'), sort=(
         ('created_at', 'asc'), ('id', 'asc')), after=DEEP, limit=25))
 
@@ -87,31 +87,31 @@ def test_the_same_the_other_way_round(big):
     assert rows < PAGE, text
 
 
-@pytest.mark.parametrize('asked', [
+@pytest.mark.parametrize('conditions', [
     {'properties': {'key-1': 'value 7'}}, {'tags': frozenset({'tag 7'})},
     {'properties': {'key-1': 'no such'}}, {'tags': frozenset({'no such'})}], ids=str)
-def test_a_rare_tag_or_property_is_found_by_its_index(big, asked):
-    text, rows = plan(big, ImageQuery(Viewer('project-2', True), limit=25, **asked))
+def test_a_rare_tag_or_property_is_found_by_its_index(big, conditions):
+    text, rows = plan(big, ImageQuery(Viewer('project-2', True), limit=25, **conditions))
 
     assert 'Seq Scan' not in text
     assert rows < PAGE, text
 
 
-def test_one_plan_for_all_values_does_it_too(big):
-    """PostgreSQL settles for one after some calls of a statement that the driver prepared."""
+def test_the_generic_plan_uses_the_indexes_too(big):
+    """PostgreSQL uses it after some calls of a statement that the driver has prepared."""
     engine = big._engine
-    shape, values = queries.fall_apart(
+    shape, values = queries.decompose(
         ImageQuery(Viewer('project-2'), after=DEEP, limit=25), engine.dialect)
     statement = engine.statement(shape, lambda dialect: queries.listing(shape, dialect))
     names = list(dict.fromkeys(re.findall(r'%\((\w+)\)s', statement.sql)))
     numbered = re.sub(r'%\((\w+)\)s', lambda m: f'${names.index(m[1]) + 1}', statement.sql)
     bound = statement.bind(values)
 
-    def explain(link):
-        link.raw.execute('SET LOCAL plan_cache_mode = force_generic_plan')
-        link.raw.execute(f'PREPARE walk AS {numbered}')
-        literals = ', '.join(sql.Literal(bound[name]).as_string(link.raw) for name in names)
-        return [line for line, in link.raw.execute(
+    def explain(connection):
+        connection.raw.execute('SET LOCAL plan_cache_mode = force_generic_plan')
+        connection.raw.execute(f'PREPARE walk AS {numbered}')
+        literals = ', '.join(sql.Literal(bound[name]).as_string(connection.raw) for name in names)
+        return [line for line, in connection.raw.execute(
             f'EXPLAIN (ANALYZE) EXECUTE walk ({literals})').fetchall()]
 
     text = '\n'.join(engine.transaction(explain))

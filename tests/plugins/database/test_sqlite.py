@@ -9,7 +9,7 @@ from glancelite.testing.contracts.database.values import race, rich
 
 @pytest.fixture
 def database(emptied, one_sqlite):
-    # what a power failure leaves is not tested here, so nobody need wait for the disk
+    # power failures are not tested here, so the tests need not wait for the disk
     return emptied(one_sqlite, sqlite_synchronous=False)
 
 
@@ -28,7 +28,7 @@ class TestRandomQueries(RandomQueriesContract):
 
 
 class TestInMemory(RandomQueriesContract):
-    """One connection, which all threads share in turn."""
+    """All threads take turns with one connection."""
 
     @pytest.fixture
     def database(self, make_sql):

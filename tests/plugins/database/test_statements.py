@@ -1,11 +1,11 @@
-"""How many statements a call costs: as many for ten things as for one."""
+"""The number of statements of a call does not depend on the number of records."""
 
 import uuid
 
 import pytest
 
 from glancelite.contract import ImageQuery, Location, Viewer
-from glancelite.plugins.database.sql.engine import Link
+from glancelite.plugins.database.sql.engine import Connection
 from glancelite.testing.contracts.database.values import rich
 
 
@@ -16,15 +16,15 @@ def database(request, emptied):
 
 @pytest.fixture
 def count(monkeypatch):
-    """Runs something twice and counts the statements of the second time."""
+    """Calls two functions and counts the statements of the second."""
     seen = []
     for name in ('execute', 'execute_many'):
-        inner = getattr(Link, name)
+        inner = getattr(Connection, name)
 
         def counted(self, sql, *parameters, inner=inner):
             seen.append(sql)
             return inner(self, sql, *parameters)
-        monkeypatch.setattr(Link, name, counted)
+        monkeypatch.setattr(Connection, name, counted)
 
     def run(first, second):
         first()
@@ -63,10 +63,10 @@ def test_reading_is_one_statement(database, count, amount):
 def test_writing_is_a_few_statements(database, count, amount):
     images = database.images
     bare = rich(tags=(), properties={}, locations=())
-    ends = 2        # BEGIN and COMMIT
+    both_ends = 2       # BEGIN and COMMIT
 
     assert count(lambda: images.add(rich()), lambda: images.add(bare)) == 1
-    assert count(lambda: images.add(many(amount)), lambda: images.add(many(amount))) == ends + 4
+    assert count(lambda: images.add(many(amount)), lambda: images.add(many(amount))) == both_ends + 4
     first, second = images.add(many(amount)), images.add(many(amount))
     change = {'name': 'n', 'status': 'deactivated'}
     assert count(lambda: images.update(first, change),
@@ -74,17 +74,17 @@ def test_writing_is_a_few_statements(database, count, amount):
     first, second = images.add(many(amount)), images.add(many(amount))
     other = {'tags': ('x',), 'properties': {'x': 'y'}, 'locations': ()}
     assert count(lambda: images.update(first, other), lambda: images.update(
-        second, other)) == ends + 6
+        second, other)) == both_ends + 6
     first, second = images.add(many(amount)), images.add(many(amount))
     assert count(lambda: images.delete(first, pending=False),
-                 lambda: images.delete(second, pending=False)) == ends + 7
+                 lambda: images.delete(second, pending=False)) == both_ends + 7
     ids = [images.add(rich(status='saving')).id for _ in range(amount)]
     assert count(*2 * [lambda: images.renew_leases(ids, until=first.created_at)]) == 1
     assert count(*2 * [lambda: images.unfinished(
         now=first.created_at, deleted_before=first.created_at)]) == 2
 
 
-def test_the_status_alone_is_one_statement(database, count):
+def test_a_change_of_the_status_is_one_statement(database, count):
     first, second = database.images.add(rich()), database.images.add(rich())
 
     assert count(*[lambda image=image: database.images.update(
@@ -92,7 +92,7 @@ def test_the_status_alone_is_one_statement(database, count):
         for image in (first, second)]) == 1
 
 
-def test_what_cannot_be_in_the_listing_is_not_asked_for(database, count):
+def test_an_impossible_query_executes_no_statement(database, count):
     query = ImageQuery(Viewer('p'), visibility='no such')
 
     assert count(*2 * [lambda: database.images.list(query)]) == 0

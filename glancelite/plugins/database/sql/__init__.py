@@ -1,4 +1,4 @@
-"""The database ``sql``: PostgreSQL, MariaDB/MySQL or SQLite, in tables that Glance shares."""
+"""The database ``sql``: PostgreSQL, MariaDB/MySQL or SQLite, with the tables of Glance."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from oslo_db import options as oslo_options
 
 from glancelite import contract
-from glancelite.plugins.database.sql.engine import Engine, in_memory
+from glancelite.plugins.database.sql.engine import Engine, is_in_memory
 from glancelite.plugins.database.sql.images import SQLImages
 from glancelite.plugins.database.sql.members import SQLMembers
 from glancelite.plugins.database.sql.schema import Schema
 
 
 def _register(conf: Any) -> None:
-    """The options of oslo.db, in its own section ``[database]``."""
+    """Register the options of oslo.db, in its own section ``[database]``."""
     conf.register_opts(oslo_options.database_opts, 'database')
 
 
@@ -24,15 +24,15 @@ class SQLDatabase(contract.Database):
     SECTION = 'database'
     LIBRARY_OPTS = (_register,)
 
-    def __init__(self, options, host, **named):
-        super().__init__(options, host, **named)
+    def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
+        super().__init__(options, host, **kwargs)
         self._engine = Engine(self.conf.database)
         self._schema = Schema(self._engine)
         self._images = SQLImages(self._engine, host)
         self._members = SQLMembers(self._engine, host)
-        self.VOLATILE = in_memory(self._engine.url)
+        self.VOLATILE = is_in_memory(self._engine.url)  # type: ignore[misc]
         if self.VOLATILE:
-            self.sync()         # nobody else could
+            self.sync()         # no other process can do it
 
     @property
     def images(self) -> SQLImages:
@@ -49,20 +49,20 @@ class SQLDatabase(contract.Database):
         return self._schema.version()
 
     def behind(self) -> bool:
-        """Asked at the start of the service, so it waits for a database that starts too."""
+        """Called at the start of the service, so it waits for a database that is starting."""
         settings = self.conf.database
-        tries = settings.max_retries
+        retries = settings.max_retries
         while True:
             try:
                 return self._schema.behind()
             except contract.Unavailable:
-                if tries == 0:
+                if retries == 0:
                     raise
-                tries -= 1
+                retries -= 1
                 time.sleep(settings.retry_interval)
 
     def health(self) -> str:
-        return self._engine.server()
+        return self._engine.server_version()
 
     def close(self) -> None:
         self._engine.close()

@@ -1,9 +1,9 @@
-"""Connections to the database, and statements that run on them.
+"""Connections to the database, and the statements that run on them.
 
-SQLAlchemy builds the statements and opens the connections, as oslo.db has
-configured it.  A request then uses the driver's own cursor: a statement is
-compiled once, a connection stays in autocommit mode and is not asked whether
-it lives before each use.  That takes a read from 200 to 65 microseconds.
+SQLAlchemy builds the statements and opens the connections, configured by oslo.db.
+Requests use the cursor of the driver directly: a statement is compiled once, a
+connection stays in autocommit mode and is not pinged before each use.  This reduces
+the time of a read from 200 to 65 microseconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from oslo_db import exception as oslo_exception
 from oslo_db.sqlalchemy import enginefacade
 
 from glancelite import contract
-from glancelite.plugins.database.sql.dialects import KINDS, Dialect
+from glancelite.plugins.database.sql.dialects import DIALECTS, Dialect
 
 LOG = logging.getLogger(__name__)
 T = TypeVar('T')
@@ -34,24 +34,24 @@ DRIVERS = {'postgresql': ('psycopg', 'psycopg', 'postgresql'),
            'mysql': ('pymysql', 'pymysql', 'mysql'),
            'mariadb': ('pymysql', 'pymysql', 'mysql'),
            'sqlite': ('pysqlite', 'sqlite3', '')}
-#: a connection that has been idle for so many seconds is asked whether it lives
-TRUSTED = 5
-#: how often a transaction is tried when others are in its way
-ATTEMPTS = 12
-#: the options of oslo.db that its engine takes over as they are
-_OPTIONS = ('mysql_sql_mode', 'mysql_wsrep_sync_wait', 'connection_recycle_time',
+#: seconds of idleness after which a connection is pinged before it is used
+PING_AFTER = 5
+#: how often a transaction is attempted that conflicts with others, as in a deadlock
+MAX_ATTEMPTS = 12
+#: the options of oslo.db that are passed to its engine unchanged
+_ENGINE_OPTIONS = ('mysql_sql_mode', 'mysql_wsrep_sync_wait', 'connection_recycle_time',
             'max_pool_size', 'max_overflow', 'sqlite_synchronous',
             'connection_debug', 'connection_trace', 'connection_parameters')
 
 
-class Refused(contract.Conflict):
-    """The rows do not fit to those that are there: a key is taken."""
+class ConstraintViolated(contract.Conflict):
+    """The rows violate a constraint of the tables, such as a unique key."""
 
 
-def address(connection: str | None) -> sa.URL:
-    """The URL with the driver that we use.
+def driver_url(connection: str | None) -> sa.URL:
+    """Return the URL with the driver that this plugin uses.
 
-    :raises Misconfigured: it cannot be used; the text repeats no secret of it.
+    :raises Misconfigured: it is invalid; the text contains no secret of it.
     """
     if not connection:
         raise contract.Misconfigured(
@@ -61,36 +61,37 @@ def address(connection: str | None) -> sa.URL:
         url = sa.make_url(connection)
     except sa.exc.ArgumentError:
         raise contract.Misconfigured(
-            '[database] connection is no URL such as '
+            '[database] connection is not a URL such as '
             'postgresql://user:password@host/database') from None
     backend = url.get_backend_name()
     if backend not in DRIVERS:
         raise contract.Misconfigured(
-            f'[database] connection: {backend} is not supported; '
-            f'{", ".join(sorted(DRIVERS))} are')
+            f'[database] connection: {backend} is not supported; use one of '
+            f'{", ".join(sorted(DRIVERS))}')
     driver, module, extra = DRIVERS[backend]
     try:
         importlib.import_module(module)
     except ImportError:
         raise contract.Misconfigured(
-            f'[database] connection: {backend} needs the library {module}: '
+            f'[database] connection: {backend} requires the library {module}: '
             f'install glancelite[{extra}]') from None
     if '+' in url.drivername and url.drivername != f'{backend}+{driver}':
-        LOG.info('[database] connection: %s is used in place of %s', driver, url.drivername)
+        LOG.info('[database] connection: using the driver %s instead of %s', driver,
+                 url.drivername)
     url = url.set(drivername=f'{backend}+{driver}')
     if module == 'pymysql':
         url = url.update_query_dict({'charset': 'utf8mb4'})
     return url
 
 
-def in_memory(url: sa.URL) -> bool:
-    """An SQLite database that lives in one connection."""
+def is_in_memory(url: sa.URL) -> bool:
+    """Return whether this is an SQLite database that exists in one connection only."""
     return url.get_backend_name() == 'sqlite' and (
         url.database in (None, '', ':memory:') or url.query.get('mode') == 'memory')
 
 
 class Statement:
-    """A statement as the driver takes it; constants of its parameters are in it."""
+    """A compiled statement in the form of the driver, with constant parameters."""
 
     __slots__ = ('_defaults', '_names', 'sql')
 
@@ -102,7 +103,7 @@ class Statement:
                           if not bind.required}
 
     def bind(self, values: Mapping[str, Any]) -> Any:
-        """Parameters for the driver."""
+        """Return the parameters in the form of the driver."""
         if self._defaults:
             values = {**self._defaults, **values}
         if self._names is None:
@@ -110,19 +111,23 @@ class Statement:
         return tuple([values[name] for name in self._names])
 
 
-class Link:
-    """One connection to the database."""
+class Connection:
+    """One connection to the database.
 
-    __slots__ = ('born', 'connection', 'cursor', 'raw', 'used')
+    :ivar pooled: the connection of SQLAlchemy's pool.
+    :ivar raw: the connection of the driver.
+    """
 
-    def __init__(self, connection: Any):
-        self.connection = connection
-        self.raw = connection.driver_connection
+    __slots__ = ('cursor', 'opened_at', 'pooled', 'raw', 'used_at')
+
+    def __init__(self, pooled: Any):
+        self.pooled = pooled
+        self.raw = pooled.driver_connection
         self.cursor = self.raw.cursor()
-        self.born = self.used = time.monotonic()
+        self.opened_at = self.used_at = time.monotonic()
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
-        """Every statement of a request goes through here or ``execute_many``."""
+        """Execute a statement; requests use this method and ``execute_many`` only."""
         self.cursor.execute(sql, parameters)
         return self.cursor
 
@@ -133,12 +138,12 @@ class Link:
         return self.execute(statement.sql, statement.bind(values)).fetchall()
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> int:
-        """:returns: how many rows were concerned."""
+        """:returns: the number of rows affected."""
         return self.execute(statement.sql, statement.bind(values)).rowcount
 
     def run_each(self, statement: Statement, values: Iterable[Mapping[str, Any]]) -> None:
-        """The same with each of some values."""
-        bound = [statement.bind(each) for each in values]
+        """Run the statement with each of ``values``."""
+        bound = [statement.bind(row) for row in values]
         if len(bound) == 1:
             self.execute(statement.sql, bound[0])
         elif bound:
@@ -146,154 +151,160 @@ class Link:
 
 
 class Engine:
-    """Runs statements; what fails comes out as an error of the contract."""
+    """Runs statements on pooled connections; raises errors of the contract."""
 
     def __init__(self, options: Any):
         """:param options: the section ``[database]`` as oslo.db defines it."""
-        self.url = address(options.connection)
-        self.dialect: Dialect = KINDS[self.url.get_backend_name()]()
+        self.url = driver_url(options.connection)
+        self.dialect: Dialect = DIALECTS[self.url.get_backend_name()]()
         self._options = options
-        self._limit = 1 if in_memory(self.url) else (
+        self._max_open = 1 if is_in_memory(self.url) else (
             (options.max_pool_size or 5) + (options.max_overflow or 0))
-        self._keep = min(self._limit, options.max_pool_size or 5)
-        self._free = threading.Semaphore(self._limit)
-        self._idle: collections.deque[Link] = collections.deque()
-        self._starting = threading.Lock()
-        #: SQLite has one writer at a time: in line here, rather than knocking again and again
-        self._writing = (threading.Lock() if self.url.get_backend_name() == 'sqlite'
-                         else contextlib.nullcontext())
+        self._max_idle = min(self._max_open, options.max_pool_size or 5)
+        self._slots = threading.Semaphore(self._max_open)
+        self._idle: collections.deque[Connection] = collections.deque()
+        self._engine_lock = threading.Lock()
+        #: SQLite has one writer at a time; waiting here is cheaper than polling its lock
+        self._write_lock = (threading.Lock() if self.url.get_backend_name() == 'sqlite'
+                            else contextlib.nullcontext())
         self._engine: sa.Engine | None = None
         self._pid = os.getpid()
         self._statements: dict[Any, Statement] = {}
-        self._learnt = False
+        self._tables_inspected = False
 
     # --- statements
 
     def statement(self, key: Any, build: Callable[[Dialect], Any]) -> Statement:
-        """The compiled statement called ``key``; built when it is first needed."""
-        found = self._statements.get(key)
-        if found is None:
-            self.known()
-            if len(self._statements) > 1000:    # odd filters by the thousand
+        """Return the compiled statement called ``key``; build it on first use."""
+        statement = self._statements.get(key)
+        if statement is None:
+            self.ready_dialect()
+            if len(self._statements) > 1000:    # unusual filters could fill the memory
                 self._statements.clear()
             assert self._engine is not None
-            found = Statement(build(self.dialect), self._engine.dialect)
-            self._statements[key] = found
-        return found
+            statement = Statement(build(self.dialect), self._engine.dialect)
+            self._statements[key] = statement
+        return statement
 
-    def known(self) -> Dialect:
-        """The dialect, once it knows the tables."""
-        if not self._learnt:
-            def ask(link: Link) -> None:
-                self.dialect.learn(lambda sql: link.execute(sql).fetchall())
-            self._repeat(ask, begin=False)
-            self._learnt = True
+    def ready_dialect(self) -> Dialect:
+        """Return the dialect, after it has inspected the tables."""
+        if not self._tables_inspected:
+            def inspect(connection: Connection) -> None:
+                self.dialect.inspect_tables(lambda sql: connection.execute(sql).fetchall())
+            self._retrying(inspect, begin=False)
+            self._tables_inspected = True
         return self.dialect
 
-    def forget(self) -> None:
-        """Learn the tables anew: they have changed."""
+    def tables_changed(self) -> None:
+        """Discard all statements, and inspect the tables again before the next one."""
         self._statements.clear()
-        self._learnt = False
+        self._tables_inspected = False
 
     # --- running them
 
     def rows(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
-        """What a statement finds; it reads only."""
-        link = self._take()
+        """Return the rows of a statement that only reads."""
+        connection = self._acquire()
         try:
-            found = link.rows(statement, values)
+            rows = connection.rows(statement, values)
         except BaseException as error:
-            self._failed(link, error)
-            return self._repeat(lambda link: link.rows(statement, values), begin=False)
-        self._give(link)
-        return found
+            self._handle_error(connection, error)
+            return self._retrying(lambda connection: connection.rows(statement, values),
+                                  begin=False)
+        self._release(connection)
+        return rows
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> int:
-        """One statement that writes, a transaction by itself.
+        """Run one statement that writes, as a transaction of its own.
 
-        :returns: how many rows were concerned.
+        :returns: the number of rows affected.
         """
-        return self._repeat(lambda link: link.run(statement, values), begin=False, once=True)
+        return self._retrying(lambda connection: connection.run(statement, values),
+                              begin=False, single_write=True)
 
-    def transaction(self, work: Callable[[Link], T]) -> T:
-        """``work`` as one transaction; it may run several times before it is done."""
-        return self._repeat(work, begin=True)
+    def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` as one transaction; it may be called several times."""
+        return self._retrying(work, begin=True)
 
-    def _repeat(self, work: Callable[[Link], T], *, begin: bool, once: bool = False) -> T:
-        """Run ``work``, again if others were in the way or the connection was dead.
+    def _retrying(self, work: Callable[[Connection], T], *, begin: bool,
+                  single_write: bool = False) -> T:
+        """Run ``work``; retry after a conflict with others or a lost connection.
 
-        :param once: a lost connection leaves open whether it was done: do not try again.
+        :param begin: run ``work`` in a transaction.
+        :param single_write: do not retry after a lost connection, since the write may have
+            been committed.
         """
-        reconnects = 0 if once else 2
-        for attempt in range(ATTEMPTS):
-            with self._writing if begin or once else contextlib.nullcontext():
-                link = self._take()
-                settled = False
+        reconnects = 0 if single_write else 2
+        for attempt in range(MAX_ATTEMPTS):
+            with self._write_lock if begin or single_write else contextlib.nullcontext():
+                connection = self._acquire()
+                committing = False
                 try:
                     if begin:
-                        link.execute(self.dialect.BEGIN)
-                    result = work(link)
+                        connection.execute(self.dialect.BEGIN)
+                    result = work(connection)
                     if begin:
-                        settled = True
-                        link.execute('COMMIT')
+                        committing = True
+                        connection.execute('COMMIT')
                 except BaseException as error:
-                    lost = self._failed(link, error, begin=begin)
-                    if lost and (settled or not reconnects):
+                    lost = self._handle_error(connection, error, begin=begin)
+                    if lost and (committing or not reconnects):
                         raise self._unavailable(error) from None
                     reconnects -= lost
-                    last = error
+                    last_error = error
                 else:
-                    self._give(link)
+                    self._release(connection)
                     return result
             time.sleep(random.uniform(0, min(0.2, 0.002 * 2 ** attempt)))  # noqa: S311
-        raise self._unavailable(last) from None
+        raise self._unavailable(last_error) from None
 
-    def _failed(self, link: Link, error: BaseException, *, begin: bool = False) -> bool:
-        """Clean up after an error; return if another attempt makes sense, else raise.
+    def _handle_error(self, connection: Connection, error: BaseException, *,
+                      begin: bool = False) -> bool:
+        """Release the connection; return if another attempt may succeed, otherwise raise.
 
         :returns: whether the connection was lost.
         """
-        dialect = self._engine.dialect  # type: ignore[union-attr]
+        dialect: Any = self._engine.dialect  # type: ignore[union-attr]
         driver = dialect.dbapi
         if isinstance(error, driver.Error) and dialect.is_disconnect(
-                error, link.raw, link.cursor):
-            self._drop(link)
-            self._drop_idle()
+                error, connection.raw, connection.cursor):
+            self._discard(connection)
+            self._discard_idle()
             return True
         if isinstance(error, (contract.Error, driver.Error, UnicodeError, TypeError)):
             try:
                 if begin:
-                    link.execute('ROLLBACK')
+                    connection.execute('ROLLBACK')
             except Exception:
-                # MariaDB and SQLite may have rolled back already; whoever cannot is given up
-                self._drop(link)
+                # MariaDB and SQLite may have rolled back already; other reasons are unknown
+                self._discard(connection)
             else:
-                self._give(link)
+                self._release(connection)
         else:
-            self._drop(link)            # interrupted: nobody knows in what state it is
+            self._discard(connection)   # interrupted: the state of the connection is unknown
         if isinstance(error, (UnicodeError, driver.DataError)):
-            raise contract.Invalid('the database cannot keep this value') from error
+            raise contract.Invalid('the database cannot store this value') from error
         if isinstance(error, driver.IntegrityError):
-            raise Refused('the database has another such record') from error
+            raise ConstraintViolated('the values violate a constraint of the database') from error
         if not isinstance(error, driver.Error):
             raise error
-        if self.dialect.code(error) in self.dialect.RETRY:
+        if self.dialect.error_code(error) in self.dialect.RETRY:
             return False
-        LOG.error('the database refuses a statement', exc_info=error)
-        raise contract.Unavailable('the database refuses what we ask of it') from None
+        LOG.error('the database rejected a statement', exc_info=error)
+        raise contract.Unavailable('the database rejected a statement') from None
 
     def _unavailable(self, error: BaseException) -> contract.Unavailable:
-        first, *_ = str(error).splitlines() or ['']
-        LOG.error('the database does not answer: %s: %s', type(error).__name__, first)
+        first_line, *_ = str(error).splitlines() or ['']
+        LOG.error('the database does not answer: %s: %s', type(error).__name__, first_line)
         return contract.Unavailable('the database does not answer')
 
     # --- connections
 
     @contextlib.contextmanager
-    def connection(self, *, write: bool = False) -> Iterator[sa.Connection]:
-        """A connection of SQLAlchemy's for rare work, in a transaction of its own."""
-        if in_memory(self.url):
-            with self._borrowed() as connection:
+    def sqlalchemy_connection(self, *, write: bool = False) -> Iterator[sa.Connection]:
+        """Open a connection of SQLAlchemy for rare work, in a transaction of its own."""
+        if is_in_memory(self.url):
+            with self._shared_connection() as connection:
                 yield connection
             return
         engine = sa.create_engine(self.url, poolclass=sa.NullPool)
@@ -301,12 +312,12 @@ class Engine:
             begin = self.dialect.BEGIN if write else 'BEGIN'
 
             @sa.event.listens_for(engine, 'connect')
-            def by_hand(raw, record):
+            def on_connect(raw: Any, record: Any) -> None:
                 raw.isolation_level = None
                 raw.execute('PRAGMA busy_timeout = 60000')
 
             @sa.event.listens_for(engine, 'begin')
-            def begun(connection):
+            def on_begin(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(begin)
         try:
             with engine.connect() as connection:
@@ -315,120 +326,125 @@ class Engine:
             engine.dispose()
 
     @contextlib.contextmanager
-    def _borrowed(self) -> Iterator[sa.Connection]:
-        """The one connection of a database in memory."""
-        link = self._take()
+    def _shared_connection(self) -> Iterator[sa.Connection]:
+        """Use the only connection of a database in memory."""
+        reserved = self._acquire()
         try:
-            with self._started().connect() as connection:
+            with self._sqlalchemy_engine().connect() as connection:
                 yield connection
         finally:
-            self._give(link)
+            self._release(reserved)
 
     @contextlib.contextmanager
-    def errors(self) -> Iterator[None]:
-        """Failures of ``connection`` as errors of the contract."""
+    def translate_errors(self) -> Iterator[None]:
+        """Turn errors of ``sqlalchemy_connection`` into errors of the contract."""
         try:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError, oslo_exception.DBConnectionError,
                 OSError) as error:
             raise self._unavailable(error) from None
 
-    def server(self) -> str:
-        """Name and version of the database."""
-        def ask(link: Link) -> Any:
-            return link.execute(
+    def server_version(self) -> str:
+        """Return the name and version of the server."""
+        def select(connection: Connection) -> Any:
+            return connection.execute(
                 'SELECT sqlite_version()' if self.url.get_backend_name() == 'sqlite'
                 else 'SELECT version()').fetchone()[0]
-        answer = str(self._repeat(ask, begin=False))
-        name = self.dialect.server(answer)
-        return answer if answer.startswith(name) else f'{name} {answer}'
+        version = str(self._retrying(select, begin=False))
+        name = self.dialect.server_name(version)
+        return version if version.startswith(name) else f'{name} {version}'
 
-    def _take(self) -> Link:
+    def _acquire(self) -> Connection:
         if self._pid != os.getpid():
             self._after_fork()
-        if not self._free.acquire(timeout=self._options.pool_timeout or 30):
+        if not self._slots.acquire(timeout=self._options.pool_timeout or 30):
             raise contract.Unavailable('all connections to the database are busy')
-        try:
-            now = time.monotonic()
-            while self._idle:
-                try:
-                    link = self._idle.pop()
-                except IndexError:      # somebody was faster
-                    break
-                if self._lives(link, now):
-                    link.used = now
-                    return link
-                link.connection.invalidate()
-            return self._open()
-        except BaseException:
-            self._free.release()
-            raise
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(self._slots.release)
+            connection = self._pop_idle() or self._connect()
+            on_error.pop_all()
+        return connection
 
-    def _lives(self, link: Link, now: float) -> bool:
-        if now - link.used < TRUSTED:
+    def _pop_idle(self) -> Connection | None:
+        now = time.monotonic()
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:      # another thread took the last one
+                break
+            if self._is_alive(connection, now):
+                connection.used_at = now
+                return connection
+            connection.pooled.invalidate()
+        return None
+
+    def _is_alive(self, connection: Connection, now: float) -> bool:
+        if now - connection.used_at < PING_AFTER:
             return True
-        if now - link.born > self._options.connection_recycle_time > 0:
+        if now - connection.opened_at > self._options.connection_recycle_time > 0:
             return False
         try:
-            return bool(self._engine.dialect.do_ping(link.raw))  # type: ignore[union-attr]
+            return bool(self._sqlalchemy_engine().dialect.do_ping(connection.raw))
         except Exception:
             return False
 
-    def _open(self) -> Link:
+    def _connect(self) -> Connection:
         try:
-            connection = self._started().raw_connection()
-            raw = connection.driver_connection
-            if self.url.get_backend_name() != 'sqlite':      # there oslo.db has seen to it
-                self._engine.dialect.set_isolation_level(raw, 'AUTOCOMMIT')  # type: ignore
-            link = Link(connection)
-            for statement in self.dialect.HELLO:
-                link.execute(statement)
-        except Exception as error:      # drivers, oslo.db and the system have many for this
+            engine = self._sqlalchemy_engine()
+            pooled = engine.raw_connection()
+            if self.url.get_backend_name() != 'sqlite':      # there oslo.db sets it
+                raw: Any = pooled.driver_connection
+                engine.dialect.set_isolation_level(raw, 'AUTOCOMMIT')
+            connection = Connection(pooled)
+            for statement in self.dialect.SESSION_SETUP:
+                connection.execute(statement)
+        except Exception as error:      # errors of the driver, of oslo.db or of the system
             raise self._unavailable(error) from None
-        return link
+        return connection
 
-    def _started(self) -> sa.Engine:
+    def _sqlalchemy_engine(self) -> sa.Engine:
         if self._engine is None:
-            with self._starting:
+            with self._engine_lock:
                 if self._engine is None:
                     facade = enginefacade.transaction_context()
                     facade.configure(
                         connection=self.url.render_as_string(hide_password=False),
                         sqlite_fk=True, max_retries=0, thread_checkin=False,
-                        **{name: self._options[name] for name in _OPTIONS})
+                        **{name: self._options[name] for name in _ENGINE_OPTIONS})
                     self._engine = facade.writer.get_engine()
         return self._engine
 
-    def _give(self, link: Link) -> None:
-        if len(self._idle) < self._keep:
-            self._idle.append(link)
+    def _release(self, connection: Connection) -> None:
+        if len(self._idle) < self._max_idle:
+            self._idle.append(connection)
         else:
-            link.connection.close()
-        self._free.release()
+            connection.pooled.close()
+        self._slots.release()
 
-    def _drop(self, link: Link) -> None:
+    def _discard(self, connection: Connection) -> None:
         with contextlib.suppress(Exception):
-            link.connection.invalidate()
-        self._free.release()
+            connection.pooled.invalidate()
+        self._slots.release()
 
-    def _drop_idle(self) -> None:
+    def _discard_idle(self) -> None:
         with contextlib.suppress(IndexError):
             while True:
-                self._idle.pop().connection.invalidate()
+                self._idle.pop().pooled.invalidate()
 
     def _after_fork(self) -> None:
-        """The connections are the parent's; closing them here would end them there."""
-        with self._starting:
+        """Replace the pool; closing the parent's connections would close them there."""
+        with self._engine_lock:
             if self._pid != os.getpid():
-                self._inherited = (self._idle, self._engine)    # never collected, so not closed
+                # keep a reference: garbage collection would close the connections
+                self._inherited = (self._idle, self._engine)
                 self._idle = collections.deque()
-                self._free = threading.Semaphore(self._limit)
+                self._slots = threading.Semaphore(self._max_open)
                 self._engine = None
                 self._pid = os.getpid()
 
     def close(self) -> None:
         with contextlib.suppress(IndexError):
             while True:
-                self._idle.pop().connection.close()
+                self._idle.pop().pooled.close()
         if self._engine is not None:
             self._engine.dispose()

@@ -1,58 +1,59 @@
 """A listing as one statement.
 
-A query falls into its shape, from which the statement is built once, and its
-values, which go into the parameters.  What can be decided without the
-database (a number that no column can hold, a text that cannot be stored) is
-decided here, so that the statement sees only values of the column's kind.
+A query is decomposed into its shape, from which the statement is built once, and its
+values, which become parameters.  Values that a column cannot contain (a number out of
+range, a text that cannot be stored) are handled here, so the statement gets only values
+of the column's type.
 
-The images of a page are found in branches, one for each way in which an image
-comes into the listing (own, public, shared with me, ...).  Each branch walks
-one index in the order of the listing and stops after a page; a single
-condition with OR would read and sort all images instead.
+The images of a page are found in branches, one for each reason why an image is in the
+listing (owned, public, shared with the project, ...).  Each branch reads one index in
+the order of the listing and stops after a page; a single condition with OR would read
+and sort all images.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from glancelite.contract.query import ImageQuery, Where
-from glancelite.contract.values import VISIBILITIES, Image
+from glancelite.contract.values import VISIBILITIES
 from glancelite.plugins.database.sql import tables
 from glancelite.plugins.database.sql.dialects import Dialect
 from glancelite.plugins.database.sql.rows import EMPTY, image_columns
 
-GONE = ('deleted', 'pending_delete', 'killed')
-GONE_LITERALS = [sa.literal_column(f"'{status}'") for status in GONE]
-#: the range of a column for numbers
+DELETED_LITERALS: list[Any] = [
+    sa.literal_column(f"'{status}'") for status in ('deleted', 'pending_delete', 'killed')]
+#: the range of a column of numbers
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
-#: tags or properties that are looked for one by one, with the help of an index; of more, which
-#: would take a planner minutes, those that an image has are counted
-FEW = 6
+#: most tags or properties with a subquery each, which can use an index.  More would take the
+#: planner minutes; then one subquery counts those that an image has.
+MAX_SUBQUERIES = 6
 _i = tables.images.c
 _COMPARE = {'eq': operator.eq, 'neq': operator.ne, 'gt': operator.gt, 'gte': operator.ge,
             'lt': operator.lt, 'lte': operator.le}
 
 
-class Nothing(Exception):
-    """No image can be in this listing."""
+class EmptyListing(Exception):
+    """No image can match the query."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """All that decides what the statement looks like.
+    """Everything that determines the text of the statement.
 
-    :param branches: ``(way, visibility or None)``.
-    :param any_membership: which memberships count: all, or those in ``member_status``.
-    :param wheres: ``(field, operator, number of values)``; operator ``set``: is there at all.
-    :param properties: of each whether its value is ''.
-    :param after: of each sort key whether the last image had it set; None on the first page.
+    :param branches: pairs of a reason (``any``, ``own`` or ``member``) and a visibility,
+        None for any.
+    :param any_membership: all memberships count; otherwise those with ``member_status``.
+    :param membership: the result includes the ``membership`` of the viewer's project.
+    :param wheres: field, operator and number of values; the operator ``set`` means not NULL.
+    :param properties: for each property whether its value is ''.
+    :param after: for each sort key whether the last image has a value; None on the first page.
     """
 
     branches: tuple[tuple[str, str | None], ...]
@@ -66,10 +67,10 @@ class Shape:
     limited: bool
 
 
-def fall_apart(query: ImageQuery, dialect: Dialect) -> tuple[Shape, dict[str, Any]]:
-    """The shape and the parameters of a query.
+def decompose(query: ImageQuery, dialect: Dialect) -> tuple[Shape, dict[str, Any]]:
+    """Return the shape and the parameters of a query.
 
-    :raises Nothing: without asking the database.
+    :raises EmptyListing: no image can match, so the database need not be queried.
     """
     values: dict[str, Any] = {
         'hidden': query.hidden, 'project': query.viewer.project,
@@ -77,114 +78,140 @@ def fall_apart(query: ImageQuery, dialect: Dialect) -> tuple[Shape, dict[str, An
     for text in (query.viewer.project or '', query.member_status, *query.tags,
                  *query.properties, *query.properties.values()):
         if not dialect.storable(text):
-            raise Nothing
-    wheres = []
-    for where in query.where:
-        for plain in _plain(where, dialect):
-            number = len(wheres)
-            wheres.append((plain.field, plain.operator, len(plain.value)))  # type: ignore
-            for place, value in enumerate(plain.value):  # type: ignore
-                values[f'where_{number}_{place}'] = value
+            raise EmptyListing
+    sort = tuple(_first_of_each_key(query.sort).items())
+    shape = Shape(
+        branches=_branches(query), any_membership=query.member_status == 'all',
+        membership=query.viewer.project is not None,
+        wheres=_decompose_conditions(query, dialect, values),
+        tags=len(query.tags), properties=tuple(v == '' for v in query.properties.values()),
+        sort=sort, after=_decompose_after(query, sort, dialect, values),
+        limited=query.limit is not None)
     for number, tag in enumerate(sorted(query.tags)):
         values[f'tag_{number}'] = tag
     for number, (name, value) in enumerate(query.properties.items()):
         values[f'name_{number}'] = name
         values[f'value_{number}'] = value
-    keys: dict[str, str] = {}
-    for key, direction in query.sort:
-        keys.setdefault(key, direction)
-    sort = tuple(keys.items())
-    after = None
-    if query.after is not None:
-        last = [_marker(query.after, key, dialect) for key, _ in sort]
-        after = tuple(value is not None for value in last)
-        values.update((f'after_{key}', value)
-                      for (key, _), value in zip(sort, last, strict=True))
     if query.limit is not None:
         values['limit'] = query.limit + 1
-    return Shape(
-        branches=_branches(query), any_membership=query.member_status == 'all',
-        membership=query.viewer.project is not None, wheres=tuple(wheres),
-        tags=len(query.tags), properties=tuple(v == '' for v in query.properties.values()),
-        sort=sort, after=after, limited=query.limit is not None), values
+    return shape, values
+
+
+def _decompose_conditions(query: ImageQuery, dialect: Dialect, values: dict[str, Any],
+                          ) -> tuple[tuple[str, str, int], ...]:
+    """Return ``Shape.wheres``, and add the parameters to ``values``."""
+    wheres: list[tuple[str, str, int]] = []
+    for where in query.where:
+        for field, operation, operands in _possible_conditions(where, dialect):
+            for position, operand in enumerate(operands):
+                values[f'where_{len(wheres)}_{position}'] = operand
+            wheres.append((field, operation, len(operands)))
+    return tuple(wheres)
+
+
+def _first_of_each_key(sort: Iterable[tuple[str, str]]) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for key, direction in sort:
+        keys.setdefault(key, direction)
+    return keys
+
+
+def _decompose_after(query: ImageQuery, sort: Iterable[tuple[str, str]], dialect: Dialect,
+                     values: dict[str, Any]) -> tuple[bool, ...] | None:
+    """Return ``Shape.after``, and add the parameters to ``values``."""
+    if query.after is None:
+        return None
+    are_set = []
+    for key, _ in sort:
+        value = getattr(query.after, key)
+        if isinstance(value, datetime.datetime):
+            value = dialect.bind_time(value)
+        values[f'after_{key}'] = value
+        are_set.append(value is not None)
+    return tuple(are_set)
 
 
 def _branches(query: ImageQuery) -> tuple[tuple[str, str | None], ...]:
-    """The ways into the listing; an image may come in by several of them."""
+    """Return ``Shape.branches``; an image may be in several of them."""
     asked, viewer = query.visibility, query.viewer
     if asked not in (None, 'all', *VISIBILITIES):
-        raise Nothing
+        raise EmptyListing
     wanted = VISIBILITIES if asked in (None, 'all') else (asked,)
     own = viewer.project is not None
+    branches: list[tuple[str, str | None]] = []
     if viewer.is_admin:
-        branches = [('any', v) for v in wanted if v != 'community' or asked]
+        branches += [('any', v) for v in wanted if v != 'community' or asked]
         if own and not asked:
             branches.append(('own', 'community'))
     else:
-        branches = [('any', v) for v in wanted
-                    if v == 'public' or (v == 'community' and asked)]
+        branches += [('any', v) for v in wanted
+                     if v == 'public' or (v == 'community' and asked)]
         if own:
             branches.append(('own', asked if asked in VISIBILITIES else None))
             if 'shared' in wanted:
                 branches.append(('member', 'shared'))
     if not branches:
-        raise Nothing
+        raise EmptyListing
     return tuple(branches)
-
-
-def _marker(image: Image, key: str, dialect: Dialect) -> Any:
-    value = getattr(image, key)
-    return dialect.time_in(value) if isinstance(value, datetime.datetime) else value
 
 
 # --- conditions
 
-def _plain(where: Where, dialect: Dialect) -> list[Where]:
-    """Conditions that mean the same, with a tuple of values that the column could have."""
-    operation, value = where.operator, where.value
+#: field, operator, values
+_Condition = tuple[str, str, tuple[Any, ...]]
+
+
+def _possible_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
+    """Return equivalent conditions whose values the column can contain.
+
+    :raises EmptyListing: there are none.
+    """
+    operation: str = where.operator
+    value: Any = where.value
     column = _i[where.field]
     if operation == 'in':
-        found = [v for v in map(functools.partial(_fitting, column, dialect), value)
-                 if v is not None]
-        if not found:
-            raise Nothing
-        return [Where(where.field, 'in', tuple(dict.fromkeys(found)))]
-    there = Where(where.field, 'set', ())
+        possible = [v for v in (_column_value(column, dialect, v) for v in value)
+                    if v is not None]
+        if not possible:
+            raise EmptyListing
+        return [(where.field, 'in', tuple(dict.fromkeys(possible)))]
+    is_set: _Condition = where.field, 'set', ()
     if _is_number(column):
         number = int(value) if isinstance(value, bool) else value
         if not LOWEST <= number <= HIGHEST:
-            if _COMPARE[operation](0, number):      # all that can be kept, or none
-                return [there]
-            raise Nothing
-        return [Where(where.field, operation, (number,))]
+            if _COMPARE[operation](0, number):      # true for all numbers of the column
+                return [is_set]
+            raise EmptyListing
+        return [(where.field, operation, (number,))]
     if isinstance(column.type, sa.String) and not dialect.storable(value):
-        return _next_to(where, dialect, there)
-    return [Where(where.field, operation, (_fitting(column, dialect, value),))]
+        return _storable_conditions(where, dialect, is_set)
+    return [(where.field, operation, (_column_value(column, dialect, value),))]
 
 
-def _next_to(where: Where, dialect: Dialect, there: Where) -> list[Where]:
-    """A condition with a text that cannot be stored, by its nearest neighbour that can.
+def _storable_conditions(where: Where, dialect: Dialect, is_set: _Condition,
+                         ) -> list[_Condition]:
+    """Replace a text that cannot be stored by the nearest text that can.
 
     >>> name < 'a\\0b'      # the same as name <= 'a', if no name has a NUL
     """
     if where.operator == 'eq':
-        raise Nothing
+        raise EmptyListing
     if where.operator == 'neq':
-        return [there]
-    text = where.value
+        return [is_set]
+    text: Any = where.value
     end = next(n for n in range(len(text) + 1) if not dialect.storable(text[:n])) - 1
     below = where.operator in ('lt', 'lte')
     if text[end] == '\0':
-        return [Where(where.field, 'lte' if below else 'gt', (text[:end],))]
-    # the first character after all surrogates, or after those that old tables can hold
+        return [(where.field, 'lte' if below else 'gt', (text[:end],))]
+    # the first character after all surrogates, or after those that old tables can store
     beyond = text[:end] + ('\ue000' if text[end] < '\ue000' else '\U00010000')
-    return [Where(where.field, 'lt' if below else 'gte', (beyond,))]
+    return [(where.field, 'lt' if below else 'gte', (beyond,))]
 
 
-def _fitting(column: Any, dialect: Dialect, value: Any) -> Any:
-    """``value`` as the driver takes it; None if the column cannot have it."""
+def _column_value(column: Any, dialect: Dialect, value: Any) -> Any:
+    """Return ``value`` in the form of the driver; None if the column cannot contain it."""
     if isinstance(value, datetime.datetime):
-        return dialect.time_in(value)
+        return dialect.bind_time(value)
     if _is_number(column):
         number = int(value) if isinstance(value, bool) else value
         return number if LOWEST <= number <= HIGHEST else None
@@ -206,7 +233,7 @@ def _condition(number: int, field: str, operation: str, amount: int, dialect: Di
         kind = sa.BigInteger()
     elif isinstance(kind, sa.Enum):
         column, kind = sa.cast(column, sa.String(20)), sa.Text()
-    binds = [sa.bindparam(f'where_{number}_{place}', type_=kind) for place in range(amount)]
+    binds = [sa.bindparam(f'where_{number}_{position}', type_=kind) for position in range(amount)]
     if operation == 'in':
         return dialect.within(column, binds)
     if operation == 'eq':
@@ -217,128 +244,164 @@ def _condition(number: int, field: str, operation: str, amount: int, dialect: Di
 
 
 def _conditions(shape: Shape, dialect: Dialect) -> list[Any]:
-    """What holds for all images of the listing."""
-    prop, tag = tables.properties.c, tables.tags.c
-    found = [_i.status.not_in(GONE_LITERALS)]
-    found += [_condition(number, *where, dialect) for number, where in enumerate(shape.wheres)]
+    """Return the conditions on all images of the listing."""
+    return [_i.status.not_in(DELETED_LITERALS),
+            *(_condition(number, *where, dialect) for number, where in enumerate(shape.wheres)),
+            *_tag_conditions(shape, dialect), *_property_conditions(shape, dialect)]
+
+
+def _tag_conditions(shape: Shape, dialect: Dialect) -> list[Any]:
+    tag = tables.tags.c
     tags = [sa.bindparam(f'tag_{number}', type_=sa.Text) for number in range(shape.tags)]
-    if len(tags) > FEW:
-        found.append(len(tags) == sa.select(
+    if len(tags) > MAX_SUBQUERIES:
+        return [len(tags) == sa.select(
             sa.func.count(sa.distinct(dialect.text(tag.value)))).where(
                 tag.image_id == _i.id, dialect.live(tables.tags),
-                dialect.within(tag.value, tags)).scalar_subquery())
-    else:
-        found += [sa.exists().where(
-            tag.image_id == _i.id, dialect.live(tables.tags), dialect.equal(tag.value, value))
-            for value in tags]
+                dialect.within(tag.value, tags)).scalar_subquery()]
+    return [sa.exists().where(
+        tag.image_id == _i.id, dialect.live(tables.tags), dialect.equal(tag.value, value))
+        for value in tags]
+
+
+def _property_conditions(shape: Shape, dialect: Dialect) -> list[Any]:
+    prop = tables.properties.c
     properties = []
-    for number, empty in enumerate(shape.properties):
+    for number, is_empty in enumerate(shape.properties):
         name = sa.bindparam(f'name_{number}', type_=sa.Text)
         value = sa.bindparam(f'value_{number}', type_=sa.Text)
-        # a value that was never set is shown as ''
-        holds = (sa.func.coalesce(prop.value, EMPTY) == EMPTY if empty
-                 else dialect.property_value(prop.value, value))
-        properties.append(sa.and_(dialect.equal(prop.name, name), holds))
-    here = prop.image_id == _i.id, dialect.live(tables.properties)
-    if len(properties) > FEW:
-        found.append(len(properties) == sa.select(sa.func.count()).where(
-            *here, sa.or_(*properties)).scalar_subquery())
-    else:
-        found += [sa.exists().where(*here, each) for each in properties]
-    return found
+        # NULL, which Glance may write, is shown as ''
+        has_value = (sa.func.coalesce(prop.value, EMPTY) == EMPTY if is_empty
+                     else dialect.property_value(prop.value, value))
+        properties.append(sa.and_(dialect.equal(prop.name, name), has_value))
+    of_image = prop.image_id == _i.id, dialect.live(tables.properties)
+    if len(properties) > MAX_SUBQUERIES:
+        return [len(properties) == sa.select(sa.func.count()).where(
+            *of_image, sa.or_(*properties)).scalar_subquery()]
+    return [sa.exists().where(*of_image, condition) for condition in properties]
 
 
-def _way(way: str, visibility: str | None, shape: Shape, dialect: Dialect) -> list[Any]:
-    """One way into the listing, of images that are not deleted."""
+def _branch_conditions(reason: str, visibility: str | None, shape: Shape, dialect: Dialect,
+                       ) -> list[Any]:
+    """Return the conditions of one branch; see ``Shape.branches``."""
     def column(name: str) -> Any:
-        return dialect.by_id(_i[name]) if way == 'member' else _i[name]
+        return dialect.found_by_id(_i[name]) if reason == 'member' else _i[name]
 
-    found = [column('deleted') == sa.false(),
-             column('os_hidden') == sa.bindparam('hidden', type_=sa.Boolean)]
+    conditions = [column('deleted') == sa.false(),
+                  column('os_hidden') == sa.bindparam('hidden', type_=sa.Boolean)]
     if visibility is not None:
-        asked = dialect.aside(_i.visibility) if way == 'own' else column('visibility')
-        found.append(asked == sa.literal_column(f"'{visibility}'"))
+        visibility_column = (dialect.without_index(_i.visibility) if reason == 'own'
+                             else column('visibility'))
+        conditions.append(visibility_column == sa.literal_column(f"'{visibility}'"))
     project = sa.bindparam('project', type_=sa.Text)
-    if way == 'own':
-        found.append(dialect.equal(_i.owner, project))
-    elif way == 'member':
+    if reason == 'own':
+        conditions.append(dialect.equal(_i.owner, project))
+    elif reason == 'member':
         member = tables.members.c
         status = () if shape.any_membership else (
             member.status == sa.bindparam('member_status', type_=sa.Text),)
-        found.append(_i.id.in_(sa.select(member.image_id).where(
+        conditions.append(_i.id.in_(sa.select(member.image_id).where(
             dialect.equal(member.member, project), dialect.live(tables.members), *status)))
-    return found
+    return conditions
 
 
 # --- order
 
-def _beyond(shape: Shape, dialect: Dialect) -> list[Any]:
-    """What comes after the last image of the page before."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _SortKey:
+    """A sort key with the value that the last image of the page before has.
+
+    :param value: None if the image has no value there.
+    """
+
+    column: Any
+    descending: bool
+    value: Any
+    nullable: bool
+
+    @property
+    def never_null(self) -> bool:
+        return self.value is not None and not self.nullable
+
+    def same(self) -> Any:
+        """The column has this value."""
+        return self.column.is_(None) if self.value is None else self.column == self.value
+
+    def further(self) -> Any:
+        """The column sorts after this value; None if no value does.  NULL is the smallest."""
+        if not self.descending:
+            return self.column.is_not(None) if self.value is None else self.column > self.value
+        if self.value is None:
+            return None
+        less = self.column < self.value
+        return sa.or_(less, self.column.is_(None)) if self.nullable else less
+
+
+def _after(shape: Shape, dialect: Dialect) -> list[Any]:
+    """Return the conditions for images after the last image of the page before."""
     if shape.after is None:
         return []
-    keys = []
-    for (key, direction), given in zip(shape.sort, shape.after, strict=True):
-        column = dialect.sortable(_i[key])
-        value = sa.bindparam(f'after_{key}', type_=_i[key].type) if given else None
-        if value is not None and isinstance(_i[key].type, sa.String) and key != 'id':
-            value = dialect.text(value)
-        keys.append((column, direction, value, _i[key].nullable))
-    directions = {direction for _, direction, _, _ in keys}
-    simple = len(directions) == 1 and all(
-        value is not None and not nullable for _, _, value, nullable in keys)
-    if simple and dialect.row_values:
-        less = operator.lt if directions == {'desc'} else operator.gt
-        return [less(sa.tuple_(*(key[0] for key in keys)), sa.tuple_(*(key[2] for key in keys)))]
-    ways = []
+    keys = [_sort_key(key, direction, is_set, dialect)
+            for (key, direction), is_set in zip(shape.sort, shape.after, strict=True)]
+    if (dialect.row_values and len({key.descending for key in keys}) == 1
+            and all(key.never_null for key in keys)):
+        return [_row_comparison(keys)]
+    alternatives = []
     for number, key in enumerate(keys):
-        further = _further(*key)
+        further = key.further()
         if further is not None:
-            same = [column.is_(None) if value is None else column == value
-                    for column, _, value, _ in keys[:number]]
-            ways.append(sa.and_(*same, further))
-    column, direction, value, nullable = keys[0]
-    if value is not None and not nullable:      # says no more, but an index understands it
-        bound = column <= value if direction == 'desc' else column >= value
-        return [bound, sa.or_(*ways)]
-    return [sa.or_(sa.false(), *ways)]
+            alternatives.append(sa.and_(*(before.same() for before in keys[:number]), further))
+    first = keys[0]
+    if first.never_null:        # redundant, but this condition can use an index
+        bound = (first.column <= first.value if first.descending
+                 else first.column >= first.value)
+        return [bound, sa.or_(*alternatives)]
+    return [sa.or_(sa.false(), *alternatives)]
 
 
-def _further(column: Any, direction: str, value: Any, nullable: bool) -> Any:
-    """The column comes after ``value``; None if nothing can."""
-    if direction == 'asc':
-        return column.is_not(None) if value is None else column > value
-    if value is None:
-        return None
-    return sa.or_(column < value, column.is_(None)) if nullable else column < value
+def _sort_key(key: str, direction: str, is_set: bool, dialect: Dialect) -> _SortKey:
+    column = _i[key]
+    value: Any = None
+    if is_set:
+        value = sa.bindparam(f'after_{key}', type_=column.type)
+        if isinstance(column.type, sa.String) and key != 'id':
+            value = dialect.text(value)
+    return _SortKey(dialect.sortable(column), direction == 'desc', value, bool(column.nullable))
 
 
-def _order(shape: Shape, dialect: Dialect, columns: Mapping[str, Any]) -> list[Any]:
-    found = []
+def _row_comparison(keys: list[_SortKey]) -> Any:
+    compare = operator.lt if keys[0].descending else operator.gt
+    return compare(sa.tuple_(*(key.column for key in keys)),
+                   sa.tuple_(*(key.value for key in keys)))
+
+
+def _order(shape: Shape, dialect: Dialect, columns: Any) -> list[Any]:
+    order = []
     for key, direction in shape.sort:
         column = dialect.sortable(columns[key])
         ordered = column.desc() if direction == 'desc' else column.asc()
-        if dialect.nulls_need_words:
+        if dialect.explicit_null_order:
             ordered = ordered.nulls_last() if direction == 'desc' else ordered.nulls_first()
-        found.append(ordered)
-    return found
+        order.append(ordered)
+    return order
 
 
 def listing(shape: Shape, dialect: Dialect) -> Any:
-    """The statement."""
-    rest = [*_conditions(shape, dialect), *_beyond(shape, dialect)]
-    whole = sa.select(*image_columns(dialect, membership=shape.membership))
+    """Build the statement."""
+    common = [*_conditions(shape, dialect), *_after(shape, dialect)]
+    images = sa.select(*image_columns(dialect, membership=shape.membership))
     order = _order(shape, dialect, _i)
-    ways = [sa.and_(*_way(*branch, shape, dialect)) for branch in shape.branches]
+    conditions = [sa.and_(*_branch_conditions(*branch, shape, dialect))
+                  for branch in shape.branches]
     if not shape.limited:
-        return whole.where(*rest, sa.or_(*ways)).order_by(*order)
+        return images.where(*common, sa.or_(*conditions)).order_by(*order)
     limit = sa.bindparam('limit', type_=sa.Integer)
     keys = list(dict.fromkeys(('id', *(key for key, _ in shape.sort))))
-    branches = [sa.select(*(_i[key] for key in keys)).where(way, *rest)
-                .order_by(*order).limit(limit).subquery().select() for way in ways]
+    branches = [sa.select(*(_i[key] for key in keys)).where(condition, *common)
+                .order_by(*order).limit(limit).subquery().select() for condition in conditions]
     page = branches[0].subquery('page')
     if len(branches) > 1:
         either = sa.union(*branches).subquery('either')
         page = sa.select(either).order_by(
             *_order(shape, dialect, either.c)).limit(limit).subquery('page')
-    return (whole.select_from(page.join(tables.images, _i.id == page.c.id))
+    return (images.select_from(page.join(tables.images, _i.id == page.c.id))
             .order_by(*order))

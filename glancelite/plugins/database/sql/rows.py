@@ -1,4 +1,4 @@
-"""Between rows and values."""
+"""Conversion between rows and values."""
 
 from __future__ import annotations
 
@@ -13,63 +13,62 @@ import sqlalchemy as sa
 from glancelite.contract.values import Image, Location, Member
 from glancelite.plugins.database.sql import tables
 from glancelite.plugins.database.sql.dialects import Dialect
+from glancelite.plugins.database.sql.engine import Engine
 
 TEXT = sa.Text()
-EMPTY = sa.literal_column("''")
-#: json.loads without its preparations, which cost more than a short text
+EMPTY: Any = sa.literal_column("''")
+#: json.loads without its preparations, which take longer than to parse a short text
 _decode = json.JSONDecoder().raw_decode
-#: columns of ``images`` that are fields of ``Image`` by the same name, in their order
+#: columns of ``images`` that are fields of ``Image`` with the same name, in their order
 PLAIN = ('id', 'name', 'status', 'visibility', 'owner', 'protected', 'os_hidden', 'min_disk',
          'min_ram', 'disk_format', 'container_format', 'size', 'virtual_size', 'checksum',
          'os_hash_algo', 'os_hash_value')
 TIMES = ('created_at', 'updated_at', 'deleted_at')
 
 
-def image_columns(dialect: Dialect, *, membership: bool = False, removed: bool = False,
+def image_columns(dialect: Dialect, *, membership: bool = False, deleted: bool = False,
                   ) -> list[Any]:
-    """An image as one row: what belongs to it comes as JSON texts.
+    """Return the columns of an image as one row; its dependent rows become JSON texts.
 
-    :param membership: with that of the project in the parameter ``project``.
-    :param removed: what went with the image, rather than what is there.
+    :param membership: include that of the project in the parameter ``project``.
+    :param deleted: select the dependent rows that were deleted with the image.
     """
     image, prop = tables.images.c, tables.properties.c
     tag, location, member = tables.tags.c, tables.locations.c, tables.members.c
 
-    def belongs(table: Any) -> Any:
-        here = table.c.image_id == image.id
-        if not removed:
-            return sa.and_(here, dialect.live(table))
-        if table is tables.locations:       # Glance stamps each with a time of its own
-            return sa.and_(here, location.status == 'pending_delete')
-        return sa.and_(here, table.c.deleted_at == image.deleted_at)
+    def dependent(table: Any) -> Any:
+        of_image = table.c.image_id == image.id
+        if not deleted:
+            return sa.and_(of_image, dialect.live(table))
+        if table is tables.locations:       # Glance gives each its own deletion time
+            return sa.and_(of_image, location.status == 'pending_delete')
+        return sa.and_(of_image, table.c.deleted_at == image.deleted_at)
 
-    def gathered(table: Any, expression: Any) -> Any:
-        return sa.select(dialect.json(expression)).where(belongs(table)).scalar_subquery()
+    def aggregate(table: Any, expression: Any) -> Any:
+        return sa.select(dialect.json(expression)).where(dependent(table)).scalar_subquery()
 
     status: Any = sa.null()
     if membership:
         status = sa.select(sa.func.max(member.status)).where(
-            belongs(tables.members),
+            dependent(tables.members),
             dialect.equal(member.member, sa.bindparam('project', type_=TEXT))).scalar_subquery()
     return [
         *(image[name] for name in PLAIN), *(image[name] for name in TIMES),
-        gathered(tables.tags, dialect.list_of(tag.value)),
-        gathered(tables.properties, dialect.object_of(
+        aggregate(tables.tags, dialect.list_of(tag.value)),
+        aggregate(tables.properties, dialect.object_of(
             prop.name, sa.func.coalesce(prop.value, EMPTY))),
-        gathered(tables.locations, dialect.list_of(dialect.array(
+        aggregate(tables.locations, dialect.list_of(dialect.array(
             location.id, location.value, location.meta_data, location.status))),
         image.revision, status, image.attempt, image.lease_until]
 
 
-
-
 def image_of(row: Any, dialect: Dialect) -> Image:
-    """The image of a row of ``image_columns``."""
+    """Return the image of a row of ``image_columns``."""
     (image_id, name, status, visibility, owner, protected, os_hidden, min_disk, min_ram,
      disk_format, container_format, size, virtual_size, checksum, os_hash_algo, os_hash_value,
      created_at, updated_at, deleted_at, tags, properties, locations, revision, membership,
      attempt, lease_until) = row
-    time = dialect.time_out
+    time = dialect.parse_time
     return Image(
         image_id, name, status, visibility, owner, bool(protected), bool(os_hidden), min_disk,
         min_ram, disk_format, container_format, size, virtual_size, checksum, os_hash_algo,
@@ -81,24 +80,24 @@ def image_of(row: Any, dialect: Dialect) -> Image:
 
 
 def _locations(text: str) -> tuple[Location, ...]:
-    found, _ = _decode(text)
-    if len(found) > 1:
-        found.sort()        # by id, that is in the order in which they were given
+    rows, _ = _decode(text)
+    if len(rows) > 1:
+        rows.sort()         # by id, that is in the order in which they were added
     return tuple([Location(url, _metadata(metadata), status)
-                  for _, url, metadata, status in found])
+                  for _, url, metadata, status in rows])
 
 
 @functools.lru_cache(maxsize=1024)
 def _metadata(text: str | None) -> Mapping[str, object]:
-    """Parsed once: most locations of a cloud say no more than the name of their store."""
+    """Parse metadata; cached, as most locations have the name of their store only."""
     return MappingProxyType(json.loads(text) or {} if text else {})
 
 
 def image_row(image: Image, dialect: Dialect) -> dict[str, Any]:
-    """The columns of a new image; its times are the caller's."""
+    """Return the columns of a new image, without its times."""
     row = {name: getattr(image, name) for name in PLAIN}
     row['attempt'] = image.attempt
-    row['lease_until'] = dialect.time_in(image.lease_until)
+    row['lease_until'] = dialect.bind_time(image.lease_until)
     return row
 
 
@@ -108,10 +107,16 @@ def location_row(location: Location) -> dict[str, Any]:
 
 
 def member_of(row: Any, dialect: Dialect) -> Member:
-    """The member of a row of ``MEMBER``."""
+    """Return the member of a row of ``MEMBER``."""
     image_id, member, status, *times = row
-    return Member(image_id, member, status, *map(dialect.time_out, times))
+    return Member(image_id, member, status, *map(dialect.parse_time, times))
 
 
+def image_id_is_possible(image_id: str, engine: Engine) -> bool:
+    """Return whether the database can contain this id; otherwise no query is needed."""
+    return len(image_id) <= _ID_LENGTH and engine.ready_dialect().storable(image_id)
+
+
+_ID_LENGTH: int = tables.images.c.id.type.length  # type: ignore[attr-defined]
 _m = tables.members.c
 MEMBER = (_m.image_id, _m.member, _m.status, _m.created_at, _m.updated_at, _m.deleted_at)

@@ -1,4 +1,4 @@
-"""The form of the tables: bring it up to date, say where it stands."""
+"""Creates and upgrades the tables, and reports their version."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from glancelite import contract
 from glancelite.plugins.database.sql.engine import Engine
 
-#: our own line of revisions, beside that of Glance in ``alembic_version``
+#: our own sequence of revisions; that of Glance is in ``alembic_version``
 VERSION_TABLE = 'glancelite_version'
-#: what those who sync at the same time wait for; any number that is always the same
+#: key of the database lock that concurrent calls of ``sync`` wait for; any constant
 LOCK = 7_276_551
 
 
@@ -27,30 +27,30 @@ class Schema:
         self._engine = engine
 
     def sync(self) -> str:
-        """Make the tables, or add what is missing to those of Glance.
+        """Create the tables, or add what is missing to those of Glance.
 
-        Two that do it at once: one waits, and finds it done.
+        Of two concurrent calls, the second waits and then finds nothing to do.
 
-        :raises Misconfigured: there are tables, but of an older Glance.
+        :raises Misconfigured: the tables are those of an older Glance.
         """
         config = self._config()
         head = ScriptDirectory.from_config(config).get_current_head()
-        with self._alone() as connection:
+        with self._locked_connection() as connection:
             before = self._revision(connection)
             config.attributes['connection'] = connection
             if before != head:
                 command.upgrade(config, 'head')
-        self._engine.forget()
+        self._engine.tables_changed()
         if before == head:
             return f'the database is at {head} already'
-        return f'the database went from {before or "nothing of ours"} to {head}'
+        return f'the database was upgraded to {head}' + (f' from {before}' if before else '')
 
     def version(self) -> str:
-        with self._engine.errors(), self._engine.connection() as connection:
+        with self._engine.translate_errors(), self._engine.sqlalchemy_connection() as connection:
             return self._revision(connection)
 
     def behind(self) -> bool:
-        """A revision that we do not know is that of a newer release: it is ahead."""
+        """Return whether ``sync`` is needed; an unknown revision is that of a newer release."""
         script = ScriptDirectory.from_config(self._config())
         known = [revision.revision for revision in script.walk_revisions()]
         present = self.version()
@@ -68,19 +68,20 @@ class Schema:
         return config
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[sa.Connection]:
-        """A connection that nobody else migrates with."""
-        with self._engine.errors(), self._engine.connection(write=True) as connection:
+    def _locked_connection(self) -> Iterator[sa.Connection]:
+        """Open a connection that holds the lock for changing the tables."""
+        with (self._engine.translate_errors(),
+              self._engine.sqlalchemy_connection(write=True) as connection):
             backend = connection.dialect.name
             try:
                 if backend == 'postgresql':
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
                 elif backend in ('mysql', 'mariadb'):
-                    got = connection.execute(
+                    acquired = connection.execute(
                         sa.select(sa.func.get_lock(f'glancelite-{LOCK}', 600))).scalar()
-                    if not got:
+                    if not acquired:
                         raise contract.Unavailable(
-                            'somebody else has been changing the tables for ten minutes')
+                            'another process has been changing the tables for ten minutes')
                 yield connection
                 connection.commit()
             finally:

@@ -1,8 +1,8 @@
-"""The tables that requests touch; the migrations make them, and others besides.
+"""The tables that requests use; the migrations create them, and others.
 
-Names and meanings are Glance's, so that both services can work on one
-database.  ``revision``, ``attempt`` and ``lease_until`` are ours: Glance does
-not see them, and their server defaults suit the rows that Glance writes.
+Names and meanings are those of Glance, so that both services can use one database.
+``revision``, ``attempt`` and ``lease_until`` are our own columns: Glance ignores them,
+and their server defaults are right for the rows that Glance inserts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from glancelite.contract.values import VISIBILITIES
 _meta = sa.MetaData()
 
 
-def _life() -> list[sa.Column]:
+def _lifecycle_columns() -> list[sa.Column]:
     return [sa.Column('created_at', sa.DateTime, nullable=False),
             sa.Column('updated_at', sa.DateTime),
             sa.Column('deleted_at', sa.DateTime),
@@ -42,7 +42,7 @@ images = sa.Table(
     sa.Column('revision', sa.Integer, nullable=False),
     sa.Column('attempt', sa.Integer, nullable=False),
     sa.Column('lease_until', sa.DateTime),
-    *_life())
+    *_lifecycle_columns())
 
 properties = sa.Table(
     'image_properties', _meta,
@@ -50,14 +50,14 @@ properties = sa.Table(
     sa.Column('image_id', sa.String(36), nullable=False),
     sa.Column('name', sa.String(255), nullable=False),
     sa.Column('value', sa.Text),
-    *_life())
+    *_lifecycle_columns())
 
 tags = sa.Table(
     'image_tags', _meta,
     sa.Column('id', sa.Integer, primary_key=True),
     sa.Column('image_id', sa.String(36), nullable=False),
     sa.Column('value', sa.String(255), nullable=False),
-    *_life())
+    *_lifecycle_columns())
 
 locations = sa.Table(
     'image_locations', _meta,
@@ -66,7 +66,7 @@ locations = sa.Table(
     sa.Column('value', sa.Text, nullable=False),
     sa.Column('meta_data', sa.Text),
     sa.Column('status', sa.String(30), nullable=False),
-    *_life())
+    *_lifecycle_columns())
 
 members = sa.Table(
     'image_members', _meta,
@@ -75,4 +75,4 @@ members = sa.Table(
     sa.Column('member', sa.String(255), nullable=False),
     sa.Column('can_share', sa.Boolean, nullable=False),
     sa.Column('status', sa.String(20), nullable=False),
-    *_life())
+    *_lifecycle_columns())

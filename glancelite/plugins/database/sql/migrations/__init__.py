@@ -1,1 +1,1 @@
-"""Alembic's revisions of the tables."""
+"""The migrations of the tables, run by Alembic."""

@@ -1,4 +1,4 @@
-"""Runs the revisions on the connection that ``schema.Schema`` hands over."""
+"""Runs the revisions on the connection of ``schema.Schema``."""
 
 from alembic import context
 
@@ -7,6 +7,6 @@ from glancelite.plugins.database.sql.schema import VERSION_TABLE
 context.configure(
     connection=context.config.attributes['connection'],
     version_table=VERSION_TABLE,
-    # the caller's transaction is the one there is; it holds the lock, too
+    # the caller has begun the transaction, which also holds the lock
     transactional_ddl=False)
 context.run_migrations()

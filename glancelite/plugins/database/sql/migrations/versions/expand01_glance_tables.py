@@ -1,10 +1,9 @@
-"""The tables of Glance 33, where they are not there already.
+"""Creates the tables of Glance 33, unless they exist.
 
-An empty database becomes what Glance's own migrations make of it, and is
-marked as such in ``alembic_version``: its tools agree then, and either
-service can be put in front of the tables.  On MariaDB and MySQL new tables
-differ in two things: times have microseconds, and text has four bytes and is
-compared exactly.
+In an empty database the result is that of Glance's own migrations, including the
+version in ``alembic_version``: the tools of Glance accept it, and either service can
+use the tables.  On MariaDB and MySQL new tables differ in two ways: times have
+microseconds, and text may have characters of four bytes and is compared exactly.
 """
 
 import sqlalchemy as sa
@@ -18,8 +17,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-#: what Glance 33 leaves in ``alembic_version``
-GLANCE = '2024_1_contract01'
+#: version of Glance 33 in ``alembic_version``
+GLANCE_VERSION = '2024_1_contract01'
 TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
 COUNTER = sa.BigInteger().with_variant(sa.Integer, 'sqlite')
 
@@ -31,43 +30,43 @@ def upgrade():
         _check(connection, present)
         return
     for name, columns, indexes in (*_images(), *_tasks(), *_cache(), *_definitions()):
-        op.create_table(name, *columns, **_like(connection))
+        op.create_table(name, *columns, **_table_options(connection))
         for index, columns in indexes.items():
             op.create_index(index, name, columns)
     if 'alembic_version' not in present:
         op.create_table(
             'alembic_version', sa.Column('version_num', sa.String(32), nullable=False),
             sa.PrimaryKeyConstraint('version_num', name='alembic_version_pkc'),
-            **_like(connection))
-        op.execute(f"INSERT INTO alembic_version (version_num) VALUES ('{GLANCE}')")  # noqa: S608
+            **_table_options(connection))
+        op.execute(f"INSERT INTO alembic_version (version_num) VALUES ('{GLANCE_VERSION}')")  # noqa: S608
 
 
 def _check(connection, present):
-    """The tables of an older Glance are for Glance to bring up to date."""
-    wanted = {name: columns for name, columns, _ in (*_images(), *_tasks(), *_cache(),
-                                                     *_definitions())}
-    missing = sorted(wanted.keys() - present)
+    """Raise ``Misconfigured`` if the tables are those of an older Glance."""
+    expected = {name: columns for name, columns, _ in (
+        *_images(), *_tasks(), *_cache(), *_definitions())}
+    missing = sorted(expected.keys() - present)
     inspector = sa.inspect(connection)
-    for name in wanted.keys() & present:
-        there = {column['name'] for column in inspector.get_columns(name)}
-        missing += sorted(f'{name}.{column.name}' for column in wanted[name]
-                          if isinstance(column, sa.Column) and column.name not in there)
+    for name in expected.keys() & present:
+        columns = {column['name'] for column in inspector.get_columns(name)}
+        missing += sorted(f'{name}.{column.name}' for column in expected[name]
+                          if isinstance(column, sa.Column) and column.name not in columns)
     if missing:
         raise Misconfigured(
-            f'the database has tables of an older Glance (it lacks {", ".join(missing[:3])}): '
-            "bring it to Glance 33 first, with that release's own 'glance-manage db sync'")
+            f'the tables are those of an older Glance ({", ".join(missing[:3])} missing): '
+            "upgrade them first, with 'glance-manage db sync' of Glance 33")
 
 
-def _like(connection):
-    """Four bytes a character, and compared exactly, where that has to be said."""
-    maria = getattr(connection.dialect, 'is_mariadb', False)
+def _table_options(connection):
+    """Return options for characters of four bytes that are compared exactly."""
+    is_mariadb = getattr(connection.dialect, 'is_mariadb', False)
     return {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
-            'mysql_collate': 'utf8mb4_nopad_bin' if maria else 'utf8mb4_0900_bin',
+            'mysql_collate': 'utf8mb4_nopad_bin' if is_mariadb else 'utf8mb4_0900_bin',
             'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4',
             'mariadb_collate': 'utf8mb4_nopad_bin'}
 
 
-def _number():
+def _id():
     return sa.Column('id', sa.Integer, primary_key=True)
 
 
@@ -79,7 +78,7 @@ def _times():
     return [sa.Column('created_at', TIME, nullable=False), sa.Column('updated_at', TIME)]
 
 
-def _life():
+def _lifecycle_columns():
     return [*_times(), sa.Column('deleted_at', TIME),
             sa.Column('deleted', sa.Boolean, nullable=False)]
 
@@ -91,7 +90,7 @@ def _images():
             sa.Column('name', sa.String(255)),
             sa.Column('size', sa.BigInteger),
             sa.Column('status', sa.String(30), nullable=False),
-            *_life(),
+            *_lifecycle_columns(),
             sa.Column('disk_format', sa.String(20)),
             sa.Column('container_format', sa.String(20)),
             sa.Column('checksum', sa.String(32)),
@@ -113,24 +112,25 @@ def _images():
             'os_hidden_image_idx': ['os_hidden'], 'os_hash_value_image_idx': ['os_hash_value'],
         }),
         ('image_properties', [
-            _number(), _image_id(), sa.Column('name', sa.String(255), nullable=False),
-            sa.Column('value', sa.Text), *_life(),
+            _id(), _image_id(), sa.Column('name', sa.String(255), nullable=False),
+            sa.Column('value', sa.Text), *_lifecycle_columns(),
             sa.UniqueConstraint('image_id', 'name', name='ix_image_properties_image_id_name'),
         ], {'ix_image_properties_image_id': ['image_id'],
             'ix_image_properties_deleted': ['deleted']}),
         ('image_tags', [
-            _number(), _image_id(), sa.Column('value', sa.String(255), nullable=False), *_life(),
+            _id(), _image_id(), sa.Column('value', sa.String(255), nullable=False),
+            *_lifecycle_columns(),
         ], {'ix_image_tags_image_id': ['image_id'],
             'ix_image_tags_image_id_tag_value': ['image_id', 'value']}),
         ('image_locations', [
-            _number(), _image_id(), sa.Column('value', sa.Text, nullable=False), *_life(),
+            _id(), _image_id(), sa.Column('value', sa.Text, nullable=False), *_lifecycle_columns(),
             sa.Column('meta_data', sa.Text),
             sa.Column('status', sa.String(30), nullable=False, server_default='active'),
         ], {'ix_image_locations_image_id': ['image_id'],
             'ix_image_locations_deleted': ['deleted']}),
         ('image_members', [
-            _number(), _image_id(), sa.Column('member', sa.String(255), nullable=False),
-            sa.Column('can_share', sa.Boolean, nullable=False), *_life(),
+            _id(), _image_id(), sa.Column('member', sa.String(255), nullable=False),
+            sa.Column('can_share', sa.Boolean, nullable=False), *_lifecycle_columns(),
             sa.Column('status', sa.String(20), nullable=False, server_default='pending'),
             sa.UniqueConstraint('image_id', 'member', 'deleted_at',
                                 name='image_members_image_id_member_deleted_at_key'),
@@ -147,7 +147,7 @@ def _tasks():
             sa.Column('status', sa.String(30), nullable=False),
             sa.Column('owner', sa.String(255), nullable=False),
             sa.Column('expires_at', TIME),
-            *_life(),
+            *_lifecycle_columns(),
             sa.Column('image_id', sa.String(36)),
             sa.Column('request_id', sa.String(64)),
             sa.Column('user_id', sa.String(64)),
@@ -190,9 +190,9 @@ def _definitions():
         return sa.Column('namespace_id', sa.Integer, sa.ForeignKey('metadef_namespaces.id'),
                          nullable=False)
 
-    def named(table, *more):
+    def named_objects(table, *more):
         return (f'metadef_{table}', [
-            _number(), namespace(), sa.Column('name', sa.String(80), nullable=False), *more,
+            _id(), namespace(), sa.Column('name', sa.String(80), nullable=False), *more,
             *_times(),
             sa.UniqueConstraint('namespace_id', 'name',
                                 name=f'uq_metadef_{table}_namespace_id_name'),
@@ -203,14 +203,14 @@ def _definitions():
 
     return (
         ('metadef_namespaces', [
-            _number(), sa.Column('namespace', sa.String(80), nullable=False),
+            _id(), sa.Column('namespace', sa.String(80), nullable=False),
             sa.Column('display_name', sa.String(80)), sa.Column('description', sa.Text),
             sa.Column('visibility', sa.String(32)), sa.Column('protected', sa.Boolean),
             sa.Column('owner', sa.String(255), nullable=False), *_times(),
             sa.UniqueConstraint('namespace', name='uq_metadef_namespaces_namespace'),
         ], {'ix_metadef_namespaces_owner': ['owner']}),
         ('metadef_resource_types', [
-            _number(), sa.Column('name', sa.String(80), nullable=False),
+            _id(), sa.Column('name', sa.String(80), nullable=False),
             sa.Column('protected', sa.Boolean, nullable=False), *_times(),
             sa.UniqueConstraint('name', name='uq_metadef_resource_types_name'),
         ], {}),
@@ -222,8 +222,8 @@ def _definitions():
             sa.Column('properties_target', sa.String(80)), sa.Column('prefix', sa.String(80)),
             *_times(),
         ], {'ix_metadef_ns_res_types_namespace_id': ['namespace_id']}),
-        named('objects', sa.Column('description', sa.Text), sa.Column('required', sa.Text),
+        named_objects('objects', sa.Column('description', sa.Text), sa.Column('required', sa.Text),
               schema()),
-        named('properties', schema()),
-        named('tags'),
+        named_objects('properties', schema()),
+        named_objects('tags'),
     )

@@ -1,7 +1,7 @@
-"""What we need besides the tables of Glance; Glance works on beside it.
+"""Adds columns and indexes of our own; Glance can still use the tables.
 
-Columns have server defaults that suit rows which Glance writes.  The indexes
-let a listing walk from one image to the next in its order, whoever asks.
+The columns have server defaults for the rows that Glance inserts.  With the indexes, a
+listing reads the images in its order, for every caller.
 """
 
 import sqlalchemy as sa
@@ -18,13 +18,13 @@ TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
 
 def upgrade():
     inspector = sa.inspect(op.get_bind())
-    # MariaDB and MySQL commit every statement: after a crash some of it is there
-    there = {column['name'] for column in inspector.get_columns('images')}
+    # MariaDB and MySQL commit every statement, so after a crash a part may exist
+    existing = {column['name'] for column in inspector.get_columns('images')}
     for column in (
             sa.Column('revision', sa.Integer, nullable=False, server_default='0'),
             sa.Column('attempt', sa.Integer, nullable=False, server_default='0'),
             sa.Column('lease_until', TIME)):
-        if column.name not in there:
+        if column.name not in existing:
             op.add_column('images', column)
     for name, table, columns in _indexes(op.get_bind().dialect.name):
         if name not in {index['name'] for index in inspector.get_indexes(table)}:
@@ -33,17 +33,17 @@ def upgrade():
 
 
 def _indexes(backend):
-    by_bytes = backend == 'postgresql'
-    image_id = sa.text('id COLLATE "C" NULLS FIRST') if by_bytes else 'id'
-    time = sa.text('created_at NULLS FIRST') if by_bytes else 'created_at'
-    value = sa.text('left(value, 128)') if by_bytes else 'value'
+    is_postgresql = backend == 'postgresql'
+    image_id = sa.text('id COLLATE "C" NULLS FIRST') if is_postgresql else 'id'
+    time = sa.text('created_at NULLS FIRST') if is_postgresql else 'created_at'
+    value = sa.text('left(value, 128)') if is_postgresql else 'value'
     return (
         ('glancelite_images_visibility', 'images',
          ['visibility', 'deleted', 'os_hidden', time, image_id]),
         ('glancelite_images_owner', 'images',
          ['owner', 'deleted', 'os_hidden', time, image_id]),
         ('glancelite_images_name', 'images', ['name']),
-        # what awaits its removal, and what is being uploaded
+        # pending deletions, and uploads
         ('glancelite_images_status', 'images', ['status', 'deleted_at']),
         ('glancelite_properties_name_value', 'image_properties', ['name', value]),
         ('glancelite_tags_value', 'image_tags', ['value']),
@@ -52,5 +52,5 @@ def _indexes(backend):
 
 
 def _lengths(table, columns):
-    """A text cannot be in an index as a whole."""
+    """Return the indexed lengths: a whole text cannot be in an index."""
     return {'value': 100} if table == 'image_properties' and 'value' in columns else {}

@@ -1,4 +1,4 @@
-"""An index for what the sweep looks for: leases that have run out, in whatever status."""
+"""Adds an index with which the sweep finds expired leases, in any status."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,6 @@ INDEX = 'glancelite_images_lease'
 
 
 def upgrade():
-    # MariaDB and MySQL commit every statement: after a crash it may be there
+    # MariaDB and MySQL commit every statement, so after a crash it may exist
     if INDEX not in {index['name'] for index in sa.inspect(op.get_bind()).get_indexes('images')}:
         op.create_index(INDEX, 'images', ['lease_until'])
