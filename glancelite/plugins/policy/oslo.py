@@ -1,121 +1,112 @@
-"""OpenStack's policy rules: documented defaults, overridden by the operator's file."""
+"""OpenStack's policy rules: documented defaults, overridden by files of the operator."""
+
+from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import threading
-import time
+from collections.abc import Sequence
+from typing import Any
 
 from oslo_policy import opts
 
 from glancelite import contract
-from glancelite.plugins.policy import ruleset
+from glancelite.contract import Context, Image
+from glancelite.plugins.policy import partial, ruleset
+from glancelite.support.file_watch import FileWatch
 
 LOG = logging.getLogger(__name__)
 
-#: seconds between two looks at the files
-LOOK = 1.0
-#: what the file was called once; libraries no longer look for it
-FORMER = 'policy.json'
+#: seconds between two checks of the files
+CHECK_INTERVAL = 1.0
+#: the former default of ``[oslo_policy] policy_file``, which is not read by default any more
+FORMER_FILE = 'policy.json'
 
 
-def _register(conf):
+def _register(conf: Any) -> None:
     for group, options in opts.list_opts():
         conf.register_opts(options, group=group)
 
 
 class OsloPolicy(contract.PolicyEngine):
-    """Asks the rules; a change of their files is seen within a second.
+    """Evaluates the rules; changes of their files take effect within a second.
 
-    A file that is broken stops the start.  Broken later, it is reported and the
-    rules stay as they were.
+    An invalid file prevents the start.  If a file becomes invalid later, this is logged
+    and the rules stay as they are.
     """
 
     LIBRARY_OPTS = (_register,)
 
-    def __init__(self, options, host, **named):
-        super().__init__(options, host, **named)
+    def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
+        super().__init__(options, host, **kwargs)
         if not self.conf.oslo_policy.enforce_new_defaults:
             LOG.warning('[oslo_policy] enforce_new_defaults = false is not supported: '
-                        'there are no older defaults here')
-        self._look = threading.Lock()
-        self._next_look = time.monotonic() + LOOK
-        self._seen = self._files()
-        if not self._seen and self.conf.get_location('policy_file', 'oslo_policy') \
+                        'there are no older defaults')
+        if not partial.evaluators():
+            LOG.warning('policy: this release of oslo.policy is not supported by the fast '
+                        'evaluation of rules; the library evaluates each request')
+        self._watch = FileWatch(self._files, self._reload, interval=CHECK_INTERVAL)
+        self._warn_about_files()
+        try:
+            self._rules = ruleset.RuleSet(self.conf)
+        except Exception as error:      # an invalid file or rule, or an I/O error
+            raise contract.Misconfigured(f'policy: {_one_line(error)}') from error
+
+    def _warn_about_files(self) -> None:
+        if not self._watch.files and self.conf.get_location('policy_file', 'oslo_policy') \
                 .location.is_user_controlled:
             LOG.warning('there is no policy file %s: the default rules apply',
                         self.conf.oslo_policy.policy_file)
-        former = self.conf.find_file(FORMER)
-        if former and former not in (name for name, *_ in self._seen):
+        former = self.conf.find_file(FORMER_FILE)
+        if former and former not in self._watch.files:
             LOG.warning('the rules of %s are not read: convert them to YAML with '
                         'oslopolicy-convert-json-to-yaml', former)
-        try:
-            self._rules = ruleset.RuleSet(self.conf)
-        except Exception as error:      # a YAML, an I/O or a rule's fault: all stop the start
-            raise contract.Misconfigured(f'policy: {_one_line(error)}') from error
 
-    def enforce(self, ctx, action, image=None, *, member=None):
-        if not self._allows(ctx, action, image, member):
+    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
+                member: str | None = None) -> None:
+        if not self.allows(ctx, action, image, member=member):
             raise contract.Forbidden(f'You are not authorized to complete {action} action.')
 
-    def allows(self, ctx, action, image=None, *, member=None):
-        return self._allows(ctx, action, image, member)
-
-    def filter(self, ctx, action, images):
+    def allows(self, ctx: Context, action: str, image: Image | None = None, *,
+               member: str | None = None) -> bool:
         try:
-            return self._now().filter(ctx, action, images)
+            self._watch.check()
+            return self._rules.allows(ctx, action, image, member)
+        except Exception as error:      # remote and custom checks may raise anything
+            raise _undecided(action) from error
+
+    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
+        try:
+            self._watch.check()
+            return self._rules.filter(ctx, action, images)
         except Exception as error:
             raise _undecided(action) from error
 
-    def is_admin(self, ctx):
-        return self._allows(ctx, 'context_is_admin', None, None)
+    def is_admin(self, ctx: Context) -> bool:
+        return self.allows(ctx, 'context_is_admin')
 
-    def _allows(self, ctx, action, image, member):
-        try:
-            return self._now().allows(ctx, action, image, member)
-        except Exception as error:      # whatever a remote or custom check meets
-            raise _undecided(action) from error
-
-    def _now(self):
-        if time.monotonic() >= self._next_look and self._look.acquire(blocking=False):
-            try:
-                self._next_look = time.monotonic() + LOOK
-                self._refresh()
-            finally:
-                self._look.release()
-        return self._rules
-
-    def _refresh(self):
-        found = self._files()
-        if found == self._seen:
-            return
-        self._seen = found
+    def _reload(self) -> None:
         try:
             self._rules = ruleset.RuleSet(self.conf)
         except Exception as error:
             LOG.error('policy: the rules stay as they were: %s', _one_line(error))
         else:
-            LOG.info('policy: the rules have changed')
+            LOG.info('policy: the rules were reloaded')
 
-    def _files(self):
-        """Path, time and size of each file that rules come from."""
+    def _files(self) -> list[str]:
+        """Return the files that may have rules; some may be missing."""
         options = self.conf.oslo_policy
         names = [self.conf.find_file(options.policy_file)]
         for folder in filter(None, map(self.conf.find_file, options.policy_dirs)):
             with contextlib.suppress(OSError):
                 names.extend(sorted(entry.path for entry in os.scandir(folder)))
-        found = []
-        for name in filter(None, names):
-            with contextlib.suppress(OSError):
-                status = os.stat(name)
-                found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
-        return found
+        return [name for name in names if name]
 
 
-def _undecided(action):
-    LOG.exception('policy: rule %s could not be decided', action)
-    return contract.Unavailable(f'It cannot be decided whether {action} is allowed.')
+def _undecided(action: str) -> contract.Unavailable:
+    LOG.exception('policy: rule %s could not be evaluated', action)
+    return contract.Unavailable(f'The policy for {action} could not be evaluated.')
 
 
-def _one_line(error):
+def _one_line(error: Exception) -> str:
     return ' '.join(f'{type(error).__name__}: {error}'.split())

@@ -1,49 +1,55 @@
-"""What belongs to a project is changed by that project, whatever the rules say."""
+"""Only the owner can change an image, whatever the rules allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 from glancelite import contract
+from glancelite.contract import Context, Image
 
-#: actions that change an image, its data or its members: for owner and administrator.
-#: ``copy_image`` is left to the rules: an operator may let others copy an image.
+#: actions that change an image, its data or its members: allowed for owner and administrator.
+#: ``copy_image`` is not among them: an operator may let others copy an image.
 CHANGES = frozenset({
     'modify_image', 'delete_image', 'upload_image', 'deactivate', 'reactivate',
     'publicize_image', 'communitize_image', 'set_image_location', 'delete_image_location',
     'add_member', 'delete_member',
 })
-#: first word of the actions that only look
+#: prefixes of actions that only read
 READS = ('get_', 'list_', 'download_')
 MORE_READS = frozenset({'fetch_image_location', 'cache_list', 'stores_info_detail'})
-#: roles of the user that other services work with, see rule ``service_api``
+#: roles of other services, as in the rule ``service_api``
 SERVICES = frozenset({'service', 'admin'})
 
 
 class Ownership(contract.PolicyEngine):
-    """A second line of defence: a policy file can narrow it but not open it.
+    """A second check, which policy files can narrow but not widen.
 
-    Reading is not its matter: which rows a caller sees, the database knows.
-    An image without owner is changed by administrators only.
+    It does not restrict reading: the database selects the images that a caller sees.
+    Only administrators can change an image without owner.
     """
 
-    def enforce(self, ctx, action, image=None, *, member=None):
+    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
+                member: str | None = None) -> None:
         if ctx.read_only and not (action.startswith(READS) or action in MORE_READS):
             raise contract.Forbidden('Read-only access')
         if not ctx.is_admin and not _may(ctx, action, image, member):
             raise contract.Forbidden(f'You are not authorized to complete {action} action.')
 
-    def filter(self, ctx, action, images):
+    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
         if ctx.is_admin or action.startswith(READS):
             return images
         return super().filter(ctx, action, images)
 
 
-def _may(ctx, action, image, member):
+def _may(ctx: Context, action: str, image: Image | None, member: str | None) -> bool:
     if action in CHANGES or action == 'add_image':
         return _owns(ctx, image)
-    if action == 'modify_member':     # to accept is the matter of the one who receives
+    if action == 'modify_member':     # the receiving project accepts or rejects
         return ctx.project is not None and member == ctx.project
     if action == 'add_image_location':
         return _owns(ctx, image) or not SERVICES.isdisjoint(ctx.roles)
     return True
 
 
-def _owns(ctx, image):
+def _owns(ctx: Context, image: Image | None) -> bool:
     return image is not None and ctx.project is not None and image.owner == ctx.project

@@ -1,5 +1,10 @@
 """The default rules, and what each of them allows."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 from oslo_policy import policy
 
 ADMIN = 'rule:context_is_admin'
@@ -14,13 +19,14 @@ _FETCH = f'{ADMIN} or (role:member and {_SEEN})'
 _CREATE = f'role:member and {OWN} and project_id:%(owner)s'
 _MEMBERS = f'{ADMIN} or role:reader and ({OWN} or project_id:%(member_id)s)'
 
-#: the name of a rule, its check, what it allows, and the operations that ask for it
+#: name of a rule, its check, what it allows, and the operations that check it.  Operations
+#: that are not implemented yet have their rules, since policy files of Glance name them.
 _RULES = (
     ('add_image', f'{ADMIN} or ({_CREATE})', 'Create an image.', 'POST /v2/images'),
-    ('get_image', _SHOW, 'Show an image; without it, the image does not exist for the caller.',
+    ('get_image', _SHOW, 'Show an image; otherwise it does not exist for the caller.',
      'GET /v2/images/{image_id}'),
     ('get_images', READER, 'List images.', 'GET /v2/images'),
-    ('modify_image', MEMBER, 'Change what is recorded of an image, its tags, or import its data.',
+    ('modify_image', MEMBER, 'Change the attributes or tags of an image, or import its data.',
      'PATCH /v2/images/{image_id}', 'PUT /v2/images/{image_id}/tags/{tag}',
      'DELETE /v2/images/{image_id}/tags/{tag}', 'PUT /v2/images/{image_id}/stage',
      'POST /v2/images/{image_id}/import'),
@@ -28,53 +34,53 @@ _RULES = (
     ('publicize_image', ADMIN, 'Make an image public.', 'PATCH /v2/images/{image_id}'),
     ('communitize_image', MEMBER, 'Make an image a community image.',
      'PATCH /v2/images/{image_id}'),
-    ('upload_image', MEMBER, 'Send the data of an image.', 'PUT /v2/images/{image_id}/file'),
-    ('download_image', _FETCH, 'Receive the data of an image.',
+    ('upload_image', MEMBER, 'Upload the data of an image.', 'PUT /v2/images/{image_id}/file'),
+    ('download_image', _FETCH, 'Download the data of an image.',
      'GET /v2/images/{image_id}/file'),
-    ('download_from_store', _FETCH, 'Receive the data of an image from a store of choice.',
+    ('download_from_store', _FETCH, 'Download the data of an image from a chosen store.',
      'GET /v2/images/{image_id}/file'),
     ('deactivate', MEMBER, 'Deactivate an image.',
      'POST /v2/images/{image_id}/actions/deactivate'),
     ('reactivate', MEMBER, 'Reactivate an image.',
      'POST /v2/images/{image_id}/actions/reactivate'),
-    ('copy_image', ADMIN, 'Copy the data of an image into further stores.',
+    ('copy_image', ADMIN, 'Copy the data of an image to other stores.',
      'POST /v2/images/{image_id}/import'),
-    ('get_image_location', READER, 'See where the data of an image is kept.',
+    ('get_image_location', READER, 'Show the locations of an image.',
      'GET /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
-    ('set_image_location', MEMBER, 'Change where the data of an image is kept.',
+    ('set_image_location', MEMBER, 'Change the locations of an image.',
      'PATCH /v2/images/{image_id}'),
-    ('delete_image_location', ADMIN, 'Remove a place where the data of an image is kept.',
+    ('delete_image_location', ADMIN, 'Remove a location of an image.',
      'PATCH /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
     ('add_image_location', f'{SERVICE} or ({_CREATE})',
-     'Register data that is in a store already.', 'POST /v2/images/{image_id}/locations'),
-    ('fetch_image_location', SERVICE, 'List where the data of an image is kept.',
+     'Add a location of data that is in a store already.', 'POST /v2/images/{image_id}/locations'),
+    ('fetch_image_location', SERVICE, 'List the locations of an image.',
      'GET /v2/images/{image_id}/locations'),
     ('add_member', MEMBER, 'Share an image with a project.',
      'POST /v2/images/{image_id}/members'),
     ('delete_member', MEMBER, 'Stop sharing an image with a project.',
      'DELETE /v2/images/{image_id}/members/{member_id}'),
     ('modify_member', f'{ADMIN} or (role:member and project_id:%(member_id)s)',
-     'Accept or reject an image that is shared with the own project.',
+     'Accept or reject an image that is shared with the project of the caller.',
      'PUT /v2/images/{image_id}/members/{member_id}'),
-    ('get_member', _MEMBERS, 'Show with which project an image is shared.',
+    ('get_member', _MEMBERS, 'Show a project that an image is shared with.',
      'GET /v2/images/{image_id}/members/{member_id}'),
     ('get_members', _MEMBERS, 'List the projects that an image is shared with.',
      'GET /v2/images/{image_id}/members'),
-    ('manage_image_cache', ADMIN, 'Manage the image cache by its first interface.',
+    ('manage_image_cache', ADMIN, 'Manage the image cache through its first API.',
      'GET /v2/cached_images', 'DELETE /v2/cached_images', 'GET /v2/queued_images',
      'DELETE /v2/queued_images'),
-    ('cache_image', ADMIN, 'Ask for an image to be cached.', 'PUT /v2/cache/{image_id}'),
+    ('cache_image', ADMIN, 'Queue an image for caching.', 'PUT /v2/cache/{image_id}'),
     ('cache_list', ADMIN, 'List cached and queued images.', 'GET /v2/cache'),
-    ('cache_delete', ADMIN, 'Remove images from the cache.', 'DELETE /v2/cache',
+    ('cache_delete', ADMIN, 'Delete images from the cache.', 'DELETE /v2/cache',
      'DELETE /v2/cache/{image_id}'),
-    ('cache_clean', ADMIN, 'Remove what is invalid or stalled from the cache.',
+    ('cache_clean', ADMIN, 'Delete invalid and stalled entries of the cache.',
      'POST /v2/cache/clean'),
-    ('cache_prune', ADMIN, 'Shrink the cache to its maximum size.', 'POST /v2/cache/prune'),
-    ('list_cached_nodes', ADMIN, 'List the nodes that have an image in their cache.',
+    ('cache_prune', ADMIN, 'Reduce the cache to its maximum size.', 'POST /v2/cache/prune'),
+    ('list_cached_nodes', ADMIN, 'List the nodes that have cached an image.',
      'GET /v2/cache/nodes/{image_id}'),
     ('stores_info_detail', f'{ADMIN} or {SERVICE}', 'Show the stores with their properties.',
      'GET /v2/info/stores/detail'),
-    ('tasks_api_access', ADMIN, 'Use the tasks interface.', 'GET /v2/tasks', 'POST /v2/tasks',
+    ('tasks_api_access', ADMIN, 'Use the tasks API.', 'GET /v2/tasks', 'POST /v2/tasks',
      'GET /v2/tasks/{task_id}', 'DELETE /v2/tasks/{task_id}'),
     ('get_task', 'rule:default', 'Show a task, after tasks_api_access.',
      'GET /v2/tasks/{task_id}'),
@@ -85,24 +91,24 @@ _RULES = (
 )
 
 
-def list_rules():
-    """Every default, for the engine and for ``oslopolicy-sample-generator``.
+def list_rules() -> Iterator[policy.RuleDefault]:
+    """Yield all defaults, for the engine and for ``oslopolicy-sample-generator``.
 
-    All want a token for a project: one for the system or a domain has no
-    project that an image could belong to.
+    All require a token for a project: one for the system or a domain has no project
+    that could own an image.
     """
     yield policy.RuleDefault('default', '', scope_types=None,
-                             description='Used for what no other rule is about.')
+                             description='Used for actions without a rule of their own.')
     yield policy.RuleDefault('context_is_admin', 'role:admin', scope_types=['project'],
-                             description='Who is an administrator of all images.')
+                             description='Administer all images.')
     yield policy.RuleDefault('service_api', 'role:service or role:admin', scope_types=['project'],
-                             description='Who may use what is made for other services.')
+                             description='Use the operations for other services.')
     for name, check, description, *operations in _RULES:
         yield policy.DocumentedRuleDefault(
-            name, check, description, [_operation(each) for each in operations],
+            name, check, description, [_operation(text) for text in operations],
             scope_types=['project'])
 
 
-def _operation(text):
+def _operation(text: str) -> Any:
     method, path = text.split(' ')
     return {'method': method, 'path': path}

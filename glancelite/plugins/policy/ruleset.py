@@ -1,19 +1,22 @@
-"""One version of the rules, asked fast.
+"""One version of the rules, evaluated fast.
 
-``Enforcer.enforce`` costs hundreds of microseconds.  What a rule says about
-the caller (roles, project, ...) is the same for many requests, so it is worked
-out once per kind of caller; what remains is a yes, a no, or a few comparisons
-with fields of the image.  A rule that is not made of the library's plain checks,
-such as one that asks a remote server, goes to the library each time.
+``Enforcer.enforce`` takes hundreds of microseconds.  The part of a rule that depends on
+the caller (roles, project, ...) has the same result for many requests, so it is evaluated
+once for each kind of caller; what remains is True, False, or a few comparisons with
+fields of the image.  A rule with other checks than the common ones, such as a request to
+a remote server, is evaluated by the library each time.
 """
 
-import ast
-import operator
+from __future__ import annotations
 
-from oslo_policy import _checks as checks
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 from oslo_policy import policy
 
-from glancelite.contract import IMAGE_FIELDS
+from glancelite.contract import IMAGE_FIELDS, Context, Image
+from glancelite.plugins.policy import partial
 from glancelite.plugins.policy import rules as defaults
 
 #: name in a rule -> field of ``Context``
@@ -23,71 +26,75 @@ CREDENTIALS = {
     'roles': 'roles', 'service_roles': 'service_roles', 'is_admin': 'is_admin',
     'system_scope': 'system_scope', 'domain_id': 'domain',
 }
-#: fields of ``Image`` that rules may see: not the addresses of the data, nor our bookkeeping
+#: fields of ``Image`` that rules can use: without the URLs of the data and internal fields
 ATTRIBUTES = tuple(sorted(set(IMAGE_FIELDS) - {
     'properties', 'locations', 'revision', 'membership', 'attempt', 'lease_until'}))
-#: how many answers are remembered
-MEMORY = 4096
-#: what tells callers apart in every case: the usual rules, and the scope of the token
+#: most results in the cache
+CACHE_SIZE = 4096
+#: fields of ``Context`` that are always part of the key of the cache: those that the default
+#: rules use, and the scope of the token
 _ALWAYS = ('project', 'roles', 'system_scope', 'domain')
 
 
-class _NotPlain(Exception):
-    """This rule has to be evaluated by the library."""
-
-
 class RuleSet:
-    """The rules as they are in the files now, completed by the defaults.
+    """The rules of the files, completed by the defaults.
 
-    :raises ValueError: a rule cannot be understood, or refers to itself.
+    :raises ValueError: a rule is invalid, or refers to itself.
     """
 
-    def __init__(self, conf):
+    def __init__(self, conf: Any):
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults(list(defaults.list_rules()))
         self._enforcer.load_rules()
-        self._enforcer.use_conf = False     # from now on it looks at no file any more
+        self._enforcer.use_conf = False     # the enforcer must not read files later
         self._rules = self._enforcer.rules
-        self._refuse_nonsense()
+        self._check_rules()
         mentioned = {name.split('.')[0] for rule in self._rules.values()
                      for name in _kinds(rule)}
-        self._caller = operator.attrgetter(*_ALWAYS, *sorted(
+        self._caller_key = operator.attrgetter(*_ALWAYS, *sorted(
             {CREDENTIALS[name] for name in mentioned & CREDENTIALS.keys()} - set(_ALWAYS)))
-        self._remembered = {}
+        self._evaluators = partial.evaluators()
+        self._cache: dict[Any, bool | partial.Test | None] = {}
 
-    def allows(self, ctx, action, image, member):
-        """May the caller?  Raises what a remote or custom check raises."""
-        answer = self._answer(ctx, action, image is None)
-        if answer is True or answer is False:
-            return answer
-        if answer is None:
-            return self._ask(ctx, action, image, member)
-        return answer(image, member)
+    def allows(self, ctx: Context, action: str, image: Image | None,
+               member: str | None) -> bool:
+        """Return whether the caller may do this.
 
-    def filter(self, ctx, action, images):
-        answer = self._answer(ctx, action, False)
-        if answer is True:
+        :raises Exception: a remote or custom check has failed.
+        """
+        result = self._result(ctx, action, image is None)
+        if result is True or result is False:
+            return result
+        if result is None:
+            return self._enforce(ctx, action, image, member)
+        return result(image, member)
+
+    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
+        result = self._result(ctx, action, False)
+        if result is True:
             return images
-        if answer is False:
+        if result is False:
             return []
-        if answer is None:
-            return [image for image in images if self._ask(ctx, action, image, None)]
-        return [image for image in images if answer(image, None)]
+        if result is None:
+            return [image for image in images if self._enforce(ctx, action, image, None)]
+        return [image for image in images if result(image, None)]
 
-    def _answer(self, ctx, action, imageless):
-        """True, False, a test of ``(image, member)``, or None: ask the library."""
-        key = (action, imageless, self._caller(ctx))
+    def _result(self, ctx: Context, action: str, imageless: bool) -> bool | partial.Test | None:
+        """Return the result of ``_evaluate``, from the cache if possible."""
+        key = (action, imageless, self._caller_key(ctx))
         try:
-            return self._remembered[key]
+            return self._cache[key]
         except KeyError:
             pass
-        answer = self._work_out(ctx, action, imageless)
-        if len(self._remembered) >= MEMORY:
-            self._remembered.clear()        # cheaper than to keep an order on every question
-        self._remembered[key] = answer
-        return answer
+        result = self._evaluate(ctx, action, imageless)
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()         # cheaper than an order of use
+        self._cache[key] = result
+        return result
 
-    def _work_out(self, ctx, action, imageless):
+    def _evaluate(self, ctx: Context, action: str, imageless: bool,
+                  ) -> bool | partial.Test | None:
+        """Return True, False, a test of the image and member, or None: the library decides."""
         try:
             rule = self._rules[action]
         except KeyError:
@@ -95,158 +102,51 @@ class RuleSet:
         registered = self._enforcer.registered_rules.get(action)
         if registered and registered.scope_types and _scope(ctx) not in registered.scope_types:
             return False
-        readers = _imageless_readers(ctx) if imageless else _image_readers(ctx)
+        reader = _imageless_reader(ctx) if imageless else _image_reader(ctx)
         try:
-            return _Residue(self._rules, credentials(ctx), readers).of(rule)
-        except _NotPlain:
+            return partial.Evaluation(
+                self._evaluators, self._rules, credentials(ctx), reader).evaluate(rule)
+        except partial.NotSupported:
             return None
 
-    def _ask(self, ctx, action, image, member):
+    def _enforce(self, ctx: Context, action: str, image: Image | None,
+                 member: str | None) -> bool:
         return bool(self._enforcer.enforce(action, target(ctx, image, member), credentials(ctx)))
 
-    def _refuse_nonsense(self):
-        """The library turns what it cannot parse into a silent refusal; we say it."""
+    def _check_rules(self) -> None:
+        """Raise ``ValueError`` for an invalid rule; the library parses it as a refusal."""
         for name, rule in self._enforcer.file_rules.items():
             text = str(rule.check_str)
-            if '!' not in text and any(type(part) is checks.FalseCheck
-                                       for part in _parts(rule.check)):
-                raise ValueError(f'rule {name!r} cannot be understood: {text!r}')
+            if '!' not in text and any(str(part) == '!' for part in _parts(rule.check)):
+                raise ValueError(f'rule {name!r} cannot be parsed: {text!r}')
         for name in self._rules:
-            self._refuse_circle(name, ())
+            self._check_references(name, ())
 
-    def _refuse_circle(self, name, trail):
-        if name in trail:
-            raise ValueError(f'rule {name!r} refers to itself: {" -> ".join((*trail, name))}')
+    def _check_references(self, name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise ValueError(f'rule {name!r} refers to itself: {" -> ".join((*path, name))}')
         if name in self._rules:
             for part in _parts(self._rules[name]):
-                if type(part) is checks.RuleCheck:
-                    self._refuse_circle(part.match, (*trail, name))
+                if isinstance(part, policy.RuleCheck):
+                    self._check_references(part.match, (*path, name))
 
 
-class _Residue:
-    """What is left of a rule when the caller is known."""
-
-    def __init__(self, rules, caller, readers):
-        self._rules = rules
-        self._caller = caller
-        self._roles = {role.lower() for role in caller['roles']}
-        self._readers = readers
-
-    def of(self, check):
-        make = self._MAKERS.get(type(check))
-        if make is None:
-            raise _NotPlain
-        return make(self, check)
-
-    def _rule(self, check):
-        try:
-            found = self._rules[check.match]
-        except KeyError:
-            return False
-        return self.of(found)
-
-    def _role(self, check):
-        if '%' in check.match:
-            raise _NotPlain
-        return check.match.lower() in self._roles
-
-    def _not(self, check):
-        inner = self.of(check.rule)
-        if isinstance(inner, bool):
-            return not inner
-        return lambda image, member: not inner(image, member)
-
-    def _and(self, check):
-        tests = [self.of(each) for each in check.rules]
-        if False in tests:
-            return False
-        return _joined([test for test in tests if test is not True], all_of, True)
-
-    def _or(self, check):
-        tests = [self.of(each) for each in check.rules]
-        if True in tests:
-            return True
-        return _joined([test for test in tests if test is not False], any_of, False)
-
-    def _generic(self, check):
-        accepted = self._accepted(check.kind)
-        if '%' not in check.match:
-            return check.match in accepted
-        name = check.match[2:-2]
-        if check.match != f'%({name})s' or '%' in name or ')' in name or '(' in name:
-            raise _NotPlain
-        read = self._readers(name)
-        if read is None:
-            return False
-        if isinstance(read, str):
-            return read in accepted
-        return lambda image, member: read(image, member) in accepted
-
-    def _accepted(self, kind):
-        """The texts that the left side of a comparison stands for."""
-        try:
-            return frozenset((str(ast.literal_eval(kind)),))
-        except ValueError:
-            pass
-        except Exception:           # the library lets it out, on each question
-            raise _NotPlain from None
-        head, *path = kind.split('.')
-        if head not in self._caller:
-            return frozenset()
-        value = self._caller[head]
-        if path:
-            raise _NotPlain
-        return frozenset(map(str, value)) if isinstance(value, list) else frozenset((str(value),))
-
-    _MAKERS = {
-        checks.TrueCheck: lambda self, check: True,
-        checks.FalseCheck: lambda self, check: False,
-        checks.RuleCheck: _rule, checks.RoleCheck: _role, checks.NotCheck: _not,
-        checks.AndCheck: _and, checks.OrCheck: _or, checks.GenericCheck: _generic,
-    }
-
-
-def any_of(tests):
-    def test(image, member):
-        for each in tests:  # noqa: SIM110  a generator would cost twice as much
-            if each(image, member):
-                return True
-        return False
-    return test
-
-
-def all_of(tests):
-    def test(image, member):
-        for each in tests:  # noqa: SIM110
-            if not each(image, member):
-                return False
-        return True
-    return test
-
-
-def _joined(tests, join, nothing):
-    if not tests:
-        return nothing
-    return tests[0] if len(tests) == 1 else join(tests)
-
-
-def _image_readers(ctx):
-    """Name in a rule -> how to read its text off an image; None is no text at all."""
+def _image_reader(ctx: Context) -> partial.Reader:
     caller = ctx.project
 
-    def member_id(image, member):
+    def member_id(image: Image, member: str | None) -> str | None:
         if member is None and image.membership is not None:
             return caller
         return member
 
-    special = {
+    special: dict[str, Callable[[Any, Any], Any]] = {
         'project_id': lambda image, member: image.owner,
         'member_id': member_id,
         'image_id': lambda image, member: image.id,
         'visibility': lambda image, member: image.visibility,
     }
 
-    def reader(name):
+    def reader(name: str) -> Callable[[Any, Any], Any]:
         if name in special:
             return special[name]
         if name in ATTRIBUTES:
@@ -256,65 +156,73 @@ def _image_readers(ctx):
     return reader
 
 
-def _imageless_readers(ctx):
-    """A action about no image is about the caller's own project."""
+def _imageless_reader(ctx: Context) -> partial.Reader:
+    """For actions that are not about an image: the target is the caller's own project."""
     fixed = {'project_id': ctx.project, 'owner': str(ctx.project)}
 
-    def reader(name):
+    def reader(name: str) -> Callable[[Any, Any], Any] | str | None:
         return (lambda image, member: member) if name == 'member_id' else fixed.get(name)
 
     return reader
 
 
-def target(ctx, image, member):
-    """What the library is shown of an image; custom properties never hide attributes."""
+def target(ctx: Context, image: Image | None, member: str | None) -> dict[str, Any]:
+    """Return the target for the library; custom properties never hide attributes."""
+    values: dict[str, Any]
     if image is None:
-        shown = {'owner': ctx.project}
+        values = {'owner': ctx.project}
         owner = ctx.project
     else:
-        shown = {name: value for name, value in image.properties.items()
-                 if name not in ('project_id', 'member_id')}
-        shown.update((name, _plain(getattr(image, name))) for name in ATTRIBUTES)
-        shown['image_id'] = image.id
+        values = _image_values(image)
         owner = image.owner
         if member is None and image.membership is not None:
             member = ctx.project
-    # What nobody is does not equal a caller without a project.
+    # without the key, no caller matches, not even one without a project
     if owner is not None:
-        shown['project_id'] = owner
+        values['project_id'] = owner
     if member is not None:
-        shown['member_id'] = member
-    return shown
+        values['member_id'] = member
+    return values
 
 
-def _plain(value):
+def _image_values(image: Image) -> dict[str, Any]:
+    return {**{name: value for name, value in image.properties.items()
+               if name not in ('project_id', 'member_id')},
+            **{name: _plain(getattr(image, name)) for name in ATTRIBUTES},
+            'image_id': image.id}
+
+
+def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def credentials(ctx):
-    """The caller as oslo.context would show it to a rule; without secrets."""
-    shown = {name: getattr(ctx, field) for name, field in CREDENTIALS.items()}
-    shown['roles'] = sorted(ctx.roles)
-    shown['service_roles'] = sorted(ctx.service_roles)
+def credentials(ctx: Context) -> dict[str, Any]:
+    """Return the credentials for the library, as oslo.context has them; without secrets."""
+    values = {name: getattr(ctx, field) for name, field in CREDENTIALS.items()}
+    values['roles'] = sorted(ctx.roles)
+    values['service_roles'] = sorted(ctx.service_roles)
     if ctx.system_scope:
-        shown['system'] = ctx.system_scope
-    return shown
+        values['system'] = ctx.system_scope
+    return values
 
 
-def _scope(ctx):
+def _scope(ctx: Context) -> str:
     if ctx.system_scope:
         return 'system'
     return 'domain' if ctx.domain else 'project'
 
 
-def _parts(check):
-    """A check and all that it is made of; rules it refers to are not followed."""
+def _parts(check: Any) -> Iterator[Any]:
+    """Yield a check and all that it consists of, without following references to rules."""
     yield check
-    inner = getattr(check, 'rules', None) or [getattr(check, 'rule', None)]
-    for each in inner:
-        if isinstance(each, checks.BaseCheck):
-            yield from _parts(each)
+    inner: Sequence[Any] = ()
+    if isinstance(check, (policy.AndCheck, policy.OrCheck)):
+        inner = check.rules
+    elif isinstance(check, policy.NotCheck):
+        inner = [check.rule]
+    for part in inner:
+        yield from _parts(part)
 
 
-def _kinds(check):
-    return {part.kind for part in _parts(check) if isinstance(part, checks.Check)}
+def _kinds(check: Any) -> set[str]:
+    return {part.kind for part in _parts(check) if isinstance(part, policy.Check)}

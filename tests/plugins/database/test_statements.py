@@ -66,7 +66,7 @@ def test_writing_is_a_few_statements(database, count, amount):
     both_ends = 2       # BEGIN and COMMIT
 
     assert count(lambda: images.add(rich()), lambda: images.add(bare)) == 1
-    assert count(lambda: images.add(many(amount)), lambda: images.add(many(amount))) == both_ends + 4
+    assert count(*2 * [lambda: images.add(many(amount))]) == both_ends + 4
     first, second = images.add(many(amount)), images.add(many(amount))
     change = {'name': 'n', 'status': 'deactivated'}
     assert count(lambda: images.update(first, change),

@@ -1,4 +1,4 @@
-"""The engine ``ownership`` keeps the contract, and refuses nothing that the rules allow."""
+"""The engine ``ownership`` keeps the contract and refuses nothing that the rules allow."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from glancelite.testing.contracts.policy import CALLERS, PolicyContract, some_im
 
 OWN = Image(id='i', owner='p')
 OTHERS = Image(id='i', owner='q', membership='accepted')
-NOBODYS = Image(id='i', visibility='public')
+OWNERLESS = Image(id='i', visibility='public')
 OWNER = Context(user='u', project='p', roles=frozenset({'member', 'reader'}))
 ADMIN = Context(user='a', project='p', roles=frozenset({'admin'}), is_admin=True)
 ACTIONS = sorted(rule.name for rule in rules.list_rules())
@@ -35,18 +35,18 @@ class TestOwnership(PolicyContract):
         return make_plugin(OsloPolicy, conf=conf)
 
     @pytest.mark.parametrize('action', sorted({*ownership.CHANGES, 'add_image'}))
-    def test_what_belongs_to_others_is_theirs(self, policy, action):
+    def test_images_of_other_projects_cannot_be_changed(self, policy, action):
         assert policy.allows(OWNER, action, OWN)
         assert not policy.allows(OWNER, action, OTHERS)
-        assert not policy.allows(OWNER, action, NOBODYS)
+        assert not policy.allows(OWNER, action, OWNERLESS)
         assert policy.allows(ADMIN, action, OTHERS)
-        assert policy.allows(ADMIN, action, NOBODYS)
+        assert policy.allows(ADMIN, action, OWNERLESS)
 
-    def test_who_has_no_project_owns_nothing(self, policy):
-        nobody = Context(user='u', roles=frozenset({'member'}))
+    def test_a_caller_without_a_project_owns_nothing(self, policy):
+        caller = Context(user='u', roles=frozenset({'member'}))
 
-        assert not policy.allows(nobody, 'modify_image', NOBODYS)
-        assert not policy.allows(nobody, 'modify_member', NOBODYS)
+        assert not policy.allows(caller, 'modify_image', OWNERLESS)
+        assert not policy.allows(caller, 'modify_member', OWNERLESS)
 
     def test_a_share_is_accepted_by_its_receiver_only(self, policy):
         assert policy.allows(OWNER, 'modify_member', OTHERS, member='p')
@@ -54,13 +54,13 @@ class TestOwnership(PolicyContract):
         assert policy.allows(ADMIN, 'modify_member', OWN, member='q')
 
     def test_other_services_register_data_that_they_hold(self, policy):
-        nova = Context(user='n', project='services', roles=frozenset({'service'}))
+        service = Context(user='n', project='services', roles=frozenset({'service'}))
 
-        assert policy.allows(nova, 'add_image_location', OTHERS)
-        assert not policy.allows(nova, 'set_image_location', OTHERS)
+        assert policy.allows(service, 'add_image_location', OTHERS)
+        assert not policy.allows(service, 'set_image_location', OTHERS)
 
     @pytest.mark.parametrize('action', ACTIONS)
-    def test_the_anonymous_change_nothing(self, policy, action):
+    def test_anonymous_callers_change_nothing(self, policy, action):
         reads = action.startswith(('get_', 'list_', 'download_')) or action in (
             'fetch_image_location', 'cache_list', 'stores_info_detail')
 

@@ -8,18 +8,18 @@ RULES = {rule.name: rule for rule in rules.list_rules()}
 
 
 @pytest.mark.parametrize('rule', RULES.values(), ids=RULES)
-def test_a_rule_says_in_a_sentence_what_it_allows(rule):
+def test_a_rule_is_described_in_a_sentence(rule):
     assert rule.description[0].isupper()
     assert rule.description.endswith('.')
 
 
-def test_no_rule_is_there_twice():
+def test_rule_names_are_unique():
     assert len(list(rules.list_rules())) == len(RULES)
 
 
 @pytest.mark.parametrize('rule', [rule for rule in RULES.values() if rule.name != 'default'],
                          ids=lambda rule: rule.name)
-def test_tokens_are_for_projects(rule):
+def test_rules_require_tokens_for_projects(rule):
     assert rule.scope_types == ['project']
 
 
