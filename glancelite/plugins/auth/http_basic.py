@@ -1,34 +1,36 @@
 """User names and passwords from an htpasswd file, for a service without Keystone."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import dataclasses
 import hashlib
 import hmac
 import logging
-import os
 import secrets
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
 
 from oslo_config import cfg
 
 from glancelite import contract
+from glancelite.support.file_watch import FileWatch
 
 LOG = logging.getLogger(__name__)
 
 PREFIXES = ('$2y$', '$2a$', '$2b$')
-#: bcrypt knows no more bytes of a password
-LONGEST = 72
-#: seconds between two looks at the file
-LOOK = 1.0
-#: how many verified passwords are remembered
-MEMORY = 1024
-USUAL_ROLES = ('member', 'reader')
+#: bcrypt ignores all further bytes of a password
+MAX_PASSWORD_LENGTH = 72
+#: seconds between two checks of the file
+CHECK_INTERVAL = 1.0
+#: most verified passwords in the cache
+CACHE_SIZE = 1024
+DEFAULT_ROLES = ('member', 'reader')
 
 
-def _register(conf):
+def _register(conf: Any) -> None:
     from oslo_middleware import opts
     for group, options in opts.list_opts_basic_auth():
         conf.register_opts(options, group=group)
@@ -38,16 +40,16 @@ def _register(conf):
 class User:
     """One line of the file."""
 
-    crypted: bytes
+    password_hash: bytes
     context: contract.Context
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Users:
-    """One version of the file, and the passwords that were right for it.
+    """One version of the file, and the passwords that were verified with it.
 
-    A verified password is remembered as a keyed hash, since bcrypt is made
-    to be slow: 50 ms and more for each request would be.
+    A verified password is cached as a keyed hash, since bcrypt is slow by design: it
+    would take 50 ms or more for each request.
     """
 
     by_name: Mapping[str, User]
@@ -60,97 +62,81 @@ class HTTPBasic(contract.Authenticator):
     """Checks ``Authorization: Basic`` against ``[oslo_middleware] http_basic_auth_user_file``.
 
     Lines are ``user:hash``, as ``htpasswd -nB user`` writes them, or
-    ``user:hash:project`` or ``user:hash:project:role,role``.  Without more, a
-    user is alone in a project of the same name, with the roles member and
-    reader.  A changed file counts within a second; a broken one stops the
-    start, and later is reported and leaves the users as they were.
+    ``user:hash:project`` or ``user:hash:project:role,role``.  By default, the project has
+    the name of the user, and the roles are member and reader.  Changes of the file take
+    effect within a second.  An invalid file prevents the start; if the file becomes
+    invalid later, this is logged and the users stay as they are.
     """
 
     SECTION = 'http_basic'
     OPTS = (
         cfg.StrOpt('realm', default='glancelite', regex=r'^[^"\\\r\n]*$',
-                   help='What the service calls itself where it asks for a password.'),
+                   help='Name of the service in the request for a password.'),
         cfg.IntOpt('cache_time', default=60, min=0,
-                   help='Seconds for which a verified password is not verified again.'),
+                   help='Seconds for which a verified password is cached.'),
     )
     LIBRARY_OPTS = (_register,)
 
-    def __init__(self, options, host, **named):
-        super().__init__(options, host, **named)
+    def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
+        super().__init__(options, host, **kwargs)
         import bcrypt
-        self._matches = bcrypt.checkpw
+        self._check_password = bcrypt.checkpw
         self._path = self.conf.oslo_middleware.http_basic_auth_user_file
         self._challenge = f'Basic realm="{options.realm}", charset="UTF-8"'
-        self._look = threading.Lock()
-        self._next_look = time.monotonic() + LOOK
+        self._watch = FileWatch(lambda: [self._path], self._reload, interval=CHECK_INTERVAL)
         try:
-            self._seen = self._state()
             self._users = self._read()
         except (OSError, ValueError) as error:
             raise contract.Misconfigured(f'http_basic: {error}') from error
 
-    def identify(self, environ):
-        users = self._now()
+    def identify(self, environ: MutableMapping[str, Any]) -> contract.Context:
+        self._watch.check()
+        users = self._users
         header = environ.get('HTTP_AUTHORIZATION', '')
         key = hmac.digest(users.salt, header.encode('utf-8', 'replace'), hashlib.sha256)
         until, caller = users.verified.get(key, (0.0, None))
         if caller is None or time.monotonic() >= until:
             caller = self._verify(users, header)
-            if len(users.verified) >= MEMORY:
+            if len(users.verified) >= CACHE_SIZE:
                 users.verified.clear()
             users.verified[key] = time.monotonic() + self.options.cache_time, caller
         return caller
 
-    def _verify(self, users, header):
+    def _verify(self, users: Users, header: str) -> contract.Context:
         try:
             name, password = _credentials(header)
         except ValueError as error:
-            raise self._refusal(str(error)) from None
+            raise self._unauthenticated(str(error)) from None
         user = users.by_name.get(name)
-        if user is None:        # takes as long as a wrong password, so that names stay unknown
+        if user is None:        # take as long as for a wrong password, to not disclose names
             for other in users.by_name.values():
-                self._same(password, other.crypted)
+                self._is_correct(password, other.password_hash)
                 break
-        elif self._same(password, user.crypted):
+        elif self._is_correct(password, user.password_hash):
             return user.context
-        LOG.info('http_basic: user %r or their password is not known', name)
-        raise self._refusal('The user name or the password is wrong.')
+        LOG.info('http_basic: the name of user %r or their password is wrong', name)
+        raise self._unauthenticated('The user name or the password is wrong.')
 
-    def _same(self, password, crypted):
-        """A password longer than bcrypt can see is wrong, not cut."""
+    def _is_correct(self, password: bytes, password_hash: bytes) -> bool:
+        """Compare; a password that is too long for bcrypt is wrong, not truncated."""
         try:
-            return self._matches(password[:LONGEST], crypted) and len(password) <= LONGEST
+            return (self._check_password(password[:MAX_PASSWORD_LENGTH], password_hash)
+                    and len(password) <= MAX_PASSWORD_LENGTH)
         except ValueError:      # such as a NUL byte
             return False
 
-    def _refusal(self, text):
+    def _unauthenticated(self, text: str) -> contract.Unauthenticated:
         return contract.Unauthenticated(text, challenge=self._challenge)
 
-    def _now(self):
-        if time.monotonic() >= self._next_look and self._look.acquire(blocking=False):
-            try:
-                self._next_look = time.monotonic() + LOOK
-                self._refresh()
-            finally:
-                self._look.release()
-        return self._users
-
-    def _refresh(self):
+    def _reload(self) -> None:
         try:
-            state = self._state()
-            if state == self._seen:
-                return
-            self._seen = state      # so that a broken file is reported once
             self._users = self._read()
-            LOG.info('http_basic: the users have changed')
         except (OSError, ValueError) as error:
             LOG.error('http_basic: the users stay as they were: %s', error)
+        else:
+            LOG.info('http_basic: the users were reloaded')
 
-    def _state(self):
-        status = os.stat(self._path)
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
-    def _read(self):
+    def _read(self) -> Users:
         by_name = {}
         with open(self._path, encoding='utf-8') as lines:
             for number, line in enumerate(lines, 1):
@@ -161,26 +147,30 @@ class HTTPBasic(contract.Authenticator):
         return Users(by_name)
 
 
-def _user(line, place):
-    """``(name, User)``; the text of an error never shows the hash."""
+def _user(line: str, position: str) -> tuple[str, User]:
+    """Return the name and the user of a line.
+
+    :raises ValueError: the line is invalid; the text does not contain the hash.
+    """
     name, *rest = line.split(':')
-    crypted, project, roles = [*rest, '', '', ''][:3]
+    password_hash, project, roles = [*rest, '', '', ''][:3]
     if not name or len(rest) > 3:
-        raise ValueError(f'{place}: should be user:hash, user:hash:project or '
+        raise ValueError(f'{position}: must be user:hash, user:hash:project or '
                          'user:hash:project:role,role')
-    if not crypted.startswith(PREFIXES) or len(crypted) != 60:
-        raise ValueError(f'{place}: the hash is not one of bcrypt; see htpasswd -B')
-    names = [role.strip().lower() for role in roles.split(',') if role.strip()] or USUAL_ROLES
+    if not password_hash.startswith(PREFIXES) or len(password_hash) != 60:
+        raise ValueError(f'{position}: the hash is not a bcrypt hash; see htpasswd -B')
+    role_names: Sequence[str] = [
+        role.strip().lower() for role in roles.split(',') if role.strip()] or DEFAULT_ROLES
     project = project.strip() or name
-    return name, User(crypted.encode(), contract.Context(
+    return name, User(password_hash.encode(), contract.Context(
         user=name, user_name=name, project=project, project_name=project,
-        roles=frozenset(names)))
+        roles=frozenset(role_names)))
 
 
-def _credentials(header):
-    """User name and password of an ``Authorization`` header.
+def _credentials(header: str) -> tuple[str, bytes]:
+    """Return user name and password of an ``Authorization`` header.
 
-    :raises ValueError: with what is wrong, for the caller to read.
+    :raises ValueError: the header is invalid; the client may see the text.
 
     Source: RFC 7617.
     """
@@ -193,4 +183,4 @@ def _credentials(header):
             return name.decode(), password
     except (binascii.Error, UnicodeError, ValueError):
         pass
-    raise ValueError('The Authorization header cannot be understood.')
+    raise ValueError('The Authorization header is invalid.')

@@ -1,4 +1,9 @@
-"""Everybody gets in: for one machine, for trying out and for tests."""
+"""No authentication: for trials and tests on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
 
 from oslo_config import cfg
 
@@ -6,26 +11,26 @@ from glancelite import contract
 
 
 class NoAuth(contract.Authenticator):
-    """Every request comes from the one caller that the options describe."""
+    """Treats every request as one of the caller that the options describe."""
 
     SECTION = 'noauth'
     OPEN = True
     OPTS = (
         cfg.StrOpt('project_id', default='noauth', max_length=255,
-                   help='Project that every caller belongs to: the owner of new images.'),
+                   help='Project of every caller: the owner of new images.'),
         cfg.StrOpt('user_id', default='noauth', max_length=255,
-                   help='User that every caller is.'),
+                   help='User id of every caller.'),
         cfg.ListOpt('roles', default=['admin', 'member', 'reader'],
-                    help='Roles that every caller has.'),
+                    help='Roles of every caller.'),
     )
 
-    def __init__(self, options, host, **named):
-        super().__init__(options, host, **named)
+    def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
+        super().__init__(options, host, **kwargs)
         if not options.project_id:
             raise contract.Misconfigured('[noauth] project_id must not be empty')
-        self._everybody = contract.Context(
+        self._caller = contract.Context(
             user=options.user_id, project=options.project_id,
             roles=frozenset(role.lower() for role in options.roles))
 
-    def identify(self, environ):
-        return self._everybody
+    def identify(self, environ: MutableMapping[str, Any]) -> contract.Context:
+        return self._caller

@@ -1,4 +1,4 @@
-"""The authenticator ``http_basic`` keeps the contract; what its file may say."""
+"""The authenticator ``http_basic`` keeps the contract, and reads its file."""
 
 import base64
 import os
@@ -14,7 +14,7 @@ from glancelite.plugins.auth.http_basic import HTTPBasic
 from glancelite.testing.contracts.auth import IdentityContract, request
 
 
-def crypted(password, cost=4):
+def hashed(password, cost=4):
     return bcrypt.hashpw(password, bcrypt.gensalt(cost)).decode()
 
 
@@ -27,8 +27,8 @@ def basic(name, password):
 def users(tmp_path):
     path = tmp_path / 'htpasswd'
     path.write_text('\n'.join([
-        '# name:hash:project:roles', '', f'demo:{crypted(b"secret")}',
-        f'ada:{crypted(b"pa:ss")}:lab', f'boss:{crypted(b"boss")}:lab:Admin, member']) + '\n')
+        '# name:hash:project:roles', '', f'demo:{hashed(b"secret")}',
+        f'ada:{hashed(b"pa:ss")}:lab', f'boss:{hashed(b"boss")}:lab:Admin, member']) + '\n')
     return path
 
 
@@ -54,7 +54,7 @@ class TestHTTPBasic(IdentityContract):
     def credentials(self):
         return basic('ada', b'pa:ss')
 
-    def test_a_line_without_project_means_a_project_of_ones_own(self, auth):
+    def test_the_default_project_has_the_name_of_the_user(self, auth):
         found = auth.identify(request(**basic('demo', b'secret')))
 
         assert (found.user, found.project, found.roles) == ('demo', 'demo', {'member', 'reader'})
@@ -67,7 +67,7 @@ class TestHTTPBasic(IdentityContract):
     @pytest.mark.parametrize('headers', [
         basic('demo', b'wrong'), basic('nobody', b'secret'), basic('', b''), basic('demo', b''),
         basic('demo', b'secret\0'), basic('demo', b'\xff\xfe'), basic('# name', b'hash'), {}])
-    def test_whoever_is_refused_is_asked_for_a_password(self, auth, headers):
+    def test_a_refusal_has_a_challenge(self, auth, headers):
         with pytest.raises(contract.Unauthenticated) as refused:
             auth.identify(request(**headers))
 
@@ -80,30 +80,30 @@ class TestHTTPBasic(IdentityContract):
 
     def test_an_unknown_name_takes_as_much_work_as_a_wrong_password(self, auth, monkeypatch):
         checked = []
-        monkeypatch.setattr(auth, '_matches', lambda *pair: checked.append(pair) or True)
+        monkeypatch.setattr(auth, '_check_password', lambda *pair: checked.append(pair) or True)
 
         with pytest.raises(contract.Unauthenticated):
             auth.identify(request(**basic('nobody', b'secret')))
 
         assert len(checked) == 1
 
-    def test_a_right_password_is_verified_once(self, auth, monkeypatch):
+    def test_a_verified_password_is_cached(self, auth, monkeypatch):
         first = auth.identify(request(**basic('demo', b'secret')))
-        monkeypatch.setattr(auth, '_matches', None)
+        monkeypatch.setattr(auth, '_check_password', None)
 
         assert auth.identify(request(**basic('demo', b'secret'))) == first
 
-    def test_what_is_remembered_is_forgotten_in_time(self, make, users, monkeypatch):
+    def test_the_cache_expires(self, make, users, monkeypatch):
         auth = make(users, cache_time=0)
         auth.identify(request(**basic('demo', b'secret')))
-        monkeypatch.setattr(auth, '_matches', lambda *pair: False)
+        monkeypatch.setattr(auth, '_check_password', lambda *pair: False)
 
         with pytest.raises(contract.Unauthenticated):
             auth.identify(request(**basic('demo', b'secret')))
 
-    def test_a_password_longer_than_bcrypt_sees_is_wrong_and_no_failure(self, make, tmp_path):
+    def test_a_password_too_long_for_bcrypt_is_wrong_and_no_failure(self, make, tmp_path):
         path = tmp_path / 'htpasswd'
-        path.write_text(f'demo:{crypted(b"x" * 72)}\n')
+        path.write_text(f'demo:{hashed(b"x" * 72)}\n')
         auth = make(path)
 
         assert auth.identify(request(**basic('demo', b'x' * 72))).user == 'demo'
@@ -115,19 +115,19 @@ class TestTheFile:
 
     @pytest.fixture(autouse=True)
     def no_wait(self, monkeypatch):
-        monkeypatch.setattr(http_basic, 'LOOK', 0.0)
+        monkeypatch.setattr(http_basic, 'CHECK_INTERVAL', 0.0)
 
-    def test_a_change_counts_at_once_also_for_who_was_in(self, make, users):
+    def test_a_change_applies_at_once_also_to_cached_passwords(self, make, users):
         auth = make(users)
         auth.identify(request(**basic('demo', b'secret')))
 
-        users.write_text(f'demo:{crypted(b"new")}\n')
+        users.write_text(f'demo:{hashed(b"new")}\n')
 
         assert auth.identify(request(**basic('demo', b'new'))).user == 'demo'
         with pytest.raises(contract.Unauthenticated):
             auth.identify(request(**basic('demo', b'secret')))
 
-    def test_a_file_broken_later_leaves_the_users_and_is_reported_once(self, make, users, caplog):
+    def test_a_file_that_becomes_invalid_is_logged_once(self, make, users, caplog):
         auth = make(users)
         users.write_text('demo:plain text\n')
 
@@ -137,30 +137,30 @@ class TestTheFile:
         assert caplog.text.count('stay as they were') == 1
         assert 'plain text' not in caplog.text
 
-    def test_a_file_that_goes_away_leaves_the_users(self, make, users):
+    def test_the_users_stay_if_the_file_is_removed(self, make, users):
         auth = make(users)
         os.unlink(users)
 
         assert auth.identify(request(**basic('demo', b'secret'))).user == 'demo'
 
     @pytest.mark.parametrize('line', [
-        'demo', 'demo:', 'demo:plain', 'demo:$apr1$x$y', f':{crypted(b"x")}',
-        f'demo:{crypted(b"x")}:p:r:more', f'demo:{crypted(b"x")[:-1]}'], ids=str.__len__)
-    def test_a_broken_line_stops_the_start(self, make, tmp_path, line):
+        'demo', 'demo:', 'demo:plain', 'demo:$apr1$x$y', f':{hashed(b"x")}',
+        f'demo:{hashed(b"x")}:p:r:more', f'demo:{hashed(b"x")[:-1]}'], ids=str.__len__)
+    def test_an_invalid_line_prevents_the_start(self, make, tmp_path, line):
         path = tmp_path / 'htpasswd'
-        path.write_text(f'good:{crypted(b"x")}\n{line}\n')
+        path.write_text(f'good:{hashed(b"x")}\n{line}\n')
 
         with pytest.raises(contract.Misconfigured, match='line 2'):
             make(path)
 
-    def test_a_missing_file_stops_the_start(self, make, tmp_path):
+    def test_a_missing_file_prevents_the_start(self, make, tmp_path):
         with pytest.raises(contract.Misconfigured):
             make(tmp_path / 'none')
 
-    def test_it_lets_in_whom_the_library_would_let_in(self, make, users):
+    def test_it_accepts_the_users_that_the_library_accepts(self, make, users):
         auth = make(users)
         plain = users.with_name('plain')
-        plain.write_text(f'demo:{crypted(b"secret")}\n')
+        plain.write_text(f'demo:{hashed(b"secret")}\n')
 
         for name, password in [('demo', b'secret'), ('demo', b'wrong'), ('de', b'secret')]:
             try:

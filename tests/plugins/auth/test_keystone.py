@@ -12,8 +12,8 @@ from glancelite import contract
 from glancelite.plugins.auth.keystone import GROUP, Keystone
 from glancelite.testing.contracts.auth import IdentityContract, request
 
-#: nobody listens here
-AWAY = {'auth_type': 'password', 'auth_url': 'http://127.0.0.1:9/v3', 'username': 'glance',
+#: no server listens here
+UNREACHABLE = {'auth_type': 'password', 'auth_url': 'http://127.0.0.1:9/v3', 'username': 'glance',
         'password': 'x', 'user_domain_id': 'default', 'project_name': 'service',
         'project_domain_id': 'default', 'http_request_max_retries': '0'}
 
@@ -40,7 +40,7 @@ def token(keystone):
 
 @pytest.fixture(scope='module')
 def expired_token(keystone, token):
-    """Tokens end with the application credential that they were made with."""
+    """A token expires with the application credential that it was created with."""
     path = f'/users/{keystone.users["alpha-member"]}/application_credentials'
     for seconds in (2, 30):     # if this machine is too slow for the first
         ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
@@ -82,13 +82,13 @@ class TestKeystone(IdentityContract):
     @pytest.mark.parametrize('headers', [
         {}, {'HTTP_X_AUTH_TOKEN': 'nonsense'}, {'HTTP_X_AUTH_TOKEN': 'gAAAAAB' + 'x' * 180},
         {'HTTP_X_SERVICE_TOKEN': 'nonsense'}])
-    def test_whoever_is_refused_learns_where_to_get_a_token(self, auth, keystone, headers):
+    def test_a_refusal_names_the_identity_service(self, auth, keystone, headers):
         with pytest.raises(contract.Unauthenticated) as refused:
             auth.identify(request(**headers))
 
         assert refused.value.challenge == f'Keystone uri="{keystone.url}"'
 
-    def test_a_service_in_between_adds_its_roles(self, auth, keystone, token):
+    def test_a_service_token_adds_its_roles(self, auth, keystone, token):
         found = auth.identify(request(HTTP_X_AUTH_TOKEN=token,
                                       HTTP_X_SERVICE_TOKEN=keystone.token('glance')))
 
@@ -97,7 +97,7 @@ class TestKeystone(IdentityContract):
         assert found.service_roles == {'service'}
 
     @pytest.mark.parametrize('who', [None, 'beta-reader'])
-    def test_a_service_token_that_is_none_adds_nothing(self, auth, keystone, token, who):
+    def test_a_token_without_the_service_role_adds_nothing(self, auth, keystone, token, who):
         service = keystone.token(who) if who else 'nonsense'
 
         found = auth.identify(request(HTTP_X_AUTH_TOKEN=token, HTTP_X_SERVICE_TOKEN=service))
@@ -105,10 +105,10 @@ class TestKeystone(IdentityContract):
         assert found.user_name == 'alpha-member'
         assert found.service_roles == frozenset()
 
-    def test_a_token_that_ends_during_long_work_is_good_for_services(self, auth, keystone,
+    def test_an_expired_token_is_valid_with_a_service_token(self, auth, keystone,
                                                                      expired_token):
         service = keystone.token('glance')
-        for _ in range(2):      # what is remembered changes nothing
+        for _ in range(2):      # caches change nothing
             with pytest.raises(contract.Unauthenticated):
                 auth.identify(request(HTTP_X_AUTH_TOKEN=expired_token))
 
@@ -119,14 +119,14 @@ class TestKeystone(IdentityContract):
             assert found.service_roles == {'service'}
 
     @pytest.mark.parametrize('who', ['beta-member', 'admin'])
-    def test_an_ended_token_is_not_good_for_anybody_else(self, auth, keystone, expired_token,
-                                                         who):
+    def test_an_expired_token_is_invalid_with_a_token_of_others(
+            self, auth, keystone, expired_token, who):
         with pytest.raises(contract.Unauthenticated):
             auth.identify(request(HTTP_X_AUTH_TOKEN=expired_token,
                                   HTTP_X_SERVICE_TOKEN=keystone.token(who)))
 
     @pytest.mark.parametrize('serviced', [False, True])
-    def test_a_token_for_the_system_is_one(self, auth, keystone, serviced):
+    def test_a_token_for_the_system_has_its_scope(self, auth, keystone, serviced):
         headers = {'HTTP_X_AUTH_TOKEN': keystone.token('admin', system=True)}
         if serviced:    # whose scope is a project
             headers['HTTP_X_SERVICE_TOKEN'] = keystone.token('glance')
@@ -135,13 +135,13 @@ class TestKeystone(IdentityContract):
 
         assert (found.system_scope, found.project) == ('all', None)
 
-    def test_the_anonymous_are_let_in_to_read_if_the_operator_says_so(self, make, keystone):
+    def test_anonymous_callers_can_read_if_the_option_is_set(self, make, keystone):
         auth = make(keystone.authtoken(), allow_anonymous_access=True)
 
         for headers in ({}, {'HTTP_X_AUTH_TOKEN': 'nonsense'}):
             assert auth.identify(request(**headers)) == contract.Context(read_only=True)
 
-    def test_a_revoked_token_is_refused_where_nothing_is_remembered(self, make, keystone):
+    def test_a_revoked_token_is_refused_without_a_cache(self, make, keystone):
         auth = make({**keystone.authtoken(), 'token_cache_time': '-1'})
         token = keystone.token('alpha-reader')
         assert auth.identify(request(HTTP_X_AUTH_TOKEN=token)).user_name == 'alpha-reader'
@@ -153,19 +153,19 @@ class TestKeystone(IdentityContract):
         with pytest.raises(contract.Unauthenticated):
             auth.identify(request(HTTP_X_AUTH_TOKEN=token))
 
-    def test_an_account_of_ours_that_is_wrong_is_not_the_callers_fault(self, make, keystone,
+    def test_a_wrong_account_of_the_service_means_unavailable(self, make, keystone,
                                                                        token):
         auth = make({**keystone.authtoken(), 'password': 'wrong'})
 
         with pytest.raises(contract.Unavailable):
             auth.identify(request(HTTP_X_AUTH_TOKEN=token))
 
-    def test_an_operator_is_told_whether_our_account_gets_in(self, make, keystone):
+    def test_health_checks_the_account_of_the_service(self, make, keystone):
         assert make(keystone.authtoken()).health() == f'authenticated at {keystone.url}'
-        with pytest.raises(contract.Unavailable, match='refuses the account of this service'):
+        with pytest.raises(contract.Unavailable, match='rejects the account of this service'):
             make({**keystone.authtoken(), 'password': 'wrong'}).health()
 
-    def test_a_known_caller_costs_little(self, auth, token):
+    def test_a_cached_caller_takes_little_time(self, auth, token):
         environ = request(HTTP_X_AUTH_TOKEN=token)
         auth.identify(environ)
 
@@ -176,30 +176,30 @@ class TestKeystone(IdentityContract):
         assert time.process_time() - start < 0.05      # the middleware alone needs 0.2 s
 
 
-class TestAway:
+class TestUnreachable:
 
-    def test_the_start_does_not_need_it(self, make):
-        assert make(AWAY)
+    def test_the_start_does_not_need_keystone(self, make):
+        assert make(UNREACHABLE)
 
-    def test_an_operator_is_told(self, make):
+    def test_health_reports_it(self, make):
         with pytest.raises(contract.Unavailable, match='9/v3 does not answer'):
-            make(AWAY).health()
+            make(UNREACHABLE).health()
 
     @pytest.mark.parametrize('anonymous', [False, True])
-    def test_a_token_cannot_be_judged(self, make, anonymous):
-        auth = make(AWAY, allow_anonymous_access=anonymous)
+    def test_a_token_cannot_be_validated(self, make, anonymous):
+        auth = make(UNREACHABLE, allow_anonymous_access=anonymous)
 
         with pytest.raises(contract.Unavailable):
             auth.identify(request(HTTP_X_AUTH_TOKEN='gAAAAAB-some-token'))
 
-    def test_whoever_has_none_is_still_told_where_to_get_one(self, make):
+    def test_a_request_without_a_token_gets_the_challenge_nevertheless(self, make):
         with pytest.raises(contract.Unauthenticated) as refused:
-            make(AWAY).identify(request())
+            make(UNREACHABLE).identify(request())
 
         assert refused.value.challenge == 'Keystone uri="http://127.0.0.1:9/v3"'
 
-    def test_the_public_address_is_preferred_for_that(self, make):
-        auth = make({**AWAY, 'www_authenticate_uri': 'https://identity.example'})
+    def test_the_challenge_has_the_public_address_if_it_is_set(self, make):
+        auth = make({**UNREACHABLE, 'www_authenticate_uri': 'https://identity.example'})
 
         with pytest.raises(contract.Unauthenticated) as refused:
             auth.identify(request())
@@ -210,16 +210,16 @@ class TestAway:
         with pytest.raises(contract.Misconfigured, match='auth_type'):
             make({})
 
-    def test_the_account_may_be_in_a_section_of_its_own(self, make, tmp_path):
-        section = {name: value for name, value in AWAY.items() if name.startswith('auth')}
+    def test_the_account_can_be_in_another_section(self, make, tmp_path):
+        section = {name: value for name, value in UNREACHABLE.items() if name.startswith('auth')}
 
         auth = make({'auth_section': 'account\n[account]', **section})
 
-        assert auth.conf['account'].auth_url == AWAY['auth_url']
+        assert auth.conf['account'].auth_url == UNREACHABLE['auth_url']
 
 
-class TestWhatTheMiddlewareFinds:
-    """Tokens that are hard to get from a Keystone, as the middleware would show them."""
+class TestResultOfTheMiddleware:
+    """Tokens that are hard to get from a Keystone, as the middleware would report them."""
 
     @pytest.fixture
     def info(self, host):
@@ -240,7 +240,7 @@ class TestWhatTheMiddlewareFinds:
             environ.update(found)
             environ['keystone.token_info'] = {'token': info}
 
-        auth = make(AWAY)
+        auth = make(UNREACHABLE)
         monkeypatch.setattr(auth, '_middleware', middleware)
         return auth
 
@@ -257,34 +257,34 @@ class TestWhatTheMiddlewareFinds:
 
         assert self.ask(auth).service_roles == frozenset()
 
-    def test_a_token_for_a_domain_is_one(self, auth, found):
+    def test_a_token_for_a_domain_has_its_scope(self, auth, found):
         found['HTTP_X_DOMAIN_ID'] = 'd'
 
         assert self.ask(auth).domain == 'd'
 
     @pytest.mark.parametrize('catalog', [None, 'nonsense', 7])
-    def test_a_catalogue_that_is_none_is_left_out(self, auth, info, catalog):
+    def test_an_invalid_catalog_is_omitted(self, auth, info, catalog):
         info['catalog'] = catalog
 
         assert self.ask(auth).catalog is None
 
-    def test_a_catalogue_that_the_middleware_trips_over_is_not_our_failure(self, auth,
+    def test_an_error_of_the_middleware_means_unavailable(self, auth,
                                                                            monkeypatch):
-        def trip(environ, start_response):
+        def fail(environ, start_response):
             raise KeyError('interface')
-        monkeypatch.setattr(auth, '_middleware', trip)
+        monkeypatch.setattr(auth, '_middleware', fail)
 
         with pytest.raises(contract.Unavailable):
             self.ask(auth)
 
-    def test_a_caller_is_asked_about_once(self, auth, asked):
+    def test_a_caller_is_cached(self, auth, asked):
         assert self.ask(auth) is self.ask(auth)
         assert len(asked) == 1
 
     @pytest.mark.parametrize('special', [
         {'bind': {'kerberos': 'u'}}, {'application_credential': {'access_rules': []}},
         {'expires_at': '2025-12-31T23:59:59Z'}])
-    def test_a_token_that_is_not_good_for_every_request_is_looked_at_each_time(
+    def test_a_token_that_is_valid_for_some_requests_only_is_validated_each_time(
             self, auth, info, asked, special):
         info.update(special)
 
@@ -293,7 +293,7 @@ class TestWhatTheMiddlewareFinds:
 
         assert len(asked) == 2
 
-    def test_the_service_token_is_part_of_the_proof(self, auth, asked):
+    def test_the_service_token_is_part_of_the_key(self, auth, asked):
         self.ask(auth)
         auth.identify(request(HTTP_X_AUTH_TOKEN='t', HTTP_X_SERVICE_TOKEN='s'))
 

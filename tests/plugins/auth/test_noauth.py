@@ -1,4 +1,4 @@
-"""The authenticator ``noauth`` keeps the contract, and lets everybody in as one caller."""
+"""The authenticator ``noauth`` keeps the contract and accepts all requests as one caller."""
 
 import pytest
 
@@ -20,16 +20,16 @@ class TestNoAuth(IdentityContract):
     def test_it_is_open(self, auth):
         assert auth.OPEN
 
-    def test_everybody_may_administer_unless_told_otherwise(self, auth):
+    def test_callers_are_administrators_by_default(self, auth):
         assert auth.identify(request()).roles == {'admin', 'member', 'reader'}
 
-    def test_the_operator_says_who_everybody_is(self, make_plugin):
+    def test_options_describe_the_caller(self, make_plugin):
         auth = make_plugin(NoAuth, project_id='lab', user_id='me', roles=['Member'])
 
         found = auth.identify(request())
 
         assert (found.project, found.user, found.roles) == ('lab', 'me', {'member'})
 
-    def test_images_need_an_owner(self, make_plugin):
+    def test_the_project_must_be_set(self, make_plugin):
         with pytest.raises(contract.Misconfigured):
             make_plugin(NoAuth, project_id='')
