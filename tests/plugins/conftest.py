@@ -1,4 +1,4 @@
-"""Who calls, for plugins that look at tokens."""
+"""Callers for plugins that use tokens."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from glancelite import contract
 
 @pytest.fixture
 def call(keystone):
-    """The caller, as the Image service sees him; call it with a name."""
+    """Returns the context of a user, with a token of Keystone."""
     def make(user='alpha-member'):
         token = keystone.token(user)
         told = keystone.token_data(token)

@@ -1,4 +1,4 @@
-"""No identity service: the backend is open, or the driver has keys of its own."""
+"""No identity service: the backend is open, or the driver has its own keys."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from glancelite import contract
 
 
 class NoCredential(contract.CredentialSource):
-    """Gives nothing."""
+    """Has no credentials."""
 
-    def open(self, ctx, *, long_running=False):
+    def open(self, ctx: contract.Context | None, *, long_running: bool = False) -> None:
         return None
 
-    def health(self):
+    def health(self) -> str:
         return 'not needed'

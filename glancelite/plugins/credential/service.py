@@ -1,4 +1,4 @@
-"""Rights of the service's own account at an identity service."""
+"""The service's own account at an identity service."""
 
 from __future__ import annotations
 
@@ -13,103 +13,106 @@ from glancelite import contract
 
 LOG = logging.getLogger(__name__)
 
-#: how the API calls an interface -> how older files do
+#: former name of an interface -> its name
 _INTERFACES = {'publicURL': 'public', 'internalURL': 'internal', 'adminURL': 'admin'}
-#: what the identity service would take for a wish to change what these rights are for
-_FIXED = {'v3applicationcredential': ('project_id', 'project_name', 'project_domain_id',
-                                      'project_domain_name')}
+#: options that are not passed to an auth type, since the identity service would understand
+#: them as a request to change the scope
+_UNUSED_OPTIONS = {'v3applicationcredential': ('project_id', 'project_name', 'project_domain_id',
+                                               'project_domain_name')}
 
 OPTS = (
     cfg.StrOpt('auth_type', default='password',
-               help='How the account is known: password, v3password, v3applicationcredential, '
+               help='How the account logs in: password, v3password, v3applicationcredential, '
                     'v1password (Swift without Keystone), or another plugin of keystoneauth '
-                    'that does with the options here.'),
-    cfg.StrOpt('auth_url', help='Address of the identity service.'),
+                    'that needs no other options than these.'),
+    cfg.StrOpt('auth_url', help='URL of the identity service.'),
     cfg.StrOpt('username', help='Name of the account.'),
     cfg.StrOpt('user_id', help='Id of the account, instead of its name.'),
     cfg.StrOpt('password', secret=True, help='Its password.'),
     cfg.StrOpt('user_domain_id', help='Id of the domain of the account; "default" if neither '
                                       'it nor user_domain_name is set.'),
     cfg.StrOpt('user_domain_name', help='Name of the domain of the account.'),
-    cfg.StrOpt('project_id', help='Id of the project that is worked for.'),
-    cfg.StrOpt('project_name', help='Name of the project that is worked for.'),
+    cfg.StrOpt('project_id', help='Id of the project of the account.'),
+    cfg.StrOpt('project_name', help='Name of the project of the account.'),
     cfg.StrOpt('project_domain_id', help='Id of the domain of the project; "default" if neither '
                                          'it nor project_domain_name is set.'),
     cfg.StrOpt('project_domain_name', help='Name of the domain of the project.'),
     cfg.StrOpt('application_credential_id', secret=True,
-               help='Id of the application credential, for v3applicationcredential; that knows '
-                    'its own project.'),
+               help='Id of the application credential, for v3applicationcredential; it belongs '
+                    'to a project.'),
     cfg.StrOpt('application_credential_name',
-               help='Name of the application credential, with the account it belongs to; '
-                    'instead of its id.'),
+               help='Name of the application credential, instead of its id; username or user_id '
+                    'must be set too.'),
     cfg.StrOpt('application_credential_secret', secret=True,
                help='Secret of the application credential.'),
-    cfg.StrOpt('cafile', help='Bundle of certificates to judge the identity service by; that of '
-                              'the system if not set.'),
-    cfg.StrOpt('certfile', help='Certificate with which to introduce ourselves.'),
-    cfg.StrOpt('keyfile', help='Key of that certificate.'),
+    cfg.StrOpt('cafile', help='CA certificates to verify the identity service with; those of the '
+                              'system if not set.'),
+    cfg.StrOpt('certfile', help='Client certificate.'),
+    cfg.StrOpt('keyfile', help='Key of the client certificate.'),
     cfg.BoolOpt('insecure', default=False,
-                help='Do not check the certificate of the identity service.'),
+                help='Do not verify the certificate of the identity service.'),
     cfg.FloatOpt('timeout', default=30, min=0.001,
-                 help='Seconds to wait for the identity service, to connect and to answer.'),
+                 help='Timeout in seconds of each request to the identity service.'),
     cfg.FloatOpt('expire_soon', default=60, min=0,
-                 help='A token with fewer seconds to live is replaced before it is used.'),
+                 help='A token that expires in fewer seconds is renewed before it is used.'),
 )
 
 
 class ServiceCredential(contract.CredentialSource):
-    """One account, whoever calls; all its operations share a token."""
+    """Uses one account for all callers; all operations share a token."""
 
     OPTS = OPTS
 
-    def __init__(self, options, host, *, name='service', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 'service',
+                 conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
         self._account = Account(options)
 
-    def open(self, ctx, *, long_running=False):
-        return Token(self._account)
+    def open(self, ctx: contract.Context | None, *,
+             long_running: bool = False) -> AccountToken:
+        return AccountToken(self._account)
 
-    def session(self):
+    def session(self) -> Any:
         return self._account.session
 
-    def health(self):
+    def health(self) -> str:
         self._account.access()
         return 'authenticated'
 
-    def close(self):
+    def close(self) -> None:
         self._account.close()
 
 
 class Account:
-    """A way to log in, and the token that came of it; for many threads.
+    """The login of an account, and its present token; may be used by several threads.
 
-    :param more: go before ``options``; a None there unsets.
-    :raises Misconfigured: the options do not make a login.
+    :param overrides: values that take precedence over ``options``; None unsets an option.
+    :raises Misconfigured: the options are not sufficient for a login.
     """
 
-    def __init__(self, options: Any, more: Mapping[str, object] = contract.EMPTY):
+    def __init__(self, options: Any, overrides: Mapping[str, object] = contract.EMPTY):
         from keystoneauth1 import exceptions, loading, session
-        self._failures = exceptions
+        self._errors = exceptions
         self.options = options
-        given = {**_known(options), **more}
-        if not given.get('auth_url'):
-            raise contract.Misconfigured('auth_url must be set: it is the address of the '
+        values = {**_option_values(options), **overrides}
+        if not values.get('auth_url'):
+            raise contract.Misconfigured('auth_url must be set: it is the URL of the '
                                          'identity service')
         try:
-            loader = loading.get_plugin_loader(options.auth_type)
+            loader: Any = loading.get_plugin_loader(options.auth_type)
         except exceptions.NoMatchingPlugin:
             raise contract.Misconfigured(
                 f'auth_type {options.auth_type!r} is not installed; common ones are password, '
                 'v3applicationcredential and v1password') from None
-        wanted = {opt.dest for opt in loader.get_options()}
-        wanted.difference_update(_FIXED.get(options.auth_type, ()))
+        used = {opt.dest for opt in loader.get_options()}
+        used.difference_update(_UNUSED_OPTIONS.get(options.auth_type, ()))
         try:
             self._auth = loader.load_from_options(
-                **{name: value for name, value in given.items() if name in wanted and value})
+                **{name: value for name, value in values.items() if name in used and value})
         except exceptions.MissingRequiredOptions as error:
             missing = ', '.join(opt.dest for opt in error.options)
             raise contract.Misconfigured(
-                f'auth_type {options.auth_type} needs {missing}') from None
+                f'auth_type {options.auth_type} requires {missing}') from None
         except exceptions.OptionError as error:
             raise contract.Misconfigured(f'auth_type {options.auth_type}: {error}') from None
         self._auth.MIN_TOKEN_LIFE_SECONDS = options.expire_soon
@@ -121,76 +124,79 @@ class Account:
                   else options.certfile or None))
 
     def access(self) -> Any:
-        """What the identity service said of the token, which is a good one.
+        """Return the access information of a valid token; log in if necessary.
 
-        :raises Unavailable: it says nothing, or no.
+        :raises Unavailable: the identity service does not answer or rejects the account.
         """
-        failures = self._failures
+        errors = self._errors
         try:
             return self._auth.get_access(self.session)
-        except (failures.ConnectionError, failures.HttpServerError) as error:
+        except (errors.ConnectionError, errors.HttpServerError) as error:
             LOG.error('the identity service does not answer: %s', error)
             raise contract.Unavailable('The identity service does not answer.') from None
-        except failures.ClientException as error:
-            LOG.error('the identity service refuses our account: %s', error)
-            raise contract.Unavailable('The identity service refuses the account of this '
+        except errors.ClientException as error:
+            LOG.error('the identity service rejects the account of this service: %s', error)
+            raise contract.Unavailable('The identity service rejects the account of this '
                                        'service.') from None
 
-    def forget(self, token: str | None) -> None:
-        """Log in anew the next time, unless somebody has done so since ``token`` was given."""
+    def invalidate(self, token: str | None) -> None:
+        """Log in again at the next use, unless ``token`` has already been replaced."""
         with self._lock:
             if self._auth.auth_ref and self._auth.auth_ref.auth_token == token:
                 self._auth.invalidate()
 
     def close(self) -> None:
-        """Close the connections, also those of whoever holds the session."""
+        """Close the connections, also those that users of the session have opened."""
         self.session.session.close()
 
 
-class Token(contract.Credential):
-    """What an account may do, with whatever token it has at the moment."""
+class AccountToken(contract.Credential):
+    """The identity of an account, with its present token."""
 
     def __init__(self, account: Account):
         self._account = account
         self.project = account.access().project_id
         self._token: str | None = None
 
-    def token(self):
-        self._token = self._account.access().auth_token
-        return self._token
+    def token(self) -> str:
+        token: str = self._account.access().auth_token
+        self._token = token
+        return token
 
-    def endpoint(self, service_type, *, interface='public', region=None):
+    def endpoint(self, service_type: str, *, interface: str = 'public',
+                 region: str | None = None) -> str:
         from keystoneauth1 import exceptions
         try:
-            found = self._account.access().service_catalog.url_for(
-                service_type=service_type, interface=plain(interface), region_name=region)
+            url: str = self._account.access().service_catalog.url_for(
+                service_type=service_type, interface=interface_name(interface), region_name=region)
         except exceptions.CatalogException:
-            raise missing(service_type, interface, region) from None
-        return found.rstrip('/')
+            raise endpoint_missing(service_type, interface, region) from None
+        return url.rstrip('/')
 
-    def invalidate(self):
-        self._account.forget(self._token)
+    def invalidate(self) -> None:
+        self._account.invalidate(self._token)
 
 
-def plain(interface: str) -> str:
-    """``public``, ``internal`` or ``admin``, whatever generation the name is of."""
+def interface_name(interface: str) -> str:
+    """Return ``public``, ``internal`` or ``admin`` for the present or the former name."""
     return _INTERFACES.get(interface, interface)
 
 
-def missing(service_type: str, interface: str, region: str | None) -> contract.Unavailable:
-    """What to raise where the catalogue does not know a service."""
-    where = f' in the region {region}' if region else ''
-    LOG.error('the catalogue has no %s endpoint of the type %s%s', plain(interface),
-              service_type, where)
-    return contract.Unavailable(f'The catalogue of the identity service names no {service_type} '
-                                'service for this.')
+def endpoint_missing(service_type: str, interface: str,
+                     region: str | None) -> contract.Unavailable:
+    """Log that the catalog has no such endpoint, and return the error to raise."""
+    suffix = f' in the region {region}' if region else ''
+    LOG.error('the service catalog has no %s endpoint of the type %s%s',
+              interface_name(interface), service_type, suffix)
+    return contract.Unavailable(f'The service catalog has no {service_type} endpoint for this '
+                                'operation.')
 
 
-def _known(options: Any) -> dict[str, Any]:
-    """The options by name, with the domain that is meant where none is said."""
-    found = {opt.dest: getattr(options, opt.dest) for opt in OPTS}
+def _option_values(options: Any) -> dict[str, Any]:
+    """Return the options by name, with the default domains."""
+    values = {opt.dest: getattr(options, opt.dest) for opt in OPTS}
     for kind in 'user', 'project':
-        named = found['username' if kind == 'user' else 'project_name']
-        if named and not (found[f'{kind}_domain_id'] or found[f'{kind}_domain_name']):
-            found[f'{kind}_domain_id'] = 'default'
-    return found
+        has_name = values['username' if kind == 'user' else 'project_name']
+        if has_name and not (values[f'{kind}_domain_id'] or values[f'{kind}_domain_name']):
+            values[f'{kind}_domain_id'] = 'default'
+    return values

@@ -1,4 +1,4 @@
-"""A real Keystone, and who calls through it."""
+"""A real Keystone, and its users."""
 
 import json
 import urllib.request
@@ -15,7 +15,7 @@ def account(keystone):
 
 @pytest.fixture
 def trusts(keystone):
-    """Ids of all trusts of a caller; call it with him."""
+    """Returns the ids of all trusts of a caller."""
     def trusts(ctx):
         request = urllib.request.Request(
             f'{keystone.url}/OS-TRUST/trusts?trustor_user_id={ctx.user}',

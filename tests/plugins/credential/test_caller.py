@@ -1,4 +1,4 @@
-"""The caller's rights: his own token, or a trust for what takes longer."""
+"""The caller's token, or a trust for long operations."""
 
 import dataclasses
 import logging
@@ -43,7 +43,7 @@ def alone(host):
 
 
 @pytest.mark.parametrize('source', ['trusting', 'alone'])
-def test_what_is_short_is_done_with_the_callers_token(request, source, call):
+def test_short_operations_use_the_callers_token(request, source, call):
     ctx = call()
 
     found = request.getfixturevalue(source).open(ctx)
@@ -52,7 +52,7 @@ def test_what_is_short_is_done_with_the_callers_token(request, source, call):
     assert (found.token(), found.project) == (ctx.token, ctx.project)
 
 
-def test_what_is_long_is_done_in_the_callers_name(trusting, keystone, call, trusts):
+def test_long_operations_use_a_trust(trusting, keystone, call, trusts):
     ctx = call()
     found = trusting.open(ctx, long_running=True)
 
@@ -73,7 +73,7 @@ def test_a_trust_outlives_the_callers_token(trusting, keystone, call, trusts):
     first = found.token()
 
     # not revoked: that ends more in Keystone than a token which is too old
-    found._plain._token = 'expired'
+    found._caller._token = 'expired'
     found.invalidate()
     second = found.token()
     told = keystone.token_data(second)
@@ -84,14 +84,15 @@ def test_a_trust_outlives_the_callers_token(trusting, keystone, call, trusts):
     assert trusts(ctx) == []
 
 
-def test_without_an_account_of_ours_the_token_has_to_last(alone, call):
+def test_without_an_account_long_operations_use_the_callers_token(alone, call):
     ctx = call()
 
     assert alone.open(ctx, long_running=True).token() == ctx.token
 
 
 @pytest.mark.parametrize('broken', ['roles', 'password'])
-def test_without_a_trust_the_token_has_to_last(host, account, call, trusts, broken, caplog):
+def test_without_a_trust_long_operations_use_the_callers_token(
+        host, account, call, trusts, broken, caplog):
     caplog.set_level(logging.DEBUG)
     ctx = call()
     asking, given = ctx, dict(account)
@@ -109,14 +110,14 @@ def test_without_a_trust_the_token_has_to_last(host, account, call, trusts, brok
     assert 'a-wrong-one' not in caplog.text
 
 
-def test_where_nobody_calls_the_account_of_ours_has_to_do(trusting, alone, context, keystone):
-    for nobody in (None, context()):
-        assert trusting.open(nobody).project == keystone.projects['service']
+def test_operations_without_a_caller_use_the_account(trusting, alone, context, keystone):
+    for ctx in (None, context()):
+        assert trusting.open(ctx).project == keystone.projects['service']
         with pytest.raises(contract.Unsupported):
-            alone.open(nobody)
+            alone.open(ctx)
 
 
-def test_a_catalogue_is_asked_for_region_and_interface(alone, context):
+def test_endpoints_are_selected_by_region_and_interface(alone, context):
     catalog = [{'type': 'image', 'endpoints': []}, {'type': 'object-store', 'endpoints': [
         {'interface': interface, 'region': region, 'url': f'http://{region}/{interface}/'}
         for region in ('north', 'south') for interface in ('public', 'internal')]}]

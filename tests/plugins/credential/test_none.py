@@ -1,4 +1,4 @@
-"""The credential plugin ``none`` gives nothing and needs nothing."""
+"""The credential plugin ``none`` has no credentials and no options."""
 
 import pytest
 
@@ -14,16 +14,16 @@ class TestNone(CredentialContract):
         return host.load(CredentialSource, 'none', 'cold')
 
     @pytest.mark.parametrize('long', [True, False])
-    def test_nobody_gets_anything(self, credential, context, long):
+    def test_there_is_no_credential(self, credential, context, long):
         assert credential.open(context(), long_running=long) is None
         assert credential.open(None, long_running=long) is None
 
-    def test_there_is_no_session_either(self, credential):
+    def test_there_is_no_session(self, credential):
         with pytest.raises(contract.Unsupported):
             credential.session()
 
 
-def test_options_are_those_of_the_store_then_those_of_all_stores_then_the_plugins_own(
+def test_options_of_the_store_precede_those_of_all_stores_and_of_the_plugin(
         host, tmp_path):
     from oslo_config import cfg
     file = tmp_path / 'glancelite-api.conf'

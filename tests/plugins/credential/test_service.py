@@ -1,4 +1,4 @@
-"""The service's own account: one token for all, renewed in time, and no secret told."""
+"""The service's own account: one token for all, renewed in time; secrets stay secret."""
 
 import concurrent.futures
 import json
@@ -37,7 +37,7 @@ class TestApplicationCredential(CredentialContract):
 
     @pytest.fixture
     def made(self, keystone):
-        """An application credential of somebody's."""
+        """An application credential of a user."""
         token = keystone.token('alpha-member')
         request = urllib.request.Request(
             f'{keystone.url}/users/{keystone.users["alpha-member"]}/application_credentials',
@@ -52,7 +52,7 @@ class TestApplicationCredential(CredentialContract):
 
     @pytest.fixture
     def credential(self, host, keystone, made):
-        # projects of other options, such as those of [backend_defaults], must not disturb
+        # projects of other options, such as those of [backend_defaults], must be ignored
         return host.load(CredentialSource, 'service', 'cold', {
             'auth_type': 'v3applicationcredential', 'auth_url': keystone.url,
             'application_credential_id': made['id'], 'project_name': 'service',
@@ -62,11 +62,11 @@ class TestApplicationCredential(CredentialContract):
     def service_type(self):
         return 'image'
 
-    def test_works_for_the_project_it_was_made_for(self, credential, keystone):
+    def test_it_uses_the_project_of_the_application_credential(self, credential, keystone):
         assert credential.open(None).project == keystone.projects['alpha']
 
 
-class TestSwiftsOwn(CredentialContract):
+class TestSwiftWithoutKeystone(CredentialContract):
 
     @pytest.fixture
     def credential(self, host, swift):
@@ -102,13 +102,13 @@ def test_all_operations_share_a_token(source, call):
     assert len(tokens) == 1
 
 
-def test_a_token_that_was_refused_is_replaced_once(source):
+def test_a_rejected_token_is_replaced_once(source):
     operations = [source.open(None) for _ in range(8)]
     old = {operation.token() for operation in operations}
     seen = []
 
     def again(operation):
-        operation.refused()
+        operation.invalidate()
         token = operation.token()
         seen.append(token)
         return token
@@ -128,7 +128,7 @@ def test_a_token_that_expires_soon_is_replaced(host, account):
     assert found.token() != found.token()
 
 
-def test_what_is_asked_for_in_the_section_is_used(host, keystone, tmp_path):
+def test_options_are_read_from_the_section(host, keystone, tmp_path):
     from oslo_config import cfg
     file = tmp_path / 'conf'
     file.write_text(f'[backend_defaults]\nauth_url = {keystone.url}\nusername = glance\n'
@@ -142,12 +142,12 @@ def test_what_is_asked_for_in_the_section_is_used(host, keystone, tmp_path):
 @pytest.mark.parametrize(('wrong', 'sentence'), [
     ({'auth_url': None}, 'auth_url must be set'),
     ({'auth_type': 'nothing'}, "'nothing' is not installed"),
-    ({'auth_type': 'v1password', 'password': None}, 'v1password needs password'),
+    ({'auth_type': 'v1password', 'password': None}, 'v1password requires password'),
     ({'auth_type': 'v3applicationcredential'}, 'an application credential'),
     ({'auth_type': 'v3applicationcredential', 'application_credential_id': 'x'},
      'an auth secret'),
 ])
-def test_options_that_make_no_login_are_refused_with_a_sentence(host, account, wrong, sentence):
+def test_insufficient_options_are_refused_with_a_sentence(host, account, wrong, sentence):
     with pytest.raises(contract.Misconfigured, match=sentence):
         host.load(CredentialSource, 'service', 'cold', {**account, **wrong})
 
@@ -155,7 +155,7 @@ def test_options_that_make_no_login_are_refused_with_a_sentence(host, account, w
 @pytest.mark.parametrize('auth_type', ['password', 'v3password'])
 @pytest.mark.parametrize('wrong', [{'password': 'a-wrong-one'}, {'username': 'nobody'},
                                    {'project_name': 'nowhere'}])
-def test_a_wrong_account_is_our_fault_and_no_secret_is_told(host, account, wrong, auth_type,
+def test_a_wrong_account_means_unavailable_and_secrets_stay_secret(host, account, wrong, auth_type,
                                                             caplog):
     caplog.set_level(logging.DEBUG)
     source = host.load(CredentialSource, 'service', 'cold',
@@ -165,12 +165,12 @@ def test_a_wrong_account_is_our_fault_and_no_secret_is_told(host, account, wrong
         with pytest.raises(contract.Unavailable) as refused:
             ask()
 
-        said = [str(refused.value), str(refused.value.details), repr(refused.value)]
-        assert account['auth_url'] not in ' '.join(said)
-        assert wrong.get('password', 'a-wrong-one') not in ' '.join([*said, caplog.text])
+        texts = [str(refused.value), str(refused.value.details), repr(refused.value)]
+        assert account['auth_url'] not in ' '.join(texts)
+        assert wrong.get('password', 'a-wrong-one') not in ' '.join([*texts, caplog.text])
 
 
-def test_an_identity_service_that_is_down_stops_no_start(host, account):
+def test_the_start_does_not_need_the_identity_service(host, account):
     source = host.load(CredentialSource, 'service', 'cold', {
         **account, 'auth_url': f'http://127.0.0.1:{process.free_port()}/v3', 'timeout': 5})
 
