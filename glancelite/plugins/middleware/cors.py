@@ -1,8 +1,14 @@
-"""Cross-origin requests: what a browser asks before it lets a page in."""
+"""Cross-origin resource sharing (CORS) for browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
 
 from oslo_middleware import cors
 
 from glancelite import contract
+from glancelite.contract.middleware import WSGIApp
 
 ALLOW_METHODS = ('GET', 'PUT', 'POST', 'DELETE', 'PATCH')
 ALLOW_HEADERS = ('Content-MD5', 'X-Image-Meta-Checksum', 'X-Storage-Token', 'Accept-Encoding',
@@ -12,7 +18,7 @@ EXPOSE_HEADERS = ('X-Image-Meta-Checksum', 'X-Auth-Token', 'X-Subject-Token',
                   'X-Service-Token', 'X-OpenStack-Request-ID')
 
 
-def _register(conf):
+def _register(conf: Any) -> None:
     conf.register_opts(cors.OPTS, group='cors')
     conf.set_default('allow_methods', list(ALLOW_METHODS), group='cors')
     conf.set_default('allow_headers', list(ALLOW_HEADERS), group='cors')
@@ -20,29 +26,31 @@ def _register(conf):
 
 
 class CORS(contract.Middleware):
-    """oslo.middleware's CORS; ``OPTIONS`` on any path is answered here, with 200.
+    """The CORS middleware of oslo.middleware; it answers ``OPTIONS`` on any path with 200.
 
-    Without ``[cors] allowed_origin`` no answer gets a CORS header.
+    Without ``[cors] allowed_origin`` no response gets a CORS header.
     """
 
     LIBRARY_OPTS = (_register,)
 
-    def wrap(self, app):
-        decorated = cors.CORS(app, self.conf)
-        preflight = cors.CORS(_nothing, self.conf)
-        shared = bool(self.conf.cors.allowed_origin)
+    def wrap(self, app: WSGIApp) -> WSGIApp:
+        decorated: WSGIApp = cors.CORS(app, self.conf)
+        preflight: WSGIApp = cors.CORS(_empty_app, self.conf)
+        has_origins = bool(self.conf.cors.allowed_origin)
 
-        def crossed(environ, start_response):
+        def with_cors(environ: MutableMapping[str, Any],
+                      start_response: Callable[..., Any]) -> Iterable[bytes]:
             if environ['REQUEST_METHOD'] == 'OPTIONS':
                 return preflight(environ, start_response)
-            # The library would cost every request an object of its own.
-            if shared and 'HTTP_ORIGIN' in environ:
+            # the library creates an object for each request
+            if has_origins and 'HTTP_ORIGIN' in environ:
                 return decorated(environ, start_response)
             return app(environ, start_response)
 
-        return crossed
+        return with_cors
 
 
-def _nothing(environ, start_response):
+def _empty_app(environ: MutableMapping[str, Any],
+               start_response: Callable[..., Any]) -> Iterable[bytes]:
     start_response('200 OK', [('Content-Length', '0')])
     return []

@@ -1,13 +1,19 @@
-"""``/healthcheck``: what a load balancer asks."""
+"""``/healthcheck``, for load balancers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
 
 from oslo_middleware import healthcheck, opts
 
 from glancelite import contract
+from glancelite.contract.middleware import WSGIApp
 
 PATHS = frozenset({'/healthcheck', '/healthcheck/'})
 
 
-def _register(conf):
+def _register(conf: Any) -> None:
     for group, options in opts.list_opts_healthcheck():
         conf.register_opts(options, group=group)
     conf.set_default('backends', ['disable_by_file'], group='healthcheck')
@@ -16,21 +22,22 @@ def _register(conf):
 
 
 class Healthcheck(contract.Middleware):
-    """oslo.middleware's check, asked without authentication.
+    """The health check of oslo.middleware, without authentication.
 
-    An operator takes a server out of the rotation by creating the file of
-    ``[healthcheck] disable_by_file_path``.
+    To take a server out of the rotation, create the file of ``[healthcheck]
+    disable_by_file_path``.
     """
 
     LIBRARY_OPTS = (_register,)
 
-    def wrap(self, app):
-        check = healthcheck.Healthcheck(app, self.conf)
+    def wrap(self, app: WSGIApp) -> WSGIApp:
+        check: WSGIApp = healthcheck.Healthcheck(app, self.conf)
 
-        def checked(environ, start_response):
-            # The library would cost every request an object of its own.
+        def with_healthcheck(environ: MutableMapping[str, Any],
+                             start_response: Callable[..., Any]) -> Iterable[bytes]:
+            # the library creates an object for each request
             if environ.get('PATH_INFO') in PATHS:
                 return check(environ, start_response)
             return app(environ, start_response)
 
-        return checked
+        return with_healthcheck

@@ -1,56 +1,62 @@
-"""Every request has a name, in the answer and in the log."""
+"""Gives every request an id, in the response and in the log."""
+
+from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
 
 import webob.exc
 from oslo_config import cfg
 from oslo_context import context
 
 from glancelite import contract
+from glancelite.contract.middleware import WSGIApp
 
 KEY = 'openstack.request_id'
 HEADER = 'x-openstack-request-id'
 
 
 class RequestId(contract.Middleware):
-    """Adopts the caller's request id, or makes one.
+    """Uses the request id of the client, or creates one.
 
-    Further inside it is ``environ['openstack.request_id']``.  An answer that
-    carries an id already, such as one from another server, keeps it; 401 has
-    none, as clients expect.  Log lines of this thread carry the id from here on.
+    It is in ``environ['openstack.request_id']`` and in all further log lines of the thread.
+    A response that has an id already, such as one from another server, keeps it; 401 has
+    none, as clients expect.
     """
 
     SECTION = 'DEFAULT'
     OPTS = (
         cfg.IntOpt('max_request_id_length', default=64, min=0,
-                   help='Most characters of a request id sent by a client; 0 for any number.'),
+                   help='Maximum length of a request id sent by a client; 0 for no limit.'),
     )
 
-    def wrap(self, app):
-        longest = self.options.max_request_id_length
+    def wrap(self, app: WSGIApp) -> WSGIApp:
+        max_length = self.options.max_request_id_length
 
-        def named(environ, start_response):
-            name = environ.get('HTTP_X_OPENSTACK_REQUEST_ID', '').strip()
-            if longest and len(name) > longest:
-                refusal = webob.exc.HTTPRequestHeaderFieldsTooLarge(
-                    f'X-Openstack-Request-ID has more than {longest} characters.',
+        def with_request_id(environ: MutableMapping[str, Any],
+                            start_response: Callable[..., Any]) -> Iterable[bytes]:
+            request_id = environ.get('HTTP_X_OPENSTACK_REQUEST_ID', '').strip()
+            if max_length and len(request_id) > max_length:
+                response = webob.exc.HTTPRequestHeaderFieldsTooLarge(
+                    f'X-Openstack-Request-ID has more than {max_length} characters.',
                     [(HEADER, f'req-{uuid.uuid4()}')], body_template='${detail}')
-                return refusal(environ, start_response)
-            if not name:
-                name = f'req-{uuid.uuid4()}'
-            elif not name.startswith('req-'):
-                name = f'req-{name}'
-            environ[KEY] = name
-            context.RequestContext(request_id=name)     # oslo.log reads it off the thread
+                return response(environ, start_response)
+            if not request_id:
+                request_id = f'req-{uuid.uuid4()}'
+            elif not request_id.startswith('req-'):
+                request_id = f'req-{request_id}'
+            environ[KEY] = request_id
+            context.RequestContext(request_id=request_id)   # stored in the thread for oslo.log
 
-            def start(status, headers, exc_info=None):
+            def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
                 if not status.startswith('401') and all(
                         key.lower() != HEADER for key, _ in headers):
-                    headers = [*headers, (HEADER, name)]
+                    headers = [*headers, (HEADER, request_id)]
                 if exc_info is None:
                     return start_response(status, headers)
                 return start_response(status, headers, exc_info)
 
             return app(environ, start)
 
-        return named
+        return with_request_id

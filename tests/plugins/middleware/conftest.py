@@ -1,4 +1,4 @@
-"""Middlewares that have options in sections of oslo.middleware."""
+"""Middleware with options in sections of oslo.middleware."""
 
 import pytest
 from oslo_config import cfg

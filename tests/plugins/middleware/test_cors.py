@@ -1,4 +1,4 @@
-"""The middleware ``cors`` keeps the contract, and answers browsers as the library does."""
+"""The middleware ``cors`` keeps the contract and behaves as the library does."""
 
 import pytest
 from oslo_middleware import cors as library
@@ -25,8 +25,8 @@ class TestCORS(MiddlewareContract):
     def middleware(self, make_middleware):
         return make_middleware(CORS, cors={'allowed_origin': [PAGE]})
 
-    def test_a_page_that_is_allowed_may_send_its_request(self, middleware):
-        status, headers, body = ask(middleware.wrap(Answer(b'not asked')), 'OPTIONS', **PREFLIGHT)
+    def test_a_request_from_an_allowed_origin_is_permitted(self, middleware):
+        status, headers, body = ask(middleware.wrap(Answer(b'not called')), 'OPTIONS', **PREFLIGHT)
 
         assert (status, body) == ('200 OK', b'')
         assert headers['Access-Control-Allow-Origin'] == PAGE
@@ -36,14 +36,14 @@ class TestCORS(MiddlewareContract):
     @pytest.mark.parametrize('change', [
         {'HTTP_ORIGIN': 'https://other.test'}, {'HTTP_ACCESS_CONTROL_REQUEST_METHOD': 'TRACE'},
         {'HTTP_ACCESS_CONTROL_REQUEST_HEADERS': 'X-Odd'}])
-    def test_other_pages_and_requests_are_not(self, middleware, change):
+    def test_other_origins_and_requests_are_not(self, middleware, change):
         status, headers, body = ask(
             middleware.wrap(Answer(b'')), 'OPTIONS', **{**PREFLIGHT, **change})
 
         assert (status, body) == ('200 OK', b'')
         assert not any(name.startswith('Access-Control') for name in headers)
 
-    def test_an_answer_says_which_page_may_read_what(self, middleware):
+    def test_a_response_has_the_allowed_origin_and_headers(self, middleware):
         _, headers, body = ask(middleware.wrap(Answer(b'data')), HTTP_ORIGIN=PAGE)
 
         assert body == b'data'
@@ -51,9 +51,9 @@ class TestCORS(MiddlewareContract):
         assert headers['Access-Control-Expose-Headers'] == ','.join(cors.EXPOSE_HEADERS)
 
     @pytest.mark.parametrize('path', ['/', '/v2/images', '/nothing/here'])
-    def test_options_is_answered_on_every_path_and_asks_nobody(self, make_middleware, path):
+    def test_options_on_any_path_does_not_call_the_application(self, make_middleware, path):
         def app(environ, start_response):
-            raise AssertionError('the application was asked')
+            raise AssertionError('the application was called')
 
         client = Client(make_middleware(CORS).wrap(app))
         body = b''.join(client(request('OPTIONS', path)))
@@ -63,7 +63,7 @@ class TestCORS(MiddlewareContract):
     @pytest.mark.parametrize('allowed', [None, [PAGE], ['*'], ['https://a.test', PAGE]])
     @pytest.mark.parametrize('origin', [None, PAGE, 'https://other.test', ''])
     @pytest.mark.parametrize('method', ['GET', 'PUT', 'DELETE'])
-    def test_answers_are_those_of_the_library(self, make_middleware, allowed, origin, method):
+    def test_responses_are_those_of_the_library(self, make_middleware, allowed, origin, method):
         middleware = make_middleware(CORS, cors={'allowed_origin': allowed})
         headers = {} if origin is None else {'HTTP_ORIGIN': origin}
 

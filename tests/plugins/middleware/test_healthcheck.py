@@ -1,4 +1,4 @@
-"""The middleware ``healthcheck`` keeps the contract, and answers load balancers."""
+"""The middleware ``healthcheck`` keeps the contract and answers load balancers."""
 
 import pytest
 
@@ -20,16 +20,16 @@ class TestHealthcheck(MiddlewareContract):
         return make_middleware(
             Healthcheck, healthcheck={'disable_by_file_path': str(tmp_path / 'disabled')})
 
-    def test_get_says_ok(self, middleware):
+    def test_get_returns_ok(self, middleware):
         assert ask(middleware) == ('200 OK', 'text/plain; charset=UTF-8', b'OK')
 
-    def test_head_says_nothing_else(self, middleware):
+    def test_head_returns_no_body(self, middleware):
         status, _, body = ask(middleware, 'HEAD')
 
         assert (status, body) == ('204 No Content', b'')
 
     @pytest.mark.parametrize('method', ['GET', 'HEAD'])
-    def test_a_file_takes_the_server_out(self, middleware, tmp_path, method):
+    def test_a_file_disables_the_server(self, middleware, tmp_path, method):
         (tmp_path / 'disabled').touch()
 
         status, _, body = ask(middleware, method)
@@ -37,24 +37,24 @@ class TestHealthcheck(MiddlewareContract):
         assert status == '503 Service Unavailable'
         assert body == (b'DISABLED BY FILE' if method == 'GET' else b'')
 
-    def test_the_answer_may_be_json(self, middleware):
+    def test_the_response_may_be_json(self, middleware):
         _, kind, body = ask(middleware, HTTP_ACCEPT='application/json')
 
         assert kind.startswith('application/json')
         assert b'"OK"' in body
 
     @pytest.mark.parametrize('path', ['/', '/v2/images', '/healthcheck/more', '/healthchecks'])
-    def test_all_else_is_the_api(self, middleware, path):
+    def test_other_paths_reach_the_api(self, middleware, path):
         assert ask(middleware, path=path)[2] == b'the API'
 
-    def test_addresses_that_may_not_ask_see_the_api(self, make_middleware):
+    def test_requests_from_other_addresses_reach_the_api(self, make_middleware):
         middleware = make_middleware(
             Healthcheck, healthcheck={'allowed_source_ranges': ['192.0.2.0/24']})
 
         assert ask(middleware, REMOTE_ADDR='198.51.100.1')[2] == b'the API'
         assert ask(middleware, REMOTE_ADDR='192.0.2.7')[2] == b'OK'
 
-    def test_a_server_can_be_taken_out_without_any_configuration(self, make_middleware):
+    def test_a_server_can_be_disabled_without_any_configuration(self, make_middleware):
         options = make_middleware(Healthcheck).conf.healthcheck
 
         assert options.backends == ['disable_by_file']
