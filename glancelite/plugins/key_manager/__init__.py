@@ -1,1 +1,1 @@
-"""Plugins of the layer ``key_manager``."""
+"""Built-in plugins of the layer ``key_manager``."""

@@ -1,9 +1,11 @@
-"""Barbican, Vault, or whatever else Castellan has a driver for."""
+"""Barbican, Vault and other key managers, through Castellan."""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from castellan import key_manager
 from castellan.common import exception
@@ -14,68 +16,71 @@ from glancelite import contract
 
 LOG = logging.getLogger(__name__)
 
-#: seconds to wait for Barbican and for its identity service, if ``[barbican] timeout`` is not set
+#: timeout in seconds of requests to Barbican and its identity service, if ``[barbican]
+#: timeout`` is not set
 TIMEOUT = 10
 
 
-def _api(conf):
-    """What ``[key_manager] backend`` names; it registers its own options."""
+def _api(conf: Any) -> Any:
+    """Return the driver of ``[key_manager] backend``; it registers its own options."""
     try:
         return key_manager.API(conf)
-    except (ImportError, AttributeError, ValueError) as error:  # it tries the name as a class
+    except (ImportError, AttributeError, ValueError) as error:  # the name may be that of a class
         raise contract.Misconfigured(
-            f'[key_manager] backend = {conf.key_manager.backend}: there is no such driver of '
-            'Castellan; barbican and vault are always there') from error
+            f'[key_manager] backend = {conf.key_manager.backend}: Castellan has no such '
+            'driver; it always has barbican and vault') from error
 
 
 class CastellanKeyManager(contract.KeyManager):
-    """Asks Barbican with the token of the caller, and others with what rights they have.
+    """Uses Barbican with the token of the caller, and others with their own credentials.
 
-    The latter give certificates, but nobody may have keys removed with rights that are not his.
-    Castellan sends its requests without any timeout, so the auth plugin that it asks of its
-    caller sets one for them.
+    From the others it reads certificates, but it deletes no keys, since they do not check
+    whether the caller may do it.  Castellan sets no timeout for its requests, so the auth
+    plugin that it gets from the context of the caller sets one.
     """
 
     LIBRARY_OPTS = (_api,)
 
-    def __init__(self, options, host, *, name='castellan', conf=None):
+    def __init__(self, options: Any, host: contract.Host, *, name: str = 'castellan',
+                 conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
         self._api = _api(conf)
 
-    def certificate(self, ctx, certificate_id):
-        found = self._ask(self._api.get, ctx, certificate_id)
-        if getattr(found, 'format', None) != 'X.509':
-            raise contract.Invalid('What is there is no X.509 certificate.')
-        return found.get_encoded()
+    def certificate(self, ctx: contract.Context, certificate_id: str) -> bytes:
+        certificate = self._call(self._api.get, ctx, certificate_id)
+        if getattr(certificate, 'format', None) != 'X.509':
+            raise contract.Invalid('The object is not an X.509 certificate.')
+        encoded: bytes = certificate.get_encoded()
+        return encoded
 
-    def delete(self, ctx, key_id):
+    def delete(self, ctx: contract.Context, key_id: str) -> None:
         if 'barbican' not in self.conf.key_manager.backend.lower():
-            raise contract.Forbidden('Only Barbican knows whether this caller may remove a key.')
-        self._ask(self._api.delete, ctx, key_id)
+            raise contract.Forbidden('Only Barbican can check who may delete a key.')
+        self._call(self._api.delete, ctx, key_id)
 
-    def health(self):
-        return f'{self.conf.key_manager.backend}, which is asked when a key is needed'
+    def health(self) -> str:
+        return f'{self.conf.key_manager.backend}, not checked until a key is needed'
 
-    def _ask(self, method, ctx, object_id):
-        """Call one of Castellan's methods."""
+    def _call(self, method: Callable[[Any, str], Any], ctx: contract.Context,
+              object_id: str) -> Any:
         try:
-            if not _is_id(object_id):   # drivers make addresses of it
+            if not _is_id(object_id):   # drivers build URLs with it
                 raise exception.ManagedObjectNotFoundError(uuid=object_id)
             return method(_Caller(ctx, self.conf), object_id)
         except exception.ManagedObjectNotFoundError:
-            raise contract.NotFound('The key manager has nothing of this id.') from None
+            raise contract.NotFound('The key manager has no object with this id.') from None
         except exception.Forbidden:
-            raise contract.Forbidden('The key manager refuses the caller.') from None
-        except Exception as error:  # its drivers let out whatever their libraries raise
+            raise contract.Forbidden('The key manager rejects the caller.') from None
+        except Exception as error:  # drivers raise errors of many libraries
             LOG.error('the key manager: %s', error)
-            if type(error) is ValueError:   # it is kept as PEM, which must be right
-                raise contract.Invalid('What is there cannot be understood.') from None
+            if type(error) is ValueError:   # the object is stored as PEM, which is invalid
+                raise contract.Invalid('The object cannot be decoded.') from None
             if getattr(error.__context__, 'status_code', None) == 403:
-                raise contract.Forbidden('The key manager refuses the caller.') from None
-            raise contract.Unavailable('The key manager cannot be asked.') from None
+                raise contract.Forbidden('The key manager rejects the caller.') from None
+            raise contract.Unavailable('The key manager is unavailable.') from None
 
 
-def _is_id(text):
+def _is_id(text: str) -> bool:
     try:
         uuid.UUID(text)
     except ValueError:
@@ -85,29 +90,30 @@ def _is_id(text):
 
 class _Caller(context.RequestContext):
 
-    def __init__(self, ctx, conf):
+    def __init__(self, ctx: contract.Context, conf: Any):
         super().__init__(auth_token=ctx.token, user_id=ctx.user, project_id=ctx.project,
                          request_id=ctx.request_id)
         self._conf = conf
 
-    def update_store(self):
-        """Not in this thread: it serves others afterwards, and the log would name this caller."""
+    def update_store(self) -> None:
+        """Do nothing: the context must not stay in this thread, where the log would use it."""
 
-    def get_auth_plugin(self):
-        """For Castellan, where it speaks to Barbican."""
+    def get_auth_plugin(self) -> identity.Token:
+        """Return the authentication for Barbican; called by Castellan."""
         if not self.auth_token:
-            raise ValueError('Barbican wants a token, and the caller has none')
+            raise ValueError('Barbican requires a token, and the caller has none')
         options = self._conf.barbican
-        auth = _Patient(options.auth_endpoint, self.auth_token, project_id=self.project_id)
+        auth = _TokenWithTimeout(options.auth_endpoint, self.auth_token,
+                                 project_id=self.project_id)
         auth.timeout = options.timeout or TIMEOUT
         return auth
 
 
-class _Patient(identity.Token):
-    """Is patient for ``timeout`` seconds with each request of whoever uses it."""
+class _TokenWithTimeout(identity.Token):
+    """Sets a timeout for each request of the session that uses it."""
 
-    timeout = TIMEOUT
+    timeout: float = TIMEOUT
 
-    def get_access(self, session, **named):
+    def get_access(self, session: Any, **kwargs: Any) -> Any:
         session.timeout = self.timeout
-        return super().get_access(session, **named)
+        return super().get_access(session, **kwargs)

@@ -1,4 +1,4 @@
-"""A cloud without a key manager."""
+"""No key manager."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from glancelite import contract
 
 
 class NoKeyManager(contract.KeyManager):
-    """Has nothing."""
+    """Has no keys and no certificates."""
 
-    def certificate(self, ctx, certificate_id):
-        raise _nothing()
+    def certificate(self, ctx: contract.Context, certificate_id: str) -> bytes:
+        raise _unavailable()
 
-    def delete(self, ctx, key_id):
-        raise _nothing()
+    def delete(self, ctx: contract.Context, key_id: str) -> None:
+        raise _unavailable()
 
-    def health(self):
+    def health(self) -> str:
         return 'not needed'
 
 
-def _nothing():
+def _unavailable() -> contract.Unavailable:
     return contract.Unavailable('This service has no key manager.')

@@ -1,4 +1,4 @@
-"""Castellan with a real Barbican: certificates come, keys go, and nobody waits for ever."""
+"""Castellan with a real Barbican: reads certificates, deletes keys, within a timeout."""
 
 import concurrent.futures
 import dataclasses
@@ -66,7 +66,7 @@ class TestCastellan(KeyManagerContract):
         return stored, signing.der(certificate())
 
 
-class TestBarbicanThatIsAway(KeyManagerContract):
+class TestUnreachableBarbican(KeyManagerContract):
 
     @pytest.fixture
     def key_manager(self, make_castellan):
@@ -81,11 +81,12 @@ class TestBarbicanThatIsAway(KeyManagerContract):
     {'barbican_endpoint': None, 'barbican_region_name': 'RegionOne'},
     {'barbican_endpoint_type': 'internal'},
 ])
-def test_the_catalogue_says_where_barbican_is(make_castellan, call, stored, options):
+def test_barbican_is_found_in_the_catalog(make_castellan, call, stored, options):
     assert make_castellan(**options).certificate(call(), stored) == signing.der(certificate())
 
 
-def test_barbican_is_where_the_operator_says(make_castellan, call, stored, barbican, caplog):
+def test_the_option_for_barbicans_address_precedes_the_catalog(
+        make_castellan, call, stored, barbican, caplog):
     found = make_castellan(barbican_endpoint=barbican.url, barbican_region_name='Nowhere')
     assert found.certificate(call(), stored) == signing.der(certificate())
 
@@ -95,16 +96,16 @@ def test_barbican_is_where_the_operator_says(make_castellan, call, stored, barbi
 
 
 @pytest.mark.parametrize('user', ['beta-member', 'alpha-reader'])
-def test_barbican_says_who_may(castellan, call, stored, user):
-    for verb in castellan.certificate, castellan.delete:
+def test_barbican_decides_whether_the_caller_may(castellan, call, stored, user):
+    for method in castellan.certificate, castellan.delete:
         with pytest.raises(contract.Forbidden):
-            verb(call(user), stored)
+            method(call(user), stored)
 
 
 @pytest.mark.parametrize(('kind', 'payload'), [
     ('opaque', b'anything'), ('symmetric', b'0' * 32), ('certificate', b'not at all'),
     ('certificate', signing.der(certificate()))])
-def test_what_is_no_certificate_is_said_to_be_none(castellan, call, keystone, barbican, kind,
+def test_an_object_that_is_not_a_certificate_is_invalid(castellan, call, keystone, barbican, kind,
                                                    payload):
     other = barbican.store(keystone.token('alpha-member'), payload, secret_type=kind)
 
@@ -112,7 +113,7 @@ def test_what_is_no_certificate_is_said_to_be_none(castellan, call, keystone, ba
         castellan.certificate(call(), other)
 
 
-def test_a_key_is_removed_for_good(castellan, call, keystone, barbican):
+def test_a_key_is_deleted_permanently(castellan, call, keystone, barbican):
     token = keystone.token('alpha-member')
     key = barbican.store(token, b'0' * 32, secret_type='symmetric')
 
@@ -123,16 +124,16 @@ def test_a_key_is_removed_for_good(castellan, call, keystone, barbican):
         castellan.delete(call(), key)
 
 
-def test_a_token_that_is_none_is_refused_and_not_logged(castellan, call, caplog):
+def test_an_invalid_token_is_refused_and_not_logged(castellan, call, caplog):
     caller = dataclasses.replace(call(), token='gAAAAA-no-token')
 
-    with pytest.raises(contract.Unavailable, match='cannot be asked'):
+    with pytest.raises(contract.Unavailable, match='is unavailable'):
         castellan.certificate(caller, UNKNOWN)
 
     assert 'gAAAAA-no-token' not in caplog.text
 
 
-def test_a_caller_without_a_token_is_refused_without_a_question(castellan, caplog):
+def test_a_caller_without_a_token_is_refused_without_a_request(castellan, caplog):
     with pytest.raises(contract.Unavailable):
         castellan.certificate(contract.Context(user='u', project='p'), UNKNOWN)
 
@@ -140,7 +141,7 @@ def test_a_caller_without_a_token_is_refused_without_a_question(castellan, caplo
 
 
 @pytest.mark.parametrize('option', ['auth_endpoint', 'barbican_endpoint'])
-def test_nobody_waits_for_a_silent_service(make_castellan, call, option):
+def test_a_service_that_does_not_answer_times_out(make_castellan, call, option):
     with socket.create_server(('127.0.0.1', 0)) as silent:
         url = f'http://127.0.0.1:{silent.getsockname()[1]}'
         found = make_castellan(**{option: url}, timeout=1)
@@ -152,18 +153,18 @@ def test_nobody_waits_for_a_silent_service(make_castellan, call, option):
     assert time.monotonic() - began < 15
 
 
-def test_a_backend_that_does_not_exist_is_a_mistake(make_castellan):
+def test_an_unknown_backend_is_refused(make_castellan):
     with pytest.raises(contract.Misconfigured, match=r'\[key_manager\] backend = nothing'):
         make_castellan(key_manager__backend='nothing')
 
 
-def test_only_barbican_removes_keys(make_castellan, call):
-    """Vault is asked with rights of the service, whoever calls."""
+def test_only_barbican_deletes_keys(make_castellan, call):
+    """Vault is used with the credentials of the service."""
     with pytest.raises(contract.Forbidden, match='Only Barbican'):
         make_castellan(key_manager__backend='vault').delete(call(), UNKNOWN)
 
 
-def test_a_caller_is_forgotten_when_he_has_his_answer(castellan, call, stored):
+def test_the_context_of_the_caller_does_not_stay_in_the_thread(castellan, call, stored):
     def ask():
         castellan.certificate(call(), stored)
         return context.get_current()
@@ -172,5 +173,5 @@ def test_a_caller_is_forgotten_when_he_has_his_answer(castellan, call, stored):
         assert pool.submit(ask).result() is None
 
 
-def test_it_says_which_backend_it_asks(castellan):
-    assert castellan.health() == 'barbican, which is asked when a key is needed'
+def test_health_names_the_backend(castellan):
+    assert castellan.health() == 'barbican, not checked until a key is needed'

@@ -1,4 +1,4 @@
-"""A service without a key manager says so."""
+"""The key manager ``none`` is always unavailable."""
 
 import pytest
 
@@ -14,7 +14,7 @@ class TestNoKeyManager(KeyManagerContract):
         return make_plugin(NoKeyManager)
 
 
-@pytest.mark.parametrize('verb', ['certificate', 'delete'])
-def test_it_says_that_there_is_none(make_plugin, context, verb):
+@pytest.mark.parametrize('method', ['certificate', 'delete'])
+def test_it_reports_that_there_is_none(make_plugin, context, method):
     with pytest.raises(contract.Unavailable, match='This service has no key manager'):
-        getattr(make_plugin(NoKeyManager), verb)(context(), 'x')
+        getattr(make_plugin(NoKeyManager), method)(context(), 'x')
