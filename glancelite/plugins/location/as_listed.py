@@ -1,10 +1,16 @@
-"""Copies of an image in the order in which they were recorded."""
+"""The order in which locations were added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from glancelite import contract
+from glancelite.contract import Location
 
 
 class AsListed(contract.LocationStrategy):
-    """Changes nothing."""
+    """Keeps the order."""
 
-    def order(self, locations, weights):
+    def order(self, locations: Sequence[Location],
+              weights: Mapping[str, int]) -> Sequence[Location]:
         return locations

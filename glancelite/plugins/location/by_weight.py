@@ -1,16 +1,22 @@
-"""The copy in the store that the operator prefers comes first."""
+"""The order of the weights of stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from glancelite import contract
+from glancelite.contract import Location
 
 
 class ByWeight(contract.LocationStrategy):
-    """The heaviest store first; among equals, as recorded.
+    """Puts the store with the highest weight first; equal weights keep their order.
 
-    A copy in a store that is not configured, or not recorded, weighs 0.
+    The weight is 0 if the store is not configured or not known.
     """
 
-    def order(self, locations, weights):
+    def order(self, locations: Sequence[Location],
+              weights: Mapping[str, int]) -> Sequence[Location]:
         if len(locations) < 2:
             return locations
-        return sorted(locations, key=lambda location: weights.get(location.store, 0),
+        return sorted(locations, key=lambda location: weights.get(location.store or '', 0),
                       reverse=True)

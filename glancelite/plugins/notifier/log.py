@@ -1,28 +1,30 @@
-"""Events as lines in the log."""
+"""Writes events to the log."""
+
+from __future__ import annotations
 
 import json
 import logging
 
 from glancelite import contract
 
-#: its own name, so that an operator can send events to a file of their own
+#: a logger of its own, so that an operator can configure a separate file
 LOG = logging.getLogger('glancelite.notification')
 
 
 class LogNotifier(contract.Notifier):
-    """One line of JSON for each event; never the caller's token."""
+    """Writes one line of JSON for each event, without the caller's token."""
 
-    def notify(self, event):
+    def notify(self, event: contract.Event) -> None:
         level = logging.ERROR if event.priority == 'ERROR' else logging.INFO
         if LOG.isEnabledFor(level):
             line = _line(event)
             try:
                 raise ValueError
-            except ValueError:  # to a line of errors oslo.log adds what is handled, but not these
+            except ValueError:  # otherwise oslo.log would append the error being handled
                 LOG.log(level, '%s', line)
 
 
-def _line(event):
+def _line(event: contract.Event) -> str:
     caller = event.context
     return json.dumps({
         'event_type': event.type, 'publisher_id': event.publisher, 'priority': event.priority,

@@ -15,7 +15,7 @@ class TestAsListed(LocationContract):
     def location(self, make_plugin):
         return make_plugin(AsListed)
 
-    def test_weights_do_not_matter(self, location):
+    def test_weights_are_ignored(self, location):
         given = Location('a', {'store': 'cold'}), Location('b', {'store': 'fast'})
 
         assert tuple(location.order(given, {'fast': 9, 'cold': 1})) == given
@@ -23,7 +23,7 @@ class TestAsListed(LocationContract):
 
 @pytest.mark.parametrize(('old', 'kind'), [('location_order', AsListed),
                                            ('store_type', ByWeight)])
-def test_files_of_glance_name_the_strategies_in_its_words(old, kind, tmp_path, caplog):
+def test_the_names_of_glance_are_accepted(old, kind, tmp_path, caplog):
     core = service.build(tmp_path, service.MEMORY.replace(
         '[DEFAULT]', f'[DEFAULT]\nlocation_strategy = {old}'))
 

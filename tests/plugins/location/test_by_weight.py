@@ -1,4 +1,4 @@
-"""The strategy ``by_weight`` keeps the contract; the heaviest store comes first."""
+"""The strategy ``by_weight`` keeps the contract and sorts by weight."""
 
 import pytest
 
@@ -21,13 +21,13 @@ class TestByWeight(LocationContract):
     def location(self, make_plugin):
         return make_plugin(ByWeight)
 
-    def test_the_heaviest_store_comes_first(self, location):
+    def test_the_highest_weight_comes_first(self, location):
         assert names(location, 'cold', 'fast') == [('fast', '1'), ('cold', '0')]
 
-    def test_equals_stay_as_recorded(self, location):
+    def test_equal_weights_keep_their_order(self, location):
         assert names(location, 'cold', 'fast', 'cold', 'fast') == [
             ('fast', '1'), ('fast', '3'), ('cold', '0'), ('cold', '2')]
 
-    def test_a_store_that_is_not_configured_weighs_nothing(self, location):
+    def test_a_store_that_is_not_configured_has_the_weight_0(self, location):
         assert names(location, 'last', 'gone', None, 'cold') == [
             ('cold', '3'), ('gone', '1'), (None, '2'), ('last', '0')]

@@ -39,7 +39,7 @@ class TestLogNotifier(NotifierContract):
         assert record.levelname == 'ERROR'
         assert json.loads(record.getMessage())['payload'] == 'it failed'
 
-    def test_the_line_of_a_failure_is_nothing_but_json(self, notifier):
+    def test_the_line_of_a_failure_contains_only_json(self, notifier):
         conf = cfg.ConfigOpts()
         log.register_options(conf)
         conf([], default_config_files=[], default_config_dirs=[])
@@ -58,7 +58,7 @@ class TestLogNotifier(NotifierContract):
 
         assert json.loads(handler.stream.getvalue())['payload'] == 'it failed'
 
-    def test_a_silent_log_costs_nothing(self, notifier, caplog):
+    def test_a_disabled_log_formats_nothing(self, notifier, caplog):
         caplog.set_level(logging.WARNING, logger='glancelite.notification')
 
         notifier.notify(event(payload={'not json': object}))
