@@ -33,7 +33,7 @@ def der(found):
 
 
 def pem(found):
-    """Of a certificate, or of a private key without a password."""
+    """Encode a certificate, or a private key without a password."""
     if isinstance(found, x509.Certificate):
         return found.public_bytes(serialization.Encoding.PEM)
     return found.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
@@ -41,7 +41,7 @@ def pem(found):
 
 
 def properties(data, key, kind='RSA-PSS', method='SHA-256', certificate_id='signer'):
-    """Of an image whose data was signed with a key."""
+    """Return the properties of an image whose data was signed with a key."""
     return {'img_signature': base64.b64encode(_sign(data, key, HASHES[method])).decode(),
             'img_signature_key_type': kind, 'img_signature_hash_method': method,
             'img_signature_certificate_uuid': certificate_id}

@@ -1,8 +1,9 @@
-"""Is the content what ``disk_format`` says, and is it safe to hand to a hypervisor?"""
+"""Checks that content matches ``disk_format``, and is safe for hypervisors."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from oslo_config import cfg
 from oslo_utils.imageutils import format_inspector as formats
@@ -11,272 +12,290 @@ from glancelite import contract
 
 LOG = logging.getLogger(__name__)
 
-#: Bytes at the beginning within which every format shows itself, and in which all
-#: but a few odd files have everything we need: the descriptor of VMDK is the last.
-HEAD = (1 << 20) + 512
-#: What follows is shown in pieces of this size: the library finds in a piece what one
-#: part of it points to, but not what that points to in turn, and VHDX keeps such parts
-#: 64 KiB apart.
-PIECE = 1 << 16
-#: Largest disk that the database and the hypervisors can speak of.
-LARGEST = (1 << 63) - 1
-#: Kernels and ramdisks may carry a boot signature by nature, without partitions.
-BOOT_FILES = ('aki', 'ari')
+#: Bytes at the beginning in which every format can be detected.  Nearly all files have all
+#: required structures there; the descriptor of VMDK is the last.
+HEAD_SIZE = (1 << 20) + 512
+#: The library gets the rest in pieces of this size.  It follows one reference within a
+#: piece, but not a second one from there; VHDX has such structures 64 KiB apart.
+PIECE_SIZE = 1 << 16
+#: Largest virtual size that the database and hypervisors support.
+MAX_VIRTUAL_SIZE = (1 << 63) - 1
+#: Kernels and ramdisks may have a boot signature without partitions.
+BOOT_FORMATS = ('aki', 'ari')
 
 
 class FormatInspector(contract.Inspector):
-    """Compares the content of bare images with their format, in stream.
+    """Compares the content of bare images with their format while it is uploaded.
 
-    Wrong or dangerous content is refused as soon as the beginning shows it.
+    Wrong or dangerous content is refused as soon as it is detected.
     """
 
     SECTION = 'image_format'
     OPTS = (
         cfg.BoolOpt('require_image_format_match', default=True,
-                    help='Refuse content that is not of the disk_format of its image, or that '
-                         'cannot be understood; otherwise only warn. Dangerous content is '
-                         'refused either way.'),
+                    help='Refuse content that does not match the disk_format of its image, or '
+                         'that cannot be parsed; otherwise only log a warning. Dangerous '
+                         'content is always refused.'),
         cfg.ListOpt('vmdk_allowed_types', default=['streamOptimized', 'monolithicSparse'],
-                    help='Kinds ("createType") of VMDK images that are accepted. Kinds other '
+                    help='Types ("createType") of VMDK images that are accepted. Types other '
                          'than these two may refer to other files and are never accepted.'),
         cfg.ListOpt('gpt_safety_checks_nonfatal', default=[],
-                    help='Safety checks, such as "mbr", that content with a partition table '
-                         'may fail.'),
+                    help='Safety checks, such as "mbr", that are ignored for content with a '
+                         'partition table.'),
     )
 
-    def open(self, image, *, ctx=None):
+    def open(self, image: contract.Image, *,
+             ctx: contract.Context | None = None) -> FormatInspection | None:
         if image.container_format != 'bare':
             return None
-        return FormatTap(image.disk_format,
-                         strict=self.options.require_image_format_match,
-                         vmdk_types=frozenset(map(str.lower, self.options.vmdk_allowed_types)),
-                         gpt_nonfatal=frozenset(self.options.gpt_safety_checks_nonfatal))
+        return FormatInspection(
+            image.disk_format, strict=self.options.require_image_format_match,
+            vmdk_types=frozenset(map(str.lower, self.options.vmdk_allowed_types)),
+            ignored_gpt_checks=frozenset(self.options.gpt_safety_checks_nonfatal))
 
 
-class FormatTap(contract.Inspection):
-    """Looks at one upload; fact: ``virtual_size``.
+class FormatInspection(contract.Inspection):
+    """Inspects one upload; the result has ``virtual_size``.
 
-    The verdict does not depend on how the bytes are cut into chunks: the
-    beginning is gathered and shown to the inspectors in one piece, the rest in ``PIECE``s.
+    The result does not depend on the sizes of chunks: the inspectors of the library get
+    the first ``HEAD_SIZE`` bytes at once, and the rest in pieces of ``PIECE_SIZE``.
 
     :param declared: the image's ``disk_format``.
-    :param strict: refuse what does not match.
-    :param vmdk_types: allowed kinds of VMDK, in lower case.
-    :param gpt_nonfatal: names of checks that partition tables may fail.
+    :param strict: refuse content that does not match.
+    :param vmdk_types: allowed types of VMDK, in lower case.
+    :param ignored_gpt_checks: names of checks that are ignored for partition tables.
     """
 
     ACCEPTS_MEMORYVIEW = True
 
-    def __init__(self, declared: str, *, strict: bool, vmdk_types: frozenset[str],
-                 gpt_nonfatal: frozenset[str]):
+    def __init__(self, declared: str | None, *, strict: bool, vmdk_types: frozenset[str],
+                 ignored_gpt_checks: frozenset[str]):
         self._declared = declared
         self._strict = strict
         self._vmdk_types = vmdk_types
-        self._gpt_nonfatal = gpt_nonfatal
+        self._ignored_gpt_checks = ignored_gpt_checks
         self._size = 0
-        self._head: list[bytes] | None = []
-        self._found: _Found | None = None
-        self._judged = False
+        self._head: list[bytes] = []
+        self._content: _Content | None = None
+        self._decided = False
         self._virtual_size: int | None = None
 
-    def feed(self, chunk):
+    def feed(self, chunk: bytes) -> None:
         self._size += len(chunk)
-        if self._judged:
+        if self._decided:
             return
         chunk = bytes(chunk)
-        if self._head is not None:
+        if self._content is None:
             self._head.append(chunk)
-            if self._size >= HEAD:
-                self._look()
-        elif self._found is not None:
-            self._found.feed(chunk)
-        if self._found is not None and self._found.complete:
-            self._judge()
+            if self._size < HEAD_SIZE:
+                return
+            self._content = self._detect()
+        else:
+            self._content.feed(chunk)
+        if self._content.complete:
+            self._decide(self._content)
 
-    def _look(self):
-        """Show the beginning to the inspectors; afterwards the format is known."""
+    def _detect(self) -> _Content:
         data = b''.join(self._head)
-        self._head = None
-        self._found = _Found(data[:HEAD])
-        if not self._found.complete:
-            self._found.feed(data[HEAD:])
+        self._head = []
+        content = _Content(data[:HEAD_SIZE])
+        if not content.complete:
+            content.feed(data[HEAD_SIZE:])
+        return content
 
-    def finish(self):
-        if self._head is not None:
-            self._look()
-        if not self._judged:
-            self._found.finish()
-            self._judge()
+    def finish(self) -> dict[str, object]:
+        content = self._content or self._detect()
+        if not self._decided:
+            content.finish()
+            self._decide(content)
         size = self._virtual_size
-        if size is _BYTES:
+        if size is _NUMBER_OF_BYTES:
             size = self._size
-        elif size is not None and self._found.name == 'luks':
-            size += self._size - self._found.inspector.actual_size
+        elif size is not None and content.name == 'luks':
+            size += self._size - content.inspector.actual_size
         return {'virtual_size': size} if size and size > 0 else {}
 
     # the table of the Image API
 
-    def _judge(self):
-        self._judged = True
-        found = self._found
-        if found.name == 'gpt' and self._declared in BOOT_FILES and 'mbr' in found.failures():
-            found.treat_as_raw()
+    def _decide(self, content: _Content) -> None:
+        self._decided = True
+        if (content.name == 'gpt' and self._declared in BOOT_FORMATS
+                and 'mbr' in content.failed_checks()):
+            content.treat_as_raw()
         try:
-            self._virtual_size = self._compare(found)
+            self._virtual_size = self._compare(content)
         except _Mismatch as mismatch:
             if self._strict:
                 raise contract.WrongContent(f'{mismatch}.') from None
             LOG.warning('%s; accepted, but the virtual size stays unknown', mismatch)
-        self._check(found)
+        self._check_safety(content)
 
-    def _compare(self, found):
-        """The virtual size; raises ``_Mismatch``."""
-        if found.problem:
-            raise _Mismatch(f'The content cannot be understood: {found.problem}')
-        if found.name == self._declared:
-            if found.name == 'raw':
-                return _BYTES
-            try:
-                size = found.inspector.virtual_size
-            except Exception as error:  # hostile headers may break the parser in any way
-                raise _Mismatch(f'The virtual size cannot be understood: {error}') from None
-            if size > LARGEST:
-                raise _Mismatch('The content claims a disk of impossible size')
-            return size
-        if found.name == 'raw' and self._declared not in formats.ALL_FORMATS:
+    def _compare(self, content: _Content) -> int | None:
+        """Return the virtual size.
+
+        :raises _Mismatch: the content is not what was declared.
+        """
+        if content.problem:
+            raise _Mismatch(f'The content cannot be parsed: {content.problem}')
+        if content.name == self._declared:
+            return self._matching_size(content)
+        if content.name == 'raw' and self._declared not in formats.ALL_FORMATS:
             return None
         if self._declared == 'raw':
-            LOG.warning('an image is declared as raw but is %s; it is treated as raw', found.name)
-            return _BYTES
-        raise _Mismatch(f"The content is '{found.name}' and not '{self._declared}'")
+            LOG.warning('an image is declared as raw but is %s; it is treated as raw',
+                        content.name)
+            return _NUMBER_OF_BYTES
+        raise _Mismatch(f"The content is '{content.name}' and not '{self._declared}'")
 
-    def _check(self, found):
-        """Refuse what is dangerous, whatever it was declared as."""
-        failures = found.failures()
-        if found.vmdk_type is not None and found.vmdk_type not in self._vmdk_types:
-            failures = failures | {'descriptor'}
-        if found.name == 'gpt':
-            failures = failures - self._gpt_nonfatal
-        if failures:
+    def _matching_size(self, content: _Content) -> int:
+        if content.name == 'raw':
+            return _NUMBER_OF_BYTES
+        try:
+            size: int = content.inspector.virtual_size
+        except Exception as error:  # hostile headers may cause any error
+            raise _Mismatch(f'The virtual size cannot be parsed: {error}') from None
+        if size > MAX_VIRTUAL_SIZE:
+            raise _Mismatch('The content declares an impossible virtual size')
+        return size
+
+    def _check_safety(self, content: _Content) -> None:
+        """Refuse dangerous content, whatever was declared."""
+        failed = content.failed_checks()
+        if content.vmdk_type is not None and content.vmdk_type not in self._vmdk_types:
+            failed = failed | {'descriptor'}
+        if content.name == 'gpt':
+            failed = failed - self._ignored_gpt_checks
+        if failed:
             raise contract.WrongContent(
-                f"The '{found.name}' content is not safe: {', '.join(sorted(failures))}.",
-                checks=sorted(failures))
+                f"The '{content.name}' content is not safe: {', '.join(sorted(failed))}.",
+                checks=sorted(failed))
 
 
 class _Mismatch(Exception):
     """The content is not what was declared."""
 
 
-#: stands for a virtual size that is the number of bytes
-_BYTES = -1
+#: a virtual size that is the number of bytes of the upload
+_NUMBER_OF_BYTES = -1
 
 
-class _Found:
-    """What kind of content begins with ``head``, and what is still to be seen of it."""
+class _Content:
+    """Content of one format, as detected from its beginning ``head``.
+
+    :ivar name: name of the format.
+    :ivar inspector: the inspector of the library for this format; None for ``raw``.
+    :ivar problem: why the content cannot be parsed; '' if it can.
+    """
 
     def __init__(self, head: bytes):
         self.problem = ''
-        matches = {}
+        matches: dict[str, Any] = {}
         for name, kind in formats.ALL_FORMATS.items():
             if name == 'raw':
                 continue
             inspector = kind()
-            problem = _eat(inspector, head)
+            problem = _feed(inspector, head)
             if _matches(inspector):
                 matches[name] = inspector
                 self.problem = self.problem or problem
-        if matches.keys() == {'iso', 'gpt'}:  # what boots from a disc and from a disk
+        if matches.keys() == {'iso', 'gpt'}:  # bootable from a disc and from a disk
             del matches['gpt']
         if len(matches) > 1:
             self.problem = f'it looks like {" and ".join(sorted(matches))}'
+        self.name: str
+        self.inspector: Any
         self.name, self.inspector = next(iter(matches.items()), ('raw', None))
         self._matches = matches.values()
-        self._failures: frozenset[str] | None = None
+        self._failed_checks: frozenset[str] | None = None
         self._end = bytearray()
-        self._waiting = bytearray()
+        self._pending = bytearray()
 
-    def treat_as_raw(self):
+    def treat_as_raw(self) -> None:
         self.name, self.inspector = 'raw', None
-        self._failures = frozenset()
+        self._failed_checks = frozenset()
 
     @property
     def complete(self) -> bool:
-        """Whether nothing that follows could change the verdict."""
-        return self.inspector is None or bool(self.problem) or self.inspector.complete
+        """Whether further bytes cannot change the result."""
+        return self.inspector is None or bool(self.problem) or bool(self.inspector.complete)
 
-    def feed(self, chunk):
-        if not self._wants_end_only():
-            self._waiting += chunk
-            at, end = 0, len(self._waiting)
-            while end - at >= PIECE and not (self.complete or self._wants_end_only()):
-                self.problem = _eat(self.inspector, bytes(self._waiting[at:at + PIECE]))
-                at += PIECE
-            chunk = self._waiting = self._waiting[at:]
-            if self.complete or not self._wants_end_only():
-                return
-            self._waiting = bytearray()
-        # only the last bytes count: keep them here, where it costs little
-        self._end = (self._end + chunk[-_END:])[-_END:]
+    def feed(self, chunk: bytes) -> None:
+        if self._needs_end_only():
+            self._keep_end(chunk)
+            return
+        self._pending += chunk
+        start, end = 0, len(self._pending)
+        while end - start >= PIECE_SIZE and not (self.complete or self._needs_end_only()):
+            self.problem = _feed(self.inspector, bytes(self._pending[start:start + PIECE_SIZE]))
+            start += PIECE_SIZE
+        self._pending = self._pending[start:]
+        if not self.complete and self._needs_end_only():
+            self._keep_end(self._pending)
+            self._pending = bytearray()
 
-    def _wants_end_only(self):
+    def _keep_end(self, chunk: bytes | bytearray) -> None:
+        """Keep the last bytes; this is faster than the inspector."""
+        self._end = (self._end + chunk[-_END_SIZE:])[-_END_SIZE:]
+
+    def _needs_end_only(self) -> bool:
         regions = map(self.inspector.region, self.inspector.context_info)
         return all(region.complete or isinstance(region, formats.EndCaptureRegion)
                    for region in regions)
 
-    def finish(self):
+    def finish(self) -> None:
         if self.inspector is None or self.problem:
             return
-        if self._end or self._waiting:
-            self.problem = _eat(self.inspector, bytes(self._end or self._waiting))
+        if self._end or self._pending:
+            self.problem = _feed(self.inspector, bytes(self._end or self._pending))
         self.inspector.finish()
         if not self.inspector.complete:
-            self.problem = 'it is cut off'
+            self.problem = 'it is truncated'
 
     @property
-    def vmdk_type(self):
-        """The kind of a VMDK in lower case; None if it is no VMDK."""
+    def vmdk_type(self) -> str | None:
+        """The type of a VMDK in lower case; None for other formats."""
         if self.name != 'vmdk':
             return None
         if not self.inspector.has_region('header'):
-            return ''  # a descriptor alone: all it can do is to name other files
-        return getattr(self.inspector, 'vmdktype', '')
+            return ''  # a descriptor alone can only refer to other files
+        return str(getattr(self.inspector, 'vmdktype', ''))
 
-    def failures(self) -> frozenset[str]:
-        """Names of the safety checks that the content fails."""
-        if self._failures is None:
-            self._failures = self._run_checks()
-        return self._failures
+    def failed_checks(self) -> frozenset[str]:
+        """Return the names of the safety checks that the content fails."""
+        if self._failed_checks is None:
+            self._failed_checks = self._run_checks()
+        return self._failed_checks
 
-    def _run_checks(self):
-        failures = set()
+    def _run_checks(self) -> frozenset[str]:
+        failed: set[str] = set()
         for inspector in self._matches:
             try:
                 inspector.safety_check()
-            except formats.SafetyCheckFailed as failed:
-                failures.update(failed.failures)
+            except formats.SafetyCheckFailed as error:
+                failed.update(error.failures)
             except formats.ImageFormatError:
-                # cut off: nobody can use it, but with VMDK nobody knows what it refers to
+                # truncated: harmless, but a VMDK may still refer to other files
                 if inspector.NAME == 'vmdk':
-                    failures.add('descriptor')
-        return frozenset(failures)
+                    failed.add('descriptor')
+        return frozenset(failed)
 
 
-#: bytes at the end of a file that any inspector asks for, and some more
-_END = 4096
+#: at least as many bytes as any inspector needs from the end of a file
+_END_SIZE = 4096
 
 
-def _eat(inspector, chunk) -> str:
-    """Show bytes to an inspector; returns what it stumbled over."""
+def _feed(inspector: Any, chunk: bytes) -> str:
+    """Pass bytes to an inspector; return its error as text, '' if there is none."""
     try:
         inspector.eat_chunk(chunk)
-    except Exception as error:  # hostile files may break the parser in any way
+    except Exception as error:  # hostile files may cause any error
         return str(error) or type(error).__name__
     return ''
 
 
-def _matches(inspector) -> bool:
+def _matches(inspector: Any) -> bool:
     try:
-        return inspector.format_match
-    except Exception as error:  # as above; a parser that fails has not recognised anything
-        LOG.debug('%s cannot say whether it matches: %s', inspector, error)
+        return bool(inspector.format_match)
+    except Exception as error:  # hostile files may cause any error; it is not this format
+        LOG.debug('%s failed to detect its format: %s', inspector, error)
         return False

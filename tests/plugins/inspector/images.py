@@ -1,4 +1,4 @@
-"""Beginnings of images, good and hostile, made from the formats' specifications."""
+"""Beginnings of valid and hostile images, written from the specifications."""
 
 import struct
 

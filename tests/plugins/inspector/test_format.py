@@ -8,13 +8,13 @@ import pytest
 from oslo_utils.imageutils import format_inspector
 
 from glancelite import contract
-from glancelite.plugins.inspector.format import HEAD, FormatInspector
+from glancelite.plugins.inspector.format import HEAD_SIZE, FormatInspector
 from glancelite.testing.contracts.inspector import InspectorContract, cut, image
 from tests.plugins.inspector import images
 from tests.servers import programs
 
 MIB = 1 << 20
-#: header of a VMDK that says: look at the end
+#: value in the header of a VMDK: see the footer
 AT_END = 0xffffffffffffffff
 GPT, MBR = images.gpt(images.PROTECTIVE), images.gpt(images.LINUX)
 #: a boot signature without partitions, as Linux kernels have
@@ -30,12 +30,12 @@ class TestFormatInspector(InspectorContract):
 
 @pytest.fixture
 def inspect(make_plugin):
-    """Shows content to a new tap; returns its facts."""
+    """Inspects content; returns the result."""
     def show(disk_format, data, *, container='bare', length=65_536, **options):
-        tap = make_plugin(FormatInspector, **options).open(image(disk_format, container))
+        inspection = make_plugin(FormatInspector, **options).open(image(disk_format, container))
         for chunk in cut(data, length):
-            tap.feed(chunk)
-        return dict(tap.finish())
+            inspection.feed(chunk)
+        return dict(inspection.finish())
     return show
 
 
@@ -54,19 +54,19 @@ def inspect(make_plugin):
     ('raw', b'x' * 1000, 1000),
     ('raw', b'x' * (3 * MIB), 3 * MIB),
 ], ids=str)
-def test_content_that_is_what_it_says_has_a_virtual_size(inspect, disk_format, data, virtual_size):
+def test_matching_content_has_a_virtual_size(inspect, disk_format, data, virtual_size):
     assert inspect(disk_format, data) == {'virtual_size': virtual_size}
 
 
 @pytest.mark.parametrize('disk_format', ['ami', 'aki', 'ari', 'ploop', 'custom'])
-def test_what_nobody_can_look_into_is_accepted(inspect, disk_format):
+def test_formats_without_an_inspector_are_accepted(inspect, disk_format):
     assert inspect(disk_format, b'x' * 10_000) == {}
 
 
 @pytest.mark.parametrize('data', [
     images.qcow2(), images.vmdk(), images.vdi(), images.vhd(), images.iso(),
     images.iso(before=GPT), GPT, MBR, images.luks()], ids=len)
-def test_anything_known_may_be_raw_and_is_as_large_as_it_is(inspect, data, caplog):
+def test_any_format_may_be_declared_as_raw(inspect, data, caplog):
     assert inspect('raw', data) == {'virtual_size': len(data)}
 
     assert 'declared as raw' in caplog.text
@@ -80,21 +80,21 @@ def test_anything_known_may_be_raw_and_is_as_large_as_it_is(inspect, data, caplo
     ('qcow2', images.iso(before=GPT)), ('iso', images.iso(before=images.qcow2())),
     ('vhd', images.vhd()[:100]), ('qcow2', images.qcow2(size=1 << 63)),
     ('vmdk', images.vmdk(version=9))], ids=str)
-def test_another_format_is_refused_or_only_warned_about(inspect, caplog, disk_format, data):
+def test_another_format_is_refused_or_logged(inspect, caplog, disk_format, data):
     with pytest.raises(contract.WrongContent):
         inspect(disk_format, data)
 
-    if disk_format != 'vmdk' or b'KDMV' not in data:    # one that nobody can read stays unsafe
+    if disk_format != 'vmdk' or b'KDMV' not in data:    # a VMDK that cannot be parsed is unsafe
         assert inspect(disk_format, data, require_image_format_match=False) == {}
         assert 'virtual size stays unknown' in caplog.text
 
 
 @pytest.mark.parametrize('container', ['ovf', 'ova', 'docker', 'compressed', 'aki', None])
-def test_only_bare_images_are_looked_into(make_plugin, container):
+def test_only_bare_images_are_inspected(make_plugin, container):
     assert make_plugin(FormatInspector).open(image('qcow2', container)) is None
 
 
-# --- what is dangerous
+# --- dangerous content
 
 HOSTILE = {
     'a backing file': ('qcow2', images.qcow2(backing=512)),
@@ -137,7 +137,7 @@ HOSTILE = {
 @pytest.mark.parametrize('lenient', [True, False], ids=['lenient', 'strict'])
 @pytest.mark.parametrize('honest', [True, False], ids=['honest', 'as raw'])
 @pytest.mark.parametrize('name', HOSTILE)
-def test_dangerous_content_is_refused_whatever_it_is_called(inspect, name, honest, lenient):
+def test_dangerous_content_is_refused_whatever_is_declared(inspect, name, honest, lenient):
     disk_format, data = HOSTILE[name]
 
     with pytest.raises(contract.WrongContent):
@@ -161,7 +161,7 @@ def test_a_good_footer_is_found_at_the_end(inspect):
 @pytest.mark.parametrize(('allowed', 'kind', 'fine'), [
     ([], 'monolithicSparse', False), (['streamOptimized'], 'monolithicSparse', False),
     (['STREAMoptimized'], 'streamOptimized', True), (['monolithicFlat'], 'monolithicFlat', False)])
-def test_kinds_of_vmdk_can_be_forbidden(inspect, allowed, kind, fine):
+def test_allowed_types_of_vmdk_are_an_option(inspect, allowed, kind, fine):
     if fine:
         assert inspect('vmdk', images.vmdk(kind), vmdk_allowed_types=allowed)
     else:
@@ -169,12 +169,12 @@ def test_kinds_of_vmdk_can_be_forbidden(inspect, allowed, kind, fine):
             inspect('vmdk', images.vmdk(kind), vmdk_allowed_types=allowed)
 
 
-def test_checks_of_partition_tables_can_be_waived_and_no_others(inspect):
-    waived = {'gpt_safety_checks_nonfatal': ['mbr', 'backing_file']}
+def test_checks_of_partition_tables_only_can_be_ignored(inspect):
+    ignored = {'gpt_safety_checks_nonfatal': ['mbr', 'backing_file']}
 
-    assert inspect('raw', KERNEL, **waived) == {'virtual_size': len(KERNEL)}
+    assert inspect('raw', KERNEL, **ignored) == {'virtual_size': len(KERNEL)}
     with pytest.raises(contract.WrongContent):
-        inspect('raw', images.qcow2(backing=1), **waived)
+        inspect('raw', images.qcow2(backing=1), **ignored)
 
 
 @pytest.mark.parametrize('disk_format', ['aki', 'ari'])
@@ -182,7 +182,7 @@ def test_kernels_may_have_a_boot_signature(inspect, disk_format):
     assert inspect(disk_format, KERNEL) == {}
 
 
-def test_a_header_that_breaks_the_parser_is_not_understood(inspect, monkeypatch):
+def test_a_header_that_cannot_be_parsed_is_refused(inspect, monkeypatch):
     def broken(self):
         raise struct.error('unpack requires a buffer of 8 bytes')
     monkeypatch.setattr(format_inspector.VHDInspector, 'virtual_size', property(broken))
@@ -200,31 +200,31 @@ def test_text_that_is_not_ascii_is_no_vmdk(inspect):
         inspect('vmdk', text)
 
 
-# --- when, and at what price
+# --- time and cost
 
-def test_wrong_content_is_refused_at_its_beginning(make_plugin):
-    tap = make_plugin(FormatInspector).open(image('qcow2'))
+def test_wrong_content_is_refused_early(make_plugin):
+    inspection = make_plugin(FormatInspector).open(image('qcow2'))
 
-    for _ in range(HEAD // MIB):
-        tap.feed(b'x' * MIB)
+    for _ in range(HEAD_SIZE // MIB):
+        inspection.feed(b'x' * MIB)
     with pytest.raises(contract.WrongContent):
-        tap.feed(b'x' * MIB)
+        inspection.feed(b'x' * MIB)
 
 
 @pytest.mark.parametrize('length', [1 << 14, 1 << 16, MIB])
-def test_a_large_image_costs_next_to_nothing(make_plugin, length):
-    tap = make_plugin(FormatInspector).open(image('raw'))
+def test_a_large_image_takes_little_time(make_plugin, length):
+    inspection = make_plugin(FormatInspector).open(image('raw'))
     chunk = b'x' * length
     start = time.thread_time()
 
     for _ in range((256 * MIB) // length):
-        tap.feed(chunk)
-    tap.finish()
+        inspection.feed(chunk)
+    inspection.finish()
 
     assert time.thread_time() - start < 0.1    # seconds; hashing takes 0.6
 
 
-# --- what qemu makes
+# --- images of qemu
 
 @pytest.fixture
 def create(tmp_path):
@@ -244,7 +244,7 @@ def create(tmp_path):
     ('vmdk', 'vmdk', ('-o', 'subformat=streamOptimized')), ('vdi', 'vdi', ()),
     ('vhdx', 'vhdx', ()), ('raw', 'raw', ())])
 @pytest.mark.parametrize('length', [4096, MIB, 64 * MIB])
-def test_images_of_qemu_are_what_they_are(inspect, create, disk_format, kind, options, length):
+def test_images_of_qemu_are_accepted(inspect, create, disk_format, kind, options, length):
     data = create(kind, *options)
 
     assert inspect(disk_format, data, length=length) == {'virtual_size': 64 * MIB}

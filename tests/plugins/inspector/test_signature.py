@@ -1,4 +1,4 @@
-"""The inspector ``signature``: data is what was signed, or it is refused."""
+"""The inspector ``signature`` refuses data that does not match its signature."""
 
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ class TestSignatureInspector(InspectorContract):
 
 @pytest.fixture
 def keep(host):
-    """Puts a certificate, or what is said to be one, into the key manager."""
+    """Puts a certificate, valid or not, into the key manager."""
     def put(found, certificate_id='signer'):
         host.key_manager.certificates[certificate_id] = (
             found if isinstance(found, bytes) else signing.der(found))
@@ -38,22 +38,22 @@ def keep(host):
 
 @pytest.fixture
 def inspect(make_plugin):
-    """Shows data to the tap of an image with these properties; returns the facts."""
+    """Inspects data of an image with these properties; returns the result."""
     def show(properties, data=DATA, *, ctx=None, length=65_536, **options):
-        tap = make_plugin(SignatureInspector, **options).open(
+        inspection = make_plugin(SignatureInspector, **options).open(
             image(properties=properties), ctx=ctx)
-        if tap is None:
+        if inspection is None:
             return None
         try:
             for chunk in cut(memoryview(data), length):
-                tap.feed(chunk)
-            return dict(tap.finish())
+                inspection.feed(chunk)
+            return dict(inspection.finish())
         finally:
-            tap.close()
+            inspection.close()
     return show
 
 
-# --- what is signed
+# --- signed images
 
 @pytest.mark.parametrize('method', signing.HASHES)
 @pytest.mark.parametrize('kind', signing.KEYS)
@@ -67,13 +67,13 @@ def test_data_that_was_signed_is_accepted_and_other_data_is_not(inspect, keep, k
             inspect(signed, other)
 
 
-def test_nothing_at_all_can_be_signed_too(inspect, keep):
+def test_empty_data_can_be_signed(inspect, keep):
     keep(signing.certificate(key()))
 
     assert inspect(signing.properties(b'', key()), b'') == {}
 
 
-def test_the_signature_of_somebody_else_is_refused(inspect, keep):
+def test_a_signature_with_another_key_is_refused(inspect, keep):
     keep(signing.certificate(key()))
 
     with pytest.raises(contract.Invalid, match='not what was signed'):
@@ -85,13 +85,13 @@ def test_every_container_is_verified(make_plugin, keep, container):
     keep(signing.certificate(key()))
     signed = image(container_format=container, properties=signing.properties(DATA, key()))
 
-    tap = make_plugin(SignatureInspector).open(signed)
+    inspection = make_plugin(SignatureInspector).open(signed)
 
-    tap.close()
-    assert isinstance(tap, contract.Inspection)
+    inspection.close()
+    assert isinstance(inspection, contract.Inspection)
 
 
-def test_the_key_manager_is_asked_in_the_name_of_the_caller(inspect, keep, host, context):
+def test_the_key_manager_is_used_with_the_rights_of_the_caller(inspect, keep, host, context):
     caller = context(token='secret')
     keep(signing.certificate(key()))
 
@@ -100,10 +100,10 @@ def test_the_key_manager_is_asked_in_the_name_of_the_caller(inspect, keep, host,
     assert host.key_manager.callers == [caller]
 
 
-# --- what is not, or not well
+# --- images without a valid signature
 
 @pytest.mark.parametrize('missing', PROPERTIES)
-def test_nothing_is_verified_where_a_property_is_missing_but_that_can_be_refused(
+def test_incomplete_signatures_are_not_verified_or_refused_as_an_option(
         inspect, host, missing):
     partial = signing.properties(DATA, key())
     del partial[missing]
@@ -114,7 +114,7 @@ def test_nothing_is_verified_where_a_property_is_missing_but_that_can_be_refused
         inspect(partial, require_complete=True)
 
 
-def test_images_without_a_signature_are_fine_also_where_it_must_be_complete(inspect):
+def test_images_without_a_signature_are_always_accepted(inspect):
     assert inspect({'architecture': 'x86_64'}, require_complete=True) is None
 
 
@@ -122,16 +122,16 @@ def test_images_without_a_signature_are_fine_also_where_it_must_be_complete(insp
     ('img_signature_hash_method', 'MD5', 'Invalid signature hash method: MD5'),
     ('img_signature_hash_method', '', 'Invalid signature hash method'),
     ('img_signature_key_type', 'RSA', 'Invalid signature key type: RSA'),
-    ('img_signature_key_type', 'DSA', 'another kind of key than DSA'),
-    ('img_signature_key_type', 'ECC_SECP384R1', 'another kind of key than ECC_SECP384R1'),
+    ('img_signature_key_type', 'DSA', 'no key of the type DSA'),
+    ('img_signature_key_type', 'ECC_SECP384R1', 'no key of the type ECC_SECP384R1'),
     ('img_signature', '', 'the signature is empty'),
     ('img_signature', 'x', 'base64'),
-    ('img_signature', '\ud800', 'cannot be understood'),
+    ('img_signature', '\ud800', 'cannot be decoded'),
     ('img_signature_certificate_uuid', 'nobody', 'certificate nobody: There is no such'),
-    ('img_signature_certificate_uuid', 'broken', 'certificate broken cannot be understood'),
-    ('img_signature_certificate_uuid', 'empty', 'certificate empty cannot be understood'),
+    ('img_signature_certificate_uuid', 'broken', 'certificate broken cannot be decoded'),
+    ('img_signature_certificate_uuid', 'empty', 'certificate empty cannot be decoded'),
 ])
-def test_what_cannot_be_right_is_refused_before_any_byte(make_plugin, keep, name, value, reason):
+def test_an_invalid_signature_is_refused_before_the_data(make_plugin, keep, name, value, reason):
     keep(signing.certificate(key()))
     keep(b'\x30\x82nonsense', 'broken')
     keep(b'', 'empty')
@@ -142,7 +142,7 @@ def test_what_cannot_be_right_is_refused_before_any_byte(make_plugin, keep, name
 
 
 @pytest.mark.parametrize('error', [contract.Unavailable, contract.Forbidden])
-def test_a_certificate_that_cannot_be_had_is_a_refusal(inspect, host, monkeypatch, error):
+def test_a_certificate_that_cannot_be_read_means_invalid(inspect, host, monkeypatch, error):
     def ask(ctx, certificate_id):
         raise error('not now')
     monkeypatch.setattr(host.key_manager, 'certificate', ask)
@@ -151,15 +151,15 @@ def test_a_certificate_that_cannot_be_had_is_a_refusal(inspect, host, monkeypatc
         inspect(signing.properties(DATA, key()))
 
 
-def test_a_certificate_of_no_known_version_cannot_be_understood(inspect, keep):
+def test_a_certificate_of_an_unknown_version_cannot_be_decoded(inspect, keep):
     found = signing.der(signing.certificate(key()))
     keep(found.replace(b'\xa0\x03\x02\x01\x02', b'\xa0\x03\x02\x01\x07', 1))
 
-    with pytest.raises(contract.Invalid, match='certificate signer cannot be understood'):
+    with pytest.raises(contract.Invalid, match='certificate signer cannot be decoded'):
         inspect(signing.properties(DATA, key()))
 
 
-def test_a_key_too_small_for_its_hash_signs_nothing(inspect, keep, monkeypatch):
+def test_a_key_that_is_too_small_for_the_hash_means_invalid(inspect, keep, monkeypatch):
     keep(signing.certificate(key()))
     signed = signing.properties(DATA, key(), method='SHA-512')
 
@@ -172,7 +172,7 @@ def test_a_key_too_small_for_its_hash_signs_nothing(inspect, keep, monkeypatch):
 
 
 @pytest.mark.parametrize(('begins', 'ends'), [(-2, -1), (1, 2)])
-def test_dates_count_where_the_operator_says_so(inspect, keep, host, begins, ends):
+def test_dates_are_checked_if_the_option_is_set(inspect, keep, host, begins, ends):
     host.clock = signing.NOW
     keep(signing.certificate(key(), begins=signing.NOW + begins * DAY,
                              ends=signing.NOW + ends * DAY))
@@ -185,25 +185,25 @@ def test_dates_count_where_the_operator_says_so(inspect, keep, host, begins, end
     assert inspect(signed, check_dates=True) == {}
 
 
-def test_an_upload_that_breaks_off_leaves_no_thread(make_plugin, keep):
+def test_an_interrupted_upload_leaves_no_thread(make_plugin, keep):
     keep(signing.certificate(key()))
-    tap = make_plugin(SignatureInspector).open(
+    inspection = make_plugin(SignatureInspector).open(
         image(properties=signing.properties(DATA, key())))
-    tap.feed(DATA)
+    inspection.feed(DATA)
 
-    tap.close()
+    inspection.close()
 
     assert 'glancelite-signature' not in {each.name for each in threading.enumerate()}
 
 
-def test_taps_of_two_images_know_nothing_of_each_other(make_plugin, keep):
+def test_inspections_of_two_images_are_independent(make_plugin, keep):
     keep(signing.certificate(key()))
     inspector = make_plugin(SignatureInspector)
     one = image(properties=signing.properties(b'one', key()))
     two = dataclasses.replace(one, properties=signing.properties(b'two', key()))
 
-    taps = [inspector.open(each) for each in (one, two)]
-    for tap, data in zip(taps, (b'one', b'two'), strict=True):
-        tap.feed(data)
+    inspections = [inspector.open(each) for each in (one, two)]
+    for inspection, data in zip(inspections, (b'one', b'two'), strict=True):
+        inspection.feed(data)
 
-    assert [tap.finish() for tap in taps] == [{}, {}]
+    assert [inspection.finish() for inspection in inspections] == [{}, {}]
