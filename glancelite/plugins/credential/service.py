@@ -91,30 +91,10 @@ class Account:
     """
 
     def __init__(self, options: Any, overrides: Mapping[str, object] = contract.EMPTY):
-        from keystoneauth1 import exceptions, loading, session
+        from keystoneauth1 import exceptions, session
         self._errors = exceptions
         self.options = options
-        values = {**_option_values(options), **overrides}
-        if not values.get('auth_url'):
-            raise contract.Misconfigured('auth_url must be set: it is the URL of the '
-                                         'identity service')
-        try:
-            loader: Any = loading.get_plugin_loader(options.auth_type)
-        except exceptions.NoMatchingPlugin:
-            raise contract.Misconfigured(
-                f'auth_type {options.auth_type!r} is not installed; common ones are password, '
-                'v3applicationcredential and v1password') from None
-        used = {opt.dest for opt in loader.get_options()}
-        used.difference_update(_UNUSED_OPTIONS.get(options.auth_type, ()))
-        try:
-            self._auth = loader.load_from_options(
-                **{name: value for name, value in values.items() if name in used and value})
-        except exceptions.MissingRequiredOptions as error:
-            missing = ', '.join(opt.dest for opt in error.options)
-            raise contract.Misconfigured(
-                f'auth_type {options.auth_type} requires {missing}') from None
-        except exceptions.OptionError as error:
-            raise contract.Misconfigured(f'auth_type {options.auth_type}: {error}') from None
+        self._auth = self._load_auth({**_option_values(options), **overrides})
         self._auth.MIN_TOKEN_LIFE_SECONDS = options.expire_soon
         self._lock = threading.Lock()
         self.session = session.Session(
@@ -122,6 +102,30 @@ class Account:
             verify=not options.insecure and (options.cafile or True),
             cert=((options.certfile, options.keyfile) if options.keyfile
                   else options.certfile or None))
+
+    def _load_auth(self, values: Mapping[str, Any]) -> Any:
+        from keystoneauth1 import exceptions, loading
+        auth_type = self.options.auth_type
+        if not values.get('auth_url'):
+            raise contract.Misconfigured('auth_url must be set: it is the URL of the '
+                                         'identity service')
+        try:
+            loader: Any = loading.get_plugin_loader(auth_type)
+        except exceptions.NoMatchingPlugin:
+            raise contract.Misconfigured(
+                f'auth_type {auth_type!r} is not installed; common ones are password, '
+                'v3applicationcredential and v1password') from None
+        used = {opt.dest for opt in loader.get_options()}
+        used.difference_update(_UNUSED_OPTIONS.get(auth_type, ()))
+        try:
+            return loader.load_from_options(
+                **{name: value for name, value in values.items() if name in used and value})
+        except exceptions.MissingRequiredOptions as error:
+            missing = ', '.join(opt.dest for opt in error.options)
+            raise contract.Misconfigured(
+                f'auth_type {auth_type} requires {missing}') from None
+        except exceptions.OptionError as error:
+            raise contract.Misconfigured(f'auth_type {auth_type}: {error}') from None
 
     def access(self) -> Any:
         """Return the access information of a valid token; log in if necessary.

@@ -133,26 +133,36 @@ def _decompose_after(query: ImageQuery, sort: Iterable[tuple[str, str]], dialect
 
 def _branches(query: ImageQuery) -> tuple[tuple[str, str | None], ...]:
     """Return ``Shape.branches``; an image may be in several of them."""
-    asked, viewer = query.visibility, query.viewer
-    if asked not in (None, 'all', *VISIBILITIES):
+    if query.visibility not in (None, 'all', *VISIBILITIES):
         raise EmptyListing
-    wanted = VISIBILITIES if asked in (None, 'all') else (asked,)
-    own = viewer.project is not None
-    branches: list[tuple[str, str | None]] = []
-    if viewer.is_admin:
-        branches += [('any', v) for v in wanted if v != 'community' or asked]
-        if own and not asked:
-            branches.append(('own', 'community'))
-    else:
-        branches += [('any', v) for v in wanted
-                     if v == 'public' or (v == 'community' and asked)]
-        if own:
-            branches.append(('own', asked if asked in VISIBILITIES else None))
-            if 'shared' in wanted:
-                branches.append(('member', 'shared'))
+    branches = _admin_branches(query) if query.viewer.is_admin else _project_branches(query)
     if not branches:
         raise EmptyListing
     return tuple(branches)
+
+
+def _visibilities(query: ImageQuery) -> tuple[str, ...]:
+    return VISIBILITIES if query.visibility in (None, 'all') else (str(query.visibility),)
+
+
+def _admin_branches(query: ImageQuery) -> list[tuple[str, str | None]]:
+    branches: list[tuple[str, str | None]] = [
+        ('any', v) for v in _visibilities(query) if v != 'community' or query.visibility]
+    if query.viewer.project is not None and not query.visibility:
+        branches.append(('own', 'community'))
+    return branches
+
+
+def _project_branches(query: ImageQuery) -> list[tuple[str, str | None]]:
+    visibilities = _visibilities(query)
+    open_to_all = ('public', 'community') if query.visibility else ('public',)
+    branches: list[tuple[str, str | None]] = [
+        ('any', v) for v in visibilities if v in open_to_all]
+    if query.viewer.project is not None:
+        branches.append(('own', query.visibility if query.visibility in VISIBILITIES else None))
+        if 'shared' in visibilities:
+            branches.append(('member', 'shared'))
+    return branches
 
 
 # --- conditions
@@ -345,17 +355,22 @@ def _after(shape: Shape, dialect: Dialect) -> list[Any]:
     if (dialect.row_values and len({key.descending for key in keys}) == 1
             and all(key.never_null for key in keys)):
         return [_row_comparison(keys)]
+    first = keys[0]
+    if first.never_null:        # redundant, but this condition can use an index
+        bound = (first.column <= first.value if first.descending
+                 else first.column >= first.value)
+        return [bound, sa.or_(*_alternatives(keys))]
+    return [sa.or_(sa.false(), *_alternatives(keys))]
+
+
+def _alternatives(keys: list[_SortKey]) -> list[Any]:
+    """Return for each key the condition that it decides: the keys before it are the same."""
     alternatives = []
     for number, key in enumerate(keys):
         further = key.further()
         if further is not None:
             alternatives.append(sa.and_(*(before.same() for before in keys[:number]), further))
-    first = keys[0]
-    if first.never_null:        # redundant, but this condition can use an index
-        bound = (first.column <= first.value if first.descending
-                 else first.column >= first.value)
-        return [bound, sa.or_(*alternatives)]
-    return [sa.or_(sa.false(), *alternatives)]
+    return alternatives
 
 
 def _sort_key(key: str, direction: str, is_set: bool, dialect: Dialect) -> _SortKey:
