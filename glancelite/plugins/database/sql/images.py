@@ -139,14 +139,12 @@ class SQLImages(contract.ImageRecords):
         if 'lease_until' in changes:
             written = dataclasses.replace(written, lease_until=self._truncate(written.lease_until))
             values['new_lease_until'] = self._dialect.bind_time(written.lease_until)
-        statuses = None if status is None else sorted(status)
         values.update(image_id=image.id, revision=image.revision, at=at,
                       seen=self._dialect.bind_time(image.updated_at))
-        values.update((f'status_{n}', name) for n, name in enumerate(statuses or ()))
-        shape = (columns, image.updated_at is None, None if statuses is None else len(statuses))
+        values.update((f'status_{n}', name) for n, name in enumerate(sorted(status or ())))
+        shape = (columns, image.updated_at is None, None if status is None else len(status))
         statement = self._engine.statement(('update', *shape), lambda _: _update(*shape))
-        changed = [name for name in _COLLECTIONS
-                   if name in changes and getattr(written, name) != getattr(image, name)]
+        changed = _changed_collections(image, written, changes)
 
         def write(connection: Connection) -> bool:
             if not connection.run(statement, values):
@@ -271,6 +269,11 @@ class SQLImages(contract.ImageRecords):
 
     def _truncate(self, time: datetime.datetime | None) -> datetime.datetime | None:
         return time and self._dialect.truncate(time)
+
+
+def _changed_collections(old: Image, new: Image, names: Collection[str]) -> list[str]:
+    return [name for name in _COLLECTIONS
+            if name in names and getattr(new, name) != getattr(old, name)]
 
 
 def _canonical(changes: Mapping[str, Any]) -> dict[str, Any]:
