@@ -102,8 +102,8 @@ class SignatureInspection(contract.Inspection):
             raise _failed('this data is not what was signed') from error
         return {}
 
-    def close(self):
-        self._beside.cancel()
+    def close(self) -> None:
+        self._hashing.cancel()
 
 
 def _failed(reason: str) -> contract.Invalid:
