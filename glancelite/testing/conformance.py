@@ -11,8 +11,8 @@ import pathlib
 import platform
 import time
 import types
-from collections.abc import Mapping
 from importlib import metadata
+from typing import Any
 
 import pytest
 
@@ -38,7 +38,7 @@ class Conformance:
         self._started = time.monotonic()
         self._outcomes: dict[str, str] = {}
         self._deselected = 0
-        self._report: dict[str, object] = {}
+        self._report: dict[str, Any] = {}
 
     def pytest_pycollect_makemodule(self, module_path, parent):
         if module_path == pathlib.Path(__file__):
@@ -81,7 +81,7 @@ class Conformance:
         for topic, option in self._report['not_shown'].items():
             yield f'{topic}: not shown; give {option}'
 
-    def report(self, passed: bool) -> Mapping[str, object]:
+    def report(self, passed: bool) -> dict[str, Any]:
         """Return the report; ``doc/plugins.md`` explains its words."""
         plugin = self.subject.installed
         claims = self._claims()
@@ -116,7 +116,9 @@ class SuiteModule(pytest.Module):
     """Collected instead of this file; contains the one test class of the run."""
 
     def collect(self):
-        suite = self.config.pluginmanager.get_plugin('glancelite-conformance').suite
+        plugin = self.config.pluginmanager.get_plugin('glancelite-conformance')
+        assert plugin is not None
+        suite = plugin.suite
         self.obj = types.ModuleType(__name__, suite.__doc__)
         setattr(self.obj, suite.__name__, suite)
         return super().collect()

@@ -63,7 +63,7 @@ class FakeHost:
 class FakeKeyManager(contract.KeyManager):
     """Keeps ``certificates`` (id -> DER) and ``keys`` in memory, and records its callers."""
 
-    def __init__(self, options: object = None, host: object = None, **named: object):
+    def __init__(self, options: Any = None, host: Any = None, **named: Any):
         super().__init__(options, host, **named)
         self.certificates: dict[str, bytes] = {}
         self.keys: set[str] = set()
@@ -85,7 +85,7 @@ class FakeKeyManager(contract.KeyManager):
 class Recorder(contract.Notifier):
     """Records the events that it is notified of."""
 
-    def __init__(self, options: object = None, host: object = None, **named: object):
+    def __init__(self, options: Any = None, host: Any = None, **named: Any):
         super().__init__(options, host, **named)
         self.events: list[contract.Event] = []
 
@@ -100,7 +100,7 @@ class Recorder(contract.Notifier):
 class DenyAll(contract.PolicyEngine):
     """Refuses every action, and records it."""
 
-    def __init__(self, options: object = None, host: object = None, **named: object):
+    def __init__(self, options: Any = None, host: Any = None, **named: Any):
         super().__init__(options, host, **named)
         self.asked: list[str] = []
 

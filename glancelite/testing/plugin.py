@@ -7,12 +7,14 @@ conformance suite: other projects may use names such as ``--driver``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 SUITE = 'glancelite.testing.conformance'
 
 #: options of the conformance command, for pytest's parser
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     'layer': {'metavar': 'LAYER', 'help': 'layer of the plugin, such as store'},
     'driver': {'metavar': 'NAME', 'help': 'name of the entry point of the plugin'},
     'config': {

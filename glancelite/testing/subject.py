@@ -116,7 +116,8 @@ class Subject:
         """Return what this run does not test -> the option that would test it."""
         if self.layer != 'store':
             return {}
-        possible = [('breaking backends', '--config-broken FILE', self.settings.config_broken)]
+        possible: list[tuple[str, str, object]] = [
+            ('breaking backends', '--config-broken FILE', self.settings.config_broken)]
         if self.writes:
             possible += [
                 ('leftovers', '--leftovers COMMAND', self.settings.leftovers),

@@ -78,6 +78,7 @@ class MiddlewareContract:
         body = b''.join(client(request(**headers)))
 
         assert (client.status, body) == ('404 Not Found', b'onetwo')
+        assert client.headers is not None
         assert ('X-Own', 'kept') in client.headers
 
     def test_both_sides_conform_to_wsgi(self, middleware):

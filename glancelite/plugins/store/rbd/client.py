@@ -64,7 +64,7 @@ class Connection:
             self._users -= 1
             last = not self._users
         if last:
-            self.rados_client.shutdown()  # librados does not do it by itself
+            self.rados_client.shutdown()  # librados does not when it is dropped
 
 
 class Client:

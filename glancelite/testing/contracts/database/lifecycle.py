@@ -199,7 +199,7 @@ class LifecycleContract:
                 {'status': 'importing', 'size': 30_000},
                 {'status': 'queued', 'size': None},
                 {'status': 'killed', 'size': 1 << 30, 'locations': one}):
-            images.add(rich(**{'owner': 'counted', 'locations': (), **fields}))
+            images.add(rich(None, **{'owner': 'counted', 'locations': (), **fields}))
         images.add(rich(owner='other'))
         images.delete(images.add(rich(owner='counted')), pending=True)
         active = images.add(rich(owner='counted', size=5, locations=two))

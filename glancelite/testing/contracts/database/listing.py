@@ -36,7 +36,7 @@ class Population:
     def __init__(self, database: contract.Database):
         self.database = database
         self.images: list[Image] = []
-        self._members: dict[tuple[str, str], str] = {}
+        self._members: dict[tuple[str, str | None], str] = {}
 
     def add(self, **fields) -> Image:
         """Add an image; ``members`` is project -> status."""

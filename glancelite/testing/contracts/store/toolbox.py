@@ -38,7 +38,7 @@ def cut(data: bytes, length: int) -> Iterator[bytes]:
     return (data[start:start + length] for start in range(0, len(data), length))
 
 
-def views(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def views(chunks: Iterable[bytes]) -> Iterator[Any]:
     """Yield ``chunks`` as uploads arrive: as read-only views."""
     for chunk in chunks:
         pages = mmap.mmap(-1, len(chunk))
