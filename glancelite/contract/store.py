@@ -127,7 +127,7 @@ class Store(Plugin):
         """Options for the service's own store ``name``, such as the staging store.
 
         :param options: the options that the operator has set, as attributes.
-        :returns: values for required options that are not set.
+        :returns: values for options that are not set.
         """
         return EMPTY
 

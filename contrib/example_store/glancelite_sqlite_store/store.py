@@ -66,8 +66,7 @@ class SQLiteStore(contract.Store):
         if not re.fullmatch('[a-z0-9-]+', self._label):
             raise contract.Misconfigured(f'[{self.name}] sqlite_label must be small letters, '
                                          f'digits and "-", but is {self._label!r}')
-        self._url = re.compile(
-            rf'sqlite://{self._label}/([A-Za-z0-9][A-Za-z0-9._-]{{0,254}})', re.ASCII)
+        self._url = re.compile(f'sqlite://{self._label}/({store_rules.KEY.pattern})')
 
     def write(self, key, chunks, *, size=None, ctx=None):
         total = 0
