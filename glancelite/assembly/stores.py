@@ -36,8 +36,11 @@ def build(conf: cfg.ConfigOpts, load: Load) -> Stores:
 def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
     named = conf.enabled_backends
     default = conf.glance_store.default_backend
+    if default is None:
+        raise Misconfigured('[glance_store] default_backend is not set; it must be one of '
+                            f'enabled_backends: {", ".join(named)}')
     if default not in named:
-        raise Misconfigured('[glance_store] default_backend must be one of the '
+        raise Misconfigured(f'[glance_store] default_backend = {default} is not one of '
                             f'enabled_backends: {", ".join(named)}')
     exclusive = _Exclusive()
     stores = []
@@ -67,13 +70,13 @@ def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
 
 def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
     """Build the stores of a configuration without ``enabled_backends``, from [glance_store]."""
-    installed = _installed()
+    installed = loader.installed('store')
 
     def driver_of(name: str) -> str:
         """Return the driver with this name; Glance also uses the schemes of a driver."""
         if name in installed:
             return name
-        return next((driver for driver, kind in installed.items() if name in kind.SCHEMES), name)
+        return next((driver for driver, kind in _usable().items() if name in kind.SCHEMES), name)
 
     default = driver_of(conf.glance_store.default_store)
     drivers = [default]
@@ -121,15 +124,15 @@ def _store(load: Load, name: str, driver: str, exclusive: _Exclusive, *, weight:
 
 
 @functools.cache
-def _installed() -> Mapping[str, type[contract.Store]]:
-    """Every usable driver that is installed, by name."""
+def _usable() -> Mapping[str, type[contract.Store]]:
+    """Every installed driver that conforms to the contract, by name."""
     return {plugin.name: cast(type[contract.Store], plugin.kind)
             for plugin in loader.installed('store').values()
             if plugin.kind is not None and not loader.violation('store', plugin.kind)}
 
 
 def _by_scheme() -> Mapping[str, type[contract.Store]]:
-    return {scheme: kind for kind in _installed().values() for scheme in kind.SCHEMES}
+    return {scheme: kind for kind in _usable().values() for scheme in kind.SCHEMES}
 
 
 def _kind(driver: str) -> type[contract.Store]:

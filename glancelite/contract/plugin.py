@@ -22,7 +22,7 @@ class Host(Protocol):
 
     @property
     def node(self) -> str:
-        """Name of this host; the same in all its processes."""
+        """Name of this node; the same in all its processes."""
 
     def now(self) -> datetime.datetime:
         """The current time, aware, in UTC."""
@@ -53,7 +53,7 @@ class Host(Protocol):
 class Plugin(abc.ABC):
     """The base of all layers' classes; a plugin subclasses the class of its layer.
 
-    A service has several processes, possibly on several hosts.  Each worker process
+    A service has several processes, possibly on several nodes.  Each worker process
     builds its own instances after the fork, and many threads use an instance at once.
     Before that, the first process builds every plugin and closes it again, as a check
     of the configuration.  So the memory of an instance is known to one process only.

@@ -19,7 +19,7 @@ from gunicorn import glogging
 from gunicorn.app import base
 from oslo_config import cfg
 
-from glancelite.server import gunicorn_compat, options
+from glancelite.server import gunicorn_compat, guru_report, options
 
 LOG = logging.getLogger('glancelite.server')
 
@@ -172,12 +172,23 @@ class PlainApplication(Application):
             'worker_class': 'gthread',
             'keepalive': (conf.client_socket_timeout or HEARTBEAT_TIMEOUT
                           if conf.http_keepalive else 0),
+            'when_ready': _ignore_report_signal,
+            'post_worker_init': _install_report,
             'worker_exit': _close_application,
         }
 
     def reload(self) -> None:
         self.read_configuration()
         super().reload()
+
+
+def _ignore_report_signal(server: Any) -> None:
+    """Keep gunicorn's master from starting a second one on SIGUSR2; workers write reports."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
+def _install_report(worker: Any) -> None:
+    signal.signal(signal.SIGUSR2, guru_report.install(worker.app.conf))
 
 
 def _close_application(server: Any, worker: Any) -> None:

@@ -74,7 +74,8 @@ def _location(stores: Stores, location: Location) -> tuple[Location, str]:
     better = location
     if stores.multi and location.store != store.name:
         better = dataclasses.replace(better, metadata={**better.metadata, 'store': store.name})
-        texts.append(f'the store is {store.name}, not {location.store or "recorded"}')
+        recorded = f'names the store {location.store}' if location.store else 'names no store'
+        texts.append(f'{recorded}; it is in {store.name}')
     redacted = stores.redact(location)
     if redacted != location.url:
         try:

@@ -100,7 +100,7 @@ class _Upload:
     def run(self, image_id: str, source: Iterator[bytes], store: str | None) -> Image:
         """Raises as ``Uploads.receive`` does."""
         layers, events, ctx = self._layers, self._layers.events, self._ctx
-        self._claim(image_id, store)
+        self._begin(image_id, store)
         # consumers know these fields from imports into several stores
         stored = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': [],
                   **({'backend': self._store} if layers.stores.multi else {})}
@@ -122,7 +122,7 @@ class _Upload:
         events.image(ctx, 'image.update', self.image)
         return self.image
 
-    def _claim(self, image_id: str, store: str | None) -> None:
+    def _begin(self, image_id: str, store: str | None) -> None:
         """Set ``saving`` on the queued image, and choose the store."""
         layers = self._layers
         images = layers.database.images

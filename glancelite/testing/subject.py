@@ -58,6 +58,9 @@ class Subject:
     """
 
     def __init__(self, settings: Settings):
+        if not settings.layer:
+            raise contract.Misconfigured('name the layer of the plugin with --layer: '
+                                         f'{", ".join(sorted(contracts.SUITES))}')
         if settings.layer not in contracts.SUITES:
             raise contract.Misconfigured(f'there is no suite for a layer {settings.layer!r}; '
                                          f'there are: {", ".join(sorted(contracts.SUITES))}')
@@ -117,7 +120,7 @@ class Subject:
         if self.layer != 'store':
             return {}
         possible: list[tuple[str, str, object]] = [
-            ('breaking backends', '--config-broken FILE', self.settings.config_broken)]
+            ('a backend that is down', '--config-broken FILE', self.settings.config_broken)]
         if self.writes:
             possible += [
                 ('leftovers', '--leftovers COMMAND', self.settings.leftovers),
@@ -165,7 +168,7 @@ class Subject:
         """Return the names of the driver's stores; none if the file configures no stores.
 
         :raises Misconfigured: all stores have other drivers.  The suite would use the
-            driver's defaults, which may lead to the real images of this host.
+            driver's defaults, which may lead to the real images of this node.
         """
         if self.layer != 'store':
             return []

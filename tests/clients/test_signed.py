@@ -79,7 +79,7 @@ class TestSigned(case.Case):
                              content_type='application/octet-stream')
 
         assert reply.status == 400
-        assert b'refuses the caller' in reply.body
+        assert b'rejects the caller' in reply.body
 
     def test_the_key_of_an_encrypted_volume_is_deleted_with_its_image(self):
         barbican, token = self.service.barbican, self.service.token()

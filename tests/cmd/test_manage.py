@@ -37,7 +37,8 @@ def test_a_new_database_is_behind_until_it_is_synced(manage):
 
     synced = manage('db', 'sync')
 
-    assert (before[0].code, before[0].out) == (3, 'run: glancelite-manage db sync\n')
+    assert (before[0].code, before[0].out) == (
+        3, 'not up to date; run: glancelite-manage db sync\n')
     assert (before[1].code, before[1].out) == (0, 'none yet; run: glancelite-manage db sync\n')
     assert synced.code == 0
     after = manage('db', 'version')
@@ -110,7 +111,7 @@ def test_a_healthy_service_passes_the_check(manage):
     assert ended.code == 0
     assert 'FAIL' not in ended.out
     assert 'ok    store cold: ' in ended.out
-    assert 'ok    database tables: up to date' in ended.out
+    assert 'ok    database schema: up to date' in ended.out
 
 
 def test_the_check_continues_after_a_failure(manage, tmp_path):
@@ -121,7 +122,7 @@ def test_the_check_continues_after_a_failure(manage, tmp_path):
     assert ended.code == 1
     findings = [line for line in ended.out.splitlines() if line.startswith('FAIL')]
     assert [line.partition(':')[0] for line in findings] == ['FAIL  store cold',
-                                                              'FAIL  database tables']
+                                                              'FAIL  database schema']
     assert findings[1].endswith('run: glancelite-manage db sync')
     assert 'ok    store fast: ' in ended.out
     assert 'note  not used by glancelite: [DEFAULT] profiler' in ended.out
@@ -142,7 +143,7 @@ def test_the_check_reports_a_database_that_does_not_answer(manage):
 
     assert ended.code == 1
     assert 'FAIL  database sql: the database does not answer' in ended.out
-    assert 'FAIL  database tables: the database does not answer' in ended.out
+    assert 'FAIL  database schema: the database does not answer' in ended.out
     assert 'ok    store fast: ' in ended.out
     assert 'secret' not in ended.out + ended.err
 

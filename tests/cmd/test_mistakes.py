@@ -57,10 +57,10 @@ def start(home, *arguments, **changes):
                        ('property_protection_file', '/etc/glance/protections.conf'),
                        ('use_keystone_limits', 'true'), ('metadata_encryption_key', '0' * 16))),
     pytest.param({'glance_store': {'default_backend': None}},
-                 '[glance_store] default_backend must be one of the enabled_backends: file',
-                 id='no default store'),
+                 '[glance_store] default_backend is not set; it must be one of '
+                 'enabled_backends: file', id='no default store'),
     pytest.param({'glance_store': {'default_backend': 'cold'}},
-                 '[glance_store] default_backend must be one of the enabled_backends: file',
+                 '[glance_store] default_backend = cold is not one of enabled_backends: file',
                  id='unknown default store'),
     pytest.param({'DEFAULT': {'enabled_backends': 'file:file,os_glance_tasks_store:file'}},
                  '[DEFAULT] enabled_backends: os_glance_tasks_store: names beginning with '
@@ -68,8 +68,8 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'enabled_backends': 'file'}}, '[DEFAULT] enabled_backends: Value '
                  'should be NAME:VALUE pairs separated by ","', id='no driver'),
     pytest.param({'database': {'connection': 'oracle://glance:secret@db/glance'}},
-                 '[database] connection: oracle is not supported; mariadb, mysql, postgresql, '
-                 'sqlite are', id='database driver'),
+                 '[database] connection: oracle is not supported; use one of mariadb, mysql, '
+                 'postgresql, sqlite', id='database driver'),
     pytest.param({'database': {'connection': None}},
                  '[database] connection must be set, such as '
                  'postgresql://user:password@host/glance or '
@@ -90,10 +90,10 @@ def start(home, *arguments, **changes):
     pytest.param({'layers': {'sync_database': 'perhaps'}},
                  "[layers] sync_database: Unexpected boolean value 'perhaps'", id='switch'),
     pytest.param({'DEFAULT': {'user_storage_quota': '5 PB'}},
-                 "user_storage_quota is '5 PB'; it must be a whole number, followed by nothing "
-                 'or by one of B, KB, MB, GB, TB', id='storage quota'),
+                 "user_storage_quota is '5 PB'; it must be a whole number, with or without "
+                 'one of the units B, KB, MB, GB, TB', id='storage quota'),
     pytest.param({'layers': {'auth': 'keystone'}},
-                 '[keystone_authtoken] auth_type must be set, for instance to password, with '
+                 '[keystone_authtoken] auth_type must be set, for example to password, with '
                  'auth_url and the account of this service', id='keystone'),
     pytest.param({'paste_deploy': {'config_file': '/etc/glance/glance-api-paste.ini'}},
                  '[paste_deploy] config_file is not supported; list the filters in [layers] '
@@ -103,8 +103,8 @@ def start(home, *arguments, **changes):
                  '[DEFAULT] location_strategy = fastest is unknown; known: location_order, '
                  'store_type', id='strategy'),
     pytest.param({'key_manager': {'backend': 'vautl'}},
-                 '[key_manager] backend = vautl: there is no such driver of Castellan; barbican '
-                 'and vault are always there', id='key manager'),
+                 '[key_manager] backend = vautl: Castellan has no such driver; it always has '
+                 'barbican and vault', id='key manager'),
     pytest.param({'pipeline': {'extra': 'request_id, gzip'}},
                  "no middleware plugin is called 'gzip'; installed: cors, healthcheck, "
                  'proxy_headers, request_id', id='extra'),

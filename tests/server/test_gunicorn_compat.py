@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -93,6 +94,24 @@ def test_an_image_is_uploaded_and_downloaded(client, chunked):
     assert uploaded == 204
     assert _answer(client, 'GET', path) == (200, DATA)
     assert _answer(client, 'GET', path, Range='bytes=5-9') == (206, DATA[5:10])
+
+
+def _children(server):
+    """The processes of the workers."""
+    master = server.process.pid
+    children = pathlib.Path(f'/proc/{master}/task/{master}/children')
+    return set(map(int, children.read_text().split()))
+
+
+def test_a_worker_writes_a_report_and_the_master_ignores_the_signal(server, client):
+    workers = _children(server)
+
+    server.process.send_signal(signal.SIGUSR2)
+    os.kill(min(workers), signal.SIGUSR2)
+
+    process.until(lambda: 'Guru Meditation' in server.log.read_text())
+    assert _children(server) == workers
+    assert _answer(client, 'GET', '/v2/images')[0] == 200
 
 
 def test_a_broken_configuration_is_not_reloaded(server, client):

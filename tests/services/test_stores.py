@@ -2,7 +2,7 @@
 
 import pytest
 
-from glancelite import contract
+from glancelite import contract, loader
 from glancelite.assembly import stores as stores_module
 from glancelite.contract import Location
 from glancelite.domain import patch
@@ -34,7 +34,11 @@ def test_no_secret_of_a_location_is_displayed(core, url, shown):
 
 @pytest.mark.parametrize(('url', 'shown'), [
     ('unknown://user:pass@word@host/path', 'unknown://host/path'),
-    ('user:password@host', 'host')])
+    ('user:password@host', 'host'),
+    ('unknown://key:se/cr@t/@host/path', 'unknown://host/path'),
+    ('unknown://key:12/cr@t', 'unknown://key:12/cr@t'),
+    ('unknown://volume/name@host', 'unknown://volume/name@host'),
+    ('unknown://user:pass@host/a?b=c@d', 'unknown://host/a?b=c@d')])
 def test_no_secret_is_displayed_of_a_url_without_driver(core, url, shown):
     assert core.layers.stores.redact(Location(url)) == shown
 
@@ -230,14 +234,24 @@ def test_a_driver_is_found_by_its_name_before_the_schemes_of_others(build, monke
     class Other(Wrapper):
         SCHEMES = ('memory',)
 
-    installed = {'other': Other, **stores_module._installed()}
-    monkeypatch.setattr(stores_module, '_installed', lambda: installed)
+    installed = {'other': Other, **stores_module._usable()}
+    monkeypatch.setattr(stores_module, '_usable', lambda: installed)
 
     core = build(text='[glance_store]\ndefault_store = memory\nstores = filesystem\n'
                       'filesystem_store_datadir = {home}/data\n'
                       '[layers]\nauth = noauth\ndatabase = memory\n')
 
     assert core.layers.stores.names == ('memory', 'file')
+
+
+def test_a_driver_of_an_old_list_that_cannot_be_loaded_stops_the_start(build, monkeypatch):
+    installed = loader.installed('store')
+    installed['broken'] = loader.Installed('store', 'broken', None, 'acme', '1', 'ImportError: x')
+    monkeypatch.setattr(loader, 'installed', lambda layer: installed)
+
+    with pytest.raises(contract.Misconfigured, match='broken'):
+        build(text='[glance_store]\ndefault_store = memory\nstores = broken\n'
+                   '[layers]\nauth = noauth\ndatabase = memory\n')
 
 
 # --- reserved stores

@@ -40,7 +40,7 @@ class KeepsOneForBoth(_Pair):
     def write(self, key, chunks, *, size=None, ctx=None):
         written = super().write(key, chunks)
         for other in self.others():
-            other._stored[key] = self._stored[key]
+            other._data[key] = self._data[key]
         return written
 
 
@@ -56,7 +56,7 @@ class DiscardsForBoth(_Pair):
     def discard(self, key, *, ctx=None):
         super().discard(key)
         for other in self.others():
-            other._stored.pop(key, None)
+            other._data.pop(key, None)
 
 
 class ClaimsTheSame(Able):

@@ -49,27 +49,27 @@ class PullsBeyondTheEnd(MemoryStore):
 
 class LeavesPartials(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
-        if key in self._stored:
+        if key in self._data:
             raise contract.Conflict('taken')
         data = []
         try:
             data.extend(chunks)
         finally:
-            self._stored[key] = tuple(data)
+            self._data[key] = tuple(data)
         return contract.WriteResult(self._prefix + key, sum(map(len, data)))
 
 
 class ShowsPartials(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
-        if self._stored.setdefault(key, ()):
+        if self._data.setdefault(key, ()):
             raise contract.Conflict('taken')
         try:
             for chunk in chunks:
-                self._stored[key] += (chunk,)
+                self._data[key] += (chunk,)
         except BaseException:
             self.discard(key)
             raise
-        return contract.WriteResult(self._prefix + key, sum(map(len, self._stored[key])))
+        return contract.WriteResult(self._prefix + key, sum(map(len, self._data[key])))
 
 
 class WrapsErrorsOfTheSource(MemoryStore):
@@ -94,9 +94,9 @@ class TranslatesErrorsOfTheSource(MemoryStore):
 
 class LastWriterWins(MemoryStore):
     def write(self, key, chunks, *, size=None, ctx=None):
-        if key in self._stored:
+        if key in self._data:
             raise contract.Conflict('taken')
-        self._stored[key] = data = tuple(chunks)
+        self._data[key] = data = tuple(chunks)
         return contract.WriteResult(self._prefix + key, sum(map(len, data)))
 
 
@@ -104,7 +104,7 @@ class MixesUpWriters(MemoryStore):
     _buffer = ()
 
     def write(self, key, chunks, *, size=None, ctx=None):
-        if key in self._stored:
+        if key in self._data:
             raise contract.Conflict('taken')
         self._buffer = []
         for chunk in chunks:
@@ -168,9 +168,9 @@ class DeletesNothing(MemoryStore):
 class DeletesByPrefix(MemoryStore):
     def delete(self, url, *, ctx=None):
         self._find(url)
-        for key in list(self._stored):
+        for key in list(self._data):
             if self._key(url).startswith(key):
-                del self._stored[key]
+                del self._data[key]
 
 
 class DiscardsNothing(MemoryStore):
@@ -180,7 +180,7 @@ class DiscardsNothing(MemoryStore):
 
 class DiscardsOnlyWhatIsThere(MemoryStore):
     def discard(self, key, *, ctx=None):
-        del self._stored[key]
+        del self._data[key]
 
 
 class OwnsEverything(MemoryStore):
@@ -196,7 +196,7 @@ class FollowsDots(MemoryStore):
 
 class RaisesItsLibrarysErrors(MemoryStore):
     def _find(self, url):
-        return self._stored[url.removeprefix(self._prefix)]
+        return self._data[url.removeprefix(self._prefix)]
 
 
 class IgnoresCase(MemoryStore):
@@ -214,7 +214,7 @@ class ForgetsUndeclared(MemoryStore):
 class RemembersThoughVolatile(MemoryStore):
     def __init__(self, options, host, **named):
         super().__init__(options, host, **named)
-        self._stored = host.__dict__.setdefault('stored', {})
+        self._data = host.__dict__.setdefault('stored', {})
 
     def close(self):
         return

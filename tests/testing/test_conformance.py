@@ -285,8 +285,8 @@ def test_what_is_not_tested_is_reported(run_here):
     run = run_here('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
 
     assert report(run.stdout.str())['not_shown'].keys() == {
-        'breaking backends', 'leftovers', 'more than 4 GiB', 'two stores'}
-    assert 'breaking backends: not shown; give --config-broken FILE' in run.outlines
+        'a backend that is down', 'leftovers', 'more than 4 GiB', 'two stores'}
+    assert 'a backend that is down: not shown; give --config-broken FILE' in run.outlines
 
 
 def test_a_read_only_store_conforms_with_a_sample(run_here, web, pytester):
@@ -350,7 +350,7 @@ def test_a_missing_broken_url_is_reported(run_here, web, pytester):
      "enabled_backends has no store of the driver 'memory'"),
     ('--layer nothing --driver good', "no suite for a layer 'nothing'"),
     ('--layer store', 'name the plugin to test with --driver'),
-    ('', 'no suite for a layer None'),
+    ('', 'name the layer of the plugin with --layer'),
 ])
 def test_what_cannot_be_tested_is_reported_in_one_sentence(run_here, pytester, arguments,
                                                        sentence):

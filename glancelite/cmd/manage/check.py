@@ -40,10 +40,10 @@ def _checks(core: assembly.Core) -> Iterator[tuple[str, Callable[[], str]]]:
         yield f'{plugin.LAYER} {plugin.name}', plugin.health
     for backend in core.layers.stores.not_built:
         yield f'store {backend.name}', backend.health
-    yield 'database tables', lambda: _up_to_date(core.layers.database)
+    yield 'database schema', lambda: _up_to_date(core.layers.database)
 
 
 def _up_to_date(database: Database) -> str:
     if database.behind():
-        raise Misconfigured('run: glancelite-manage db sync')
+        raise Misconfigured('not up to date; run: glancelite-manage db sync')
     return 'up to date'

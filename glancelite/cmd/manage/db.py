@@ -37,7 +37,7 @@ def version(conf: cfg.ConfigOpts) -> int:
 def check(conf: cfg.ConfigOpts) -> int:
     with _database(conf) as database:
         behind = database.behind()
-    print('run: glancelite-manage db sync' if behind else 'up to date')
+    print('not up to date; run: glancelite-manage db sync' if behind else 'up to date')
     return 3 if behind else 0
 
 

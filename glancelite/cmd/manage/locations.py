@@ -14,7 +14,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         'locations', help='Find locations that name no store or a wrong one, or contain a '
                           'password.')
-    parser.add_argument('--write', action='store_true', help='Correct them.')
+    parser.add_argument('--write', action='store_true',
+                        help='Correct the records; without it, only show the faults.')
     parser.set_defaults(run=run)
 
 

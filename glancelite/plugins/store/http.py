@@ -107,7 +107,7 @@ class HTTPStore(contract.Store):
         return ('all http and https URLs',)
 
     def health(self) -> str:
-        return f'reads only; certificates are {self._certificates}'
+        return f'read-only; certificates are {self._certificates}'
 
     def close(self) -> None:
         self._client.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from glancelite import contract
@@ -274,10 +275,7 @@ class Stores:
         driver = self._driver_of(_scheme(url))
         if driver is not None:
             return driver.redact(url)
-        # no driver here knows where the secrets of such a URL end
-        scheme, separator, rest = url.partition('://')
-        return (scheme + separator + rest.rpartition('@')[2] if separator
-                else url.rpartition('@')[2])
+        return _redact_unknown(url)
 
     def _driver_of(self, scheme: str) -> type[contract.Store] | None:
         """Return the driver of a scheme, even if none of its stores is configured.
@@ -315,3 +313,17 @@ class Stores:
 
 def _scheme(url: str) -> str:
     return url.partition('://')[0]
+
+
+def _redact_unknown(url: str) -> str:
+    """Return a URL that no driver here knows without what may be secrets."""
+    scheme, separator, rest = url.partition('://')
+    if not separator:
+        return url.rpartition('@')[2]
+    authority = re.split('[/?#]', rest, maxsplit=1)[0]
+    if '@' in authority:
+        return scheme + separator + rest.removeprefix(authority.rpartition('@')[0] + '@')
+    # a colon that is not followed by a port: a secret with a slash is before the last @
+    if re.fullmatch(r'[^:]*(:[0-9]*)?|\[.*\](:[0-9]*)?', authority):
+        return url
+    return scheme + separator + rest.rpartition('@')[2]

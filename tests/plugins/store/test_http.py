@@ -135,7 +135,7 @@ def test_a_store_that_checks_no_certificates_logs_a_warning(make_store, nginx, c
     with caplog.at_level(logging.WARNING):
         store = make_store(**options)
 
-    assert store.health() == ('reads only; certificates are '
+    assert store.health() == ('read-only; certificates are '
                               + ('checked' if checked else 'not checked'))
     assert ['https_insecure = false' in record.getMessage()
             for record in caplog.records] == [True] * (not checked)

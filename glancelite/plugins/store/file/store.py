@@ -246,7 +246,7 @@ class FileStore(contract.Store):
             except DirectoryTimeout:
                 pass    # the directory is swept when it has recovered
             except OSError as error:
-                LOG.warning('cannot sweep partial files from %s: %s', directory, error.strerror)
+                LOG.warning('partial files in %s cannot be removed: %s', directory, error.strerror)
 
     def _recover(self, directory: str) -> None:
         self._prepare(directory)

@@ -130,7 +130,7 @@ class Deleter:
                         rbd.trash_remove(ioctx, entry['id'])
                         removed += 1
         except self._rbd.Error as error:
-            LOG.warning('cannot sweep the trash of the pool %s: %s', pool, error)
+            LOG.warning('the trash of the pool %s cannot be emptied: %s', pool, error)
 
     def _snapshots(self, image: Any) -> list[str]:
         """Return the names of the snapshots in the user namespace."""
