@@ -38,8 +38,8 @@ def run(conf: cfg.ConfigOpts) -> int:
 def _checks(core: assembly.Core) -> Iterator[tuple[str, Callable[[], str]]]:
     for plugin in core.plugins:
         yield f'{plugin.LAYER} {plugin.name}', plugin.health
-    for backend in core.layers.stores.not_built:
-        yield f'store {backend.name}', backend.health
+    for store in core.layers.stores.not_built:
+        yield f'store {store.name}', store.health
     yield 'database schema', lambda: _up_to_date(core.layers.database)
 
 

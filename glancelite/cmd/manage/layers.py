@@ -41,11 +41,11 @@ def _rows(core: assembly.Core) -> Iterator[Row]:
                 chosen.add(source.name)
                 yield (layer, _label(plugin.name, source), _package(source),
                        ' '.join(_sections(plugin)) or '-', health(plugin.health)[1])
-        for backend in core.layers.stores.not_built if layer == 'store' else ():
-            source = installed[backend.driver_name]
+        for store in core.layers.stores.not_built if layer == 'store' else ():
+            source = installed[store.driver_name]
             chosen.add(source.name)
-            yield (layer, f'{backend.name} ({source.name})', _package(source),
-                   f'[{backend.kind.section(backend.name)}]', health(backend.health)[1])
+            yield (layer, f'{store.name} ({source.name})', _package(source),
+                   f'[{store.kind.section(store.name)}]', health(store.health)[1])
         for name, source in installed.items():
             if name not in chosen:
                 yield (layer, f'{name} - not chosen', _package(source), '-',
