@@ -64,9 +64,6 @@ class KeyLocks:
             with self._lock:
                 self._keys.remove(key)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._keys
-
     def isdisjoint(self, keys: Iterable[str]) -> bool:
         """Return whether no thread writes any of ``keys``."""
         with self._lock:
