@@ -20,9 +20,9 @@ BACKENDS = pytest.StashKey[dict]()
 #: servers that take long to start: tests that share them go to one process.  The names are
 #: those of fixtures, of parameters that choose a fixture, or the MODE of a test class.
 TOGETHER = {
-    'ceph': {'ceph', 'ceph_s3', 'rbd', 's3'},
-    'keystone': {'keystone', 'barbican', 'swift', 'swift_keystone', 'with_keystone',
-                 'with_barbican'},
+    'ceph': {'ceph', 'ceph_s3', 'rbd', 's3', 'two_stores'},
+    'keystone': {'keystone', 'barbican', 'swift_keystone', 'with_keystone', 'with_barbican'},
+    'swift': {'swift'},
 }
 
 
