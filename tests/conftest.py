@@ -43,6 +43,13 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids):
+    if node.config.option.dist == 'loadgroup' and not all('@' in name for name in ids):
+        pytest.exit('this pytest-xdist does not group tests with this pytest: each process would '
+                    'start all servers; see setup.cfg', returncode=pytest.ExitCode.USAGE_ERROR)
+
+
 def _group(item):
     """Return the name of the group of tests that run in one process."""
     params = item.callspec.params if hasattr(item, 'callspec') else {}
