@@ -104,7 +104,7 @@ def test_barbican_decides_whether_the_caller_may(castellan, call, stored, user):
 
 @pytest.mark.parametrize(('kind', 'payload'), [
     ('opaque', b'anything'), ('symmetric', b'0' * 32), ('certificate', b'not at all'),
-    ('certificate', signing.der(certificate()))])
+    ('certificate', signing.der(certificate()))], ids=['opaque', 'key', 'text', 'DER'])
 def test_an_object_that_is_not_a_certificate_is_invalid(castellan, call, keystone, barbican, kind,
                                                    payload):
     other = barbican.store(keystone.token('alpha-member'), payload, secret_type=kind)
