@@ -9,12 +9,16 @@ from oslo_config import cfg
 from oslo_utils.imageutils import format_inspector as formats
 
 from glancelite import contract
+from glancelite.plugins.inspector import explanations, vmdk
 
 LOG = logging.getLogger(__name__)
 
 #: Bytes at the beginning in which every format can be detected.  Nearly all files have all
 #: required structures there; the descriptor of VMDK is the last.
 HEAD_SIZE = (1 << 20) + 512
+#: The library gets the structures of nearly all formats from so many bytes.  Shorter content
+#: is inspected as if zeros followed, because this is how hypervisors read it.
+SHORTEST = 1024
 #: The library gets the rest in pieces of this size.  It follows one reference within a
 #: piece, but not a second one from there; VHDX has such structures 64 KiB apart.
 PIECE_SIZE = 1 << 16
@@ -98,7 +102,7 @@ class FormatInspection(contract.Inspection):
     def _detect(self) -> _Content:
         data = b''.join(self._head)
         self._head = []
-        content = _Content(data[:HEAD_SIZE])
+        content = _Content(data[:HEAD_SIZE], self._declared)
         if not content.complete:
             content.feed(data[HEAD_SIZE:])
         return content
@@ -122,13 +126,13 @@ class FormatInspection(contract.Inspection):
         if (content.name == 'gpt' and self._declared in BOOT_FORMATS
                 and 'mbr' in content.failed_checks()):
             content.treat_as_raw()
+        self._check_safety(content)
         try:
             self._virtual_size = self._compare(content)
         except _Mismatch as mismatch:
             if self._strict:
-                raise contract.WrongContent(f'{mismatch}.') from None
-            LOG.warning('%s; accepted, but the virtual size stays unknown', mismatch)
-        self._check_safety(content)
+                raise contract.WrongContent(str(mismatch)) from None
+            LOG.warning('%s (accepted, but the virtual size stays unknown)', mismatch)
 
     def _compare(self, content: _Content) -> int | None:
         """Return the virtual size.
@@ -136,7 +140,8 @@ class FormatInspection(contract.Inspection):
         :raises _Mismatch: the content is not what was declared.
         """
         if content.problem:
-            raise _Mismatch(f'The content cannot be parsed: {content.problem}')
+            raise _Mismatch(f"The '{content.name}' content cannot be parsed: {content.problem}. "
+                            'Check the file, or create it anew.')
         if content.name == self._declared:
             return self._matching_size(content)
         if content.name == 'raw' and self._declared not in formats.ALL_FORMATS:
@@ -145,7 +150,7 @@ class FormatInspection(contract.Inspection):
             LOG.warning('an image is declared as raw but is %s; it is treated as raw',
                         content.name)
             return _NUMBER_OF_BYTES
-        raise _Mismatch(f"The content is '{content.name}' and not '{self._declared}'")
+        raise _Mismatch(explanations.not_as_declared(content.name, self._declared))
 
     def _matching_size(self, content: _Content) -> int:
         if content.name == 'raw':
@@ -153,22 +158,28 @@ class FormatInspection(contract.Inspection):
         try:
             size: int = content.inspector.virtual_size
         except Exception as error:  # hostile headers may cause any error
-            raise _Mismatch(f'The virtual size cannot be parsed: {error}') from None
+            raise _Mismatch(f"The virtual size in the '{content.name}' header cannot be parsed: "
+                            f'{error}. Check the file, or create it anew.') from None
         if size > MAX_VIRTUAL_SIZE:
-            raise _Mismatch('The content declares an impossible virtual size')
+            raise _Mismatch(f"The '{content.name}' header has the virtual size {size}, and "
+                            f'{MAX_VIRTUAL_SIZE} is the most. Create the file anew.')
         return size
 
     def _check_safety(self, content: _Content) -> None:
         """Refuse dangerous content, whatever was declared."""
-        failed = content.failed_checks()
+        failed = dict(content.failed_checks())
         if content.vmdk_type is not None and content.vmdk_type not in self._vmdk_types:
-            failed = failed | {'descriptor'}
+            failed.setdefault('descriptor', (
+                f'Its type "{content.vmdk_type}" is not one of those that the service accepts: '
+                f'{", ".join(sorted(self._vmdk_types)) or "none"}.'))
         if content.name == 'gpt':
-            failed = failed - self._ignored_gpt_checks
+            failed = {check: text for check, text in failed.items()
+                      if check not in self._ignored_gpt_checks}
         if failed:
             raise contract.WrongContent(
-                f"The '{content.name}' content is not safe: {', '.join(sorted(failed))}.",
-                checks=sorted(failed))
+                f'The content is not safe (format {content.name}, '
+                f'check {", ".join(sorted(failed))}). '
+                + ' '.join(failed[check] for check in sorted(failed)), checks=sorted(failed))
 
 
 class _Mismatch(Exception):
@@ -187,7 +198,7 @@ class _Content:
     :ivar problem: why the content cannot be parsed; '' if it can.
     """
 
-    def __init__(self, head: bytes):
+    def __init__(self, head: bytes, declared: str | None):
         self.problem = ''
         matches: dict[str, Any] = {}
         for name, kind in formats.ALL_FORMATS.items():
@@ -195,6 +206,8 @@ class _Content:
                 continue
             inspector = kind()
             problem = _feed(inspector, head)
+            if len(head) < SHORTEST and name != 'vmdk' and not inspector.complete:
+                problem = _feed(inspector, bytes(SHORTEST - len(head))) or _TRUNCATED
             if _matches(inspector):
                 matches[name] = inspector
                 self.problem = self.problem or problem
@@ -202,17 +215,22 @@ class _Content:
             del matches['gpt']
         if len(matches) > 1:
             self.problem = f'it looks like {" and ".join(sorted(matches))}'
+        self._reference = vmdk.reference(head, declared)
+        if self._reference and not matches:
+            matches['vmdk'] = None
+            self.problem = self._reference
         self.name: str
         self.inspector: Any
         self.name, self.inspector = next(iter(matches.items()), ('raw', None))
-        self._matches = matches.values()
-        self._failed_checks: frozenset[str] | None = None
+        self._matches = [each for each in matches.values() if each is not None]
+        self._head = head[:SHORTEST]
+        self._failed_checks: dict[str, str] | None = None
         self._end = bytearray()
         self._pending = bytearray()
 
     def treat_as_raw(self) -> None:
         self.name, self.inspector = 'raw', None
-        self._failed_checks = frozenset()
+        self._failed_checks = {}
 
     @property
     def complete(self) -> bool:
@@ -249,37 +267,36 @@ class _Content:
             self.problem = _feed(self.inspector, bytes(self._end or self._pending))
         self.inspector.finish()
         if not self.inspector.complete:
-            self.problem = 'it is truncated'
+            self.problem = _TRUNCATED
 
     @property
     def vmdk_type(self) -> str | None:
         """The type of a VMDK in lower case; None for other formats."""
-        if self.name != 'vmdk':
+        if self.name != 'vmdk' or self.inspector is None:
             return None
         if not self.inspector.has_region('header'):
             return ''  # a descriptor alone can only refer to other files
         return str(getattr(self.inspector, 'vmdktype', ''))
 
-    def failed_checks(self) -> frozenset[str]:
-        """Return the names of the safety checks that the content fails."""
+    def failed_checks(self) -> dict[str, str]:
+        """Return the names of the safety checks that the content fails, with explanations."""
         if self._failed_checks is None:
             self._failed_checks = self._run_checks()
         return self._failed_checks
 
-    def _run_checks(self) -> frozenset[str]:
-        failed: set[str] = set()
+    def _run_checks(self) -> dict[str, str]:
+        failed: dict[str, str] = {}
         for inspector in self._matches:
-            try:
-                inspector.safety_check()
-            except formats.SafetyCheckFailed as error:
-                failed.update(error.failures)
-            except formats.ImageFormatError:
-                # truncated: harmless, but a VMDK may still refer to other files
-                if inspector.NAME == 'vmdk':
-                    failed.add('descriptor')
-        return frozenset(failed)
+            for check, reason in _failures(inspector).items():
+                failed[check] = explanations.explain(inspector.NAME, check, reason, self._head)
+        if self._reference:
+            failed['descriptor'] = explanations.explain('vmdk', 'descriptor', self._reference,
+                                                        self._head)
+        return failed
 
 
+#: why content that ends too early cannot be parsed
+_TRUNCATED = 'it is truncated'
 #: at least as many bytes as any inspector needs from the end of a file
 _END_SIZE = 4096
 
@@ -299,3 +316,16 @@ def _matches(inspector: Any) -> bool:
     except Exception as error:  # hostile files may cause any error; it is not this format
         LOG.debug('%s failed to detect its format: %s', inspector, error)
         return False
+
+
+def _failures(inspector: Any) -> dict[str, str]:
+    """Return the names of the safety checks that fail, with what the library says."""
+    try:
+        inspector.safety_check()
+    except formats.SafetyCheckFailed as error:
+        return {check: str(failure) for check, failure in error.failures.items()}
+    except formats.ImageFormatError:
+        # truncated: harmless, but a VMDK may still refer to other files
+        if inspector.NAME == 'vmdk':
+            return {'descriptor': 'its descriptor cannot be read'}
+    return {}

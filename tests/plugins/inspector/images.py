@@ -39,6 +39,13 @@ PROTECTIVE = (0, 0xee, b'\0\2\0', 1)
 LINUX = (0x80, 0x83, b'\0\2\0', 2048)
 
 
+def volume(name, offset=3):
+    """The boot sector of a file system without a partition table."""
+    sector = bytearray(b'\xfa\x33' * 255 + b'\x55\xaa' + bytes(4096))
+    sector[offset:offset + len(name)] = name
+    return bytes(sector)
+
+
 def iso(*, blocks=500, before=b''):
     volume = b'\1CD001\1'.ljust(80, b'\0') + struct.pack('<L', blocks)
     volume = volume.ljust(128, b'\0') + struct.pack('<H', 2048)
