@@ -93,10 +93,14 @@ def _describe(layer: str, entry_point: Any, kind: type[Plugin] | None,
 @functools.cache
 def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
     """Package name and version by entry-point group and name; stevedore does not keep them."""
-    # package.name and package.version read a file each, so only for packages with plugins
-    return {(entry.group, entry.name): (package.name, package.version)
-            for package in metadata.distributions() for entry in package.entry_points
-            if entry.group.startswith('glancelite.')}
+    origins: dict[tuple[str, str], tuple[str, str]] = {}
+    for package in metadata.distributions():
+        entries = [entry for entry in package.entry_points
+                   if entry.group.startswith('glancelite.')]
+        if entries:     # the name and the version parse a file each, so once for a package
+            origins |= dict.fromkeys([(entry.group, entry.name) for entry in entries],
+                                     (package.name, package.version))
+    return origins
 
 
 def find(layer: str, name: str) -> Installed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +31,12 @@ def compile_schema(schema: Mapping[str, Any]) -> Check:
     :returns: decoded JSON value -> a phrase such as ``must be a string``, or None if the
         value is valid.
     """
+    return _compiled(json.dumps(schema))
+
+
+@functools.lru_cache(maxsize=256)   # workers get what was compiled before the fork
+def _compiled(text: str) -> Check:
+    schema = json.loads(text)
     if not _is_common(schema):
         return _by_jsonschema(schema)
     try:

@@ -6,9 +6,10 @@ import multiprocessing
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from glancelite.contract import Conflict, ImageQuery, Location, Misconfigured, Viewer
-from glancelite.plugins.database.sql import tables
+from glancelite.plugins.database.sql import schema, tables
 from glancelite.testing.contracts.database import DatabaseContract
 from glancelite.testing.contracts.database.values import rich
 from tests.plugins.database import glance33
@@ -35,6 +36,12 @@ def engine(url):
     engine = sa.create_engine(url)
     yield engine
     engine.dispose()
+
+
+def test_the_revisions_are_those_of_alembic_in_its_order():
+    known = ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()
+
+    assert schema.revisions() == [revision.revision for revision in known][::-1]
 
 
 def test_creates_all_tables_in_an_empty_database(database, engine):

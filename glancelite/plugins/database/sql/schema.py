@@ -7,16 +7,13 @@ import pathlib
 from collections.abc import Iterator
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from glancelite import contract
 from glancelite.plugins.database.sql.engine import Engine
 
 #: our own sequence of revisions; that of Glance is in ``alembic_version``
 VERSION_TABLE = 'glancelite_version'
+MIGRATIONS = pathlib.Path(__file__).with_name('migrations')
 #: key of the database lock that concurrent calls of ``sync`` wait for; any constant
 LOCK = 7_276_551
 
@@ -33,8 +30,14 @@ class Schema:
 
         :raises Misconfigured: the tables are those of an older Glance.
         """
-        config = self._config()
-        head = ScriptDirectory.from_config(config).get_current_head()
+        # imported now, because it is slow, and starting the service does not need it
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option('script_location', str(MIGRATIONS))
+        config.set_main_option('path_separator', 'os')
+        head = revisions()[-1]
         with self._locked_connection() as connection:
             before = self._revision(connection)
             config.attributes['connection'] = connection
@@ -51,21 +54,14 @@ class Schema:
 
     def behind(self) -> bool:
         """Return whether ``sync`` is needed; an unknown revision is that of a newer release."""
-        script = ScriptDirectory.from_config(self._config())
-        known = [revision.revision for revision in script.walk_revisions()]
         present = self.version()
-        return not present or (present in known and present != script.get_current_head())
+        return not present or present in revisions()[:-1]
 
     def _revision(self, connection: sa.Connection) -> str:
-        return MigrationContext.configure(
-            connection, opts={'version_table': VERSION_TABLE}).get_current_revision() or ''
-
-    def _config(self) -> Config:
-        config = Config()
-        config.set_main_option(
-            'script_location', str(pathlib.Path(__file__).with_name('migrations')))
-        config.set_main_option('path_separator', 'os')
-        return config
+        if not sa.inspect(connection).has_table(VERSION_TABLE):
+            return ''
+        table = sa.table(VERSION_TABLE, sa.column('version_num', sa.String))
+        return connection.scalar(sa.select(table.c.version_num)) or ''
 
     @contextlib.contextmanager
     def _locked_connection(self) -> Iterator[sa.Connection]:
@@ -89,3 +85,7 @@ class Schema:
                     connection.execute(sa.select(sa.func.release_lock(f'glancelite-{LOCK}')))
 
 
+def revisions() -> list[str]:
+    """Return the names of all revisions, oldest first: the files are numbered."""
+    return sorted(path.stem.partition('_')[0]
+                  for path in (MIGRATIONS / 'versions').glob('expand*.py'))
