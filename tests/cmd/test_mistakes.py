@@ -15,15 +15,19 @@ VALID = {
     'database': {'connection': 'sqlite:///{home}/glancelite.sqlite'},
     'layers': {'auth': 'noauth', 'sync_database': 'true'},
 }
+#: the same without tables, whose creation takes most of the time
+WITHOUT_TABLES = {**VALID, 'DEFAULT': {**VALID['DEFAULT'], 'workers': '1'},
+                  'layers': {'auth': 'noauth', 'database': 'memory'}}
 
 STORES = sorted({plugin.name for plugin in importlib.metadata.entry_points(
     group='glancelite.store')})
 
 
 def start(home, *arguments, **changes):
-    """Start the API with VALID and these sections changed."""
-    config = {section: {**VALID.get(section, {}), **changes.get(section, {})}
-              for section in VALID.keys() | changes.keys()}
+    """Start the API with these sections changed, and with tables if ``database`` is one."""
+    valid = VALID if 'database' in changes else WITHOUT_TABLES
+    config = {section: {**valid.get(section, {}), **changes.get(section, {})}
+              for section in valid.keys() | changes.keys()}
     file = home / 'glancelite-api.conf'
     live.write_config(file, {
         section: {name: str(value).format(home=home) for name, value in options.items()
@@ -76,8 +80,9 @@ def start(home, *arguments, **changes):
                  'sqlite:////var/lib/glance/glance.sqlite', id='no connection'),
     pytest.param({'database': {'connection': 'postgresql://glance:secret@127.0.0.1:1/glance'}},
                  'the database does not answer', id='database down'),
-    pytest.param({'layers': {'sync_database': 'false'}}, 'the database schema is not up to '
-                 'date; run: glancelite-manage db sync', id='database not synced'),
+    pytest.param({'layers': {'sync_database': 'false'}, 'database': {}},
+                 'the database schema is not up to date; run: glancelite-manage db sync',
+                 id='database not synced'),
     pytest.param({'DEFAULT': {'workers': 'many'}}, "[DEFAULT] workers: 'many' is not a whole "
                  'number', id='number'),
     pytest.param({'DEFAULT': {'bind_port': '99999'}},
