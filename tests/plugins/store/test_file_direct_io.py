@@ -216,7 +216,7 @@ def test_large_pieces_are_written_without_splitting_them(tmp_path, monkeypatch):
         return done
 
     monkeypatch.setattr(direct_io.os, 'write', writes)
-    data = os.urandom(18 * MIB)
+    data = unaligned(os.urandom(18 * MIB))
 
     with partial_file.PartialFile(str(tmp_path), 65536, size=len(data)) as file:
         file.write(data[:MIB // 2])
