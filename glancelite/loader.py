@@ -95,11 +95,12 @@ def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
     """Package name and version by entry-point group and name; stevedore does not keep them."""
     origins: dict[tuple[str, str], tuple[str, str]] = {}
     for package in metadata.distributions():
-        entries = [entry for entry in package.entry_points
-                   if entry.group.startswith('glancelite.')]
-        if entries:     # the name and the version parse a file each, so once for a package
-            origins |= dict.fromkeys([(entry.group, entry.name) for entry in entries],
-                                     (package.name, package.version))
+        # all entry points, the name and the version are parsed when they are read, which is
+        # slow, so only those of packages with plugins, and once
+        if 'glancelite.' in (package.read_text('entry_points.txt') or ''):
+            origin = package.name, package.version
+            origins |= {(entry.group, entry.name): origin for entry in package.entry_points
+                        if entry.group.startswith('glancelite.')}
     return origins
 
 
