@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context
 from glancelite.schema.image import ImageSchema
 from glancelite.schema.views import ImageView
+from glancelite.services import border
 from glancelite.services.layers import Layers
 from glancelite.services.use_cases import UseCases
 
@@ -57,7 +58,13 @@ class Core:
 
         :raises Unauthenticated: the caller is unknown.
         """
-        ctx = self.authenticator.identify(environ)
+        with border.Calling(self.authenticator):
+            answer = self.authenticator.identify(environ)
+        ctx = border.check_context(self.authenticator, answer)
+        roles, service_roles = _without_case(ctx.roles), _without_case(ctx.service_roles)
+        if ctx.is_admin or (roles, service_roles) != (ctx.roles, ctx.service_roles):
+            ctx = dataclasses.replace(ctx, roles=roles, service_roles=service_roles,
+                                      is_admin=False)
         return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.is_admin(ctx)),
                                    request_id=environ.get('openstack.request_id'))
 
@@ -75,3 +82,8 @@ class Core:
                 plugin.close()
             except Exception:
                 LOG.exception('closing %s %s failed', plugin.LAYER, plugin.name)
+
+
+def _without_case(roles: Iterable[str]) -> frozenset[str]:
+    """Return the roles as the identity service compares them: without case."""
+    return frozenset(role.lower() for role in roles)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from glancelite.contract.context import Context
 from glancelite.contract.plugin import Plugin
 from glancelite.contract.values import Image
+
+#: fields of ``Image`` that an inspector may set -> the largest value
+FACTS: Mapping[str, int] = MappingProxyType({
+    'virtual_size': (1 << 63) - 1, 'min_disk': (1 << 31) - 1, 'min_ram': (1 << 31) - 1})
 
 
 class Inspection(abc.ABC):
@@ -29,7 +34,9 @@ class Inspection(abc.ABC):
     def finish(self) -> Mapping[str, object]:
         """Return the result, while the store can still discard the data.
 
-        :returns: fields of ``Image`` that are now known.
+        :returns: fields of ``Image`` that are now known: ``virtual_size`` in bytes,
+            ``min_disk`` in GiB, ``min_ram`` in MiB.  The core accepts no others, and only
+            whole numbers that are not negative.
         :raises WrongContent: the content does not match the image's formats.
         :raises Invalid: the content does not match its signature.
         """

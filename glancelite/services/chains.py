@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from glancelite import contract
 from glancelite.contract import Context, Event, Image, QuotaRequest
+from glancelite.services import border
 
 LOG = logging.getLogger(__name__)
 
@@ -24,7 +25,11 @@ class PolicyChain(contract.PolicyEngine):
                 member: str | None = None) -> None:
         try:
             for engine in self._engines:
-                engine.enforce(ctx, action, image, member=member)
+                with border.Calling(engine):
+                    answer: object = engine.enforce(ctx, action, image, member=member)
+                if answer is not None:      # False would be meant as a refusal
+                    raise border.wrong(engine, f'returned {answer!r:.80} from enforce, which '
+                                               'returns None or raises Forbidden')
         except contract.Forbidden:
             # an image without a creation time does not exist yet: there is nothing to hide
             if image is None or image.created_at is None:
@@ -35,18 +40,32 @@ class PolicyChain(contract.PolicyEngine):
 
     def allows(self, ctx: Context, action: str, image: Image | None = None, *,
                member: str | None = None) -> bool:
-        return all(engine.allows(ctx, action, image, member=member) for engine in self._engines)
+        for engine in self._engines:
+            with border.Calling(engine):
+                answer: object = engine.allows(ctx, action, image, member=member)
+            if not isinstance(answer, bool):
+                raise border.wrong(engine, f'returned {answer!r:.80} from allows, which returns '
+                                           'True or False')
+            if not answer:
+                return False
+        return True
 
     def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
         for engine in self._engines:
-            images = engine.filter(ctx, action, images)
+            with border.Calling(engine):
+                answer = engine.filter(ctx, action, images)
+            images = border.check_images(engine, answer, images)
         return images
 
     def is_admin(self, ctx: Context) -> bool:
         for engine in self._engines:
-            answer = engine.is_admin(ctx)
-            if answer is not None:
+            with border.Calling(engine):
+                answer = engine.is_admin(ctx)
+            if isinstance(answer, bool):
                 return answer
+            if answer is not None:
+                raise border.wrong(engine, f'returned {answer!r:.80} from is_admin, which '
+                                           'returns True, False or None')
         return 'admin' in ctx.roles
 
 
@@ -57,8 +76,14 @@ class QuotaChain(contract.QuotaEnforcer):
         self._enforcers = tuple(enforcers)
 
     def check(self, ctx: Context, request: QuotaRequest) -> int | None:
-        limits = [enforcer.check(ctx, request) for enforcer in self._enforcers]
-        return min((limit for limit in limits if limit is not None), default=None)
+        lowest = None
+        for enforcer in self._enforcers:
+            with border.Calling(enforcer):
+                answer = enforcer.check(ctx, request)
+            limit = border.check_limit(enforcer, answer)
+            if limit is not None and (lowest is None or limit < lowest):
+                lowest = limit
+        return lowest
 
 
 class NotifierGroup(contract.Notifier):
@@ -82,6 +107,7 @@ class NotifierGroup(contract.Notifier):
     def notify(self, event: Event) -> None:
         for notifier in self._notifiers:
             try:
-                notifier.notify(event)
+                with border.Calling(notifier):
+                    notifier.notify(event)
             except Exception:
                 LOG.exception('the notifier %s failed on %s', notifier.name, event.type)

@@ -79,7 +79,7 @@ def _location(stores: Stores, location: Location) -> tuple[Location, str]:
     redacted = stores.redact(location)
     if redacted != location.url:
         try:
-            url = store.reader().adopt(location.url)
+            url = store.adopt(location.url)
         except contract.Error:
             url = location.url
         if url != location.url and stores.redact(Location(url)) == url:

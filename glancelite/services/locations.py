@@ -15,7 +15,12 @@ from glancelite.services import location_deletion, optimistic
 from glancelite.services.hashing import Cancelled, Hashing
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
-from glancelite.services.recovery import REQUEUED, Recovery, owner_context
+from glancelite.services.recovery import (
+    REQUEUED,
+    Recovery,
+    discard_leftovers,
+    owner_context,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -209,15 +214,19 @@ class Locations:
             return None
 
     def _recover(self, image: Image) -> bool:
-        """Finish interrupted work: deletions of locations, verifications, missing hashes."""
+        """Finish interrupted work: deletions of locations, verifications, missing hashes.
+
+        A lease also remains until the data of failed uploads is discarded.
+        """
         layers = self._layers
         images = layers.database.images
         try:
-            if location_deletion.is_pending(image.locations):
+            if location_deletion.is_pending(image.locations) or image.attempt:
                 # no other process may work on it meanwhile: to a store, data that is just
                 # being deleted may seem to be in use
                 image = images.update(image, {'lease_until': layers.leases.until()})
             with layers.leases.hold(image):
+                discard_leftovers(layers, image)
                 locations = location_deletion.recover(layers, image)
                 needs_hash = bool(self._secure and image.status != 'importing' and locations
                                   and not (image.checksum or image.os_hash_value))
@@ -231,7 +240,7 @@ class Locations:
             LOG.warning('image %s has no hash yet; its data is read', image.id)
             self._submit(image, lambda: self._add_hash(owner_context(image), image))
         else:
-            LOG.warning('interrupted work on the locations of image %s is finished', image.id)
+            LOG.warning('interrupted work on image %s is finished', image.id)
         return True
 
     def _lease_after(self, locations: Sequence[Location], needs_hash: bool) -> Any:

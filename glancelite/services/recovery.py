@@ -7,6 +7,7 @@ the use case that sets it registers a handler.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -95,3 +96,16 @@ def owner_context(image: Image) -> Context:
     Stores with an account for each project find the data by it.
     """
     return Context(project=image.owner)
+
+
+def discard_leftovers(layers: Layers, image: Image) -> None:
+    """Discard what failed uploads left under the former keys of a live image.
+
+    A service may have put data under such a key since, and added its location: it stays.
+
+    :raises Unavailable: a store does not answer.
+    """
+    for key in image.keys[:-1]:
+        name = re.compile(rf'(?<![\w.-]){re.escape(key)}(?![\w.-])')
+        if not any(name.search(location.url) for location in image.locations):
+            layers.stores.discard(key, ctx=owner_context(image))

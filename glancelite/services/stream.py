@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from glancelite import contract
+from glancelite.services import border
 from glancelite.support.background import BackgroundCalls
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class InspectedStream(Iterator[bytes]):
         self._facts: dict[str, object] | None = None
         self._flow = self._run(source)
         self._closed = False
+        #: True if the source or an inspection has raised an error
+        self.failed = False
 
     def _run(self, source: Iterable[bytes]) -> Iterator[bytes]:
         feeds = [each.feed if each.ACCEPTS_MEMORYVIEW else _with_bytes(each.feed)
@@ -54,7 +57,13 @@ class InspectedStream(Iterator[bytes]):
         self._facts = facts
 
     def __next__(self) -> bytes:
-        return next(self._flow)
+        try:
+            return next(self._flow)
+        except StopIteration:
+            raise
+        except BaseException:
+            self.failed = True
+            raise
 
     @property
     def facts(self) -> Mapping[str, object]:
@@ -85,6 +94,46 @@ class InspectedStream(Iterator[bytes]):
 
 def _with_bytes(feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
     return lambda chunk: feed(bytes(chunk))
+
+
+class Foreign(contract.Inspection):
+    """The inspection of a plugin; what it raises and returns is checked."""
+
+    def __init__(self, inspector: contract.Inspector, inspection: contract.Inspection):
+        self._inspector = inspector
+        self._inspection = inspection
+        self._feed = inspection.feed
+        # the class says what the wrapper accepts
+        self.ACCEPTS_MEMORYVIEW = inspection.ACCEPTS_MEMORYVIEW     # type: ignore[misc]
+
+    def feed(self, chunk: bytes) -> None:
+        with border.Calling(self._inspector):
+            self._feed(chunk)
+
+    def finish(self) -> Mapping[str, object]:
+        with border.Calling(self._inspector):
+            facts = self._inspection.finish()
+        return border.check_facts(self._inspector, facts)
+
+    def close(self) -> None:
+        try:
+            with border.Calling(self._inspector):
+                self._inspection.close()
+        except Exception:       # the upload has ended, in one way or the other
+            LOG.exception('the inspector %s failed to close', self._inspector.name)
+
+
+def inspect(inspector: contract.Inspector, image: contract.Image,
+            ctx: contract.Context) -> contract.Inspection | None:
+    """Start an inspection by a plugin; None if it does not examine the image."""
+    with border.Calling(inspector):
+        inspection = inspector.open(image, ctx=ctx)
+    if inspection is None:
+        return None
+    if not isinstance(inspection, contract.Inspection):
+        raise border.wrong(inspector, f'returned a {type(inspection).__name__} from open and no '
+                                      'Inspection')
+    return Foreign(inspector, inspection)
 
 
 class Limit(contract.Inspection):

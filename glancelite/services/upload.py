@@ -14,7 +14,7 @@ from glancelite.domain import status
 from glancelite.services import optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, owner_context
-from glancelite.services.stream import Digests, Exact, InspectedStream, Limit
+from glancelite.services.stream import Digests, Exact, InspectedStream, Limit, inspect
 
 LOG = logging.getLogger(__name__)
 
@@ -96,6 +96,11 @@ class _Upload:
         self._store: str
         self._location: Location | None = None      # of the data that was written
         self._outcome_unknown = False
+        #: whether there may be data under the key, and whether it may appear there later
+        self._may_have_data = False
+        self._key_is_used = False
+        #: whether data of former uploads is left, which the recovery discards
+        self._has_leftovers = False
 
     def run(self, image_id: str, source: Iterator[bytes], store: str | None) -> Image:
         """Raises as ``Uploads.receive`` does."""
@@ -131,6 +136,7 @@ class _Upload:
             layers.policy.enforce(self._ctx, 'upload_image', image)
             self._store = layers.stores.choose(store)
             status.check_operation('upload', image)
+            self._has_leftovers = image.lease_until is not None
             return {**status.transition(image, 'saving'), 'size': self._size,
                     'lease_until': layers.leases.until()}
 
@@ -172,10 +178,21 @@ class _Upload:
         :returns: what is known of the data now: fields of ``Image``.
         """
         with InspectedStream(source, self._inspections(limit)) as stream:
-            self._location, written = self._layers.stores.write(
-                self._store, self.image.key, stream, size=self._size, ctx=self._ctx)
+            self._may_have_data = self._key_is_used = True
+            try:
+                self._location, written = self._layers.stores.write(
+                    self._store, self.image.key, stream, size=self._size, ctx=self._ctx)
+                self._key_is_used = False
+            except contract.ReadOnly:
+                self._may_have_data = self._key_is_used = False
+                raise
+            except BaseException:
+                # if the client's data was bad, the store has not begun to complete it
+                self._key_is_used = not stream.failed
+                raise
             facts = stream.facts
         if written != facts['size']:
+            self._key_is_used = True
             raise contract.Unavailable(f'the store kept {written} of {facts["size"]} bytes')
         if self._size is None:
             # the size is known only now; recorded first, so that concurrent uploads see it
@@ -192,7 +209,7 @@ class _Upload:
         inspections.append(self._digests)
         with contextlib.ExitStack() as opened:
             for inspector in self._layers.inspectors:
-                inspection = inspector.open(self.image, ctx=self._ctx)
+                inspection = inspect(inspector, self.image, self._ctx)
                 if inspection is not None:
                     opened.callback(inspection.close)
                     inspections.append(inspection)
@@ -207,12 +224,15 @@ class _Upload:
         active image, and if it does not, the recovery discards it.
         """
         changes = {'virtual_size': None, **facts, 'status': 'active',
-                   'locations': (self._location,), 'lease_until': None}
+                   'locations': (self._location,),
+                   'lease_until': self._layers.leases.until() if self._has_leftovers else None}
         try:
             active = self._write(changes)
         except Exception as error:
             self._outcome_unknown = True
-            # a later upload must use another key, as this data is deleted below
+            # a later upload must use another key, as this data is discarded below, or else
+            # by the recovery
+            self._has_leftovers = True
             if self._requeue(attempt=self.image.attempt + 1) is None:
                 present = self._present()
                 if present is not None and present.locations == changes['locations']:
@@ -226,30 +246,32 @@ class _Upload:
             raise contract.Gone(f'Image {self.image.id} was deleted during its upload.')
 
     def _undo(self) -> None:
-        """Delete the data and queue the image again, after a failure."""
+        """Discard the data and queue the image again, after a failure.
+
+        The data of a write without an answer may appear after it was discarded, so the next
+        upload uses another key, and the deletion of the image discards all its keys.
+        """
         if self._outcome_unknown:
             return
-        try:
-            if self._location is not None:
-                self._delete_data(self._location)
-        finally:
-            self._requeue()
-
-    def _delete_data(self, location: Location) -> None:
-        try:
-            self._layers.stores.delete(location, ctx=self._ctx)
-        except contract.Error as error:
-            LOG.warning('the data of a failed upload of image %s was not deleted: %s',
-                        self.image.id, error)
-            # the next upload uses another key; deleting the image discards all its keys
-            self._requeue(attempt=self.image.attempt + 1)
+        used = self._key_is_used
+        if self._may_have_data:
+            try:
+                with self._layers.leases.hold(self.image):
+                    self._layers.stores.discard(self.image.key, store=self._store, ctx=self._ctx)
+            except contract.Error as error:
+                LOG.warning('the data of a failed upload of image %s is left to the recovery: '
+                            '%s', self.image.id, error)
+                used = self._has_leftovers = True
+        self._requeue(**({'attempt': self.image.attempt + 1} if used else {}))
 
     def _requeue(self, **more: object) -> Image | None:
         """Queue the image again, unless another process has changed its status.
 
         :returns: the image as written; None if it was not.
         """
-        queued = self._change({**REQUEUED, **more})
+        queued = self._change({
+            **REQUEUED, **more,
+            **({'lease_until': self._layers.leases.until()} if self._has_leftovers else {})})
         if queued is not None:
             self._layers.events.image(self._ctx, 'image.update', queued)
         return queued

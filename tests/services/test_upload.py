@@ -232,11 +232,11 @@ def test_a_limit_stops_an_upload_of_unknown_size(core, ctx, queued, reread):
 @pytest.mark.parametrize('data_stays', [False, True])
 def test_a_failed_upload_reports_once_that_the_image_is_queued(
         observed, ctx, queued, reread, monkeypatch, data_stays):
-    """:param data_stays: True if the store does not answer when the data is to be deleted."""
+    """:param data_stays: True if the store does not answer when it is to discard the data."""
     core, statuses = observed
     image = queued()
     if data_stays:
-        monkeypatch.setattr(core.layers.stores['fast'].driver, 'delete',
+        monkeypatch.setattr(core.layers.stores['fast'].driver, 'discard',
                             raising(contract.Unavailable('not now')))
     monkeypatch.setattr(core.layers.quota, 'check', _refuse_after(None))
 
@@ -261,11 +261,11 @@ def test_a_failed_activation_reports_queued_only_if_it_was_written(
     assert statuses() == expected
 
 
-def test_data_that_cannot_be_deleted_does_not_block_the_next_upload(
+def test_data_that_cannot_be_discarded_does_not_block_the_next_upload(
         core, ctx, queued, reread, advance, monkeypatch):
     image, store = queued(), core.layers.stores['fast'].driver
     with monkeypatch.context() as failing:
-        failing.setattr(store, 'delete', raising(contract.Unavailable('not now')))
+        failing.setattr(store, 'discard', raising(contract.Unavailable('not now')))
         failing.setattr(core.layers.quota, 'check', _refuse_after(None))
         with pytest.raises(contract.QuotaExceeded):
             core.use_cases.uploads.receive(ctx, image.id, iter([b'first']))

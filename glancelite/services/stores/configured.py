@@ -6,10 +6,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glancelite import contract
-from glancelite.contract import Store
+from glancelite.contract import Context, Store, WriteResult
+from glancelite.services import border
 
 LOG = logging.getLogger(__name__)
 
@@ -150,7 +151,9 @@ class ConfiguredStore:
         :raises Misconfigured, Error: as the driver does, or building it.
         """
         try:
-            text = self.driver.health()
+            driver = self.driver
+            with border.CallingStore(driver):
+                text = driver.health()
         except Exception as error:
             self.record_result(error)
             raise
@@ -158,9 +161,96 @@ class ConfiguredStore:
         return text
 
     def owns(self, url: str) -> bool:
-        """Return whether ``url`` belongs to this store; False without a driver."""
-        return self._driver is not None and self._driver.owns(url)
+        """Return whether ``url`` belongs to this store; False without a driver, or if it fails.
+        """
+        driver = self._driver
+        if driver is None:
+            return False
+        try:
+            with border.CallingStore(driver):
+                return bool(driver.owns(url))
+        except contract.Error:
+            return False
 
     def properties(self) -> Mapping[str, object]:
-        """Return the properties of the driver; empty without a driver."""
-        return self._driver.properties() if self._driver is not None else {}
+        """Return the properties of the driver; empty without a driver, or if it fails."""
+        driver = self._driver
+        if driver is None:
+            return {}
+        try:
+            with border.CallingStore(driver):
+                properties = driver.properties()
+            if border.is_json_object(properties):
+                return properties
+            border.wrong_answer(driver, 'properties', properties)
+        except contract.Error:
+            pass
+        return {}
+
+    # what the driver does, with its errors and results checked; ``reader`` and ``writer``
+    # have the errors for a store without a driver
+
+    def write(self, key: str, chunks: Iterator[bytes], *, size: int | None,
+              ctx: Context | None) -> WriteResult:
+        """Write data under a key.
+
+        An error of ``chunks`` passes unchanged, whatever the driver makes of it.
+        """
+        driver = self.writer()
+        source = border.Source(chunks)
+        try:
+            result = driver.write(key, source, size=size, ctx=ctx)
+        except BaseException as error:
+            if source.failure is None and not border.passes(error):
+                raise border.unusable_after(driver, error) from error
+            if source.failure is None or source.failure is error:
+                raise
+        if source.failure is not None:
+            raise source.failure
+        if not source.ended:
+            raise border.wrong_answer(driver, 'write, before the end of the data,', result)
+        with border.CallingStore(driver):
+            return border.check_write(driver, result)
+
+    def read(self, url: str, *, ctx: Context | None, **part: int) -> Iterator[bytes]:
+        """Open data; ``part`` may have ``offset`` and ``length``."""
+        driver = self.reader()
+        with border.CallingStore(driver):
+            return border.check_chunks(driver, driver.read(url, ctx=ctx, **part))
+
+    def size(self, url: str, *, ctx: Context | None) -> int:
+        """Return the size of data in bytes."""
+        driver = self.reader()
+        with border.CallingStore(driver):
+            size = driver.size(url, ctx=ctx)
+        if not border.is_size(size):
+            raise border.wrong_answer(driver, 'size', size)
+        return size
+
+    def delete(self, url: str, *, ctx: Context | None) -> None:
+        """Delete data."""
+        driver = self.reader()
+        with border.CallingStore(driver):
+            driver.delete(url, ctx=ctx)
+
+    def discard(self, key: str, *, ctx: Context | None) -> None:
+        """Delete what an upload left under a key."""
+        driver = self.reader()
+        with border.CallingStore(driver):
+            driver.discard(key, ctx=ctx)
+
+    def adopt(self, url: str, *, ctx: Context | None = None) -> str:
+        """Return the URL to record for data that is in the backend already."""
+        driver = self.reader()
+        with border.CallingStore(driver):
+            adopted = driver.adopt(url, ctx=ctx)
+        if not border.is_url(adopted):
+            raise border.wrong_answer(driver, 'adopt', adopted)
+        return adopted
+
+    def share(self, url: str, *, public: bool, projects: Sequence[str],
+              ctx: Context | None) -> None:
+        """Give read access to data."""
+        driver = self.reader()
+        with border.CallingStore(driver):
+            driver.share(url, public=public, projects=projects, ctx=ctx)

@@ -80,12 +80,12 @@ class FailoverRead:
         self._store, location = self._candidates.pop()
         store = self._store
         try:
-            driver = store.reader()
+            store.reader()      # builds the driver, on which the capabilities may depend
             offset, length = self._offset + sent, self._length - sent
             if offset == 0 and length == self._image.size:
-                chunks = driver.read(location.url, ctx=self._ctx)
+                chunks = store.read(location.url, ctx=self._ctx)
             elif 'range' in store.capabilities:
-                chunks = driver.read(location.url, offset=offset, length=length, ctx=self._ctx)
+                chunks = store.read(location.url, ctx=self._ctx, offset=offset, length=length)
             else:
                 raise contract.Unsupported('this image can only be read as a whole')
         except contract.Error as error:

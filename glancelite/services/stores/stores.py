@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
+from glancelite.services import border
 from glancelite.services.stores.configured import ConfiguredStore
 from glancelite.services.stores.failover import FailoverRead
 
@@ -105,8 +106,7 @@ class Stores:
         """
         store = self[name]
         try:
-            driver = store.writer()
-            written = driver.write(key, acceptable(chunks, driver), size=size, ctx=ctx)
+            written = store.write(key, acceptable(chunks, store.writer()), size=size, ctx=ctx)
         except contract.Unavailable as error:
             store.record_result(error)
             raise
@@ -163,21 +163,22 @@ class Stores:
             LOG.info('data stays in the store %s, which is read-only', store.name)
             return
         try:
-            store.reader().delete(location.url, ctx=ctx)
+            store.delete(location.url, ctx=ctx)
         except contract.NotFound:
             LOG.warning('data to be deleted was missing in the store %s', store.name)
 
-    def discard(self, key: str, *, ctx: Context | None = None) -> None:
-        """Delete what an abandoned upload left under ``key``, in any store.
+    def discard(self, key: str, *, store: str | None = None, ctx: Context | None = None) -> None:
+        """Delete what an abandoned upload left under ``key``.
 
+        :param store: the name of the store; None for any store.
         :param ctx: on whose behalf it was written, as far as known.
         :raises Unavailable: a store does not answer; try again later.
         """
         failure = None
-        for store in self._stores.values():
-            if store.is_writable:
+        for each in self._stores.values() if store is None else (self[store],):
+            if each.is_writable:
                 try:
-                    store.reader().discard(key, ctx=ctx)
+                    each.discard(key, ctx=ctx)
                 except contract.Error as error:
                     failure = error
         if failure is not None:
@@ -199,15 +200,14 @@ class Stores:
         for store in candidates:
             if 'adopt' in store.capabilities and scheme in store.schemes:
                 try:
-                    return self._location(store.reader().adopt(url, ctx=ctx), metadata,
-                                          store.name)
+                    return self._location(store.adopt(url, ctx=ctx), metadata, store.name)
                 except contract.Invalid as error:
                     reason = error
         raise reason
 
     def size(self, location: Location, *, ctx: Context | None = None) -> int:
         """Return the size of the data at a location in bytes; raises as the driver does."""
-        return self.store_of(location).reader().size(location.url, ctx=ctx)
+        return self.store_of(location).size(location.url, ctx=ctx)
 
     def is_public(self, url: str) -> bool:
         """Return whether the data at this URL is public, whether or not a store reads it."""
@@ -231,8 +231,8 @@ class Stores:
             store = self.find(location)
             if store is not None and 'share' in store.capabilities:
                 try:
-                    store.reader().share(location.url, public=public,
-                                         projects=sorted(projects), ctx=ctx)
+                    store.share(location.url, public=public, projects=sorted(projects),
+                                ctx=ctx)
                 except contract.Error as error:
                     LOG.warning('read access to image %s was not updated in the store %s: %s',
                                 image.id, store.name, error)
@@ -299,7 +299,14 @@ class Stores:
     def _ordered(self, locations: Sequence[Location]) -> Sequence[Location]:
         if len(locations) < 2:
             return locations
-        return self._strategy.order(locations, self._weights)
+        strategy = self._strategy
+        try:
+            with border.Calling(strategy):
+                answer = strategy.order(locations, self._weights)
+            return border.check_order(strategy, answer, locations)
+        except (contract.Error, border.PluginFailed):
+            LOG.exception('the locations are used as they are listed')
+            return locations
 
     def _known(self, name: str) -> ConfiguredStore:
         if name not in self._stores:
