@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from pecan.core import PecanBase
 
 from glancelite import contract
-from glancelite.api import hooks, v2
+from glancelite.api import errors, hooks, v2
 from glancelite.api.message import Request, Response
 from glancelite.api.resource import Resource
 from glancelite.api.versions import Versions
 from glancelite.assembly import Core
+from glancelite.services import border
 
 
 def make_app(core: Core) -> contract.middleware.WSGIApp:
@@ -21,7 +22,25 @@ def make_app(core: Core) -> contract.middleware.WSGIApp:
         hooks.IdentifyCaller(core), hooks.CheckRequest(), hooks.ErrorResponses()])
     if core.extra:
         app = hooks.IdentifyFirst(_wrap(app, core.extra), core)
-    return _wrap(Versions(app, core.settings), core.middleware)
+    return Border(_wrap(Versions(app, core.settings), core.middleware))
+
+
+class Border:
+    """Answers 500 where a plugin, such as a database or a middleware, would end the process."""
+
+    def __init__(self, app: contract.middleware.WSGIApp):
+        self._app = app
+
+    def __call__(self, environ: MutableMapping[str, Any],
+                 start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return self._app(environ, start_response)
+        except Exception:
+            raise
+        except BaseException as error:
+            if border.passes(error):
+                raise
+            return errors.to_response(environ, error)(environ, start_response)
 
 
 def _wrap(app: contract.middleware.WSGIApp,

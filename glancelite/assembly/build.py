@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from oslo_config import cfg
@@ -16,6 +15,7 @@ from oslo_config import cfg
 from glancelite import config_files, contract, loader
 from glancelite.assembly.core import Core, Settings
 from glancelite.assembly.host import ServiceHost
+from glancelite.assembly.plugins import Plugins
 from glancelite.assembly.stores import build as build_stores
 from glancelite.contract import Misconfigured
 from glancelite.schema.image import ImageSchema
@@ -38,24 +38,18 @@ def build(conf: cfg.ConfigOpts) -> Core:
 
     :raises Misconfigured: the configuration is invalid.
     """
-    plugins: list[contract.Plugin] = []
+    plugins = Plugins(lambda layer, name, **where: loader.load(conf, host, layer, name, **where))
+    host = ServiceHost(plugins.load)
     with contextlib.ExitStack() as on_failure:
-        def load(layer: str, name: str, **where: Any) -> Any:
-            plugin = loader.load(conf, host, layer, name, **where)
-            on_failure.callback(plugin.close)
-            plugins.append(plugin)
-            return plugin
-
-        host = ServiceHost(load)
-        core = _build(conf, host, load, plugins)
+        on_failure.callback(plugins.close)
+        core = _build(conf, host, plugins)
         on_failure.pop_all()
         return core
 
 
-def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
-           plugins: list[contract.Plugin]) -> Core:
-    chosen = conf.layers
-    layers = _layers(conf, host, load)
+def _build(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Core:
+    chosen, load = conf.layers, plugins.load
+    layers = _layers(conf, host, plugins)
     stores = layers.stores
     settings = Settings(
         limit_param_default=conf.limit_param_default, api_limit_max=conf.api_limit_max,
@@ -79,8 +73,8 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any],
         documents=documents(schema.resource), plugins=plugins)
 
 
-def _layers(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any]) -> Layers:
-    chosen = conf.layers
+def _layers(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Layers:
+    chosen, load = conf.layers, plugins.load
     database = host.plugins[contract.Database] = load('database', chosen.database)
     if chosen.sync_database:
         LOG.info('database: %s', database.sync())
@@ -92,7 +86,7 @@ def _layers(conf: cfg.ConfigOpts, host: ServiceHost, load: Callable[..., Any]) -
         policy=PolicyChain([load('policy', name) for name in chosen.policy]),
         quota=QuotaChain([load('quota', name) for name in chosen.quota]),
         events=Events(notifiers, host, publisher=conf.default_publisher_id),
-        stores=build_stores(conf, load),
+        stores=build_stores(conf, load, plugins.unload),
         database=database,
         inspectors=tuple(load('inspector', name) for name in chosen.inspector),
         key_manager=key_manager,

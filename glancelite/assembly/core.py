@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from glancelite import contract
+from glancelite.assembly.plugins import Plugins
 from glancelite.contract import Context
 from glancelite.schema.image import ImageSchema
 from glancelite.schema.views import ImageView
 from glancelite.services import border
 from glancelite.services.layers import Layers
 from glancelite.services.use_cases import UseCases
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Core:
     schema: ImageSchema
     view: ImageView
     documents: Mapping[str, bytes]
-    plugins: Sequence[contract.Plugin]
+    plugins: Plugins
 
     def identify(self, environ: MutableMapping[str, Any]) -> Context:
         """Identify the caller of a request, with ``is_admin`` and ``request_id``.
@@ -77,11 +75,7 @@ class Core:
         """Stop the work in the background and close all plugins."""
         self.use_cases.close()
         self.layers.leases.close()
-        for plugin in reversed(self.plugins):
-            try:
-                plugin.close()
-            except Exception:
-                LOG.exception('closing %s %s failed', plugin.LAYER, plugin.name)
+        self.plugins.close()
 
 
 def _without_case(roles: Iterable[str]) -> frozenset[str]:

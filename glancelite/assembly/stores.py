@@ -12,28 +12,31 @@ from oslo_config import cfg
 from glancelite import contract, loader
 from glancelite.assembly import options as store_options
 from glancelite.contract import Misconfigured
+from glancelite.services import border
 from glancelite.services.stores import ConfiguredStore, Stores
 
 LOG = logging.getLogger(__name__)
 
 Load = Callable[..., Any]
+Unload = Callable[[contract.Plugin], None]
 
 
-def build(conf: cfg.ConfigOpts, load: Load) -> Stores:
+def build(conf: cfg.ConfigOpts, load: Load, unload: Unload) -> Stores:
     """Build the configured stores.
 
     The service starts without a store that cannot be built, unless it is the default one.
     It does not start if a driver is not installed or does not conform to the contract.
 
     :param load: ``loader.load`` with the configuration and the host filled in.
+    :param unload: closes a plugin that ``load`` has returned.
     :raises Misconfigured: the configuration is invalid.
     """
     if conf.enabled_backends:
-        return _named(conf, load)
-    return _by_driver(conf, load)
+        return _named(conf, load, _Exclusive(unload))
+    return _by_driver(conf, load, _Exclusive(unload))
 
 
-def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
+def _named(conf: cfg.ConfigOpts, load: Load, exclusive: _Exclusive) -> Stores:
     named = conf.enabled_backends
     default = conf.glance_store.default_backend
     if default is None:
@@ -42,7 +45,6 @@ def _named(conf: cfg.ConfigOpts, load: Load) -> Stores:
     if default not in named:
         raise Misconfigured(f'[glance_store] default_backend = {default} is not one of '
                             f'enabled_backends: {", ".join(named)}')
-    exclusive = _Exclusive()
     stores = []
     for name, driver in named.items():
         options = loader.read_options(conf, store_options.STORE, name,
@@ -68,7 +70,7 @@ def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
     return _store(load_with_defaults, name, driver, exclusive, instance=name)
 
 
-def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
+def _by_driver(conf: cfg.ConfigOpts, load: Load, exclusive: _Exclusive) -> Stores:
     """Build the stores of a configuration without ``enabled_backends``, from [glance_store]."""
     installed = loader.installed('store')
 
@@ -87,7 +89,6 @@ def _by_driver(conf: cfg.ConfigOpts, load: Load) -> Stores:
         elif driver not in drivers:
             drivers.append(driver)
     LOG.warning('[DEFAULT] enabled_backends is not set; the stores are %s', ', '.join(drivers))
-    exclusive = _Exclusive()
     stores = [_store(load, driver, driver, exclusive, section='glance_store')
               for driver in drivers]
     return _stores(conf, load, stores, default, multi=False)
@@ -98,16 +99,37 @@ class _SharedResource(Misconfigured):
 
 
 class _Exclusive:
-    """The resources that stores use exclusively."""
+    """The resources that stores use exclusively.
 
-    def __init__(self) -> None:
+    :param unload: closes a driver that is refused.
+    """
+
+    def __init__(self, unload: Unload) -> None:
         self._users: dict[str, str] = {}
+        self._unload = unload
 
     def reserve(self, store: str, driver: contract.Store) -> None:
-        """
+        """Reserve the resources of a new driver; the driver is closed if this fails.
+
         :raises _SharedResource: another store uses a resource of this driver.
+        :raises Misconfigured: the driver does not name its resources.
         """
-        for resource in driver.exclusive_resources():
+        try:
+            self._reserve(store, driver)
+        except BaseException:
+            self._unload(driver)
+            raise
+
+    def _reserve(self, store: str, driver: contract.Store) -> None:
+        try:
+            with border.Calling(driver):
+                resources = driver.exclusive_resources()
+            if isinstance(resources, str) or not all(isinstance(one, str) for one in resources):
+                raise border.wrong(driver, f'returned {resources!r:.80} from '
+                                           'exclusive_resources, which returns a set of texts')
+        except (border.PluginFailed, TypeError) as error:
+            raise Misconfigured(str(error)) from error
+        for resource in resources:
             other = self._users.setdefault(resource, store)
             if other != store:
                 raise _SharedResource(

@@ -23,7 +23,7 @@ class Authenticator(Plugin):
         """Identify the caller.
 
         Read headers only; the body must stay unread.  The core sets
-        ``request_id`` and ``is_admin`` of the result.
+        ``request_id`` and ``is_admin`` of the result, and compares roles without case.
 
         :param environ: the WSGI environment of the request.
         :raises Unauthenticated: there is no identity, or it is not valid.

@@ -5,6 +5,7 @@ A plugin of another package may raise anything, even ``SystemExit``, and return 
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import logging
 import threading
@@ -258,24 +259,23 @@ def run_limited(call: Callable[[], Any], seconds: float, name: str) -> Any:
     """Return the result of ``call``, which runs in a thread of its own.
 
     :param name: of the thread.
+    :raises Exception: as ``call`` does; never what would end a process.
     :raises TimeoutError: it has not ended after ``seconds``; it goes on.
     """
-    outcome: list[Any] = []
+    outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            outcome.extend((None, call()))
-        except BaseException as error:      # raised in the caller's thread
-            outcome.append(error)
+            outcome.set_result(call())
+        except Exception as error:
+            outcome.set_exception(error)
+        except BaseException as error:
+            outcome.set_exception(PluginFailed(f'{name}: {_one_line(error)}'))
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
+    threading.Thread(target=run, name=name, daemon=True).start()
+    if not concurrent.futures.wait([outcome], seconds).done:
         raise TimeoutError(f'no answer within {seconds:g} s')
-    if outcome[0] is not None:
-        raise outcome[0]
-    return outcome[1]
+    return outcome.result()
 
 
 def _one_line(error: BaseException) -> str:

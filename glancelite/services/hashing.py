@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +19,8 @@ LOG = logging.getLogger(__name__)
 THREADS = 2
 #: seconds between two checks whether the hash is still needed
 CHECK_INTERVAL = 5.0
+#: seconds that the end of the service waits for a store that does not answer
+CLOSE_TIME = 5.0
 
 
 class Cancelled(Exception):
@@ -41,23 +43,32 @@ class Hashing:
         self._tries = tries
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run ``work`` in a background thread; exceptions are logged."""
-        def run() -> None:
-            try:
-                work()
-            except Exception:
-                LOG.exception('hashing in the background failed')
-
         with self._lock:
             if self._closing.is_set():
                 raise contract.Unavailable('The service is shutting down.')
-            if self._pool is None:
-                self._pool = concurrent.futures.ThreadPoolExecutor(
-                    THREADS, thread_name_prefix='hashing')
-            self._pool.submit(run)
+            self._work.put(work)
+            if len(self._threads) < THREADS:
+                # as a daemon: a store that does not answer must not keep the process
+                thread = threading.Thread(target=self._run, daemon=True,
+                                          name=f'hashing-{len(self._threads)}')
+                self._threads.append(thread)
+                thread.start()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            if self._closing.is_set():
+                continue
+            try:
+                work()
+            except BaseException:       # a plugin may raise anything
+                LOG.exception('hashing in the background failed')
+            finally:
+                del work        # the image and its caller are not kept until the next one
 
     def compute(self, image: Image, algorithm: str, ctx: Context,
                 is_needed: Callable[[], bool]) -> Mapping[str, str]:
@@ -111,7 +122,14 @@ class Hashing:
 
     def close(self) -> None:
         """Abandon the work in progress."""
-        self._closing.set()
         with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(cancel_futures=True)
+            self._closing.set()
+            threads = list(self._threads)
+        for _ in threads:
+            self._work.put(None)
+        deadline = time.monotonic() + CLOSE_TIME
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                LOG.warning('a store has not answered within %g s; the service ends while it '
+                            'hashes an image, which the recovery continues', CLOSE_TIME)

@@ -11,7 +11,7 @@ from glancelite import contract
 from glancelite.contract import Context, Image, ImageQuery, QuotaRequest
 from glancelite.domain import encryption, patch, properties, status
 from glancelite.schema.image import Creation
-from glancelite.services import location_deletion, optimistic, store_acls
+from glancelite.services import border, location_deletion, optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.location_patch import LocationPatch
 from glancelite.services.recovery import Recovery, owner_context
@@ -279,8 +279,10 @@ class Images:
         key = encryption.key_to_delete(image)
         if key is None:
             return
+        key_manager = self._layers.key_manager
         try:
-            self._layers.key_manager.delete(ctx, key)
+            with border.Calling(key_manager):
+                key_manager.delete(ctx, key)
         except Exception as error:  # the image is deleted, whatever the plugin raises
             LOG.warning('the key %.64r of the deleted image %s was not deleted: %s', key,
                         image.id, error)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 LOG = logging.getLogger(__name__)
 
+#: seconds that the end of the service waits for a call under way
+CLOSE_TIME = 10.0
+
 
 class Periodic:
     """Calls a function again and again, in a thread of its own.
@@ -32,16 +35,21 @@ class Periodic:
         self._thread.start()
 
     def close(self) -> None:
-        """Make no more calls; wait for the one under way, for one interval at most."""
+        """Make no more calls; wait for the one under way, for one interval at most, and for
+        ``CLOSE_TIME`` at most.
+        """
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(self._interval)
+            self._thread.join(min(self._interval, CLOSE_TIME))
+            if self._thread.is_alive():
+                LOG.warning('%s has not ended within %g s; the service ends without it',
+                            self._thread.name, min(self._interval, CLOSE_TIME))
 
     def _run(self) -> None:
         while True:
             try:
                 self._work()
-            except Exception:
+            except BaseException:       # a plugin may raise anything; the next call is made
                 LOG.exception('%s failed; the next try is in %s s', self._thread.name,
                               self._interval)
             if self._stop.wait(self._interval):

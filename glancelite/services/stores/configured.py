@@ -29,8 +29,8 @@ class ConfiguredStore:
     :param kind: the class of the driver.
     :param make: builds the driver; raises ``Misconfigured`` or an ``Error``.
     :param read_only: do not write or delete, whatever the driver can do.
-    :param on_built: called with each new driver before it is used; if it raises, the driver
-        counts as not built.
+    :param on_built: called with each new driver before it is used; if it raises, it has
+        closed the driver, which counts as not built.
     """
 
     def __init__(self, name: str, kind: type[Store], make: Callable[[], Store], *,
@@ -84,10 +84,7 @@ class ConfiguredStore:
     def _new_driver(self) -> Store:
         driver = self._make()
         if self._on_built is not None:
-            with contextlib.ExitStack() as on_failure:
-                on_failure.callback(driver.close)
-                self._on_built(driver)
-                on_failure.pop_all()
+            self._on_built(driver)
         return driver
 
     def writer(self) -> Store:

@@ -274,7 +274,15 @@ class Stores:
             return url
         driver = self._driver_of(_scheme(url))
         if driver is not None:
-            return driver.redact(url)
+            try:
+                redacted: object = driver.redact(url)
+                if isinstance(redacted, str):
+                    return redacted
+            except BaseException as error:
+                if border.passes(error) and not isinstance(error, contract.Error):
+                    raise
+            # without the error, whose text may contain the URL
+            LOG.error('the driver %s failed to redact a URL', driver.__qualname__)
         return _redact_unknown(url)
 
     def _driver_of(self, scheme: str) -> type[contract.Store] | None:

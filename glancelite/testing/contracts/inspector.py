@@ -72,7 +72,9 @@ class InspectorContract:
         outcome = result(inspector, image(disk_format), cut(start + b'x' * 100_000, 65_536))
 
         if isinstance(outcome, tuple):
-            assert outcome[1].keys() <= set(contract.IMAGE_FIELDS)
+            for name, value in outcome[1].items():
+                assert type(value) is int
+                assert 0 <= value <= contract.inspector.FACTS[name]
         else:
             assert outcome in (None, contract.WrongContent)
 

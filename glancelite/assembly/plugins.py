@@ -1,0 +1,100 @@
+"""The plugins of a service: they are built, watched while they start, and closed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from glancelite import contract
+from glancelite.services import border
+
+LOG = logging.getLogger(__name__)
+
+#: seconds after which a plugin that is still starting is named in the log
+SLOW_START = 5.0
+#: seconds for closing all plugins; each gets one second at least
+CLOSE_TIME = 10.0
+
+
+class Plugins:
+    """All plugins in the order in which they were built.
+
+    A plugin owns those that it loads for itself while it is built: they end with it.
+
+    :param make: builds a plugin of a layer, from the name of its entry point.
+    """
+
+    def __init__(self, make: Callable[..., contract.Plugin]):
+        self._make = make
+        self._groups: list[list[contract.Plugin]] = []     # with the owner at the end
+        self._building = threading.local()
+
+    def load(self, layer: str, name: str, **where: Any) -> Any:
+        """Build a plugin; raises as ``make`` does."""
+        owner = getattr(self._building, 'group', None)
+        group: list[contract.Plugin] = []
+        self._building.group = group
+        try:
+            with _watched(f'{layer} plugin {where.get("instance") or name}'):
+                plugin = self._make(layer, name, **where)
+        except BaseException:
+            _close(group)
+            raise
+        finally:
+            self._building.group = owner
+        group.append(plugin)
+        if owner is None:
+            self._groups.append(group)
+        else:
+            owner.extend(group)
+        return plugin
+
+    def unload(self, plugin: contract.Plugin) -> None:
+        """Close a plugin that is not used after all, with those that it owns."""
+        for group in self._groups:
+            if group[-1] is plugin:
+                self._groups.remove(group)
+                _close(group)
+                return
+
+    def __iter__(self) -> Iterator[contract.Plugin]:
+        for group in list(self._groups):
+            yield from group
+
+    def close(self) -> None:
+        """Close all plugins, the last one first."""
+        plugins = list(self)
+        self._groups.clear()
+        _close(plugins)
+
+
+@contextlib.contextmanager
+def _watched(what: str) -> Iterator[None]:
+    """Write a line into the log if the block takes long."""
+    timer = threading.Timer(SLOW_START, LOG.warning,
+                            ('the %s has been starting for %g s already', what, SLOW_START))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()        # before a fork, no thread is left
+
+
+def _close(plugins: Sequence[contract.Plugin]) -> None:
+    deadline = time.monotonic() + CLOSE_TIME
+    for plugin in reversed(plugins):
+        seconds = max(1.0, deadline - time.monotonic())
+        what = f'{plugin.LAYER} plugin {plugin.name}'
+        try:
+            border.run_limited(plugin.close, seconds, f'closing {what}')
+        except TimeoutError:
+            LOG.error('the %s was not closed within %.0f s; the service ends without it', what,
+                      seconds)
+        except Exception:
+            LOG.exception('the %s failed to close', what)
