@@ -11,13 +11,15 @@ from glancelite import contract
 from glancelite.contract import Context, Image, ImageQuery, QuotaRequest
 from glancelite.domain import encryption, patch, properties, status
 from glancelite.schema.image import Creation
-from glancelite.services import border, location_deletion, optimistic, store_acls
+from glancelite.services import border, image_count, location_deletion, optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.location_patch import LocationPatch
 from glancelite.services.recovery import Recovery, owner_context
 
 LOG = logging.getLogger(__name__)
 
+#: a quota may count images by these, so it is asked about their changes, after the write
+_COUNTED = frozenset({'visibility', 'owner', 'disk_format', 'container_format', 'os_hidden'})
 _VISIBILITY_ACTIONS = {'public': 'publicize_image', 'community': 'communitize_image'}
 
 
@@ -47,7 +49,7 @@ class Images:
 
         :param creation: the request, checked by the schema.
         :raises Forbidden: the caller may not create images, or not with these attributes.
-        :raises QuotaExceeded: too many properties or tags.
+        :raises QuotaExceeded: too many images, properties or tags.
         :raises Invalid: the service cannot keep a value.
         :raises Conflict: the id is in use, or was used before.
         """
@@ -63,13 +65,10 @@ class Images:
             raise contract.Forbidden('You are not permitted to create images '
                                      f"owned by '{image.owner}'.")
         self._enforce_visibility(ctx, image, image.visibility)
-        layers.quota.check(ctx, QuotaRequest(
-            'add_image', image.owner, images=1, tags=len(image.tags),
-            properties=properties.count_for_quota(image.properties)))
         if creation.read_only:
             raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")
         properties.check_values(fields, custom)
-        image = layers.database.images.add(image)
+        image = image_count.add(layers, ctx, image)
         layers.events.image(ctx, 'image.create', image)
         return image
 
@@ -145,9 +144,12 @@ class Images:
             return {**patched.changes, **location_patch.changes()}
 
         def check_quota(image: Image) -> None:
+            if any(step.name in _COUNTED for step in operations):
+                layers.quota.check(ctx, QuotaRequest('modify_image', image.owner, image=image))
             if location_patch is not None and location_patch.added_bytes:
-                layers.quota.check(ctx, QuotaRequest('set_image_location', image.owner,
-                                                     bytes=location_patch.added_bytes))
+                layers.quota.check(ctx, QuotaRequest(
+                    'set_image_location', image.owner, bytes=location_patch.added_bytes,
+                    image=image))
 
         image = self.change(ctx, image_id, change, check_quota)
         if location_patch is not None and location_patch.removed:
@@ -195,7 +197,8 @@ class Images:
             self._layers.quota.check(ctx, QuotaRequest(
                 'modify_image', image.owner, tags=None if tags is None else len(tags),
                 properties=(properties.count_for_quota(patched.changes['properties'])
-                            if grows else None)))
+                            if grows else None),
+                image=dataclasses.replace(image, **patched.changes)))
 
     def _enforce_visibility(self, ctx: Context, image: Image, visibility: str) -> None:
         action = _VISIBILITY_ACTIONS.get(visibility)

@@ -59,7 +59,8 @@ class LocationPatch:
         else:
             self._replace(step.value)
         self._layers.quota.check(self._ctx, QuotaRequest(
-            'set_image_location', self._image.owner, locations=len(self._locations)))
+            'set_image_location', self._image.owner, locations=len(self._locations),
+            image=self._image))
 
     def changes(self) -> Mapping[str, object]:
         """Return the changes for ``ImageRecords.update``."""

@@ -82,7 +82,7 @@ class Locations:
             raise contract.Forbidden('Only a service may add a location whose data is not public, '
                                      'or that no store here can read.')
         layers.quota.check(ctx, QuotaRequest('add_image_location', image.owner,
-                                             locations=len(image.locations) + 1))
+                                             locations=len(image.locations) + 1, image=image))
         try:
             location = layers.stores.adopt(url, ctx=ctx)
         except contract.Invalid as error:
@@ -129,7 +129,7 @@ class Locations:
 
     def _check_quota(self, ctx: Context, image: Image) -> None:
         self._layers.quota.check(
-            ctx, QuotaRequest('add_image_location', image.owner, bytes=image.size))
+            ctx, QuotaRequest('add_image_location', image.owner, bytes=image.size, image=image))
 
     def _submit(self, image: Image, work: Callable[[], None]) -> None:
         """Run ``work`` in the background, and hold the lease of ``image`` until it ends."""

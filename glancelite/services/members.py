@@ -36,8 +36,8 @@ class Members:
         records = layers.database.members
         added = records.add(image.id, member)
         try:
-            layers.quota.check(ctx, QuotaRequest('add_member', image.owner,
-                                        members=len(records.list(image.id))))
+            layers.quota.check(ctx, QuotaRequest(
+                'add_member', image.owner, members=len(records.list(image.id)), image=image))
         except contract.Error:
             records.remove(image.id, member)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from glancelite import contract
@@ -33,9 +34,11 @@ class Tags:
             self._layers.policy.enforce(ctx, 'modify_image', image)
             if tag in image.tags:
                 return {}
+            tags = tuple(sorted((*image.tags, tag)))
             self._layers.quota.check(ctx, QuotaRequest(
-                'modify_image', image.owner, tags=len(image.tags) + 1))
-            return {'tags': tuple(sorted((*image.tags, tag)))}
+                'modify_image', image.owner, tags=len(tags),
+                image=dataclasses.replace(image, tags=tags)))
+            return {'tags': tags}
 
         self._images.change(ctx, image_id, change)
 

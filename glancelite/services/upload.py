@@ -170,7 +170,8 @@ class _Upload:
 
     def _check_quota(self, size: int | None) -> int | None:
         return self._layers.quota.check(
-            self._ctx, QuotaRequest('upload_image', self.image.owner, bytes=size))
+            self._ctx, QuotaRequest('upload_image', self.image.owner, bytes=size,
+                                    image=self.image))
 
     def _write_data(self, source: Iterator[bytes], limit: int | None) -> Mapping[str, object]:
         """Write the data into the store.

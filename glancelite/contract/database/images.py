@@ -25,6 +25,16 @@ class ImageRecords(abc.ABC):
         :raises Conflict: the id is in use, or was used before.
         """
 
+    def withdraw(self, image: Image) -> None:
+        """Undo ``add``: the id may be used again, if the backend can free it.
+
+        An image that was changed since is deleted.
+
+        :param image: the result of ``add``.
+        :raises NotFound: it is deleted already.
+        """
+        self.delete(image, pending=False)
+
     @abc.abstractmethod
     def get(self, image_id: str, *, viewer: Viewer | None) -> Image:
         """Return one image that is not deleted.

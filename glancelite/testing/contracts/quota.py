@@ -6,15 +6,28 @@ The suite does not require how much is granted, only that the answers are consis
 from __future__ import annotations
 
 import concurrent.futures
+from typing import Any
 
 import pytest
 
 from glancelite import contract
-from glancelite.contract import Context, QuotaRequest
+from glancelite.contract import Context, Image, QuotaRequest
 
 COUNTS = ('images', 'properties', 'tags', 'members', 'locations')
 STEPS = (0, 1, 2, 9, 10, 11, 100, 128, 129, 10_000, 1 << 31, 1 << 62)
+IMAGE = Image('11111111-2222-4333-8444-555555555555', owner='p', visibility='public',
+              disk_format='raw', container_format='bare', properties={'os_distro': 'x'})
+#: every action, with the smallest request that the core makes
+ACTIONS: dict[str, dict[str, Any]] = {
+    'add_image': {'images': 1, 'tags': 0, 'properties': 1}, 'modify_image': {'properties': 1},
+    'upload_image': {'bytes': 1}, 'add_member': {'members': 1},
+    'set_image_location': {'locations': 1}, 'add_image_location': {'bytes': 1},
+}
 CALLER = Context(user='u', project='p', roles=frozenset({'member'}))
+
+
+def count(field: str, number: int) -> dict[str, Any]:
+    return {field: number}
 
 
 class QuotaContract:
@@ -35,7 +48,7 @@ class QuotaContract:
 
     @pytest.mark.parametrize('field', COUNTS)
     def test_a_larger_count_is_not_granted_where_a_smaller_one_is_refused(self, quota, field):
-        granted = [self._grants(quota, QuotaRequest('modify_image', 'p', **{field: step}))
+        granted = [self._grants(quota, QuotaRequest('modify_image', 'p', **count(field, step)))
                    for step in STEPS]
 
         assert granted == sorted(granted, reverse=True)
@@ -61,7 +74,7 @@ class QuotaContract:
         for step in STEPS:
             try:
                 assert quota.check(
-                    CALLER, QuotaRequest('modify_image', 'p', **{field: step})) is None
+                    CALLER, QuotaRequest('modify_image', 'p', **count(field, step))) is None
             except contract.QuotaExceeded:
                 break
 
@@ -70,8 +83,23 @@ class QuotaContract:
                         QuotaRequest('add_image', images=1)):
             assert self._grants(quota, request) in (True, False)
 
-    def test_many_can_ask_at_once(self, quota):
-        request = QuotaRequest('upload_image', 'p', bytes=1)
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_the_image_that_is_asked_for_may_be_known(self, quota, action):
+        for image in (None, IMAGE):
+            request = QuotaRequest(action, 'p', **ACTIONS[action], image=image)
+            assert self._grants(quota, request) in (True, False)
+
+    def test_a_change_without_counts_is_decided(self, quota):
+        request = QuotaRequest('modify_image', 'p', image=IMAGE)
+
+        try:
+            assert quota.check(CALLER, request) is None
+        except contract.QuotaExceeded:
+            return
+
+    @pytest.mark.parametrize('action', ACTIONS)
+    def test_many_can_ask_at_once(self, quota, action):
+        request = QuotaRequest(action, 'p', **ACTIONS[action], image=IMAGE)
         expected = self._grants(quota, request)
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:

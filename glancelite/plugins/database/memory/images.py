@@ -40,6 +40,14 @@ class MemoryImages(contract.ImageRecords):
             records.images[image.id] = added
         return added
 
+    def withdraw(self, image: Image) -> None:
+        with self._records.lock:
+            if self._records.images.get(image.id) == image:
+                del self._records.images[image.id]
+                self._records.members.pop(image.id, None)
+                return
+        self.delete(image, pending=False)
+
     def get(self, image_id: str, *, viewer: Viewer | None) -> Image:
         with self._records.lock:
             image = self._records.images.get(image_id)

@@ -88,6 +88,14 @@ class DependentRows:
                      'delete_locations_with_status'):
             connection.run(self._statement(name), values)
 
+    def remove(self, connection: Connection, values: dict[str, Any]) -> None:
+        """Remove all rows of an image that is withdrawn."""
+        for table in (tables.properties, tables.tags, tables.locations, tables.members):
+            connection.run(self._engine.statement(
+                ('remove', table.name),
+                lambda dialect: sa.delete(table).where(table.c.image_id == _IMAGE)),  # noqa: B023
+                values)
+
     def undelete(self, connection: Connection, image: Image, values: dict[str, Any]) -> bool:
         """Restore the rows that were deleted with the image.
 

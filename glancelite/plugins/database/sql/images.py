@@ -124,6 +124,21 @@ class SQLImages(contract.ImageRecords):
             raise contract.Invalid('the database cannot store this image') from error
         return added
 
+    def withdraw(self, image: Image) -> None:
+        values = {'image_id': image.id, 'revision': image.revision}
+        remove = self._engine.statement('withdraw', lambda _: sa.delete(tables.images).where(
+            _THIS, _LIVE, _i.revision == sa.bindparam('revision', type_=_i.revision.type)))
+
+        def write(connection: Connection) -> None:
+            self._dependent_rows.remove(connection, values)
+            if not connection.run(remove, values):
+                raise contract.Conflict(f'image {image.id} was changed in the meantime')
+
+        try:
+            self._engine.transaction(write)
+        except (contract.Conflict, ConstraintViolated):
+            self.delete(image, pending=False)
+
     def update(self, image: Image, changes: Mapping[str, object], *,
                status: Collection[str] | None = None) -> Image:
         if not changes.keys() <= _UPDATABLE:

@@ -109,6 +109,27 @@ class DatabaseContract(LifecycleContract, ListingContract):
             with pytest.raises(contract.Conflict):
                 images.add(rich(kept.id))
 
+    def test_a_withdrawn_image_is_gone(self, images):
+        kept = images.add(rich(owner='withdrawing'))
+
+        images.withdraw(kept)
+
+        with pytest.raises(contract.NotFound):
+            images.get(kept.id, viewer=None)
+        assert images.usage('withdrawing').images == 0
+        with pytest.raises(contract.NotFound):
+            images.withdraw(kept)
+        assert images.list(ImageQuery(Viewer(is_admin=True), visibility='all')).items == ()
+
+    def test_a_changed_image_is_withdrawn_as_well(self, images):
+        kept = images.add(rich())
+        images.update(kept, {'tags': ('b',)})
+
+        images.withdraw(kept)
+
+        with pytest.raises(contract.NotFound):
+            images.get(kept.id, viewer=None)
+
     def test_only_one_of_many_gets_an_id(self, images):
         image_id = str(uuid.uuid4())
 
