@@ -12,7 +12,16 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
-from glancelite import config_files, contract, embedded, loader, server
+from glancelite import (
+    config_files,
+    conformity,
+    consequences,
+    contract,
+    embedded,
+    loader,
+    paste_file,
+    server,
+)
 from glancelite.api import options as api
 from glancelite.assembly import options as assembly
 from glancelite.schema import options as schema
@@ -21,7 +30,8 @@ from glancelite.support import outbound
 
 #: libraries whose informational messages are not logged
 LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN', 'barbicanclient=WARN', 'boto3=WARN',
-              'botocore=WARN', 'castellan=WARN', 'swiftclient=WARN', 'urllib3=WARN']
+              'botocore=WARN', 'castellan=WARN', 'keystoneauth=ERROR', 'swiftclient=WARN',
+              'urllib3=WARN']
 
 #: section -> options of the core
 GROUPS: tuple[tuple[str, Sequence[cfg.Opt]], ...] = (
@@ -50,7 +60,7 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 def _plugin_opts() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
     for layer in contract.LAYERS:
         for plugin in loader.installed(layer).values():
-            if plugin.kind is not None and not loader.violation(layer, plugin.kind):
+            if plugin.kind is not None and not conformity.violation(layer, plugin.kind):
                 opts: list[Any] = [*plugin.kind.OPTS]
                 if layer == 'store':
                     opts = [*assembly.STORE, *opts]
@@ -115,20 +125,44 @@ def set_up_logging(conf: cfg.ConfigOpts) -> None:
 def unused(conf: cfg.ConfigOpts) -> list[str]:
     """Options in the files that are not registered, as ``[section] name``.
 
+    Without those of `missing`. To be called when all plugins are loaded.
+    """
+    return [f'[{section}] {name}' for (section, name), values in _unregistered(conf).items()
+            if not consequences.of_option(section, name, values)]
+
+
+def missing(conf: cfg.ConfigOpts) -> list[str]:
+    """What the files ask for and is missing here: the option, and what happens instead.
+
     To be called when all plugins are loaded.
     """
+    found = [(f'[{section}] {name}', consequences.of_option(section, name, values))
+             for (section, name), values in _unregistered(conf).items()]
+    flavor = conf.paste_deploy.flavor
+    found.append((f'[paste_deploy] flavor = {flavor}', consequences.of_flavor(flavor)))
+    return [f'{name}: {text}' for name, text in found if text]
+
+
+def notices(conf: cfg.ConfigOpts) -> list[str]:
+    """What the operator may want to know about a configuration that is valid."""
+    return [text for text in [paste_file.check(conf)] if text]
+
+
+def _unregistered(conf: cfg.ConfigOpts) -> dict[tuple[str, str], list[str]]:
+    """(section, name) -> values of the options in the files that are not registered."""
     known = {(group.name if group else 'DEFAULT', name)
              for info, group in conf._all_opt_infos() for name in _names(info['opt'])}
     known |= {(old.group or (group.name if group else 'DEFAULT'),
                _normalized(old.name or info['opt'].name))
               for info, group in conf._all_opt_infos() for old in info['opt'].deprecated_opts}
-    unknown: dict[tuple[str, str], None] = {}
+    unknown: dict[tuple[str, str], list[str]] = {}
     for path in config_files.files(conf):
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
-        unknown |= {(section, name): None for section, options in sections.items()
-                    for name in options if (section, _normalized(name)) not in known}
-    return [f'[{section}] {name}' for section, name in unknown]
+        for section, options in sections.items():
+            unknown |= {(section, name): values for name, values in options.items()
+                        if (section, _normalized(name)) not in known}
+    return unknown
 
 
 def _names(opt: cfg.Opt) -> set[str]:
@@ -144,20 +178,19 @@ def check(conf: cfg.ConfigOpts) -> None:
 
     :raises Misconfigured: an option is invalid, or not supported.
     """
-    for name in conf:  # oslo.config checks a value when it is read
-        value = loader.value(conf, 'DEFAULT', name)
-        if isinstance(value, cfg.ConfigOpts.GroupAttr):
-            for option in value:
-                loader.value(value, name, option)
+    try:
+        conf.enabled_backends   # noqa: B018  its value is checked when it is read
+    except cfg.ConfigFileValueError:
+        raise contract.Misconfigured(
+            '[DEFAULT] enabled_backends: write name:driver pairs separated by commas, such as '
+            'fast:file, cold:s3; each name once') from None
+    for info, group in conf._all_opt_infos():   # oslo.config checks a value when it is read
+        loader.value(conf, info['opt'], group.name if group else 'DEFAULT')
     if not _is_hash(conf.hashing_algorithm):
         raise contract.Misconfigured(
             f'[DEFAULT] hashing_algorithm = {conf.hashing_algorithm} is unknown; known: '
             f'{", ".join(filter(_is_hash, sorted(hashlib.algorithms_guaranteed)))}')
-    if conf.paste_deploy.config_file:
-        raise contract.Misconfigured(
-            '[paste_deploy] config_file is not supported; list the filters in [layers] '
-            'middleware, or in [pipeline] extra if they need the caller, and choose the '
-            'authentication in [layers] auth')
+    paste_file.check(conf)
     for guard in assembly.GUARDS:
         if conf[guard.dest]:
             raise contract.Misconfigured(

@@ -5,23 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
-from stevedore import ExtensionManager, NamedExtensionManager
+from stevedore import NamedExtensionManager
 
-from glancelite import contract
+from glancelite import conformity, contract, time_limit
 from glancelite.contract import Host, Misconfigured, Plugin
 
 LOG = logging.getLogger(__name__)
 
 #: section with the options of a store that its own section lacks
 BACKEND_DEFAULTS = 'backend_defaults'
+#: the package of the built-in plugins
+BUILT_IN = 'glancelite'
+#: seconds that ``__init__`` of a plugin may take
+PATIENCE = 30.0
 
 
 class Options:
@@ -53,7 +56,8 @@ class Options:
 class Installed:
     """An installed plugin, and the package that it comes from.
 
-    ``kind`` is None if it cannot be imported; ``problem`` then has the reason.
+    ``kind`` is None if it cannot be imported, or if several packages offer its name;
+    ``problem`` then has the reason.
     """
 
     layer: str
@@ -66,42 +70,8 @@ class Installed:
 
 def installed(layer: str) -> dict[str, Installed]:
     """All installed plugins of a layer, by name; also those that cannot be imported."""
-    plugins = {}
-    manager: Any = ExtensionManager(f'glancelite.{layer}', on_load_failure_callback=_ignore)
-    failed = set(manager.list_entry_points()) - {e.entry_point for e in manager.extensions}
-    for extension in manager.extensions:
-        plugins[extension.name] = _describe(layer, extension.entry_point, extension.plugin)
-    for entry_point in failed:
-        try:
-            entry_point.load()
-        except Exception as error:  # an import may raise anything
-            plugins.setdefault(entry_point.name, _describe(
-                layer, entry_point, None, f'{type(error).__name__}: {error}'))
-    return dict(sorted(plugins.items()))
-
-
-def _ignore(*failure: object) -> None:
-    """Replaces stevedore's log message: the caller handles the failure."""
-
-
-def _describe(layer: str, entry_point: Any, kind: type[Plugin] | None,
-               problem: str = '') -> Installed:
-    package, version = _origins().get((entry_point.group, entry_point.name), ('unknown', ''))
-    return Installed(layer, entry_point.name, kind, package, version, problem)
-
-
-@functools.cache
-def _origins() -> Mapping[tuple[str, str], tuple[str, str]]:
-    """Package name and version by entry-point group and name; stevedore does not keep them."""
-    origins: dict[tuple[str, str], tuple[str, str]] = {}
-    for package in metadata.distributions():
-        # all entry points, the name and the version are parsed when they are read, which is
-        # slow, so only those of packages with plugins, and once
-        if 'glancelite.' in (package.read_text('entry_points.txt') or ''):
-            origin = package.name, package.version
-            origins |= {(entry.group, entry.name): origin for entry in package.entry_points
-                        if entry.group.startswith('glancelite.')}
-    return origins
+    return {name: _import(layer, name, offers)
+            for name, offers in sorted(_offers(layer).items())}
 
 
 def find(layer: str, name: str) -> Installed:
@@ -109,44 +79,87 @@ def find(layer: str, name: str) -> Installed:
 
     :raises Misconfigured: it is not installed, cannot be imported, or violates the contract.
     """
-    problems: list[BaseException] = []
-    manager: Any = NamedExtensionManager(
-        f'glancelite.{layer}', [name], on_missing_entrypoints_callback=_ignore,
-        on_load_failure_callback=lambda manager, entry_point, error: problems.append(error))
-    if problems:
-        raise Misconfigured(f'the {layer} plugin {name!r} cannot be loaded: '
-                            f'{type(problems[0]).__name__}: {problems[0]}') from problems[0]
-    if not manager.extensions:
-        known = sorted({entry_point.name for entry_point in manager.list_entry_points()})
+    offers = _offers(layer)
+    if name not in offers:
         raise Misconfigured(f'no {layer} plugin is called {name!r}; '
-                            f'installed: {", ".join(known) or "none"}')
-    extension = manager.extensions[0]
-    plugin = _describe(layer, extension.entry_point, extension.plugin)
-    problem = violation(layer, plugin.kind)
+                            f'installed: {", ".join(sorted(offers)) or "none"}')
+    plugin = _import(layer, name, offers[name])
+    if plugin.problem:
+        raise Misconfigured(f'the {layer} plugin {name!r} {plugin.problem}')
+    problem = conformity.violation(layer, plugin.kind)
     if problem:
         raise Misconfigured(f'the {layer} plugin {name!r} of {plugin.package} {problem}')
     return plugin
 
 
-def violation(layer: str, kind: Any) -> str:
-    """How ``kind`` violates the contract of ``layer``; '' if it does not."""
-    base = contract.LAYERS[layer]
-    if not (isinstance(kind, type) and issubclass(kind, base)):
-        return f'is not a subclass of glancelite.contract.{base.__name__}'
-    if kind.CONTRACT != contract.CONTRACT:
-        return (f'was written for version {kind.CONTRACT} of the contract; '
-                f'this service uses version {contract.CONTRACT}')
-    missing = {method for capability in kind.CAPABILITIES
-               for method in base.REQUIRED_METHODS.get(capability, ())
-               if getattr(kind, method) is getattr(base, method)}
-    if inspect.isabstract(kind):
-        missing |= kind.__abstractmethods__
-    return f'lacks {", ".join(sorted(missing))}' if missing else ''
+def _offers(layer: str) -> dict[str, list[metadata.EntryPoint]]:
+    """Name -> entry points, not imported; several if packages offer the same name."""
+    # a manager of no names lists entry points and imports none
+    manager: Any = NamedExtensionManager(f'glancelite.{layer}', [])
+    offers: dict[str, list[metadata.EntryPoint]] = {}
+    for entry_point in manager.list_entry_points():
+        offers.setdefault(entry_point.name, []).append(entry_point)
+    return offers
+
+
+def _import(layer: str, name: str, offers: Sequence[metadata.EntryPoint]) -> Installed:
+    """Import a plugin, unless several packages offer its name: one would win silently."""
+    packages = _origins().get((f'glancelite.{layer}', name), [('unknown', '')])
+    package, version = packages[0]
+    if len(offers) > 1:
+        names = sorted(' '.join(origin).rstrip() for origin in packages)
+        foreign = sorted(other for other, _ in packages if other != BUILT_IN)
+        remedy = ' and '.join(foreign) if len(foreign) < len(packages) else 'all but one of them'
+        return Installed(layer, name, None, ', '.join(names), '',
+                         f'is offered by {" and ".join(names)}; uninstall {remedy}')
+    try:
+        return Installed(layer, name, offers[0].load(), package, version)
+    except BaseException as error:  # an import may raise anything, such as SystemExit
+        LOG.debug('importing the %s plugin %r', layer, name, exc_info=True)
+        return Installed(layer, name, None, package, version,
+                         f'cannot be loaded: {described(error)}')
+
+
+def origin(layer: str, name: str) -> str:
+    """The package of a plugin that can be loaded, with its version."""
+    return ' '.join(_origins().get((f'glancelite.{layer}', name), [('unknown', '')])[0]).rstrip()
+
+
+@functools.cache
+def _origins() -> Mapping[tuple[str, str], list[tuple[str, str]]]:
+    """Names and versions of packages by entry-point group and name.
+
+    stevedore does not keep them.
+    """
+    origins: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    seen = set()
+    for package in metadata.distributions():
+        entries = [entry for entry in package.entry_points
+                   if entry.group.startswith('glancelite.')]
+        # package.name and package.version read a file each, so only for packages with plugins;
+        # a package that is found twice counts once, as for Python
+        if entries and (normal := re.sub(r'[-_.]+', '-', package.name).lower()) not in seen:
+            seen.add(normal)
+            for entry in entries:
+                origins.setdefault((entry.group, entry.name), []).append(
+                    (package.name, package.version))
+    return origins
+
+
+def described(error: BaseException) -> str:
+    """An exception of a plugin, in one line."""
+    return f'{type(error).__name__}: {one_line(error)}'.rstrip(': ')
+
+
+def one_line(text: object) -> str:
+    """The text without line breaks."""
+    return ' '.join(str(text).split())
 
 
 def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
          instance: str | None = None, section: str | None = None,
-         given: Mapping[str, Any] = contract.EMPTY) -> Plugin:
+         given: Mapping[str, Any] = contract.EMPTY,
+         patience: float = PATIENCE) -> Plugin:
     """Build one plugin with the options of its own section.
 
     :param layer: the last word of the entry-point namespace, such as ``store``.
@@ -154,8 +167,9 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     :param instance: name of the instance, such as that of a store; default: ``name``.
     :param section: section of the options, if not the plugin's own.
     :param given: values that take precedence over the configuration.
+    :param patience: seconds that ``__init__`` of the plugin may take.
     :raises Misconfigured: the plugin is not installed, violates the contract, or its options
-        are invalid.
+        are invalid.  The text is one line that names the plugin, without secrets.
     :raises Error: the plugin needs its backend now, and it does not answer.
     """
     plugin = find(layer, name)
@@ -163,26 +177,63 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     assert kind is not None
     instance = instance or name
     section = section or kind.section(instance)
+    label = name if instance == name else f'{instance} (driver {name})'
+    cause: BaseException | None = None
     try:
         for register in kind.LIBRARY_OPTS:
             register(conf)
         options = read_options(conf, kind.OPTS, section, given=given,
                                fallback=_defaults(layer, kind, instance))
-        built = kind(options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None)
-    except cfg.Error as error:
-        raise Misconfigured(f'{layer} plugin {instance!r}: {error}') from error
-    except ImportError as error:
-        raise Misconfigured(f'{layer} plugin {instance!r} needs a library that is not '
-                            f'installed: {error}') from error
-    except (Misconfigured, contract.Error):
+        built = time_limit.Call(lambda: kind(
+            options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None,
+        )).result(f'{layer} {label}: __init__', patience)
+        problem = _fault(built, instance)
+    except contract.Error:
         raise
-    except Exception as error:  # name the plugin, whatever its code raises
-        LOG.debug('%s plugin %r', layer, instance, exc_info=True)
-        raise Misconfigured(f'{layer} plugin {instance!r} cannot start: '
-                            f'{type(error).__name__}: {error}') from error
-    LOG.info('%s: %s is %s %s (%s)', layer, instance, plugin.package, plugin.version,
-             kind.__qualname__)
+    except (Misconfigured, cfg.Error) as error:
+        problem, cause = str(error), error
+    except ImportError as error:
+        problem, cause = f'needs a library that is not installed: {error}', error
+    except BaseException as error:  # name the plugin, whatever its code raises
+        LOG.debug('%s %s', layer, label, exc_info=True)
+        problem, cause = f'cannot start: {described(error)}', error
+    if problem:
+        elsewhere = '[' in problem or kind.LIBRARY_OPTS or not kind.OPTS
+        where = '' if elsewhere else f', section [{section}]'
+        raise Misconfigured(one_line(without_secrets(
+            conf, f'{layer} {label}{where}: {problem}'))) from cause
     return built
+
+
+def _fault(plugin: Plugin, name: str) -> str:
+    """What is wrong with a new instance, which is closed then; '' if nothing is."""
+    problem = conformity.fault(plugin, name)
+    if problem:
+        with contextlib.suppress(Exception):    # it may not be complete
+            plugin.close()
+    return problem
+
+
+def without_secrets(conf: cfg.ConfigOpts, text: str) -> str:
+    """Replace the values of secret options in ``text``, and the passwords of URLs among them."""
+    for info, group in conf._all_opt_infos():
+        if not info['opt'].secret:
+            continue
+        try:
+            value = (conf[group.name] if group else conf)[info['opt'].dest]
+        except cfg.Error:
+            continue
+        for secret in _secrets(value):
+            text = re.sub(rf'(?<!\w){re.escape(secret)}(?!\w)', '***', text)
+    return text
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """The texts of an option that must not be shown, the longest first."""
+    for text in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(text, str) and text:
+            yield text
+            yield from re.findall(r'://[^/@:]*:([^/@]+)@', text)
 
 
 def _defaults(layer: str, kind: type[Plugin], instance: str) -> Sequence[str]:
@@ -199,16 +250,17 @@ _PLAIN_MESSAGES = (
     (re.compile(r'could not convert string to float: (.*)'), r'\1 is not a number'))
 
 
-def value(options: Any, section: str, name: str) -> Any:
-    """The value of an option.
+def value(conf: cfg.ConfigOpts, opt: cfg.Opt, section: str) -> Any:
+    """The value of a registered option.
 
-    :param options: a ``ConfigOpts``, or the ``GroupAttr`` of a section.
-    :param section: name of the section, for the error.
     :raises Misconfigured: the value has the wrong type.
     """
+    name = opt.dest
     try:
-        return options[name]
+        return (conf if section == 'DEFAULT' else conf[section])[name]
     except cfg.ConfigFileValueError as error:
+        if opt.secret:
+            raise Misconfigured(f'[{section}] {name}: the value is not valid') from None
         reason = str(error).rpartition(' is not valid: ')[2]
         for pattern, message in _PLAIN_MESSAGES:
             reason = pattern.sub(message, reason)
@@ -231,12 +283,12 @@ def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, 
     group = None if section == 'DEFAULT' else section
     for opt in opts:
         conf.register_opt(opt, group=group)
-        configured = value(conf[section] if group else conf, section, opt.dest)
+        configured = value(conf, opt, section)
         if not _is_set(conf, opt, group):
             configured = _shared(conf, opt, fallback, configured)
         values[opt.dest] = given.get(opt.dest, configured)
         if opt.required and values[opt.dest] is None:
-            raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help}')
+            raise Misconfigured(f'[{section}] {opt.name} must be set: {opt.help or ""}')
     return Options(values)
 
 
@@ -247,7 +299,7 @@ def _shared(conf: cfg.ConfigOpts, opt: cfg.Opt, sections: Sequence[str], default
         with contextlib.suppress(cfg.DuplicateOptError):
             conf.register_opt(opt, group=section)
         if _is_set(conf, opt, section):
-            return value(conf[section], section, opt.dest)
+            return value(conf, opt, section)
     return default
 
 

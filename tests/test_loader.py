@@ -1,6 +1,12 @@
 """Finding and building plugins: options, errors, violations of the contract."""
 
+import functools
+import re
+import sys
+from importlib import metadata
+
 import pytest
+import stevedore
 from oslo_config import cfg
 
 from glancelite import contract, loader
@@ -33,35 +39,6 @@ class ReadOnly(contract.Store):
 
     def owns(self, url):
         return False
-
-
-class Older(ReadOnly):
-    CONTRACT = 0
-
-
-class WithoutDelete(ReadOnly):
-    CAPABILITIES = frozenset({'write'})
-
-    def write(self, key, chunks, *, size=None, ctx=None):
-        return contract.WriteResult('x://', sum(map(len, chunks)))
-
-    def discard(self, key, *, ctx=None):
-        pass
-
-
-class WithoutRead(ReadOnly):
-    read = contract.Store.read
-
-
-@pytest.mark.parametrize(('kind', 'problem'), [
-    (ReadOnly, ''), (MemoryStore, ''),
-    (dict, 'is not a subclass of'), (len, 'is not a subclass of'),
-    (Older, 'was written for version 0 of the contract; this service uses version 1'),
-    (WithoutDelete, 'lacks delete'), (WithoutRead, 'lacks read')])
-def test_violations_of_the_contract_are_named(kind, problem):
-    violation = loader.violation('store', kind)
-
-    assert violation.startswith(problem) if problem else violation == ''
 
 
 def test_a_store_without_the_capability_write_is_read_only():
@@ -120,3 +97,190 @@ def test_every_layer_has_an_installed_plugin(layer):
 
     assert found
     assert {plugin.package for plugin in found.values()} == {'glancelite'}
+
+
+STORES = """
+import threading
+from oslo_config import cfg
+from glancelite import contract
+from glancelite.plugins.database.memory import MemoryDatabase
+from glancelite.plugins.store.memory import MemoryStore
+
+
+class Acme(MemoryStore):
+    pass
+
+
+class Raises(Acme):
+    error = None
+
+    def __init__(self, options, host, **named):
+        raise self.error
+
+
+class Exits(Raises):
+    error = SystemExit('bye')
+
+
+class Interrupted(Raises):
+    error = KeyboardInterrupt()
+
+
+class Odd(Raises):
+    error = BaseException('odd')
+
+
+class Fails(Raises):
+    error = RuntimeError('two\\nlines')
+
+
+class Hangs(Acme):
+    def __init__(self, options, host, **named):
+        threading.Event().wait()
+
+
+class Secretive(Acme):
+    OPTS = (cfg.StrOpt('key', secret=True, help='Key.'),
+            cfg.StrOpt('url', secret=True, help='URL.'),
+            cfg.StrOpt('kind', secret=True, choices=['a', 'b'], help='Kind.'))
+
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        raise contract.Misconfigured(
+            f'{options.key} does not open\\n {options.url}, nor pass-word')
+
+
+class Forgets(Acme):
+    def __init__(self, options, host, **named):
+        pass
+
+
+class Nameless(Acme):
+    def __init__(self, options, host, **named):
+        super().__init__(options, host)
+
+
+class Adds(Acme):
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        self.CAPABILITIES = frozenset({'share'})
+
+
+class Records(MemoryDatabase):
+    images = None
+"""
+IMPORTS = {'exits': 'SystemExit("bye")', 'interrupted': 'KeyboardInterrupt()',
+           'odd': 'BaseException("odd")', 'fails': 'RuntimeError("two\\nlines")'}
+
+
+@pytest.fixture(scope='module')
+def packages(tmp_path_factory):
+    """Leaves on the path what pip would leave there: acme twice, and two that clash."""
+    home = tmp_path_factory.mktemp('packages')
+    stores = [f'{name.lower()} = acme_stores:{name}' for name in re.findall(
+        r'class (\w+)\((?!MemoryDatabase)', STORES)]
+    stores += [f'import_{name} = acme_{name}:Store' for name in IMPORTS]
+    acme = ['[glancelite.store]', *stores,
+            '[glancelite.database]', 'records = acme_stores:Records']
+    for package, offered in (
+            ('acme-1.0', acme), ('acme-2.0', acme),
+            ('one-1.0', ['[glancelite.store]', 'clash = acme_stores:Acme',
+                         'memory = acme_stores:Acme']),
+            ('two-1.0', ['[glancelite.store]', 'clash = acme_stores:Odd'])):
+        info = home / f'{package}.dist-info'
+        info.mkdir()
+        name, _, version = package.partition('-')
+        (info / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+        (info / 'entry_points.txt').write_text('\n'.join(offered))
+    (home / 'acme_stores.py').write_text(STORES)
+    for name, error in IMPORTS.items():
+        (home / f'acme_{name}.py').write_text(f'raise {error}')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(home)
+        patch.setattr(stevedore.ExtensionManager, 'ENTRY_POINT_CACHE', {})
+        patch.setattr(loader, '_origins', functools.cache(loader._origins.__wrapped__))
+        yield
+    sys.modules.pop('acme_stores', None)
+
+
+@pytest.fixture
+def failure(packages, conf):
+    """``failure(driver, text)`` is the error of loading the store ``fast``."""
+    def load(driver, text=''):
+        with pytest.raises(contract.Misconfigured) as raised:
+            loader.load(conf(text), FakeHost(), 'store', driver, 'fast')
+        assert '\n' not in str(raised.value)
+        return str(raised.value)
+    return load
+
+
+VERSION = metadata.version('glancelite')
+
+
+@pytest.mark.parametrize(('name', 'sentence'), [
+    ('clash', 'is offered by one 1.0 and two 1.0; uninstall all but one of them'),
+    ('memory', f'is offered by glancelite {VERSION} and one 1.0; uninstall one')])
+def test_a_name_that_two_packages_offer_is_refused_and_both_are_named(failure, name, sentence):
+    assert failure(name) == f'the store plugin {name!r} {sentence}'
+
+
+def test_a_clash_of_plugins_that_are_not_chosen_is_shown_and_others_load(packages, conf):
+    shown = loader.installed('store')
+
+    assert (shown['clash'].kind, shown['clash'].package) == (None, 'one 1.0, two 1.0')
+    assert shown['clash'].problem.startswith('is offered by one 1.0 and two 1.0; ')
+    assert loader.load(conf(), FakeHost(), 'store', 'acme').name == 'acme'
+
+
+def test_an_installation_that_python_finds_twice_is_no_clash(packages):
+    assert loader.find('store', 'acme').package == 'acme'
+
+
+@pytest.mark.parametrize('name', IMPORTS)
+def test_whatever_an_import_raises_is_one_sentence(failure, name):
+    said = failure(f'import_{name}')
+
+    shown = loader.installed('store')
+    kind = IMPORTS[name].partition('(')[0]
+    assert shown[f'import_{name}'].problem.startswith(f'cannot be loaded: {kind}')
+    assert said == f"the store plugin 'import_{name}' {shown[f'import_{name}'].problem}"
+    assert shown['acme'].kind
+
+
+@pytest.mark.parametrize('name', IMPORTS)
+def test_whatever_init_raises_is_one_sentence_that_names_the_store(failure, name):
+    assert failure(name).startswith(f'store fast (driver {name}): cannot start: '
+                                    f'{IMPORTS[name].partition("(")[0]}')
+
+
+def test_an_init_that_hangs_is_named_when_its_time_is_over(packages, conf):
+    with pytest.raises(contract.Unavailable) as raised:
+        loader.load(conf(), FakeHost(), 'store', 'hangs', 'fast', patience=0.05)
+
+    assert str(raised.value) == ('store fast (driver hangs): __init__ did not return within '
+                                 '0.05 seconds')
+
+
+def test_an_error_of_a_plugin_names_store_and_section_and_hides_secrets(failure):
+    said = failure('secretive', '[fast]\nkey = s3cr3t\nurl = db://me:pass-word@host/x\n')
+    wrong = failure('secretive', '[fast]\nkind = s3cr3t\n')
+
+    assert said == (
+        'store fast (driver secretive), section [fast]: *** does not open ***, nor ***')
+    assert wrong == 'store fast (driver secretive): [fast] kind: the value is not valid'
+
+
+@pytest.mark.parametrize(('name', 'problem'), [
+    ('forgets', 'does not call super().__init__(options, host, **named)'),
+    ('nameless', 'does not pass its keyword arguments to '
+                 'super().__init__(options, host, **named)'),
+    ('adds', 'adds capabilities that its class lacks: share')])
+def test_an_incomplete_init_is_named(failure, name, problem):
+    assert failure(name) == f'store fast (driver {name}): __init__ {problem}'
+
+
+def test_the_records_of_a_database_are_checked(packages, conf):
+    with pytest.raises(contract.Misconfigured, match=re.escape(
+            'database records: images is not an instance of glancelite.contract.ImageRecords')):
+        loader.load(conf(), FakeHost(), 'database', 'records')

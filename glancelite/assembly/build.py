@@ -13,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from glancelite import config_files, contract, loader
+from glancelite.assembly import lists
 from glancelite.assembly.core import Core, Settings
 from glancelite.assembly.host import ServiceHost
 from glancelite.assembly.plugins import Plugins
@@ -31,14 +32,24 @@ from glancelite.services.use_cases import Options, UseCases
 LOG = logging.getLogger(__name__)
 
 
-def build(conf: cfg.ConfigOpts) -> Core:
+def build(conf: cfg.ConfigOpts, *, patience: float = loader.PATIENCE,
+          announce: bool = False) -> Core:
     """Load the chosen plugins and build the service; close it in the end.
 
     Call it after the fork, as connections to a database do not survive one.
 
+    :param patience: seconds that ``__init__`` of a plugin may take.
+    :param announce: log each plugin, with its package.
     :raises Misconfigured: the configuration is invalid.
     """
-    plugins = Plugins(lambda layer, name, **where: loader.load(conf, host, layer, name, **where))
+    def make(layer: str, name: str, **where: Any) -> contract.Plugin:
+        plugin = loader.load(conf, host, layer, name, patience=patience, **where)
+        if announce:
+            LOG.info('%s: %s is %s (%s)', layer, plugin.name, loader.origin(layer, name),
+                     type(plugin).__qualname__)
+        return plugin
+
+    plugins = Plugins(make)
     host = ServiceHost(plugins.load)
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(plugins.close)
@@ -48,7 +59,7 @@ def build(conf: cfg.ConfigOpts) -> Core:
 
 
 def _build(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Core:
-    chosen, load = conf.layers, plugins.load
+    load = plugins.load
     layers = _layers(conf, host, plugins)
     stores = layers.stores
     settings = Settings(
@@ -60,8 +71,9 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Core:
     schema = ImageSchema(conf.image_format.disk_formats, conf.image_format.container_formats,
                          extra=_extra_schema(conf))
     authenticator = load('auth', auth_name(conf))
-    middleware = tuple(load('middleware', name) for name in chosen.middleware)
-    extra = tuple(load('middleware', name) for name in conf.pipeline.extra)
+    middleware = tuple(load('middleware', name) for name in lists.middleware(conf))
+    extra = tuple(load('middleware', name)
+                  for name in lists.chosen(conf, 'pipeline', 'extra'))
     return Core(
         settings=settings, layers=layers, authenticator=authenticator, middleware=middleware,
         extra=extra, use_cases=UseCases.build(layers, Options(**{
@@ -74,21 +86,25 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Core:
 
 
 def _layers(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Layers:
-    chosen, load = conf.layers, plugins.load
+    load = plugins.load
+
+    def chain(layer: str) -> list[Any]:
+        return [load(layer, name) for name in lists.chosen(conf, 'layers', layer)]
+
+    chosen = conf.layers
     database = host.plugins[contract.Database] = load('database', chosen.database)
     if chosen.sync_database:
         LOG.info('database: %s', database.sync())
     key_manager = host.plugins[contract.KeyManager] = load('key_manager', chosen.key_manager)
     leases = Leases(database, host, seconds=conf.upload_lease)
-    notifiers = NotifierGroup([load('notifier', name) for name in chosen.notifier],
-                              conf.disabled_notifications)
+    notifiers = NotifierGroup(chain('notifier'), conf.disabled_notifications)
     return Layers(
-        policy=PolicyChain([load('policy', name) for name in chosen.policy]),
-        quota=QuotaChain([load('quota', name) for name in chosen.quota]),
+        policy=PolicyChain(chain('policy')),
+        quota=QuotaChain(chain('quota')),
         events=Events(notifiers, host, publisher=conf.default_publisher_id),
         stores=build_stores(conf, load, plugins.unload),
         database=database,
-        inspectors=tuple(load('inspector', name) for name in chosen.inspector),
+        inspectors=tuple(chain('inspector')),
         key_manager=key_manager,
         leases=leases,
         retention=Retention(host, leases.duration,

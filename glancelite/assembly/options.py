@@ -6,20 +6,26 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+_CHANGES = 'Write +name to add a plugin to the default list, and -name to take one away.'
+
 LAYERS = (
     cfg.StrOpt('auth',
                help='Plugin that identifies the caller. Default: keystone, or noauth if there '
                     'is no configuration file.'),
     cfg.ListOpt('policy', default=['ownership', 'oslo'],
-                help='Plugins that decide what a caller may do; all must allow it.'),
+                help='Plugins that decide what a caller may do; all must allow it. '
+                     + _CHANGES),
     cfg.ListOpt('quota', default=['limits'],
-                help='Plugins that limit what a project may use; all must grant it.'),
+                help='Plugins that limit what a project may use; all must grant it. '
+                     + _CHANGES),
     cfg.ListOpt('notifier', default=[],
-                help='Plugins that receive events.'),
+                help='Plugins that receive events. '
+                     + _CHANGES),
     cfg.StrOpt('location', default='by_weight',
                help='Plugin that orders the locations of an image for reading.'),
     cfg.ListOpt('inspector', default=['format', 'signature'],
-                help='Plugins that examine uploaded data; all must accept it.'),
+                help='Plugins that examine uploaded data; all must accept it. '
+                     + _CHANGES),
     cfg.StrOpt('key_manager', default='castellan',
                help='Plugin that provides certificates for signatures and deletes keys of '
                     'encrypted volumes; castellan uses [key_manager] backend.'),
@@ -28,8 +34,9 @@ LAYERS = (
     cfg.BoolOpt('sync_database', default=False,
                 help='Upgrade the database schema at every start, instead of with '
                      'glancelite-manage db sync.'),
-    cfg.ListOpt('middleware', default=['healthcheck', 'cors', 'proxy_headers', 'request_id'],
-                help='Middleware around authentication and API, the outermost first.'),
+    cfg.ListOpt('middleware', default=['healthcheck', 'cors', 'proxy_headers'],
+                help='Middleware around authentication and API, the outermost first. '
+                     + _CHANGES),
     cfg.BoolOpt('allow_insecure_bind', default=False,
                 help='Allow an auth plugin that accepts everyone to listen on other addresses '
                      'than loopback.'),
@@ -41,13 +48,14 @@ PASTE_DEPLOY = (
                help='Default of [layers] auth in existing configurations: keystone if the '
                     'flavor contains it, otherwise noauth.'),
     cfg.StrOpt('config_file',
-               help='Not supported, as there is no PasteDeploy; use [layers] middleware and '
-                    '[pipeline] extra. The service does not start if this is set.'),
+               help='A PasteDeploy file of an existing configuration. Its filters must have '
+                    'counterparts here, otherwise the service does not start: add others with '
+                    '[layers] middleware and [pipeline] extra.'),
 )
 PIPELINE = (
     cfg.ListOpt('extra', default=[],
                 help='Middleware between authentication and API, the outermost first; see '
-                     '[layers] middleware for middleware around both.'),
+                     '[layers] middleware for middleware around both. ' + _CHANGES),
 )
 
 STORES = (

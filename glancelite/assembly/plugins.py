@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from glancelite import contract
-from glancelite.services import border
+from glancelite import contract, time_limit
 
 LOG = logging.getLogger(__name__)
 
 #: seconds after which a plugin that is still starting is named in the log
 SLOW_START = 5.0
+#: the plugins that the plugin which is being built has loaded for itself
+_OWNED: contextvars.ContextVar[list[contract.Plugin] | None] = contextvars.ContextVar(
+    'owned', default=None)
 #: seconds for closing all plugins; each gets one second at least
 CLOSE_TIME = 10.0
 
@@ -31,13 +34,13 @@ class Plugins:
     def __init__(self, make: Callable[..., contract.Plugin]):
         self._make = make
         self._groups: list[list[contract.Plugin]] = []     # with the owner at the end
-        self._building = threading.local()
+        self._sections: dict[contract.Plugin, str] = {}
 
     def load(self, layer: str, name: str, **where: Any) -> Any:
         """Build a plugin; raises as ``make`` does."""
-        owner = getattr(self._building, 'group', None)
+        owner = _OWNED.get()
         group: list[contract.Plugin] = []
-        self._building.group = group
+        token = _OWNED.set(group)
         try:
             with _watched(f'{layer} plugin {where.get("instance") or name}'):
                 plugin = self._make(layer, name, **where)
@@ -45,8 +48,9 @@ class Plugins:
             _close(group)
             raise
         finally:
-            self._building.group = owner
+            _OWNED.reset(token)
         group.append(plugin)
+        self._sections[plugin] = where.get('section') or plugin.section(plugin.name)
         if owner is None:
             self._groups.append(group)
         else:
@@ -58,8 +62,14 @@ class Plugins:
         for group in self._groups:
             if group[-1] is plugin:
                 self._groups.remove(group)
+                for each in group:
+                    del self._sections[each]
                 _close(group)
                 return
+
+    def section(self, plugin: contract.Plugin) -> str:
+        """Return the section of the plugin's options."""
+        return self._sections[plugin]
 
     def __iter__(self) -> Iterator[contract.Plugin]:
         for group in list(self._groups):
@@ -92,9 +102,9 @@ def _close(plugins: Sequence[contract.Plugin]) -> None:
         seconds = max(1.0, deadline - time.monotonic())
         what = f'{plugin.LAYER} plugin {plugin.name}'
         try:
-            border.run_limited(plugin.close, seconds, f'closing {what}')
-        except TimeoutError:
+            time_limit.Call(plugin.close).result(f'closing the {what}', seconds)
+        except time_limit.TooLate:
             LOG.error('the %s was not closed within %.0f s; the service ends without it', what,
                       seconds)
-        except Exception:
+        except BaseException:   # a plugin of another package may raise anything
             LOG.exception('the %s failed to close', what)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from oslo_config import cfg
 
-from glancelite import contract, loader
+from glancelite import conformity, contract, loader
 from glancelite.assembly import options as store_options
 from glancelite.contract import Misconfigured
 from glancelite.services import border
@@ -150,9 +150,10 @@ def _usable() -> Mapping[str, type[contract.Store]]:
     """Every installed driver that conforms to the contract, by name."""
     return {plugin.name: cast(type[contract.Store], plugin.kind)
             for plugin in loader.installed('store').values()
-            if plugin.kind is not None and not loader.violation('store', plugin.kind)}
+            if plugin.kind is not None and not conformity.violation('store', plugin.kind)}
 
 
+@functools.cache
 def _by_scheme() -> Mapping[str, type[contract.Store]]:
     return {scheme: kind for kind in _usable().values() for scheme in kind.SCHEMES}
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any, NoReturn, cast
@@ -14,6 +11,8 @@ from oslo_config import cfg
 
 from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
+from glancelite.cmd import checks
+from glancelite.cmd.ending import end
 from glancelite.contract import Authenticator, Error, Misconfigured
 from glancelite.contract.middleware import WSGIApp
 from glancelite.server import serve
@@ -32,15 +31,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (Misconfigured, Error) as error:
         print(f'glancelite-api: {error}', file=sys.stderr)
         code = 1
-    _end(code)
-
-
-def _end(code: int) -> NoReturn:
-    """End the process at once: without the slow teardown of all modules."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    end(code)
 
 
 def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
@@ -50,8 +41,7 @@ def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
     """
     conf = config.load(argv)
     auth = cast(type[Authenticator], loader.find('auth', assembly.auth_name(conf)).kind)
-    if auth.OPEN and not conf.layers.allow_insecure_bind:
-        _check_loopback(conf)
+    checks.address(conf, is_open=auth.OPEN)
     return conf
 
 
@@ -74,7 +64,7 @@ def loopback_only(app: WSGIApp) -> WSGIApp:
     """
     def guarded(environ: MutableMapping[str, Any],
                 start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if _is_loopback(environ.get('REMOTE_ADDR', '')):
+        if checks.is_loopback(environ.get('REMOTE_ADDR', '')):
             return app(environ, start_response)
         body = b'Without authentication this service accepts local requests only.\n'
         start_response('403 Forbidden', [('Content-Type', 'text/plain; charset=UTF-8'),
@@ -84,15 +74,6 @@ def loopback_only(app: WSGIApp) -> WSGIApp:
     return guarded
 
 
-@functools.lru_cache
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return bool((getattr(parsed, 'ipv4_mapped', None) or parsed).is_loopback)
-
-
 def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
     """Build the whole service once, as a check before any worker starts.
 
@@ -100,13 +81,14 @@ def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
     :raises Misconfigured: the service cannot start with this configuration.
     :raises Unavailable: the database does not answer.
     """
-    core = assembly.build(conf)
+    core = assembly.build(conf, announce=True)
     try:
-        volatile = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
-                     if getattr(plugin, 'VOLATILE', False)]
-        if volatile and not single and conf.workers not in (0, 1):
-            raise Misconfigured(f'{" and ".join(volatile)}: each process would have its own '
-                                'data; set [DEFAULT] workers = 1')
+        if not single:
+            checks.workers(conf, core)
+        for text in config.missing(conf):
+            LOG.warning('%s', text)
+        for text in config.notices(conf):
+            LOG.info('%s', text)
         for name in config.unused(conf):
             LOG.warning('not used by glancelite: %s', name)
         if core.layers.database.behind():
@@ -114,14 +96,6 @@ def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
                                 'run: glancelite-manage db sync')
     finally:
         core.close()
-
-
-def _check_loopback(conf: cfg.ConfigOpts) -> None:
-    if conf.bind_host != 'localhost' and not _is_loopback(conf.bind_host):
-        raise Misconfigured(
-            f'[layers] auth = {assembly.auth_name(conf)} accepts everyone, so the service must '
-            'listen on loopback only: set bind_host = 127.0.0.1, or [layers] '
-            'allow_insecure_bind = true')
 
 
 if __name__ == '__main__':

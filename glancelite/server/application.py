@@ -121,7 +121,7 @@ class Application(base.BaseApplication):
             conf = self._conf_factory()
             options.register(conf)
             settings = {**_settings(conf), **self.extra_settings(conf)}
-            _check_tls(conf)
+            check_tls(conf)
             if self.conf is None or _address(conf) != _address(self.conf):
                 _check_address(conf)
         except Exception as exc:
@@ -247,7 +247,7 @@ def _check_address(conf: cfg.ConfigOpts) -> None:
                               f'{exc.strerror}') from exc
 
 
-def _check_tls(conf: cfg.ConfigOpts) -> None:
+def check_tls(conf: cfg.ConfigOpts) -> None:
     """:raises CannotStart: the certificates cannot be loaded."""
     if not (conf.cert_file or conf.key_file or conf.ca_file):
         return

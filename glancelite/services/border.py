@@ -5,11 +5,10 @@ A plugin of another package may raise anything, even ``SystemExit``, and return 
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -253,29 +252,6 @@ def is_json_object(value: Any) -> bool:
     except (TypeError, ValueError, RecursionError):     # UnicodeError is a ValueError
         return False
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-
-
-def run_limited(call: Callable[[], Any], seconds: float, name: str) -> Any:
-    """Return the result of ``call``, which runs in a thread of its own.
-
-    :param name: of the thread.
-    :raises Exception: as ``call`` does; never what would end a process.
-    :raises TimeoutError: it has not ended after ``seconds``; it goes on.
-    """
-    outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except Exception as error:
-            outcome.set_exception(error)
-        except BaseException as error:
-            outcome.set_exception(PluginFailed(f'{name}: {_one_line(error)}'))
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    if not concurrent.futures.wait([outcome], seconds).done:
-        raise TimeoutError(f'no answer within {seconds:g} s')
-    return outcome.result()
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from glancelite import config, contract, loader
+from glancelite import config, conformity, contract, loader
 
 
 @pytest.mark.parametrize(('section', 'opt'), [
@@ -17,4 +17,4 @@ def test_every_option_has_help_that_is_a_sentence(section, opt):
 def test_every_installed_plugin_conforms_to_the_contract(layer):
     for plugin in loader.installed(layer).values():
         assert plugin.problem == ''
-        assert loader.violation(layer, plugin.kind) == ''
+        assert conformity.violation(layer, plugin.kind) == ''

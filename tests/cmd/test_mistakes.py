@@ -69,13 +69,17 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'enabled_backends': 'file:file,os_glance_tasks_store:file'}},
                  '[DEFAULT] enabled_backends: os_glance_tasks_store: names beginning with '
                  'os_glance_ are reserved', id='reserved'),
-    pytest.param({'DEFAULT': {'enabled_backends': 'file'}}, '[DEFAULT] enabled_backends: Value '
-                 'should be NAME:VALUE pairs separated by ","', id='no driver'),
+    pytest.param({'DEFAULT': {'enabled_backends': 'file'}},
+                 '[DEFAULT] enabled_backends: write name:driver pairs separated by commas, such '
+                 'as fast:file, cold:s3; each name once', id='no driver'),
+    pytest.param({'DEFAULT': {'enabled_backends': 'file:file, file:http'}},
+                 '[DEFAULT] enabled_backends: write name:driver pairs separated by commas, such '
+                 'as fast:file, cold:s3; each name once', id='one name twice'),
     pytest.param({'database': {'connection': 'oracle://glance:secret@db/glance'}},
-                 '[database] connection: oracle is not supported; use one of mariadb, mysql, '
-                 'postgresql, sqlite', id='database driver'),
+                 'database sql: [database] connection: oracle is not supported; use one of '
+                 'mariadb, mysql, postgresql, sqlite', id='database driver'),
     pytest.param({'database': {'connection': None}},
-                 '[database] connection must be set, such as '
+                 'database sql: [database] connection must be set, such as '
                  'postgresql://user:password@host/glance or '
                  'sqlite:////var/lib/glance/glance.sqlite', id='no connection'),
     pytest.param({'database': {'connection': 'postgresql://glance:secret@127.0.0.1:1/glance'}},
@@ -88,33 +92,35 @@ def start(home, *arguments, **changes):
     pytest.param({'DEFAULT': {'bind_port': '99999'}},
                  '[DEFAULT] bind_port: Should be less than or equal to 65535', id='port'),
     pytest.param({'DEFAULT': {'image_size_cap': 'big'}},
-                 "[DEFAULT] image_size_cap: 'big' is not a whole number", id='number of a plugin'),
+                 "quota limits: [DEFAULT] image_size_cap: 'big' is not a whole number",
+                 id='number of a plugin'),
     pytest.param({'file': {'filesystem_store_chunk_size': 'x'}},
-                 "[file] filesystem_store_chunk_size: 'x' is not a whole number",
+                 "store file: [file] filesystem_store_chunk_size: 'x' is not a whole number",
                  id='number of a store'),
     pytest.param({'layers': {'sync_database': 'perhaps'}},
                  "[layers] sync_database: Unexpected boolean value 'perhaps'", id='switch'),
     pytest.param({'DEFAULT': {'user_storage_quota': '5 PB'}},
-                 "user_storage_quota is '5 PB'; it must be a whole number, with or without "
-                 'one of the units B, KB, MB, GB, TB', id='storage quota'),
+                 "quota limits, section [DEFAULT]: user_storage_quota is '5 PB'; it must be a "
+                 'whole number, with or without one of the units B, KB, MB, GB, TB',
+                 id='storage quota'),
     pytest.param({'layers': {'auth': 'keystone'}},
-                 '[keystone_authtoken] auth_type must be set, for example to password, with '
-                 'auth_url and the account of this service', id='keystone'),
+                 'auth keystone: [keystone_authtoken] auth_type must be set, for example to '
+                 'password, with auth_url and the account of this service', id='keystone'),
     pytest.param({'paste_deploy': {'config_file': '/etc/glance/glance-api-paste.ini'}},
-                 '[paste_deploy] config_file is not supported; list the filters in [layers] '
-                 'middleware, or in [pipeline] extra if they need the caller, and choose the '
-                 'authentication in [layers] auth', id='paste'),
+                 '[paste_deploy] config_file: there is no file /etc/glance/glance-api-paste.ini',
+                 id='paste'),
     pytest.param({'DEFAULT': {'location_strategy': 'fastest'}},
                  '[DEFAULT] location_strategy = fastest is unknown; known: location_order, '
                  'store_type', id='strategy'),
     pytest.param({'key_manager': {'backend': 'vautl'}},
-                 '[key_manager] backend = vautl: Castellan has no such driver; it always has '
-                 'barbican and vault', id='key manager'),
+                 'key_manager castellan: [key_manager] backend = vautl: Castellan has no such '
+                 'driver; it always has barbican and vault', id='key manager'),
     pytest.param({'pipeline': {'extra': 'request_id, gzip'}},
                  "no middleware plugin is called 'gzip'; installed: cors, healthcheck, "
                  'proxy_headers, request_id', id='extra'),
     pytest.param({'file': {'filesystem_store_datadirs': '/images:1'}},
-                 'set either filesystem_store_datadir or filesystem_store_datadirs, not both',
+                 'store file, section [file]: set either filesystem_store_datadir or '
+                 'filesystem_store_datadirs, not both',
                  id='two kinds of directories'),
 ])
 def test_the_line_names_the_error_and_the_right_value(changes, complaint, tmp_path):
@@ -138,7 +144,7 @@ def test_the_line_names_the_error_and_the_right_value(changes, complaint, tmp_pa
         'the log cannot be written as configured', '/nowhere/x'], id=name)
       for name in ('log_file', 'log_dir', 'log_config_append')),
     pytest.param({'layers': {'auth': 'keystone'}, 'keystone_authtoken': {'auth_type': 'pass'}},
-                 ["auth plugin 'keystone' cannot start", 'plugin pass could not be found'],
+                 ['auth keystone: cannot start: ', 'plugin pass could not be found'],
                  id='kind of account'),
 ])
 def test_the_line_names_the_option_and_its_allowed_values(changes, words, tmp_path):
@@ -155,7 +161,7 @@ def test_a_broken_policy_file_stops_the_start(rules, tmp_path):
 
     ended = start(tmp_path, oslo_policy={'policy_file': '{home}/policy.yaml'})
 
-    assert ended.complaint.startswith('policy: ')
+    assert ended.complaint.startswith('policy oslo: ')
     assert ended.code == 1
 
 

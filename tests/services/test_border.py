@@ -395,20 +395,3 @@ def test_an_interrupt_of_the_main_thread_is_not_hidden():
 
     with pytest.raises(KeyboardInterrupt):
         chain.enforce(Context(), 'get_image', IMAGE)
-
-
-def test_a_call_that_does_not_end_is_left_behind():
-    end = threading.Event()
-
-    with pytest.raises(TimeoutError, match='no answer within'):
-        border.run_limited(end.wait, 0.01, 'waiting')
-
-    end.set()
-    assert border.run_limited(end.wait, 10, 'waiting') is True
-
-
-@pytest.mark.parametrize('error', [RuntimeError('x'), *FATAL],
-                         ids=lambda error: type(error).__name__)
-def test_a_limited_call_raises_exceptions_only(error):
-    with pytest.raises((RuntimeError, PluginFailed)):
-        border.run_limited(raising(error), 10, 'failing')

@@ -107,10 +107,10 @@ def test_layers_shows_chosen_plugins_and_invalid_ones(run, configured):
     rows = [line.split(maxsplit=1)[1] for line in shown.out.splitlines()
             if line.startswith('store')]
     rows = [' '.join(row.split()) for row in rows]
-    assert rows[0] == 'fast (acme) acme-shelf 3.1 [fast] shelf 7'
+    assert rows[0] == 'fast (driver acme) acme-shelf 3.1 [fast] shelf 7'
     assert [row for row in rows if row.startswith('acme_')] == [
-        "acme_broken - not chosen acme-shelf 3.1 - ModuleNotFoundError: No module named "
-        "'acme_library_that_is_not_there'",
+        "acme_broken - not chosen acme-shelf 3.1 - cannot be loaded: ModuleNotFoundError: "
+        "No module named 'acme_library_that_is_not_there'",
         'acme_foreign - not chosen acme-shelf 3.1 - is not a subclass of '
         'glancelite.contract.Store',
         'acme_fragile - not chosen acme-shelf 3.1 - -',

@@ -7,22 +7,34 @@ exit code. `NOUNS` lists the modules in the order of ``--help``.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from oslo_config import cfg
 
 from glancelite import config, contract
+from glancelite.cmd.ending import end
 from glancelite.cmd.manage import check, db, layers, locations, restore
 from glancelite.contract import Misconfigured
 
 NOUNS = (db, layers, locations, restore, check)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """Run the command of the command line, and end the process."""
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as error:     # wrong usage, or --help
+        code = error.code if isinstance(error.code, int) else 2
+    except BrokenPipeError:         # of the program that reads the output
+        os._exit(1)
+    end(code)
+
+
+def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
-    argv = sys.argv[1:] if argv is None else argv
     command = cfg.SubCommandOpt('verb', title='Verbs', handler=_add_parsers)
     try:
         conf = config.load(argv, prog='glancelite-manage', cli_opts=[command], tool=True)

@@ -8,42 +8,68 @@ from typing import Any
 from oslo_config import cfg
 
 from glancelite import assembly, config, contract
-from glancelite.cmd.manage.core import health, service
+from glancelite.cmd import checks
+from glancelite.cmd.manage.core import add_timeout, ask, questioned
 from glancelite.contract import Database, Misconfigured
+
+#: exit code of ``--strict`` if all checks pass, but something is missing
+MISSING = 3
 
 
 def add_parser(subparsers: Any) -> None:
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         'check', help='Load all plugins and check every backend; exit with 1 if a check '
-                      'fails.').set_defaults(run=run)
+                      'fails.')
+    add_timeout(parser)
+    parser.add_argument('--wsgi', action='store_true',
+                        help='Leave out the checks of bind_host, workers and cert_file, which '
+                             'glancelite-api alone uses.')
+    parser.add_argument('--strict', action='store_true',
+                        help=f'Exit with {MISSING} if the configuration asks for something that '
+                             'is missing here.')
+    parser.set_defaults(run=run)
 
 
 def run(conf: cfg.ConfigOpts) -> int:
     """Print one line per check; returns 1 if one failed."""
-    failed = False
+    failed = 0
+    seconds = conf.verb.timeout
+    upgrades = conf.layers.sync_database
     try:
-        with service(conf) as core:
-            for subject, check in _checks(core):
-                passed, text = health(check)
-                failed |= not passed
-                print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}')
-            for name in config.unused(conf):
-                print(f'note  not used by glancelite: {name}')
+        with questioned(conf, seconds) as core:
+            for subject, passed, text in ask(conf, seconds, _checks(conf, core, upgrades)):
+                failed += not passed
+                print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
+            missing = list(config.missing(conf))
+            for text in (*missing, *config.notices(conf),
+                         *(f'not used by glancelite: {name}' for name in config.unused(conf))):
+                print(f'note  {text}')
     except (Misconfigured, contract.Error) as error:
         print(f'FAIL  configuration: {error}')
         return 1
-    return 1 if failed else 0
+    if missing:
+        print(f'note  options that ask for what is missing here: {len(missing)}')
+    if failed:
+        return 1
+    return MISSING if missing and conf.verb.strict else 0
 
 
-def _checks(core: assembly.Core) -> Iterator[tuple[str, Callable[[], str]]]:
+def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
+            upgrades: bool) -> Iterator[tuple[str, Callable[[], str]]]:
+    if not conf.verb.wsgi:
+        yield 'address', lambda: checks.address(conf, is_open=core.authenticator.OPEN)
+        yield 'processes', lambda: checks.workers(conf, core)
+        yield 'TLS', lambda: checks.tls(conf)
     for plugin in core.plugins:
         yield f'{plugin.LAYER} {plugin.name}', plugin.health
     for store in core.layers.stores.not_built:
         yield f'store {store.name}', store.health
-    yield 'database schema', lambda: _up_to_date(core.layers.database)
+    yield 'database schema', lambda: _up_to_date(core.layers.database, upgrades)
 
 
-def _up_to_date(database: Database) -> str:
-    if database.behind():
-        raise Misconfigured('not up to date; run: glancelite-manage db sync')
-    return 'up to date'
+def _up_to_date(database: Database, upgrades: bool) -> str:
+    if not database.behind():
+        return 'up to date'
+    if upgrades:
+        return 'not up to date; the start upgrades it ([layers] sync_database)'
+    raise Misconfigured('not up to date; run: glancelite-manage db sync')

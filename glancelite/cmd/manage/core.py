@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from oslo_config import cfg
 
-from glancelite import assembly, contract
+from glancelite import assembly, contract, loader
 from glancelite.contract import Misconfigured
-from glancelite.services import border
+from glancelite.time_limit import Call
 
-#: seconds that a command waits for one check
-HEALTH_TIME = 30.0
+#: seconds for which a command waits for the backends
+TIMEOUT = 10.0
 
 
 @contextlib.contextmanager
@@ -25,13 +28,61 @@ def service(conf: cfg.ConfigOpts) -> Iterator[assembly.Core]:
         core.close()
 
 
-def health(check: Callable[[], str]) -> tuple[bool, str]:
-    """Run a health check; returns whether it passed, and its text."""
+def add_timeout(parser: Any) -> None:
+    """Add ``--timeout``, for `questioned`."""
+    parser.add_argument('--timeout', metavar='SECONDS', type=_positive, default=TIMEOUT,
+                        help='Seconds to wait for backends that do not answer; default: '
+                             f'{TIMEOUT:g}.')
+
+
+def _positive(text: str) -> float:
     try:
-        return True, str(border.run_limited(check, HEALTH_TIME, 'health'))
-    except (Misconfigured, contract.Error) as error:
-        return False, str(error)
-    except TimeoutError as error:
-        return False, str(error)
-    except Exception as error:  # a plugin of another package may raise anything
-        return False, f'{type(error).__name__}: {error}'
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86400:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of seconds')
+    return seconds
+
+
+@contextlib.contextmanager
+def questioned(conf: cfg.ConfigOpts, seconds: float) -> Iterator[assembly.Core]:
+    """The built service, to be asked for its health only: it changes nothing.
+
+    Nothing waits for longer than ``seconds`` for a backend.
+    """
+    ask_once(conf)
+    conf.set_override('sync_database', False, group='layers')
+    core = assembly.build(conf, patience=seconds)
+    try:
+        yield core
+    finally:
+        with contextlib.suppress(contract.Unavailable):     # the end does not wait for it
+            Call(core.close).result('closing the plugins', seconds)
+
+
+def ask_once(conf: cfg.ConfigOpts) -> None:
+    """Let a database that does not answer fail at once, whatever ``max_retries`` is.
+
+    :raises Misconfigured: there is no such database plugin.
+    """
+    kind = loader.find('database', conf.layers.database).kind
+    for register in kind.LIBRARY_OPTS if kind else ():
+        register(conf)
+    with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):     # not that of oslo.db
+        conf.set_override('max_retries', 0, group='database')
+
+
+def ask(conf: cfg.ConfigOpts, seconds: float, checks: Iterable[tuple[str, Callable[[], str]]],
+        ) -> Iterator[tuple[str, bool, str]]:
+    """Run all checks at once; yield what was checked, whether it passed, and its text."""
+    calls = [(subject, Call(check)) for subject, check in checks]
+    until = time.monotonic() + seconds
+    for subject, call in calls:
+        try:
+            passed, text = True, call.result('the check', until - time.monotonic(), seconds)
+        except (Misconfigured, contract.Error) as error:
+            passed, text = False, str(error)
+        except BaseException as error:  # a plugin of another package may raise anything
+            passed, text = False, loader.described(error)
+        yield subject, passed, loader.one_line(loader.without_secrets(conf, str(text)))

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from oslo_config import cfg
 
-from glancelite import assembly, contract, loader
-from glancelite.cmd.manage.core import health, service
+from glancelite import assembly, conformity, contract, loader
+from glancelite.cmd.manage.core import add_timeout, ask, questioned
 
 HEADINGS = ('LAYER', 'PLUGIN', 'PACKAGE', 'OPTIONS IN', 'HEALTH')
 Row = tuple[str, str, str, str, str]
 
 
+class Chosen(NamedTuple):
+    """A plugin that the configuration chooses.
+
+    :param driver: name of its entry point.
+    :param section: section with its options.
+    """
+
+    layer: str
+    name: str
+    driver: str
+    kind: type[contract.Plugin]
+    section: str
+    check: Callable[[], str]
+
+
 def add_parser(subparsers: Any) -> None:
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         'layers', help='Show the plugins of each layer: chosen or not, package, options, '
-                       'health.').set_defaults(run=run)
+                       'health.')
+    add_timeout(parser)
+    parser.set_defaults(run=run)
 
 
 def run(conf: cfg.ConfigOpts) -> int:
     """Print one line per plugin, the chosen ones first in each layer."""
-    with service(conf) as core:
-        rows = [HEADINGS, *_rows(core)]
+    seconds = conf.verb.timeout
+    with questioned(conf, seconds) as core:
+        chosen = list(_chosen(core))
+        texts = [text for _, _, text in ask(
+            conf, seconds, [(each.name, each.check) for each in chosen])]
+        rows = [HEADINGS, *_rows(chosen, texts)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in
@@ -31,41 +52,44 @@ def run(conf: cfg.ConfigOpts) -> int:
     return 0
 
 
-def _rows(core: assembly.Core) -> Iterator[Row]:
+def _chosen(core: assembly.Core) -> Iterator[Chosen]:
+    stores = core.layers.stores
+    drivers = {store.name: store.driver_name for store in (*stores, *stores.reserved.values())}
+    for plugin in core.plugins:
+        section = core.plugins.section(plugin)
+        driver = drivers.get(plugin.name, plugin.name) if plugin.LAYER == 'store' else plugin.name
+        yield Chosen(plugin.LAYER, plugin.name, driver, type(plugin), section, plugin.health)
+    for store in stores.not_built:
+        section = store.kind.section(store.name) if stores.multi else 'glance_store'
+        yield Chosen('store', store.name, store.driver_name, store.kind, section, store.health)
+
+
+def _rows(chosen: list[Chosen], texts: list[str]) -> Iterator[Row]:
     for layer in contract.LAYERS:
         installed = loader.installed(layer)
-        chosen = set()
-        for plugin in core.plugins:
-            if layer == plugin.LAYER:
-                source = next(item for item in installed.values() if item.kind is type(plugin))
-                chosen.add(source.name)
-                yield (layer, _label(plugin.name, source), _package(source),
-                       ' '.join(_sections(plugin)) or '-', health(plugin.health)[1])
-        for store in core.layers.stores.not_built if layer == 'store' else ():
-            source = installed[store.driver_name]
-            chosen.add(source.name)
-            yield (layer, f'{store.name} ({source.name})', _package(source),
-                   f'[{store.kind.section(store.name)}]', health(store.health)[1])
+        here = [(each, text) for each, text in zip(chosen, texts, strict=True)
+                if each.layer == layer]
+        for each, text in here:
+            label = (each.name if each.name == each.driver
+                     else f'{each.name} (driver {each.driver})')
+            yield (layer, label, _package(installed[each.driver]),
+                   ' '.join(_sections(each)) or '-', text)
         for name, source in installed.items():
-            if name not in chosen:
+            if name not in {each.driver for each, _ in here}:
                 yield (layer, f'{name} - not chosen', _package(source), '-',
-                       source.problem or loader.violation(layer, source.kind) or '-')
-
-
-def _label(name: str, source: loader.Installed) -> str:
-    return name if name == source.name else f'{name} ({source.name})'
+                       source.problem or conformity.violation(layer, source.kind) or '-')
 
 
 def _package(source: loader.Installed) -> str:
-    return f'{source.package} {source.version}'
+    return f'{source.package} {source.version}'.rstrip()
 
 
-def _sections(plugin: contract.Plugin) -> Iterator[str]:
+def _sections(chosen: Chosen) -> Iterator[str]:
     """The sections with options of the plugin and of its library."""
-    if plugin.OPTS:
-        yield f'[{plugin.section(plugin.name)}]'
+    if chosen.kind.OPTS:
+        yield f'[{chosen.section}]'
     probe = cfg.ConfigOpts()
-    for register in plugin.LIBRARY_OPTS:
+    for register in chosen.kind.LIBRARY_OPTS:
         register(probe)
     for name in probe:
         if isinstance(probe[name], cfg.ConfigOpts.GroupAttr):

@@ -1,0 +1,56 @@
+"""The options that list the plugins of a chain: in full, or as changes of the default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from glancelite.assembly.options import LAYERS, PIPELINE
+from glancelite.contract import Misconfigured
+
+#: the core cannot do without it, so a list need not name it
+REQUEST_ID = 'request_id'
+
+
+def chosen(conf: cfg.ConfigOpts, section: str, name: str) -> list[str]:
+    """Return the plugins that an option chooses, in order.
+
+    ``+name`` adds a plugin at the end of the default list, ``-name`` takes one away.
+
+    :raises Misconfigured: the list mixes both forms, or names a plugin twice.
+    """
+    where = f'[{section}] {name}'
+    listed = [item.strip() for item in conf[section][name]]
+    changes = [item for item in listed if item.startswith(('+', '-'))]
+    if changes and len(changes) < len(listed):
+        raise Misconfigured(
+            f'{where} = {", ".join(listed)} mixes names with changes of the default list; write '
+            'all names, or + or - before each of them')
+    if changes:
+        listed = _changed(where, _default(section, name), changes)
+    twice = sorted({item for item in listed if listed.count(item) > 1})
+    if twice:
+        raise Misconfigured(f'{where} names {", ".join(twice)} more than once')
+    return listed
+
+
+def middleware(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the middleware around the API, the outermost first; always with the request id."""
+    listed = chosen(conf, 'layers', 'middleware')
+    return listed if REQUEST_ID in listed else [*listed, REQUEST_ID]
+
+
+def _default(section: str, name: str) -> list[str]:
+    opts: Sequence[cfg.Opt] = {'layers': LAYERS, 'pipeline': PIPELINE}[section]
+    return next(list(opt.default) for opt in opts if opt.dest == name)
+
+
+def _changed(where: str, default: list[str], changes: list[str]) -> list[str]:
+    removed = [item[1:].strip() for item in changes if item.startswith('-')]
+    unknown = [name for name in removed if name not in default]
+    if unknown:
+        raise Misconfigured(f'{where}: -{unknown[0]}: the default list has no {unknown[0]}; it '
+                            f'is: {", ".join(default) or "empty"}')
+    return [*(name for name in default if name not in removed),
+            *(item[1:].strip() for item in changes if item.startswith('+'))]

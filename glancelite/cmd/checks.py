@@ -1,0 +1,62 @@
+"""What must be right for ``glancelite-api`` beyond the plugins: address, processes, TLS."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+
+from oslo_config import cfg
+
+from glancelite import assembly
+from glancelite.contract import Misconfigured
+from glancelite.server.application import CannotStart, check_tls
+
+
+@functools.lru_cache
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can connect to the address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return bool((getattr(parsed, 'ipv4_mapped', None) or parsed).is_loopback)
+
+
+def address(conf: cfg.ConfigOpts, *, is_open: bool) -> str:
+    """Return the address to listen on.
+
+    :param is_open: whether the auth plugin accepts everyone.
+    :raises Misconfigured: the service would accept everyone from anywhere.
+    """
+    if (is_open and not conf.layers.allow_insecure_bind and conf.bind_host != 'localhost'
+            and not is_loopback(conf.bind_host)):
+        raise Misconfigured(
+            f'[layers] auth = {assembly.auth_name(conf)} accepts everyone, so the service must '
+            'listen on loopback only: set bind_host = 127.0.0.1, or [layers] '
+            'allow_insecure_bind = true')
+    return f'{conf.bind_host}:{conf.bind_port}'
+
+
+def workers(conf: cfg.ConfigOpts, core: assembly.Core) -> str:
+    """Return how many processes there will be.
+
+    :raises Misconfigured: each of them would have data of its own.
+    """
+    volatile = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
+                if getattr(plugin, 'VOLATILE', False)]
+    if volatile and conf.workers not in (0, 1):
+        raise Misconfigured(f'{" and ".join(volatile)}: each process would have its own '
+                            'data; set [DEFAULT] workers = 1')
+    return 'one for each CPU' if conf.workers is None else str(max(1, conf.workers))
+
+
+def tls(conf: cfg.ConfigOpts) -> str:
+    """Return whether the server uses TLS.
+
+    :raises Misconfigured: the certificates cannot be loaded.
+    """
+    try:
+        check_tls(conf)
+    except CannotStart as error:
+        raise Misconfigured(str(error)) from error
+    return f'certificate {conf.cert_file}' if conf.cert_file else 'no certificate, plain HTTP'

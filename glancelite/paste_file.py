@@ -1,0 +1,103 @@
+"""Reads the PasteDeploy file of an existing Glance: are its filters here as well?"""
+
+from __future__ import annotations
+
+import configparser
+import pathlib
+from collections.abc import Iterator
+
+from oslo_config import cfg
+
+from glancelite.contract import Misconfigured
+
+#: beginnings of factories that have a counterpart here, or whose absence is reported otherwise
+KNOWN = (
+    'glance.api.middleware.cache:', 'glance.api.middleware.cache_manage:',
+    'glance.api.middleware.context:', 'glance.api.middleware.version_negotiation:',
+    'keystonemiddleware.auth_token:', 'osprofiler.web:',
+    'oslo_middleware:CORS.', 'oslo_middleware.cors:',
+    'oslo_middleware:HTTPProxyToWSGI.', 'oslo_middleware.http_proxy_to_wsgi:',
+    'oslo_middleware:Healthcheck.', 'oslo_middleware.healthcheck:',
+    'oslo_middleware:RequestId.', 'oslo_middleware.request_id:',
+)
+AUTHENTICATION = 'keystonemiddleware.auth_token:'
+PREFIXES = ('pipeline', 'composite', 'app', 'filter-app', 'filter')
+
+
+def find(conf: cfg.ConfigOpts) -> pathlib.Path | None:
+    """The file that Glance would use: the configured one, or the one beside the last file.
+
+    :raises Misconfigured: the configured file does not exist.
+    """
+    configured = conf.paste_deploy.config_file
+    if configured:
+        if not pathlib.Path(configured).is_file():
+            raise Misconfigured(f'[paste_deploy] config_file: there is no file {configured}')
+        return pathlib.Path(configured)
+    for path in map(pathlib.Path, (conf.config_file or ())[-1:]):
+        beside = path.with_name(f'{path.stem}-paste.ini')
+        if path.suffix == '.conf' and beside.is_file():
+            return beside
+    return None
+
+
+def check(conf: cfg.ConfigOpts) -> str | None:
+    """Return one line about the file, or None if there is none.
+
+    :raises Misconfigured: a filter has no counterpart here, or authentication would be lost.
+    """
+    path = find(conf)
+    if path is None:
+        return None
+    flavor = conf.paste_deploy.flavor
+    factories = [factory for _, factory in _filters(path, flavor)]
+    for name, factory in _filters(path, flavor):
+        if not factory.startswith(KNOWN):
+            raise Misconfigured(
+                f'{path}: the filter {name} ({factory or "without a factory"}) has no counterpart '
+                'here; remove it from the pipeline, or make a plugin of it and choose it in '
+                '[layers] middleware, or in [pipeline] extra if it needs the caller')
+    if (conf.layers.auth is None and flavor and 'keystone' not in flavor
+            and any(factory.startswith(AUTHENTICATION) for factory in factories)):
+        raise Misconfigured(f'{path}: the pipeline of the flavor {flavor} authenticates with '
+                            'Keystone; set [layers] auth = keystone')
+    return f'{path} is not read any more: all its filters have a counterpart here'
+
+
+def _filters(path: pathlib.Path, flavor: str | None) -> Iterator[tuple[str, str]]:
+    """Names and factories of the filters that the flavor uses; all if it is not in the file."""
+    sections = _sections(path)
+    start = f'glance-api-{flavor}' if flavor else 'glance-api'
+    waiting = [start] if _section(sections, start) else [
+        section.partition(':')[2] for section in sections
+        if section.startswith(('pipeline:', 'filter-app:'))]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        prefix, options = _section(sections, name) or ('filter', {})
+        if prefix == 'pipeline':
+            waiting += options.get('pipeline', '').split()
+        elif prefix == 'composite':
+            waiting += [target for route, target in options.items() if route.startswith('/')]
+        elif prefix.startswith('filter'):
+            yield name, options.get('paste.filter_factory') or options.get('use', '')
+            waiting += [options['next']] if 'next' in options else []
+
+
+def _section(sections: dict[str, dict[str, str]],
+             name: str) -> tuple[str, dict[str, str]] | None:
+    return next(((prefix, sections[f'{prefix}:{name}']) for prefix in PREFIXES
+                 if f'{prefix}:{name}' in sections), None)
+
+
+def _sections(path: pathlib.Path) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError, configparser.Error) as error:
+        reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
+        raise Misconfigured(f'{path} cannot be read: {reason}') from error
+    return {section: dict(parser[section]) for section in parser.sections()}

@@ -1,0 +1,51 @@
+"""Calls code of plugins in a thread of its own, with a time limit."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from glancelite.contract import Unavailable
+
+T = TypeVar('T')
+
+
+class TooLate(Unavailable):
+    """The call has not returned in time; it goes on."""
+
+
+class Call(Generic[T]):
+    """A call that is running. If it never ends, it does not hold up the end of the program."""
+
+    def __init__(self, function: Callable[[], T]):
+        self._function = function
+        self._ended = threading.Event()
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._run,), daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._function())
+        except BaseException as error:  # of any kind: a thread would hide SystemExit
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def result(self, what: str, seconds: float, limit: float | None = None) -> T:
+        """Return what the function returns, or raise what it raises.
+
+        :param what: the call, for the error.
+        :param seconds: how long to wait from now on.
+        :param limit: the limit that the error names, if the call began earlier.
+        :raises TooLate: the time is over.
+        """
+        if not self._ended.wait(max(0.0, seconds)):
+            raise TooLate(f'{what} did not return within '
+                          f'{seconds if limit is None else limit:g} seconds')
+        if self._error is not None:
+            raise self._error
+        return self._result[0]

@@ -1,0 +1,136 @@
+"""``glancelite-manage check``: it finds what would stop the start, and ends in time."""
+
+import socket
+import time
+
+import pytest
+
+from tests.cmd.test_manage import manage
+
+__all__ = ['manage']
+DEAD = '[database]\nconnection = {}://glance:secret@127.0.0.1:{}/glance\n'
+
+
+def test_a_healthy_service_passes_the_check(manage):
+    manage('db', 'sync')
+
+    ended = manage('check')
+
+    assert ended.code == 0
+    assert 'FAIL' not in ended.out
+    assert 'ok    store cold: ' in ended.out
+    assert 'ok    database schema: up to date' in ended.out
+
+
+def test_the_check_continues_after_a_failure(manage, tmp_path):
+    (tmp_path / 'occupied').write_text('a file where a directory should be')
+
+    ended = manage('check', cold=tmp_path / 'occupied', more='[DEFAULT]\nprofiler = x\n')
+
+    assert ended.code == 1
+    findings = [line for line in ended.out.splitlines() if line.startswith('FAIL')]
+    assert [line.partition(':')[0] for line in findings] == ['FAIL  store cold',
+                                                              'FAIL  database schema']
+    assert findings[1].endswith('run: glancelite-manage db sync')
+    assert 'ok    store fast: ' in ended.out
+    assert 'note  not used by glancelite: [DEFAULT] profiler' in ended.out
+
+
+def test_the_check_reports_an_invalid_configuration(manage):
+    ended = manage('check', more='[layers]\nquota = limit\n')
+
+    assert ended.code == 1
+    assert ended.out == ("FAIL  configuration: no quota plugin is called 'limit'; "
+                         'installed: limits\n')
+
+
+def test_the_check_reports_a_database_that_does_not_answer(manage):
+    ended = manage('check',
+                   more='[database]\nconnection = mysql://glance:secret@127.0.0.1:1/glance\n'
+                        'max_retries = 0\n')
+
+    assert ended.code == 1
+    assert 'FAIL  database sql: the database does not answer' in ended.out
+    assert 'FAIL  database schema: the database does not answer' in ended.out
+    assert 'ok    store fast: ' in ended.out
+    assert 'secret' not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(('more', 'failure'), [
+    ('[DEFAULT]\nworkers = 2\nenabled_backends = fast:memory\n',
+     'processes: store fast: each process would have its own data; set [DEFAULT] workers = 1'),
+    ('[DEFAULT]\nbind_host = 0.0.0.0\n',
+     'address: [layers] auth = noauth accepts everyone, so the service must listen on loopback '
+     'only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true'),
+    ('[DEFAULT]\ncert_file = /nowhere/cert.pem\n',
+     'TLS: cert_file, key_file or ca_file cannot be used: [Errno 2] No such file or directory'),
+    ('[DEFAULT]\nkey_file = key.pem\n', 'TLS: key_file and ca_file require cert_file')])
+def test_what_stops_the_start_fails_the_check(manage, more, failure):
+    manage('db', 'sync')
+
+    ended, for_wsgi = manage('check', more=more), manage('check', '--wsgi', more=more)
+
+    assert ended.code == 1
+    assert [line for line in ended.out.splitlines() if line.startswith('FAIL')] == [
+        f'FAIL  {failure}']
+    assert (for_wsgi.code, 'FAIL' in for_wsgi.out) == (0, False)
+
+
+@pytest.mark.parametrize('scheme', ['postgresql', 'mysql'])
+def test_a_database_that_refuses_is_asked_once(manage, scheme):
+    began = time.monotonic()
+
+    ended = manage('check', more=DEAD.format(scheme, 1) + 'max_retries = -1\n')
+
+    assert ended.code == 1
+    assert 'FAIL  database sql: the database does not answer' in ended.out
+    assert 'FAIL  database schema: the database does not answer' in ended.out
+    assert time.monotonic() - began < 25
+
+
+@pytest.mark.parametrize('scheme', ['postgresql', 'mysql'])
+@pytest.mark.parametrize('command', ['check', 'layers'])
+def test_a_database_that_is_silent_is_asked_within_the_timeout(manage, scheme, command):
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        ended = manage(command, '--timeout', '1',
+                       more=DEAD.format(scheme, silent.getsockname()[1]))
+
+    lines = [line for line in ended.out.splitlines() if 'database' in line and ' sql' in line]
+    assert ended.code == (1 if command == 'check' else 0)
+    assert 'the check did not return within 1 seconds' in lines[0]
+    assert 'secret' not in ended.out + ended.err
+
+
+def test_a_timeout_that_is_no_number_is_wrong_usage(manage):
+    ended = manage('check', '--timeout', 'soon')
+
+    assert ended.code == 2
+    assert "argument --timeout: 'soon' is not a number of seconds" in ended.err
+
+
+def test_the_check_changes_no_schema(manage, tmp_path):
+    ended = manage('check', more='[layers]\nsync_database = true\n')
+
+    assert ended.code == 0, ended.out
+    assert ('ok    database schema: not up to date; the start upgrades it '
+            '([layers] sync_database)') in ended.out
+    assert manage('db', 'version').out == 'none yet; run: glancelite-manage db sync\n'
+
+
+def test_what_is_missing_here_is_counted_and_is_an_error_if_asked_for(manage):
+    manage('db', 'sync')
+    more = ('[DEFAULT]\nenabled_import_methods = [web-download]\nprofiler = x\n'
+            '[task]\ntask_time_to_live = 48\n'
+            '[paste_deploy]\nflavor = keystone+cachemanagement\n')
+
+    lenient, strict = manage('check', more=more), manage('check', '--strict', more=more)
+    plain = manage('check', '--strict')
+
+    assert (lenient.code, strict.code, plain.code) == (0, 3, 0)
+    assert strict.out.splitlines()[-5:] == [
+        'note  [DEFAULT] enabled_import_methods: imports answer 404 here',
+        'note  [task] task_time_to_live: tasks answer 404 here',
+        'note  [paste_deploy] flavor = keystone+cachemanagement: images are not cached here, and '
+        'the requests that manage a cache answer 404',
+        'note  not used by glancelite: [DEFAULT] profiler',
+        'note  options that ask for what is missing here: 3']
