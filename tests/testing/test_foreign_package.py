@@ -2,12 +2,16 @@
 
 import os
 import pathlib
+import time
+from importlib import metadata
 
 import pytest
 
 from tests.servers import ready
 
 STORE = '''
+import threading
+
 from oslo_config import cfg
 
 from glancelite import contract
@@ -40,13 +44,29 @@ class Fragile(Acme):
 
 class Foreign:
     pass
+
+
+class Hanging(Acme):
+    def __init__(self, options, host, **named):
+        threading.Event().wait()
+
+
+class Ill(Acme):
+    def health(self):
+        threading.Event().wait()
+
+    def close(self):
+        threading.Event().wait()
 '''
 ENTRY_POINTS = '''
 [glancelite.store]
 acme = acme_shelf.store:Acme
 acme_broken = acme_shelf.broken:Store
+acme_exits = acme_shelf.exits:Store
 acme_foreign = acme_shelf.store:Foreign
 acme_fragile = acme_shelf.store:Fragile
+acme_hanging = acme_shelf.store:Hanging
+acme_ill = acme_shelf.store:Ill
 acme_old = acme_shelf.store:Old
 acme_unfinished = acme_shelf.store:Unfinished
 '''
@@ -76,6 +96,7 @@ def home(tmp_path):
     (package / '__init__.py').touch()
     (package / 'store.py').write_text(STORE)
     (package / 'broken.py').write_text('import acme_library_that_is_not_there\n')
+    (package / 'exits.py').write_text('raise SystemExit(7)\n')
     (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: acme-shelf\nVersion: 3.1\n')
     (info / 'entry_points.txt').write_text(ENTRY_POINTS)
     return tmp_path
@@ -111,9 +132,12 @@ def test_layers_shows_chosen_plugins_and_invalid_ones(run, configured):
     assert [row for row in rows if row.startswith('acme_')] == [
         "acme_broken - not chosen acme-shelf 3.1 - cannot be loaded: ModuleNotFoundError: "
         "No module named 'acme_library_that_is_not_there'",
+        'acme_exits - not chosen acme-shelf 3.1 - cannot be loaded: SystemExit: 7',
         'acme_foreign - not chosen acme-shelf 3.1 - is not a subclass of '
         'glancelite.contract.Store',
         'acme_fragile - not chosen acme-shelf 3.1 - -',
+        'acme_hanging - not chosen acme-shelf 3.1 - -',
+        'acme_ill - not chosen acme-shelf 3.1 - -',
         'acme_old - not chosen acme-shelf 3.1 - was written for version 0 of the contract; '
         'this service uses version 1',
         'acme_unfinished - not chosen acme-shelf 3.1 - lacks adopt, delete, discard, read, '
@@ -126,6 +150,40 @@ def test_check_shows_the_health_of_the_store(run, configured):
 
     assert checked.code == 0, checked.out + checked.err
     assert 'ok    store fast: shelf 7' in checked.out.splitlines()
+
+
+@pytest.mark.parametrize(('driver', 'failure'), [
+    ('acme_hanging', 'configuration: store fast (driver acme_hanging): __init__ did not return '
+                     'within 1 seconds'),
+    ('acme_ill', 'store fast: the check did not return within 1 seconds')])
+def test_a_plugin_that_hangs_is_named_and_holds_up_nothing(run, configured, driver, failure):
+    began = time.monotonic()
+
+    checked = run('glancelite-manage', *configured(driver), 'check', '--timeout', '1')
+
+    assert checked.code == 1
+    assert f'FAIL  {failure}' in checked.out.splitlines()
+    assert time.monotonic() - began < 25
+
+
+def test_a_name_that_two_packages_offer_is_shown_and_refused(run, configured, home):
+    info = home / 'acme_other-2.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: acme-other\nVersion: 2.0\n')
+    (info / 'entry_points.txt').write_text('[glancelite.store]\nacme = acme_shelf.store:Old\n'
+                                           'memory = acme_shelf.store:Acme\n')
+
+    shown = run('glancelite-manage', *configured('file'), 'layers')
+    ended = run('glancelite-api', *configured('memory'))
+
+    rows = [' '.join(line.split()) for line in shown.out.splitlines()]
+    assert shown.code == 0, shown.err
+    assert ('store acme - not chosen acme-other 2.0, acme-shelf 3.1 - is offered by acme-other '
+            '2.0 and acme-shelf 3.1; uninstall all but one of them') in rows
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1] == (
+        "glancelite-api: the store plugin 'memory' is offered by acme-other 2.0 and glancelite "
+        f"{metadata.version('glancelite')}; uninstall acme-other")
 
 
 def test_its_options_are_in_the_sample(run):
@@ -142,6 +200,7 @@ def test_its_options_are_in_the_sample(run):
 @pytest.mark.parametrize(('driver', 'sentence'), [
     ('acme_broken', "the store plugin 'acme_broken' cannot be loaded: ModuleNotFoundError: "
                     "No module named 'acme_library_that_is_not_there'"),
+    ('acme_exits', "the store plugin 'acme_exits' cannot be loaded: SystemExit: 7"),
     ('acme_foreign', "the store plugin 'acme_foreign' of acme-shelf is not a subclass of "
                      'glancelite.contract.Store'),
     ('acme_fragile', 'RuntimeError: the shelf broke'),

@@ -1,0 +1,121 @@
+"""Paste files of an existing Glance: accepted if all their filters have counterparts."""
+
+import pytest
+
+from glancelite import config, contract
+
+FILTERS = {
+    'healthcheck': 'oslo_middleware:Healthcheck.factory',
+    'versionnegotiation': 'glance.api.middleware.version_negotiation:'
+                          'VersionNegotiationFilter.factory',
+    'cache': 'glance.api.middleware.cache:CacheFilter.factory',
+    'cachemanage': 'glance.api.middleware.cache_manage:CacheManageFilter.factory',
+    'context': 'glance.api.middleware.context:ContextMiddleware.factory',
+    'anonymous': 'glance.api.middleware.context:UnauthenticatedContextMiddleware.factory',
+    'authtoken': 'keystonemiddleware.auth_token:filter_factory',
+    'gzip': 'glance.api.middleware.gzip:GzipMiddleware.factory',
+    'osprofiler': 'osprofiler.web:WsgiMiddleware.factory',
+    'cors': 'oslo_middleware.cors:filter_factory',
+    'proxy': 'oslo_middleware:HTTPProxyToWSGI.factory',
+    'acme': 'acme.billing:factory',
+}
+APPS = """
+[composite:rootapp]
+paste.composite_factory = glance.api:root_app_factory
+/: apiversions
+/v2: apiv2app
+[app:apiversions]
+paste.app_factory = glance.api.versions:create_resource
+[app:apiv2app]
+paste.app_factory = glance.api.v2.router:API.factory
+"""
+#: as the file that Glance 33 brings
+STOCK = {
+    'glance-api': 'cors healthcheck proxy versionnegotiation osprofiler anonymous rootapp',
+    'glance-api-caching': 'cors healthcheck proxy versionnegotiation osprofiler anonymous cache '
+                          'rootapp',
+    'glance-api-keystone': 'cors healthcheck proxy versionnegotiation osprofiler authtoken '
+                           'context  rootapp',
+    'glance-api-keystone+cachemanagement': 'cors healthcheck proxy versionnegotiation osprofiler '
+                                           'authtoken context cache cachemanage rootapp',
+}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """``load(pipelines, flavor)`` reads a configuration with a paste file."""
+    def read(pipelines, flavor=None, *, name='acme.ini', given=True, more=''):
+        paste = tmp_path / name
+        paste.write_text('\n'.join([
+            *(f'[pipeline:{each}]\npipeline = {filters}' for each, filters in pipelines.items()),
+            *(f'[filter:{each}]\npaste.filter_factory = {factory}'
+              for each, factory in FILTERS.items()), APPS]))
+        file = tmp_path / 'glance-api.conf'
+        file.write_text('[paste_deploy]\n'
+                        + (f'config_file = {paste}\n' if given else '')
+                        + (f'flavor = {flavor}\n' if flavor else '') + more)
+        return config.load(['--config-file', str(file)])
+    return read
+
+
+@pytest.mark.parametrize('flavor', [None, 'caching', 'keystone', 'keystone+cachemanagement'])
+def test_the_stock_file_is_accepted_with_one_line(load, tmp_path, flavor):
+    assert config.notices(load(STOCK, flavor)) == [
+        f'{tmp_path}/acme.ini is not read any more: all its filters have a counterpart here']
+
+
+def test_the_order_of_the_filters_does_not_matter(load):
+    assert config.notices(load({'glance-api-keystone': 'context authtoken cors rootapp'},
+                               'keystone'))
+
+
+@pytest.mark.parametrize(('name', 'given'), [('acme.ini', True), ('glance-api-paste.ini', False)])
+@pytest.mark.parametrize('filter_', ['acme', 'gzip', 'nowhere'])
+def test_a_filter_without_a_counterpart_stops_the_start_by_its_name(
+        load, tmp_path, filter_, name, given):
+    with pytest.raises(contract.Misconfigured) as raised:
+        load({'glance-api-keystone': f'cors {filter_} authtoken rootapp'}, 'keystone', name=name,
+             given=given)
+
+    factory = FILTERS.get(filter_, 'without a factory')
+    assert str(raised.value).startswith(
+        f'{tmp_path}/{name}: the filter {filter_} ({factory}) has no counterpart here; ')
+
+
+def test_a_filter_of_another_flavor_does_not_matter(load):
+    assert config.notices(load({**STOCK, 'glance-api-caching': 'acme rootapp'}, 'keystone'))
+
+
+def test_every_pipeline_counts_if_none_has_the_name_of_the_flavor(load):
+    with pytest.raises(contract.Misconfigured, match='the filter acme '):
+        load({'ours': 'cors acme rootapp'}, 'keystone')
+
+
+def test_a_filter_behind_a_composite_is_found(load):
+    with pytest.raises(contract.Misconfigured, match='the filter acme '):
+        load({'glance-api': 'cors rootapp', 'apiv2app': 'acme apiversions'})
+
+
+def test_authentication_of_a_pipeline_is_not_lost(load):
+    pipelines = {'glance-api-caching': 'cors authtoken context cache rootapp'}
+
+    with pytest.raises(contract.Misconfigured, match='authenticates with Keystone; set '):
+        load(pipelines, 'caching')
+
+    assert config.notices(load(pipelines, 'caching', more='[layers]\nauth = keystone\n'))
+
+
+def test_a_file_that_cannot_be_parsed_is_named(tmp_path, load):
+    load(STOCK)
+    (tmp_path / 'glance-api-paste.ini').write_text('pipeline = x\n')
+    (tmp_path / 'glance-api.conf').write_text('')
+
+    with pytest.raises(contract.Misconfigured, match=r'paste\.ini cannot be read: '):
+        config.load(['--config-file', str(tmp_path / 'glance-api.conf')])
+
+
+def test_without_a_paste_file_there_is_nothing_to_say(tmp_path):
+    file = tmp_path / 'glance-api.conf'
+    file.write_text('')
+
+    assert config.notices(config.load(['--config-file', str(file)])) == []
