@@ -11,7 +11,13 @@ from glancelite.contract.plugin import Plugin
 
 
 class Authenticator(Plugin):
-    """Turns a request into a ``Context``."""
+    """Turns a request into a ``Context``.
+
+    Who the caller is comes from the credentials alone: headers such as ``X-Roles`` or
+    ``X-Project-Id``, which a client may send, change nothing.  The same valid credentials
+    give equal contexts, in many threads at once.  Credentials are neither logged nor part of
+    the ``repr`` of the context.
+    """
 
     LAYER = 'auth'
     #: True if every request is accepted without proof of identity.  Such a service
@@ -25,7 +31,11 @@ class Authenticator(Plugin):
         Read headers only; the body must stay unread.  The core sets
         ``request_id`` and ``is_admin`` of the result, and compares roles without case.
 
-        :param environ: the WSGI environment of the request.
-        :raises Unauthenticated: there is no identity, or it is not valid.
+        :param environ: the WSGI environment of the request; it stays unchanged.
+        :returns: a caller with a project and its ``roles`` and ``service_roles`` in lower
+            case.  If callers without valid credentials may read, theirs is
+            ``Context(read_only=True)``, without user, project and roles.
+        :raises Unauthenticated: there is no identity, or it is not valid.  Neither its text
+            nor its ``challenge`` is empty, if there is a challenge; both are printable.
         :raises Unavailable: the identity service does not answer.
         """

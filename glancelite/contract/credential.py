@@ -13,6 +13,9 @@ from glancelite.contract.plugin import Plugin
 class Credential(abc.ABC):
     """The identity of one operation on a backend; may be used by several threads.
 
+    Operations do not disturb each other.  ``repr`` and ``health()`` of the source and
+    ``repr`` of the credential show no secret and no token.
+
     :ivar project: id of the project whose account is used; None if unknown.
     """
 
@@ -22,6 +25,9 @@ class Credential(abc.ABC):
     def token(self) -> str:
         """Return a valid token; a token that is about to expire is renewed first.
 
+        It can be the value of a header: printable ASCII, without blanks around it.  All
+        threads get the same one until it is renewed.
+
         :raises Unavailable: the identity service does not answer or rejects us.
         """
 
@@ -30,15 +36,20 @@ class Credential(abc.ABC):
                  region: str | None = None) -> str:
         """Return the URL of a service from the service catalog.
 
-        :param interface: ``public``, ``internal`` or ``admin``.
-        :raises Unavailable: the catalog has no such endpoint.
+        It begins with ``http://`` or ``https://``, and has no slash at its end.
+
+        :param interface: ``public``, ``internal`` or ``admin``; with ``URL`` behind it, as
+            in ``publicURL``, it means the same.
+        :param region: the region of the endpoint; None for any.
+        :raises Unavailable: the catalog has no such service, interface or region, or there
+            is no catalog.
         """
 
     def invalidate(self) -> None:  # noqa: B027  a token that cannot be renewed is kept
         """Report that the backend rejected the token; the next ``token()`` is a new one."""
 
     def close(self) -> None:  # noqa: B027  most hold no resources
-        """Release what was created for this operation."""
+        """Release what was created for this operation; may be called more than once."""
 
 
 class CredentialSource(Plugin):

@@ -17,7 +17,11 @@ FACTS: Mapping[str, int] = MappingProxyType({
 
 
 class Inspection(abc.ABC):
-    """One examination of one upload.  It sees all bytes on their way into a store."""
+    """One examination of one upload.  It sees all bytes on their way into a store.
+
+    Its memory does not grow with the image.  How the data is cut into chunks does not
+    matter, and neither do other inspections at the same time.
+    """
 
     #: True if ``feed`` accepts a read-only ``memoryview`` in place of ``bytes``, which
     #: saves a copy
@@ -34,6 +38,9 @@ class Inspection(abc.ABC):
     def finish(self) -> Mapping[str, object]:
         """Return the result, while the store can still discard the data.
 
+        Data of any kind gets a result or ``WrongContent``, here or from ``feed``; no data at
+        all is accepted as ``raw``.
+
         :returns: fields of ``Image`` that are now known: ``virtual_size`` in bytes,
             ``min_disk`` in GiB, ``min_ram`` in MiB.  The core accepts no others, and only
             whole numbers that are not negative.
@@ -43,7 +50,7 @@ class Inspection(abc.ABC):
         return {}
 
     def close(self) -> None:  # noqa: B027  many have nothing to close
-        """Release resources; called once, also after a failure."""
+        """Release resources; called once, at any time, also after a failure."""
 
 
 class Inspector(Plugin):

@@ -12,14 +12,15 @@ class KeyManager(Plugin):
     """Reads certificates and deletes keys with the rights of the caller.
 
     Ids come from image properties, which users write: they may be any text.  Each
-    method returns or raises one of the errors below within a minute.
+    method returns or raises one of the errors below within a minute, also for a caller
+    without a token.  Many threads may ask at once.  ``repr`` and ``health()`` show no secret.
     """
 
     LAYER = 'key_manager'
 
     @abc.abstractmethod
     def certificate(self, ctx: Context, certificate_id: str) -> bytes:
-        """Return an X.509 certificate in DER encoding.
+        """Return an X.509 certificate in DER encoding, unchanged.
 
         :raises NotFound: no object has this id.
         :raises Forbidden: the caller may not read it.

@@ -19,6 +19,10 @@ class PolicyEngine(Plugin):
     use, and more may come.  ``image`` is the image that the action is about: as proposed
     for ``add_image``, otherwise as it is before the change; None if the action is not
     about an image.  ``member`` is the project of a membership.
+
+    A decision depends on these arguments alone, not on earlier ones.  ``image.properties``
+    are written by owners: one that is called ``owner`` must not count as the owner.  An
+    unknown action is decided like any other.
     """
 
     LAYER = 'policy'
@@ -28,21 +32,21 @@ class PolicyEngine(Plugin):
                 member: str | None = None) -> None:
         """Return if the caller may do this, or if this engine has no rule for it.
 
-        :raises Forbidden: the caller may not.
+        :raises Forbidden: the caller may not; the text says so, and is not empty.
         :raises Unavailable: the decision cannot be made; counts as a refusal.
         """
 
     def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
         """Return those of ``images`` for which ``action`` is allowed, in order.
 
-        The result must agree with ``enforce``, and must cost far less than one call per
+        The result must agree with ``allows``, and must cost far less than one call per
         image.  It has a length: it is not a generator.
         """
         return [image for image in images if self.allows(ctx, action, image)]
 
     def allows(self, ctx: Context, action: str, image: Image | None = None, *,
                member: str | None = None) -> bool:
-        """Return whether ``enforce`` would return."""
+        """Return True if ``enforce`` would return, and False if it would raise ``Forbidden``."""
         try:
             self.enforce(ctx, action, image, member=member)
         except Forbidden:

@@ -26,6 +26,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     'backend': {
         'metavar': 'TEXT',
         'help': 'description of the backend in the report, instead of health()'},
+    'setup': {
+        'metavar': 'COMMAND',
+        'help': 'shell command that prepares the backend; it runs before each test, and '
+                '$CONFORMANCE_DIR is the directory of the test'},
+    'credentials': {
+        'metavar': 'FILE',
+        'help': 'for auth: a file with the headers of a request with valid credentials, such as '
+                'X-Auth-Token: TOKEN, one per line'},
     'large': {
         'action': 'store_true', 'help': 'also write an image of more than 4 GiB into a store'},
     'leftovers': {

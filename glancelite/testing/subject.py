@@ -39,6 +39,8 @@ class Settings:
     sample_file: str | None = None
     missing_url: str | None = None
     leftovers: str | None = None
+    setup: str | None = None
+    credentials: str | None = None
     backend: str | None = None
     report: str | None = None
     large: bool = False
@@ -69,11 +71,16 @@ class Subject:
         for config in (settings.config, settings.config_broken):
             if config and not pathlib.Path(config).is_file():
                 raise contract.Misconfigured(f'there is no configuration file {config}')
+        if settings.credentials and settings.layer != 'auth':
+            raise contract.Misconfigured('--credentials are for the layer auth')
         self.settings = settings
         self.layer = settings.layer
+        self._headers = _headers(settings.credentials) if settings.credentials else {}
+        self._prepared: set[str] = set()
         self.installed = loader.find(self.layer, settings.driver)
         with self.instance() as plugin:
             self.capabilities = plugin.CAPABILITIES     # an instance may have fewer
+            self.is_open = getattr(plugin, 'OPEN', False)
             empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
             self.backend = settings.backend or _health(plugin)
         if not empty:
@@ -117,6 +124,8 @@ class Subject:
     @property
     def not_shown(self) -> dict[str, str]:
         """Return what this run does not test -> the option that would test it."""
+        if self.layer == 'auth' and not (self.is_open or self._headers):
+            return {'valid credentials': '--credentials FILE'}
         if self.layer != 'store':
             return {}
         possible: list[tuple[str, str, object]] = [
@@ -141,6 +150,7 @@ class Subject:
         with contextlib.ExitStack() as stack:
             if folder is None:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix='conformance-'))
+            self._prepare(folder)
             conf = self._read(settings.config_broken if broken else settings.config, folder)
             names = self._names(conf)
             if host is None:
@@ -152,6 +162,19 @@ class Subject:
             if isinstance(plugin, contract.Database):
                 plugin.sync()
             yield plugin
+
+    def _prepare(self, folder: str) -> None:
+        """Run the command of ``--setup``, once for each directory.
+
+        :raises Misconfigured: the command failed.
+        """
+        if not self.settings.setup or folder in self._prepared:
+            return
+        self._prepared.add(folder)
+        ran = _shell(self.settings.setup, folder)
+        if ran.returncode:
+            raise contract.Misconfigured(f'--setup ended with {ran.returncode}: '
+                                         f'{loader.one_line(ran.stderr)}')
 
     def _read(self, config: str | None, folder: str) -> cfg.ConfigOpts:
         conf = cfg.ConfigOpts()
@@ -185,6 +208,10 @@ class Subject:
         bases: list[type] = [contracts.SUITES[self.layer]]
         names = {'__doc__': f'The {self.layer} {self.installed.name}.', '__module__': __name__,
                  **self._fixtures()}
+        if self._headers:
+            bases = [contracts.IdentityContract]
+            names['credentials'] = pytest.fixture(name='credentials')(
+                lambda _: dict(self._headers))
         if self.layer == 'store':
             if not self.writes:
                 bases = [contracts.ReadingContract]
@@ -248,12 +275,32 @@ class Subject:
 
     def _held(self, folder: object) -> set[str]:
         """Return the lines that the command of ``--leftovers`` prints."""
-        ran = subprocess.run(self.settings.leftovers or '', shell=True, text=True,
-                             capture_output=True,
-                             env={**os.environ, 'CONFORMANCE_DIR': str(folder)})
+        ran = _shell(self.settings.leftovers or '', folder)
         if ran.returncode:
             pytest.fail(f'--leftovers ended with {ran.returncode}: {ran.stderr}', pytrace=False)
         return set(ran.stdout.splitlines())
+
+
+def _shell(command: str, folder: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, shell=True, text=True, capture_output=True,
+                          env={**os.environ, 'CONFORMANCE_DIR': str(folder)})
+
+
+def _headers(file: str) -> dict[str, str]:
+    """Read headers, one ``Name: value`` per line, as entries of a WSGI environment.
+
+    :raises Misconfigured: there is no such file, or no header in it.
+    """
+    try:
+        lines = pathlib.Path(file).read_text(encoding='latin-1').splitlines()
+    except OSError as error:
+        raise contract.Misconfigured(f'--credentials {file}: {error.strerror}') from error
+    headers = {f'HTTP_{name.strip().upper().replace("-", "_")}': value.strip()
+               for name, colon, value in (line.partition(':') for line in lines) if colon}
+    if not headers:
+        raise contract.Misconfigured(f'--credentials {file} has no line such as '
+                                     'X-Auth-Token: TOKEN')
+    return headers
 
 
 def _health(plugin: contract.Plugin) -> str:
