@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
 from oslo_config import cfg
-from oslo_log import log
+from oslo_log import formatters, log
 
 from glancelite import (
     config_files,
@@ -100,9 +101,26 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
             conf(list(argv), project='glancelite', prog=prog, version=version,
                  default_config_files=files, default_config_dirs=beside)
     except cfg.Error as error:
-        raise contract.Misconfigured(str(error).replace('\n', ' ')) from error
+        # an error of the syntax ends with the line, which may contain a password
+        text = re.sub(r"""(at \S+:\d+, .*?): ['"].*""", r'\1', loader.one_line(error))
+        raise contract.Misconfigured(text) from error
     check(conf)
     return conf
+
+
+class Formatter(formatters.ContextFormatter):
+    """Says once why something failed.
+
+    oslo.log appends the exception that is being handled to each warning, and our messages
+    contain its reason already.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = str(super().format(record))
+        summary = getattr(record, 'error_summary', '')
+        if record.exc_info or not summary or not record.name.startswith('glancelite'):
+            return text
+        return text.removesuffix(f': {summary}')
 
 
 def set_up_logging(conf: cfg.ConfigOpts) -> None:
@@ -117,6 +135,11 @@ def set_up_logging(conf: cfg.ConfigOpts) -> None:
         raise contract.Misconfigured(
             f'the log cannot be written as configured: {str(error) or type(error).__name__}'
         ) from error
+    for handler in logging.getLogger().handlers:
+        if type(handler.formatter) is formatters.ContextFormatter:
+            handler.setFormatter(Formatter(
+                project=handler.formatter.project, version=handler.formatter.version,
+                datefmt=handler.formatter.datefmt, config=conf))
     for handler in before:  # closes log files that were renamed
         if handler not in logging.getLogger().handlers:
             handler.close()

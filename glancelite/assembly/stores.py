@@ -170,10 +170,15 @@ def _stores(conf: cfg.ConfigOpts, load: Load, stores: list[ConfiguredStore], def
             store.driver  # noqa: B018  built when it is read
         except _SharedResource:
             raise
-        except (Misconfigured, contract.Error):
+        except (Misconfigured, contract.Error) as error:
             if store.name == default:
                 raise
-            continue    # it is logged, the other stores work, and it is tried again later
+            # the other stores work, and it is tried again later
+            text = str(error)
+            if text.startswith(f'store {store.name}'):
+                text = text.partition(': ')[2]
+            LOG.error('store %s cannot be used: %s', store.name, text)
+            continue
         if store.name == default and not store.is_writable:
             raise Misconfigured(f'[glance_store] default_backend: the store {default} '
                                 'is read-only')

@@ -165,6 +165,25 @@ def test_a_broken_policy_file_stops_the_start(rules, tmp_path):
     assert ended.code == 1
 
 
+def test_two_stores_with_one_directory_are_one_line(tmp_path):
+    ended = start(tmp_path, DEFAULT={'enabled_backends': 'file:file, cold:file'},
+                  cold={'filesystem_store_datadir': '{home}/images'})
+
+    assert ended.complaint == (f'the stores file and cold must not share {tmp_path}/images')
+    assert ' ERROR ' not in ended.out + ended.err
+
+
+def test_a_plugin_is_listed_once_at_the_start(tmp_path, live_server):
+    config = {section: {name: value.format(home=tmp_path) for name, value in options.items()}
+              for section, options in VALID.items()}
+    config['DEFAULT'] |= {'workers': '2', 'log_file': 'api.log'}
+
+    server = live_server(config)
+
+    logged = (server.dir / 'api.log').read_text()
+    assert logged.count('inspector: format is glancelite ') == 1
+
+
 def test_a_missing_configuration_file_is_named(tmp_path):
     ended = programs.run('api', ['--config-file', '/nowhere/glance.conf'], tmp_path)
 
@@ -179,6 +198,7 @@ def test_a_line_without_an_option_is_named(tmp_path):
     ended = programs.run('api', ['--config-file', file], tmp_path)
 
     assert f'{file}:2' in ended.complaint
+    assert 'enabled_backends' not in ended.complaint    # the line may contain a password
     assert ended.code == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
@@ -87,10 +88,10 @@ class Keystone(contract.Authenticator):
             auth.get_token(client)
         except (exceptions.ConnectionError, exceptions.HttpServerError,
                 exceptions.DiscoveryFailure) as error:
-            raise contract.Unavailable(f'{url} does not answer: {error}') from error
+            raise contract.Unavailable(f'{url} does not answer: {_reason(error)}') from error
         except exceptions.ClientException as error:
             raise contract.Unavailable(f'{url} rejects the account of this service: '
-                                       f'{error}') from error
+                                       f'{_reason(error)}') from error
         finally:
             client.session.close()
         return f'authenticated at {url}'
@@ -184,10 +185,18 @@ def _middleware_class() -> Any:
                     raise _unavailable() from error
                 raise
             except exceptions.ClientException as error:
-                LOG.error('the identity service is unavailable: %s', error)
+                LOG.error('the identity service is unavailable: %s', _reason(error))
                 raise _unavailable() from error
 
     return AuthProtocol
+
+
+def _reason(error: BaseException) -> str:
+    """Why a request failed, in a few words: libraries wrap it in up to five exceptions."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    words = ' '.join(str(getattr(error, 'strerror', None) or error).split())
+    return textwrap.shorten(words, 150, placeholder=' ...') or type(error).__name__
 
 
 def _unavailable() -> contract.Unavailable:

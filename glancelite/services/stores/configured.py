@@ -71,7 +71,8 @@ class ConfiguredStore:
             try:
                 self._driver = self._new_driver()
             except (contract.Misconfigured, contract.Error) as error:
-                LOG.error('store %s cannot be used: %s', self.name, error)
+                if self._failure is not None:   # the first failure is up to the caller
+                    LOG.error('store %s still cannot be used: %s', self.name, error)
                 self._failure = error
                 self._retry_at = self._clock() + self._pause
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
