@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from pecan.core import PecanBase
 
 from glancelite import contract
 from glancelite.api import errors, hooks, v2
+from glancelite.api.json_body import JSONParser
 from glancelite.api.message import Request, Response
 from glancelite.api.resource import Resource
 from glancelite.api.versions import Versions
@@ -18,8 +20,9 @@ from glancelite.services import border
 
 def make_app(core: Core) -> contract.middleware.WSGIApp:
     """Return the WSGI application of a service."""
-    app: contract.middleware.WSGIApp = Api(Resource({'v2': v2.root(core)}), hooks=[
-        hooks.IdentifyCaller(core), hooks.CheckRequest(), hooks.ErrorResponses()])
+    app: contract.middleware.WSGIApp = Api(
+        Resource({'v2': v2.root(core)}), JSONParser(core.settings.max_json_size), hooks=[
+            hooks.IdentifyCaller(core), hooks.CheckRequest(), hooks.ErrorResponses()])
     if core.extra:
         app = hooks.IdentifyFirst(_wrap(app, core.extra), core)
     return Border(_wrap(Versions(app, core.settings), core.middleware))
@@ -60,9 +63,10 @@ class Api(PecanBase):
     a replacement is no longer needed.
     """
 
-    def __init__(self, root: Resource, hooks: list[Any]):
+    def __init__(self, root: Resource, parser: JSONParser, hooks: list[Any]):
         super().__init__(root, hooks=hooks, guess_content_type_from_ext=False,
-                         request_cls=Request, response_cls=Response)
+                         request_cls=functools.partial(Request, parser=parser),
+                         response_cls=Response)
 
     def route(self, req: Request, node: Resource, path: str) -> tuple[Any, list[str]]:
         """Let the resource route; Pecan would search attributes."""

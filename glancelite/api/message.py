@@ -8,7 +8,6 @@ The Image API needs none of this, so ``Request`` shows it no form, query or ``Ac
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
@@ -17,6 +16,7 @@ import webob
 
 from glancelite import contract
 from glancelite.api import buffers
+from glancelite.api.json_body import JSONParser
 
 #: bytes per read from the client
 CHUNK = 1 << 20
@@ -26,12 +26,10 @@ CHUNK = 1 << 20
 LARGE_CHUNK = 8 << 20
 FAST_RATE = 64 << 20
 FAST_CHUNKS = 16
-#: maximum size of a JSON body in bytes; ten times what 128 long properties need
-JSON_LIMIT = 16 << 20
+#: bytes per read of a JSON body
+JSON_CHUNK = 1 << 16
 
 _CODINGS = frozenset({'chunked', 'compress', 'deflate', 'gzip', 'identity'})
-#: JSON escapes of characters that databases or UTF-8 cannot represent: NUL and surrogates
-_UNSTORABLE_ESCAPE = re.compile(rb'\\u(?:0000|[dD][89a-fA-F])')
 
 REASONS = {
     200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No Content', 206: 'Partial Content',
@@ -54,17 +52,20 @@ class Request:
     """A WSGI request that shows Pecan no body, query or ``Accept``.
 
     ``context`` is the caller; it is set when the request is routed.
+
+    :param parser: for a JSON body.
     """
 
-    __slots__ = ('context', 'environ', 'method', 'pecan')
+    __slots__ = ('_parser', 'context', 'environ', 'method', 'pecan')
 
     context: contract.Context
     accept = None
     content_type = ''
     GET = params = _NoArguments()
 
-    def __init__(self, environ: MutableMapping[str, Any]):
+    def __init__(self, environ: MutableMapping[str, Any], parser: JSONParser):
         self.environ = environ
+        self._parser = parser
         self.method: str = environ['REQUEST_METHOD']
 
     @property
@@ -114,8 +115,8 @@ class Request:
         return (coding is not None and self.method in ('POST', 'PUT', 'PATCH')
                 and coding.strip().lower() in _CODINGS)
 
-    def chunks(self) -> Iterator[bytes]:
-        """Read the body in chunks of at most ``LARGE_CHUNK`` bytes.
+    def chunks(self, most: int = LARGE_CHUNK) -> Iterator[bytes]:
+        """Read the body in chunks of at most ``most`` bytes.
 
         A chunk does not change while it is referenced.
 
@@ -125,7 +126,8 @@ class Request:
         environ = self.environ
         read = environ['wsgi.input'].read
         remaining = self.length
-        if (environ.get('glancelite.readinto') and (remaining is None or remaining >= CHUNK)
+        if (most >= CHUNK and environ.get('glancelite.readinto')
+                and (remaining is None or remaining >= CHUNK)
                 and hasattr(environ['wsgi.input'], 'readinto')):    # no middleware wrapped it
             read = buffers.Reader(environ['wsgi.input'].readinto).read
         if remaining is None and not environ.get('wsgi.input_terminated'):
@@ -133,7 +135,7 @@ class Request:
                 return  # no body: a read might block for ever
             if 'uwsgi.version' in environ:
                 read = _read_uwsgi
-        size, began, fast = CHUNK, time.monotonic(), 0
+        size, began, fast = min(CHUNK, most), time.monotonic(), 0
         while remaining is None or remaining > 0:
             chunk = _read(read, size if remaining is None else min(size, remaining))
             if not chunk:
@@ -145,32 +147,20 @@ class Request:
             yield chunk
             now = time.monotonic()
             fast = fast + 1 if len(chunk) > FAST_RATE * (now - began) else 0
-            size = LARGE_CHUNK if fast >= FAST_CHUNKS else CHUNK
+            size = min(LARGE_CHUNK if fast >= FAST_CHUNKS else CHUNK, most)
             began = now
 
     def json(self) -> Any:
         """Parse the body as JSON, regardless of ``Content-Type``.
 
         :raises Invalid: there is no body, or it is not a JSON object or array.
-        :raises TooLarge: it is longer than ``JSON_LIMIT``.
+        :raises TooLarge: it is longer or has more elements than ``JSONParser`` allows.
         """
         if not self.has_body:
             raise contract.Invalid('The request must have a JSON body.')
-        size, pieces = 0, []
-        for chunk in self.chunks():
-            size += len(chunk)
-            if size > JSON_LIMIT:
-                raise contract.TooLarge(f'The body is longer than {JSON_LIMIT} bytes.')
-            pieces.append(chunk)
-        raw = b''.join(pieces)
-        try:
-            body = json.loads(raw.decode())
-        except (ValueError, RecursionError):
-            raise contract.Invalid('Malformed JSON in request body.') from None
+        body = self._parser.parse(self.chunks(JSON_CHUNK), self.length)
         if not isinstance(body, dict | list):
             raise contract.Invalid('The body must be a JSON object or array.')
-        if _UNSTORABLE_ESCAPE.search(raw) and not all(map(_is_storable, _strings(body))):
-            raise contract.Invalid('The body contains a NUL character or a lone surrogate.')
         return body
 
     def json_object(self) -> dict[str, Any]:
@@ -207,24 +197,6 @@ def _read(read: Callable[[int], bytes], count: int) -> bytes:
         return read(count)
     except OSError:
         raise contract.Invalid('The connection was lost before the body was complete.') from None
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """All strings in a JSON value; not recursive, because JSON can be nested deeply."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, dict):
-            pending.extend(item)
-            pending.extend(item.values())
-
-
-def _is_storable(text: str) -> bool:
-    return not any(char == '\0' or '\ud800' <= char <= '\udfff' for char in text)
 
 
 class Response(webob.Response):

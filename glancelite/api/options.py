@@ -2,6 +2,8 @@
 
 from oslo_config import cfg
 
+from glancelite.api import json_body
+
 OPTS = (
     cfg.URIOpt('public_endpoint', schemes=['http', 'https'],
                help='Base URL in the list of API versions; by default that of the request.'),
@@ -9,6 +11,10 @@ OPTS = (
                help='Images per page of a list if the request has no limit.'),
     cfg.IntOpt('api_limit_max', default=1000, min=1,
                help='Maximum number of images per page of a list.'),
+    cfg.IntOpt('max_json_size', default=json_body.DEFAULT_SIZE, min=1024,
+               help='Maximum size of a JSON body in bytes. In a body that is ASCII only, '
+                    'escapes count as the bytes that they stand for. The data of images is '
+                    'limited by image_size_cap instead.'),
     cfg.BoolOpt('show_image_direct_url', default=False,
                 help='Show the URL of the data to callers with the policy get_image_location.'),
     cfg.BoolOpt('show_multiple_locations', default=False,

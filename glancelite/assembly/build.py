@@ -64,7 +64,7 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Core:
     stores = layers.stores
     settings = Settings(
         limit_param_default=conf.limit_param_default, api_limit_max=conf.api_limit_max,
-        public_endpoint=conf.public_endpoint,
+        max_json_size=conf.max_json_size, public_endpoint=conf.public_endpoint,
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,
         multi_store=stores.multi, store_ids=tuple(stores.names))

@@ -22,6 +22,7 @@ class Settings:
 
     limit_param_default: int = 25
     api_limit_max: int = 1000
+    max_json_size: int = 10 << 20
     public_endpoint: str | None = None
     show_image_direct_url: bool = False
     show_multiple_locations: bool = False

@@ -53,6 +53,14 @@ class PolicyEngine(Plugin):
             return False
         return True
 
+    def may_ever(self, ctx: Context, action: str) -> bool:
+        """Return False if the caller may do this with no image at all.
+
+        The core asks before it reads the body of a request, so that the body of a caller
+        who may not do this anyway costs nothing.  True if it depends on the image.
+        """
+        return True
+
     def is_admin(self, ctx: Context) -> bool | None:
         """Return whether the caller is an administrator of images; None if undecided.
 

@@ -57,6 +57,9 @@ class PolicyChain(contract.PolicyEngine):
             images = border.check_images(engine, answer, images)
         return images
 
+    def may_ever(self, ctx: Context, action: str) -> bool:
+        return all(engine.may_ever(ctx, action) for engine in self._engines)
+
     def is_admin(self, ctx: Context) -> bool:
         for engine in self._engines:
             with border.Calling(engine):

@@ -72,6 +72,20 @@ class Images:
         layers.events.image(ctx, 'image.create', image)
         return image
 
+    def check_caller(self, ctx: Context, action: str, image_id: str | None = None) -> None:
+        """Refuse a caller who may do this with no image, before the body is read.
+
+        :param image_id: the image of the request; None if it is not created yet.
+        :raises Forbidden: the caller may not do this.
+        :raises NotFound: the caller sees no such image.
+        """
+        policy = self._layers.policy
+        if not policy.may_ever(ctx, action):
+            if image_id is not None:
+                policy.enforce(ctx, action, self._layers.database.images.get(
+                    image_id, viewer=ctx.viewer))
+            raise contract.Forbidden(f'You are not authorized to complete {action} action.')
+
     def get(self, ctx: Context, image_id: str) -> Image:
         """Return one image.
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from glancelite import contract
-from glancelite.api import message
+from glancelite.api import json_body, message
 
 MIB = 1 << 20
 
@@ -25,7 +25,8 @@ def clock(monkeypatch):
 
 
 def request(data, **environ):
-    return message.Request({'REQUEST_METHOD': 'PUT', 'wsgi.input': io.BytesIO(data), **environ})
+    return message.Request({'REQUEST_METHOD': 'PUT', 'wsgi.input': io.BytesIO(data), **environ},
+                           json_body.JSONParser())
 
 
 @pytest.mark.parametrize('environ', [

@@ -128,10 +128,8 @@ def test_json_is_accepted_with_any_content_type(app, kind):
     assert answer.json['name'] == 'a=b&c'
 
 
-def test_the_size_of_a_json_body_is_limited(app, monkeypatch):
-    monkeypatch.setattr('glancelite.api.message.JSON_LIMIT', 100)
-
-    app.post('/v2/images', '{"name": "%s"}' % ('x' * 100), status=413)
+def test_the_size_of_a_json_body_is_limited(variant):
+    variant(max_json_size=100).post('/v2/images', '{"name": "%s"}' % ('x' * 100), status=413)
 
 
 @pytest.mark.parametrize('path', ['/v2/images/%ff', '/v2/images?name=%ff', '/v2/images/%00',

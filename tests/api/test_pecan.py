@@ -11,6 +11,7 @@ import pytest
 import webtest
 from pecan import rest
 
+from glancelite.api.json_body import JSONParser
 from glancelite.api.message import Response
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
@@ -124,7 +125,7 @@ def test_this_api_does_not_read_a_body_into_memory():
         def get(self, request):
             return Response(body=Chunks())
 
-    body = Api(Ours(), [CheckRequest(), ErrorResponses()])(environ(path=''), start)
+    body = Api(Ours(), JSONParser(), [CheckRequest(), ErrorResponses()])(environ(path=''), start)
 
     assert body.taken == 0
 

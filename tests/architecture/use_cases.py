@@ -118,7 +118,8 @@ USE_CASES = {
     'discovery.detail': (None, _call('discovery.detail', lambda core, ctx, image: ())),
 }
 #: public methods that are not use cases
-HELPERS = {'images.change', 'images.may_see_locations_of', 'locations.close', 'discovery.multi'}
+HELPERS = {'images.change', 'images.check_caller', 'images.may_see_locations_of',
+           'locations.close', 'discovery.multi'}
 #: use cases that are open to everybody
 OPEN = {'discovery.stores'}
 #: use cases that use more of something with a quota

@@ -66,6 +66,7 @@ class Images(_ImageResource):
 
     @operation('Create an image.', accepts='image', returns='image', statuses=(201,))
     def post(self, request: Request) -> Response:
+        self._images.check_caller(request.context, 'add_image')
         creation = self._schema.create(request.json_object())
         image = self._images.create(request.context, creation)
         base = base_url(request.environ, self._settings.public_endpoint)

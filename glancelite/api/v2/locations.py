@@ -24,6 +24,7 @@ class Locations(Resource):
     def __init__(self, core: Core):
         super().__init__()
         self._locations = core.use_cases.locations
+        self._images = core.use_cases.images
 
     @operation('List the locations of an image.', returns='object')
     def get(self, request: Request, image_id: str) -> Response:
@@ -32,6 +33,7 @@ class Locations(Resource):
     @operation('Add the location of data that is in a store already.', accepts='object',
                statuses=(202,))
     def post(self, request: Request, image_id: str) -> Response:
+        self._images.check_caller(request.context, 'add_image_location', image_id)
         url, expected = _parse_location(request.json_object())
         self._locations.add(request.context, image_id, url, expected)
         return Response.empty(202)

@@ -18,6 +18,7 @@ class Members(Resource):
     def __init__(self, core: Core):
         super().__init__(variable=Member(core))
         self._members = core.use_cases.members
+        self._images = core.use_cases.images
 
     @operation('List the members of an image.', returns='members')
     def get(self, request: Request, image_id: str) -> Response:
@@ -25,6 +26,7 @@ class Members(Resource):
 
     @operation('Share an image with a project.', accepts='object', returns='member')
     def post(self, request: Request, image_id: str) -> Response:
+        self._images.check_caller(request.context, 'add_member', image_id)
         project = _required(request.json_object(), 'member')
         member = self._members.add(request.context, image_id, project)
         return Response.json(views.member(member))
@@ -36,6 +38,7 @@ class Member(Resource):
     def __init__(self, core: Core):
         super().__init__()
         self._members = core.use_cases.members
+        self._images = core.use_cases.images
 
     @operation('Show a member of an image.', returns='member')
     def get(self, request: Request, image_id: str, member: str) -> Response:
@@ -43,6 +46,7 @@ class Member(Resource):
 
     @operation('Accept or reject a shared image.', accepts='object', returns='member')
     def put(self, request: Request, image_id: str, member: str) -> Response:
+        self._images.check_caller(request.context, 'modify_member', image_id)
         status = _required(request.json_object(), 'status')
         changed = self._members.set_status(request.context, image_id, member, status)
         return Response.json(views.member(changed))

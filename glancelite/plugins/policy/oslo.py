@@ -82,6 +82,10 @@ class OsloPolicy(contract.PolicyEngine):
         except Exception as error:
             raise _undecided(action) from error
 
+    def may_ever(self, ctx: Context, action: str) -> bool:
+        self._watch.check()
+        return self._rules.may_ever(ctx, action)
+
     def is_admin(self, ctx: Context) -> bool:
         return self.allows(ctx, 'context_is_admin')
 

@@ -69,6 +69,10 @@ class RuleSet:
             return self._enforce(ctx, action, image, member)
         return result(image, member)
 
+    def may_ever(self, ctx: Context, action: str) -> bool:
+        """Return False if the caller alone makes the rule fail, whatever the image is."""
+        return self._result(ctx, action, False) is not False
+
     def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
         result = self._result(ctx, action, False)
         if result is True:

@@ -60,6 +60,13 @@ class PolicyContract:
         raise NotImplementedError('override the `policy` fixture')
 
     @pytest.mark.parametrize('action', ACTIONS)
+    def test_what_a_caller_may_never_do_is_refused_for_every_image(self, policy, action):
+        for ctx in CALLERS:
+            if not policy.may_ever(ctx, action):
+                for image, member in itertools.product(some_images(12), (None, 'p', 'q')):
+                    assert not policy.allows(ctx, action, image, member=member)
+
+    @pytest.mark.parametrize('action', ACTIONS)
     def test_allows_and_enforce_agree(self, policy, action):
         for ctx, image in itertools.product(CALLERS, some_images(12)):
             for member in (None, 'p', 'q'):
