@@ -42,15 +42,20 @@ class IdentifyFirst:
 
 
 class CheckRequest(hooks.PecanHook):
-    """Refuses writes of read-only callers, and bodies of operations that have none, unread."""
+    """Refuses what no controller accepts, before a body is read."""
 
     def before(self, state: Any) -> None:
         request = state.request
         if request.method != 'GET' and request.context.read_only:
             raise contract.Forbidden('Read-only access')
-        if state.controller.operation.rejects_body and request.has_body:
+        operation = state.controller.operation
+        if operation.rejects_body and request.has_body:
             raise contract.Invalid(f'A {request.method} request of this resource must not have '
                                    'a body.')
+        if operation.accepts and 'HTTP_CONTENT_RANGE' in request.environ:
+            # a part must not be taken for the whole: RFC 9110, section 14.5
+            raise contract.Invalid('Content-Range is not supported in this request: send the '
+                                   'whole body, without this header.')
 
 
 class ErrorResponses(hooks.PecanHook):

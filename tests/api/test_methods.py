@@ -128,6 +128,23 @@ def test_json_is_accepted_with_any_content_type(app, kind):
     assert answer.json['name'] == 'a=b&c'
 
 
+@pytest.mark.parametrize(('method', 'path'), [
+    ('PUT', '/{}/file'), ('POST', ''), ('PATCH', '/{}'), ('POST', '/{}/members'),
+    ('PUT', '/{}/members/m'), ('POST', '/{}/locations')])
+@pytest.mark.parametrize('value', ['bytes 0-3/10', 'bytes */10', ''])
+def test_a_part_of_a_body_is_refused(app, new, method, path, value):
+    image = new()
+    kind = ('application/octet-stream' if path.endswith('file')
+            else 'application/openstack-images-v2.1-json-patch')
+
+    answer = app.request('/v2/images' + path.format(image), method=method, body=b'abcd',
+                         status=400, content_type=kind,
+                         headers={'Content-Range': value, 'Accept': 'application/json'})
+
+    assert 'Content-Range is not supported' in error(answer)
+    assert app.get(f'/v2/images/{image}').json['status'] == 'queued'
+
+
 def test_the_size_of_a_json_body_is_limited(variant):
     variant(max_json_size=100).post('/v2/images', '{"name": "%s"}' % ('x' * 100), status=413)
 
