@@ -8,9 +8,11 @@ The Image API needs none of this, so ``Request`` shows it no form, query or ``Ac
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 import webob
 
@@ -39,6 +41,10 @@ REASONS = {
     416: 'Request Range Not Satisfiable', 500: 'Internal Server Error',
     501: 'Not Implemented', 503: 'Service Unavailable',
 }
+#: a host in a URL, with or without a port
+_HOST = re.compile(r'(?:\[[0-9A-Fa-f:.]+\]|[\w.~%-]+)(?::[0-9]{1,5})?', re.ASCII)
+#: characters that a path in a URL can have
+_PATH = "/%:@!$&'()*+,;="
 _STATUS_LINES = {code: f'{code} {reason}' for code, reason in REASONS.items()}
 
 
@@ -248,7 +254,12 @@ def base_url(environ: MutableMapping[str, Any], public_endpoint: str | None) -> 
     """Return the URL of this service, without a slash at the end."""
     if public_endpoint:
         return public_endpoint.rstrip('/')
-    scheme = environ['wsgi.url_scheme']
-    host = environ.get('HTTP_HOST') or f'{environ["SERVER_NAME"]}:{environ["SERVER_PORT"]}'
+    scheme = 'https' if environ['wsgi.url_scheme'].lower() == 'https' else 'http'
+    host = environ.get('HTTP_HOST', '')
+    if not _HOST.fullmatch(host):
+        name = environ['SERVER_NAME']
+        host = f'{f"[{name}]" if ":" in name else name}:{environ["SERVER_PORT"]}'
     default = ':443' if scheme == 'https' else ':80'
-    return f'{scheme}://{host.removesuffix(default)}{environ.get("SCRIPT_NAME", "").rstrip("/")}'
+    path = '/'.join(filter(None, environ.get('SCRIPT_NAME', '').split('/')))
+    path = f'/{quote(path, safe=_PATH, encoding="latin-1")}' if path else ''
+    return f'{scheme}://{host.removesuffix(default)}{path}'

@@ -1,6 +1,7 @@
 """The list of versions, and the version that a request selects."""
 
 import pytest
+import webtest
 
 from glancelite.api.versions import offered_versions
 
@@ -89,8 +90,20 @@ def test_links_have_the_public_endpoint(variant):
 @pytest.mark.parametrize(('environ', 'base'), [
     ({'HTTP_HOST': 'h.example:9292', 'SCRIPT_NAME': '/image'}, 'http://h.example:9292/image'),
     ({'HTTP_HOST': 'h.example:443', 'wsgi.url_scheme': 'https'}, 'https://h.example'),
+    ({'HTTP_HOST': 'h.example:443', 'wsgi.url_scheme': 'HTTPS'}, 'https://h.example'),
+    ({'HTTP_HOST': 'h.example', 'wsgi.url_scheme': 'ftp'}, 'http://h.example'),
+    ({'HTTP_HOST': '[2001:db8::80]:80'}, 'http://[2001:db8::80]'),
+    ({'HTTP_HOST': 'h.example', 'SCRIPT_NAME': '//image/v//'}, 'http://h.example/image/v'),
+    ({'HTTP_HOST': 'h.example', 'SCRIPT_NAME': '/'}, 'http://h.example'),
+    ({'HTTP_HOST': 'h.example', 'SCRIPT_NAME': '/a b\xc3\xa9'}, 'http://h.example/a%20b%C3%A9'),
+    ({'HTTP_HOST': 'evil.test/"<a>', 'SERVER_NAME': '::1', 'SERVER_PORT': '9292'},
+     'http://[::1]:9292'),
 ])
-def test_links_have_host_and_mount_point_of_the_request(no_token, environ, base):
-    links = no_token.get('/versions', extra_environ=environ).json['versions'][0]['links']
+def test_links_have_host_and_mount_point_of_the_request(wsgi, environ, base):
+    app = webtest.TestApp(wsgi, {'HTTP_X_AUTH_TOKEN': 'own', **environ}, lint=False)
+
+    links = app.get('/versions').json['versions'][0]['links']
+    location = app.post_json('/v2/images', {}).headers['Location']
 
     assert links[0]['href'] == f'{base}/v2/'
+    assert location.startswith(f'{base}/v2/images/')

@@ -6,7 +6,7 @@ from oslo_middleware import http_proxy_to_wsgi as library
 from glancelite.plugins.middleware.proxy_headers import ProxyHeaders
 from glancelite.testing.contracts.middleware import Answer, Client, MiddlewareContract, request
 
-COMPARED = ('wsgi.url_scheme', 'HTTP_HOST', 'REMOTE_ADDR', 'SCRIPT_NAME')
+COMPARED = ('wsgi.url_scheme', 'HTTP_HOST', 'REMOTE_ADDR', 'REMOTE_PORT', 'SCRIPT_NAME')
 ON = {'oslo_middleware': {'enable_proxy_headers_parsing': True}}
 FORWARDED = [
     {}, {'HTTP_X_FORWARDED_PROTO': 'https'}, {'HTTP_X_FORWARDED_HOST': 'images.example'},
@@ -41,6 +41,45 @@ class TestProxyHeaders(MiddlewareContract):
 
         assert ours == seen_behind(
             lambda app: library.HTTPProxyToWSGI(app, middleware.conf), headers)
+
+
+SEEN = {'scheme': 'wsgi.url_scheme', 'host': 'HTTP_HOST', 'address': 'REMOTE_ADDR',
+        'port': 'REMOTE_PORT', 'prefix': 'SCRIPT_NAME'}
+
+
+@pytest.mark.parametrize(('headers', 'seen'), [
+    ({'FORWARDED': 'For="[2001:db8::1]:8080";PROTO=HTTPS;Host="images.example:9292"'},
+     {'address': '2001:db8::1', 'port': '8080', 'scheme': 'https',
+      'host': 'images.example:9292'}),
+    ({'FORWARDED': 'for="192.0.2.1:80";host=a.example:81 ; proto = https'},
+     {'address': '192.0.2.1', 'port': '80', 'host': 'a.example:81', 'scheme': 'https'}),
+    ({'FORWARDED': 'for="[2001:db8::1]"'}, {'address': '2001:db8::1'}),
+    ({'FORWARDED': r'for="192.0.\2.1";host="[2001:db8::2]:9292"'},
+     {'address': '192.0.2.1', 'host': '[2001:db8::2]:9292'}),
+    ({'FORWARDED': 'for=192.0.2.1;by="a,b;host=evil.test", proto=https;host=b.example, host=c'},
+     {'address': '192.0.2.1', 'scheme': 'https', 'host': 'b.example'}),
+    ({'FORWARDED': ', ;for=192.0.2.1;;'}, {'address': '192.0.2.1'}),
+    ({'FORWARDED': 'for=unknown;proto=ftp;host="evil.test/path"'}, {}),
+    ({'FORWARDED': 'for=_hidden;proto=javascript;host=""'}, {}),
+    ({'FORWARDED': 'proto="https;host=open.example'}, {}),
+    ({'X_FORWARDED_PROTO': 'HTTPS, http', 'X_FORWARDED_HOST': 'a.example , b.example',
+      'X_FORWARDED_FOR': '192.0.2.1, 192.0.2.2', 'X_FORWARDED_PREFIX': '/image, /other'},
+     {'scheme': 'https', 'host': 'a.example', 'address': '192.0.2.1', 'prefix': '/image'}),
+    ({'X_FORWARDED_FOR': '2001:db8::1'}, {'address': '2001:db8::1'}),
+    ({'X_FORWARDED_FOR': '192.0.2.1:4711'}, {'address': '192.0.2.1', 'port': '4711'}),
+    ({'X_FORWARDED_PROTO': 'wss', 'X_FORWARDED_HOST': 'a b', 'X_FORWARDED_FOR': 'x'}, {}),
+    ({'X_FORWARDED_PREFIX': 'image'}, {'prefix': '/image'}),
+    ({'X_FORWARDED_PREFIX': '//image//v//'}, {'prefix': '/image/v'}),
+    ({'X_FORWARDED_PREFIX': '/'}, {}),
+    ({'X_FORWARDED_PREFIX': '/a?b'}, {}),
+], ids=str)
+def test_headers_are_read_as_the_standard_says(make_middleware, headers, seen):
+    middleware = make_middleware(ProxyHeaders, **ON)
+    headers = {f'HTTP_{name}': value for name, value in headers.items()}
+
+    found, before = seen_behind(middleware.wrap, headers), seen_behind(middleware.wrap, {})
+
+    assert found == before | {SEEN[name]: value for name, value in seen.items()}
 
 
 def test_headers_are_ignored_by_default(make_middleware):
