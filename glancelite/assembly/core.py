@@ -14,6 +14,7 @@ from glancelite.schema.views import ImageView
 from glancelite.services import border
 from glancelite.services.layers import Layers
 from glancelite.services.use_cases import UseCases
+from glancelite.support import log_context
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,8 +56,13 @@ class Core:
     def identify(self, environ: MutableMapping[str, Any]) -> Context:
         """Identify the caller of a request, with ``is_admin`` and ``request_id``.
 
+        Further log lines of the thread name the caller.
+
         :raises Unauthenticated: the caller is unknown.
         """
+        request_id = environ.get('openstack.request_id')
+        if request_id is None:      # there is no middleware that has begun the request
+            log_context.begin()
         with border.Calling(self.authenticator):
             answer = self.authenticator.identify(environ)
         ctx = border.check_context(self.authenticator, answer)
@@ -64,8 +70,9 @@ class Core:
         if ctx.is_admin or (roles, service_roles) != (ctx.roles, ctx.service_roles):
             ctx = dataclasses.replace(ctx, roles=roles, service_roles=service_roles,
                                       is_admin=False)
+        log_context.set_caller(ctx)
         return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.is_admin(ctx)),
-                                   request_id=environ.get('openstack.request_id'))
+                                   request_id=request_id)
 
     def start(self) -> None:
         """Start the work in the background: renewal of leases, and recovery."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from glancelite.contract import Context
 from glancelite.services.layers import Layers
 from glancelite.services.stores.configured import ConfiguredStore
+from glancelite.support import log_context
 
 #: seconds for which the result of a health check is used
 MAX_AGE = 30.0
@@ -65,7 +66,7 @@ class Discovery:
                 return check
             check = concurrent.futures.Future()
             self._checks[store.name] = time.monotonic(), check
-        threading.Thread(target=_run_check, args=(store, check), daemon=True,
+        threading.Thread(target=log_context.carried(_run_check), args=(store, check), daemon=True,
                          name=f'health of {store.name}').start()
         return check
 

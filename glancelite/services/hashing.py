@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from glancelite import contract
 from glancelite.contract import Context, Image, store_rules
 from glancelite.services.stores import Stores
+from glancelite.support import log_context
 
 LOG = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Hashing:
         with self._lock:
             if self._closing.is_set():
                 raise contract.Unavailable('The service is shutting down.')
-            self._work.put(work)
+            self._work.put(log_context.carried(work))
             if len(self._threads) < THREADS:
                 # as a daemon: a store that does not answer must not keep the process
                 thread = threading.Thread(target=self._run, daemon=True,

@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from glancelite.support import log_context
+
 LOG = logging.getLogger(__name__)
 
 #: seconds that the end of the service waits for a call under way
@@ -14,6 +16,8 @@ CLOSE_TIME = 10.0
 
 class Periodic:
     """Calls a function again and again, in a thread of its own.
+
+    Log lines of each call have a request id of their own.
 
     :param work: an exception is logged, and the next call is made in time.
     :param interval: seconds between the end of a call and the next one.
@@ -47,6 +51,7 @@ class Periodic:
 
     def _run(self) -> None:
         while True:
+            log_context.begin()
             try:
                 self._work()
             except BaseException:       # a plugin may raise anything; the next call is made

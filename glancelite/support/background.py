@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from glancelite.support import log_context
+
 Item = TypeVar('Item')
 
 
@@ -27,8 +29,8 @@ class BackgroundCalls(Generic[Item]):
         self._free = threading.Semaphore(ahead)
         self._error: BaseException | None = None
         self._cancelled = False
-        self._thread = threading.Thread(target=self._run, args=(function,),
-                                        name=name, daemon=True)
+        self._thread = threading.Thread(target=log_context.carried(self._run),
+                                        args=(function,), name=name, daemon=True)
         self._thread.start()
 
     def _run(self, function: Callable[[Item], object]) -> None:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import webtest
+from oslo_context import context
 
 from glancelite import assembly, config, contract
 from glancelite.api.app import make_app
@@ -152,3 +153,13 @@ def test_the_error_names_a_schema_file_that_is_not_json(extended, tmp_path, name
         extended({name: '{"own_os": '})
 
     assert str(tmp_path / name / 'schema-image.json') in str(refused.value)
+
+
+def test_log_lines_name_the_caller_also_without_the_middleware_for_ids(wsgi, app):
+    context.RequestContext(request_id='req-former', user_id='former')
+
+    app.get('/v2/images')
+
+    current = context.get_current()
+    assert (current.user_id, current.project_id) == ('user-of-own', 'own')
+    assert current.request_id != 'req-former'

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import urllib.request
 
 import pytest
 
@@ -24,6 +25,21 @@ def reload(server, log):
     """Reload, and wait until the new workers are ready."""
     server.process.send_signal(signal.SIGHUP)
     process.until(lambda: log.exists() and 'reloaded' in log.read_text())
+
+
+def test_a_line_names_request_user_and_project():
+    config = {**MEMORY, 'layers': {**MEMORY['layers'], 'notifier': 'log'},
+              'noauth': {'user_id': 'ann', 'project_id': 'acme'}}
+    with live.server(config) as server:
+        request = urllib.request.Request(
+            f'{server.url}/v2/images', b'{}', {'X-Openstack-Request-ID': 'req-one'})
+        urllib.request.urlopen(request).close()
+        log = server.dir / 'api.log'
+        process.until(lambda: 'image.create' in log.read_text())
+        lines = [line for line in log.read_text().splitlines() if 'image.create' in line]
+
+    assert lines
+    assert all('[None req-one ann acme - - - -]' in line for line in lines)
 
 
 def test_reloading_reopens_a_renamed_log_file(server):

@@ -8,10 +8,10 @@ from typing import Any
 
 import webob.exc
 from oslo_config import cfg
-from oslo_context import context
 
 from glancelite import contract
 from glancelite.contract.middleware import WSGIApp
+from glancelite.support import log_context
 
 KEY = 'openstack.request_id'
 HEADER = 'x-openstack-request-id'
@@ -47,7 +47,7 @@ class RequestId(contract.Middleware):
             elif not request_id.startswith('req-'):
                 request_id = f'req-{request_id}'
             environ[KEY] = request_id
-            context.RequestContext(request_id=request_id)   # stored in the thread for oslo.log
+            log_context.begin(request_id)
 
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
                 if not status.startswith('401') and all(
