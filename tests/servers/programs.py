@@ -4,9 +4,12 @@ import glob
 import os
 import re
 import shutil
+import sys
 
 import pytest
 
+#: uWSGI with the Python of this process, whose libraries it uses
+UWSGI = f'uwsgi_python3{sys.version_info.minor}'
 DEBIAN = {
     '/usr/lib/grub-rescue/grub-rescue-cdrom.iso': 'grub-rescue-pc',
     '/usr/lib/ipxe/ipxe.iso': 'ipxe',
@@ -18,6 +21,8 @@ DEBIAN = {
     'ceph-osd': 'ceph-osd',
     'bindfs': 'bindfs',
     'git': 'git',
+    'haproxy': 'haproxy',
+    'logrotate': 'logrotate',
     'mariadb-install-db': 'mariadb-server',
     'mariadbd': 'mariadb-server',
     'monmaptool': 'ceph-base',
@@ -29,6 +34,8 @@ DEBIAN = {
     'radosgw': 'radosgw',
     'radosgw-admin': 'radosgw',
     'rbd': 'ceph-common',
+    'systemd-analyze': 'systemd',
+    UWSGI: 'uwsgi-plugin-python3',
 }
 """Program, or absolute path of a file -> its Debian package."""
 
