@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gunicorn import arbiter
 from gunicorn.errors import HaltServer
 
+from glancelite.server.systemd import ServiceManager
+
 if TYPE_CHECKING:
     from glancelite.server.application import Application
 
@@ -30,6 +32,7 @@ class Master(arbiter.Arbiter):
         self._stop_requested = False
         self._started = False
         self._respawn_at = 0.0
+        self._service_manager = ServiceManager()
         super().__init__(app)
 
     def signal(self, sig: int, frame: Any) -> None:
@@ -43,8 +46,11 @@ class Master(arbiter.Arbiter):
         self.kill_workers(signal.SIGUSR2)
 
     def reload(self) -> None:
+        self._service_manager.reloading()
         if self.app.read_configuration():
             super().reload()
+        else:
+            self._service_manager.ready()
 
     def retire_workers(self) -> None:
         """Called by gunicorn after the new configuration is loaded, before it starts workers."""
@@ -59,6 +65,7 @@ class Master(arbiter.Arbiter):
         if len(self.WORKERS) < self.num_workers or not all(map(_is_ready, self.WORKERS.values())):
             return
         self._started = True
+        self._service_manager.ready()
         if self._old:
             self.log.info('reloaded; the old workers finish their running requests')
             for pid in self._old:
@@ -80,6 +87,7 @@ class Master(arbiter.Arbiter):
             self._respawn_at = time.monotonic() + RESPAWN_DELAY
 
     def stop(self, graceful: bool = True) -> None:
+        self._service_manager.stopping()
         self.WORKERS.update(self._old | self._finishing)
         self._old, self._finishing = {}, {}
         super().stop(graceful)
