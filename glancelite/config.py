@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -49,8 +50,15 @@ def register(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Options of the core, the server and every installed plugin, by section.
 
-    For ``oslo-config-generator``.  Plugins of other packages are included.
+    For ``oslo-config-generator``.  Plugins of other packages are included.  The options
+    of libraries get the defaults that they have here.
     """
+    log.set_defaults(default_log_levels=LOG_LEVELS)
+    for layer in contract.LAYERS:
+        for plugin in loader.installed(layer).values():
+            for register_library in plugin.kind.LIBRARY_OPTS if plugin.kind else ():
+                with contextlib.suppress(ImportError):      # an extra that is not installed
+                    register_library(cfg.ConfigOpts())
     sections: dict[str, dict[str, cfg.Opt]] = {}
     for section, opts in (*GROUPS, ('DEFAULT', server.OPTS),
                           (outbound.SECTION, outbound.OPTS), *_plugin_opts()):

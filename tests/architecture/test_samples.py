@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from oslo_config import cfg
 
 from glancelite import contract, loader
 
@@ -78,3 +79,27 @@ def test_no_sample_contains_paths_or_names_of_a_machine(sample):
 def test_every_section_of_glancelite_is_in_the_sample():
     assert {'DEFAULT', 'layers', 'glance_store', 'image_format', 'paste_deploy', 'file'} <= \
         ours(CONFIGURATION.read_text()).keys()
+
+
+@pytest.mark.parametrize(('section', 'layer', 'plugin'), [
+    ('cors', 'middleware', 'cors'), ('healthcheck', 'middleware', 'healthcheck'),
+    ('oslo_middleware', 'auth', 'http_basic')])
+def test_the_sample_has_the_defaults_that_apply_here_for_options_of_libraries(
+        section, layer, plugin):
+    conf = cfg.ConfigOpts()
+    for register in loader.find(layer, plugin).kind.LIBRARY_OPTS:
+        register(conf)
+    conf([], default_config_files=[], default_config_dirs=[])
+    shown = CONFIGURATION.read_text().partition(f'\n[{section}]\n')[2].partition('\n[')[0]
+
+    for name, value in conf[section].items():
+        value = ','.join(value) if isinstance(value, list) else value
+        if value:
+            assert re.search(rf'^#{name} = {re.escape(str(value))}$', shown,
+                             re.MULTILINE | re.IGNORECASE), name
+
+
+def test_the_sample_describes_the_lines_of_the_user_file():
+    text = CONFIGURATION.read_text().replace('\n# ', ' ')
+
+    assert 'user:hash:project:role,role' in text

@@ -28,10 +28,17 @@ CHECK_INTERVAL = 1.0
 #: most verified passwords in the cache
 CACHE_SIZE = 1024
 DEFAULT_ROLES = ('member', 'reader')
+USER_FILE_HELP = """\
+File with the users of the auth plugin http_basic. A line is user:hash, as htpasswd -nB writes \
+it, or user:hash:project, or user:hash:project:role,role. The hash is bcrypt. Without them, the \
+project has the name of the user, and the roles are member and reader. Empty lines and lines that \
+begin with # are ignored. Changes take effect within a second."""
 
 
 def _register(conf: Any) -> None:
-    from oslo_middleware import opts
+    from oslo_middleware import basic_auth, opts
+    for option in basic_auth.OPTS:
+        option.help = USER_FILE_HELP    # the library's says nothing about the lines
     for group, options in opts.list_opts_basic_auth():
         conf.register_opts(options, group=group)
 

@@ -19,10 +19,9 @@ EXPOSE_HEADERS = ('X-Image-Meta-Checksum', 'X-Auth-Token', 'X-Subject-Token',
 
 
 def _register(conf: Any) -> None:
+    cors.set_defaults(allow_methods=list(ALLOW_METHODS), allow_headers=list(ALLOW_HEADERS),
+                      expose_headers=list(EXPOSE_HEADERS))
     conf.register_opts(cors.OPTS, group='cors')
-    conf.set_default('allow_methods', list(ALLOW_METHODS), group='cors')
-    conf.set_default('allow_headers', list(ALLOW_HEADERS), group='cors')
-    conf.set_default('expose_headers', list(EXPOSE_HEADERS), group='cors')
 
 
 class CORS(contract.Middleware):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
+from oslo_config import cfg
 from oslo_middleware import healthcheck, opts
+from oslo_middleware.healthcheck import opts as healthcheck_opts
 
 from glancelite import contract
 from glancelite.contract.middleware import WSGIApp
@@ -14,11 +16,11 @@ PATHS = frozenset({'/healthcheck', '/healthcheck/'})
 
 
 def _register(conf: Any) -> None:
+    cfg.set_defaults(healthcheck_opts.HEALTHCHECK_OPTS, backends=['disable_by_file'])
+    cfg.set_defaults(healthcheck_opts.DISABLE_BY_FILE_OPTS,
+                     disable_by_file_path='/etc/glance/healthcheck_disable')
     for group, options in opts.list_opts_healthcheck():
         conf.register_opts(options, group=group)
-    conf.set_default('backends', ['disable_by_file'], group='healthcheck')
-    conf.set_default('disable_by_file_path', '/etc/glance/healthcheck_disable',
-                     group='healthcheck')
 
 
 class Healthcheck(contract.Middleware):
