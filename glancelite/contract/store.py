@@ -92,6 +92,15 @@ class Store(Plugin):
     ``share``
         the backend can give other projects read access; defines ``share``.
 
+    ``NotFound`` means that one piece of data is gone: the core forgets it.  So a store raises
+    it only while the root of all its data is in place.  If the directory, bucket, container
+    or pool is away, or a share is not mounted, or the store may not look, each method below
+    that needs the backend raises ``Unavailable``, also ``delete`` and ``discard``.  A store
+    must not create a root anew in the place of one that it has used.
+
+    Users see the texts of errors: they contain no secrets, no paths and no addresses.  Only
+    the text of ``health`` is for the operator; it contains no secrets.
+
     ``glancelite.contract.store_rules`` has the rule for keys and the texts of errors.
     """
 
@@ -161,7 +170,7 @@ class Store(Plugin):
 
         :param offset: first byte; at most the size.
         :param length: number of bytes; None, or more than there are, reads to the end.
-        :raises NotFound: there is no data.
+        :raises NotFound: there is no data, but the place where it would be.
         :raises Invalid: the URL is not one of this store's.
         :raises Unsupported: a range was requested, without the capability.
         :raises RangeNotSatisfiable: ``offset`` is beyond the end.
@@ -175,21 +184,25 @@ class Store(Plugin):
     def delete(self, url: str, *, ctx: Context | None = None) -> None:
         """Delete the data at ``url``.
 
-        :raises NotFound: there is no data.
+        :raises NotFound: there is no data, but the place where it would be.
         :raises Invalid: the URL is not one of this store's.
         :raises InUse: the data is still used; it stays.
-        :raises Forbidden: the backend does not allow it.
-        :raises Unavailable: the backend does not answer.
+        :raises Forbidden: the backend does not allow it, or what is there is not data of this
+            store.
+        :raises Unavailable: the backend does not answer or rejects us.
         """
         raise ReadOnly('this store does not delete data')
 
     def discard(self, key: str, *, ctx: Context | None = None) -> None:
         """Delete whatever an interrupted upload left under ``key``, if anything.
 
-        The core calls it for keys that no image refers to.
+        The core calls it for keys that no image refers to, in every store that accepts data.
+        It succeeds if there is nothing.
 
         :param ctx: on whose behalf it was written, if known; it may have a project and
             no token.
+        :raises Unavailable: the backend does not answer or rejects us, or a process that was
+            killed a moment ago seems to write still; the core tries it again.
         """
         raise ReadOnly('this store does not delete data')
 

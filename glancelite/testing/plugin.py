@@ -41,6 +41,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         'help': 'shell command that lists the data in the backend of a store, one name per line; '
                 'after each test it must print no line that it did not print before the test; '
                 '$CONFORMANCE_DIR is the directory of the test'},
+    'root-away': {
+        'metavar': 'COMMAND',
+        'help': 'shell command that moves or deletes the directory, bucket or pool of a store: '
+                'also test that the store does not take its data for deleted; $CONFORMANCE_DIR '
+                'is the directory of the test'},
+    'root-back': {
+        'metavar': 'COMMAND', 'help': 'shell command that undoes --root-away'},
     'config-broken': {
         'metavar': 'FILE',
         'help': 'as --config, but with an endpoint that does not answer: also test that the '

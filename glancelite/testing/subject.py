@@ -41,6 +41,8 @@ class Settings:
     leftovers: str | None = None
     setup: str | None = None
     credentials: str | None = None
+    root_away: str | None = None
+    root_back: str | None = None
     backend: str | None = None
     report: str | None = None
     large: bool = False
@@ -92,11 +94,11 @@ class Subject:
     def _check(self) -> None:
         settings = self.settings
         if self.layer != 'store':
-            given = [name for name in ('config_broken', 'broken_url', 'leftovers', 'large')
-                     if getattr(settings, name)]
+            given = [name for name in ('config_broken', 'broken_url', 'leftovers', 'large',
+                                       'root_away', 'root_back') if getattr(settings, name)]
             if given or any(settings.sample):
-                raise contract.Misconfigured('samples, leftovers, broken configurations and large '
-                                             'images are for the layer store')
+                raise contract.Misconfigured('samples, leftovers, roots, broken configurations '
+                                             'and large images are for the layer store')
             return
         if self.writes:
             if any(settings.sample):
@@ -106,13 +108,15 @@ class Subject:
             raise contract.Misconfigured(
                 f'the store {settings.driver!r} is read-only; name existing data with '
                 '--sample-url and --sample-file, and missing data with --missing-url')
-        elif settings.large or settings.leftovers:
-            raise contract.Misconfigured(f'the store {settings.driver!r} is read-only, so --large '
-                                         'and --leftovers do not apply')
+        elif settings.large or settings.leftovers or settings.root_away:
+            raise contract.Misconfigured(f'the store {settings.driver!r} is read-only, so '
+                                         '--large, --leftovers and --root-away do not apply')
         elif (not pathlib.Path(settings.sample_file or '').is_file()
               or pathlib.Path(settings.sample_file or '').stat().st_size <= SAMPLE):
             raise contract.Misconfigured(f'--sample-file must be a file with the data at the '
                                          f'--sample-url, and have more than {SAMPLE} bytes')
+        if bool(settings.root_away) != bool(settings.root_back):
+            raise contract.Misconfigured('give both --root-away and --root-back')
         if settings.config_broken:
             with self.instance(broken=True):
                 pass
@@ -133,6 +137,8 @@ class Subject:
         if self.writes:
             possible += [
                 ('leftovers', '--leftovers COMMAND', self.settings.leftovers),
+                ('a root that is away', '--root-away COMMAND and --root-back COMMAND',
+                 self.settings.root_away),
                 ('more than 4 GiB', '--large', self.settings.large),
                 ('two stores', 'a second store of this driver in enabled_backends', self.two)]
         return {topic: option for topic, option, given in possible if not given}
@@ -222,6 +228,10 @@ class Subject:
                 bases.append(contracts.LargeImageContract)
             if self.settings.config_broken:
                 bases.append(contracts.BrokenBackendContract)
+            if self.settings.root_away:
+                bases.append(contracts.MissingRootContract)
+                names['take_root_away'] = lambda _, store: self._command('root_away')
+                names['bring_root_back'] = lambda _, store: self._command('root_back')
             if self.settings.leftovers:
                 names['leftovers'] = lambda _, store: self._leftovers()
         return type(f'Test{self.layer.capitalize()}', tuple(bases), names)
@@ -231,12 +241,13 @@ class Subject:
 
         def plugin(_, host, tmp_path):
             with self.instance(str(tmp_path), host) as tested:
+                self._folder = tmp_path
                 if settings.leftovers:
                     _health(tested)     # what a store creates on first use may stay
                     for which in range(1, 1 + self.two):
                         with self.instance(str(tmp_path), which=which) as second:
                             _health(second)
-                    self._before = tmp_path, self._held(tmp_path)
+                    self._before = self._held()
                 yield tested
                 if isinstance(tested, contract.Database):
                     clear(tested.images)    # the next test may use the same database
@@ -270,15 +281,19 @@ class Subject:
                 'missing': pytest.fixture(name='missing')(lambda _: settings.missing_url)}
 
     def _leftovers(self) -> list[str]:
-        folder, before = self._before
-        return sorted(self._held(folder) - before)
+        return sorted(self._held() - self._before)
 
-    def _held(self, folder: object) -> set[str]:
+    def _held(self) -> set[str]:
         """Return the lines that the command of ``--leftovers`` prints."""
-        ran = _shell(self.settings.leftovers or '', folder)
+        return set(self._command('leftovers').splitlines())
+
+    def _command(self, setting: str) -> str:
+        """Run a command of the command line in the test; return its output."""
+        ran = _shell(getattr(self.settings, setting), self._folder)
         if ran.returncode:
-            pytest.fail(f'--leftovers ended with {ran.returncode}: {ran.stderr}', pytrace=False)
-        return set(ran.stdout.splitlines())
+            option = setting.replace('_', '-')
+            pytest.fail(f'--{option} ended with {ran.returncode}: {ran.stderr}', pytrace=False)
+        return ran.stdout
 
 
 def _shell(command: str, folder: object) -> subprocess.CompletedProcess[str]:

@@ -61,6 +61,11 @@ class ShowsItsSecret(Dead):
         raise contract.Unavailable('http://user:s3cr3t@dead does not answer')
 
 
+class ShowsItsAddress(Dead):
+    def size(self, url, *, ctx=None):
+        raise contract.Unavailable('http://10.0.0.1 does not answer')
+
+
 class ReportsMissingData(Dead):
     def size(self, url, *, ctx=None):
         raise contract.NotFound('nothing there')

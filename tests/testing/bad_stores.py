@@ -227,6 +227,22 @@ class ShowsItsSecret(MemoryStore):
         return {'endpoint': f'https://user:{self.options.key}@backend'}
 
 
+class ShowsThePath(MemoryStore):
+    def delete(self, url, *, ctx=None):
+        try:
+            super().delete(url)
+        except contract.NotFound:
+            raise contract.NotFound('there is no file /srv/images/x') from None
+
+
+class RepeatsTheURL(MemoryStore):
+    def size(self, url, *, ctx=None):
+        try:
+            return super().size(url)
+        except contract.NotFound:
+            raise contract.NotFound('there is no data', url=url) from None
+
+
 class HasPropertiesThatAreNotJSON(MemoryStore):
     def properties(self):
         return {'keys': {1, 2}}

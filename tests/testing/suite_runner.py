@@ -28,6 +28,8 @@ def suite(number, path, claim):
         **fixtures, **others,
         'patience': pytest.fixture(name='patience')(lambda self: PATIENCE),
         'broken_url': pytest.fixture(name='broken_url')(lambda self: 'dead://here/key'),
+        'take_root_away': lambda self, store: store.take_away(),
+        'bring_root_back': lambda self, store: store.bring_back(),
         'leftovers': lambda self, store: getattr(store, 'temporary', ())}})
 
 

@@ -43,6 +43,12 @@ class Good(MemoryStore):
         if options.down:
             self.write = self.discard = self.health = self._find = self._down
 
+    def __getattribute__(self, name):
+        if name in ('write', 'discard', 'health', '_find') and pathlib.Path(
+                self.options.folder, 'away').exists():
+            name = '_down'
+        return super().__getattribute__(name)
+
     def _down(self, *asked, **named):
         raise contract.Unavailable('the backend does not answer')
 
@@ -205,8 +211,9 @@ def report(text):
 def test_a_good_plugin_conforms(command, configured, down, pytester):
     run = command('--layer', 'store', '--driver', 'good', '--config', configured, '--large',
                   '--config-broken', down, '--leftovers', 'ls $CONFORMANCE_DIR',
-                  '--backend', 'acme 7', '--pause', '0.1',
-                  '--conformance-report', 'report.json')
+                  '--root-away', 'touch $CONFORMANCE_DIR/away',
+                  '--root-back', 'rm $CONFORMANCE_DIR/away', '--backend', 'acme 7',
+                  '--pause', '0.1', '--conformance-report', 'report.json')
 
     said = report(run.stdout)
     assert run.returncode == 0, run.stdout
@@ -216,7 +223,7 @@ def test_a_good_plugin_conforms(command, configured, down, pytester):
     assert claims.keys() == {
         name.removeprefix('test_') for suite in (
             contracts.StoreContract, contracts.LargeImageContract, contracts.TwoStoresContract,
-            contracts.BrokenBackendContract)
+            contracts.BrokenBackendContract, contracts.MissingRootContract)
         for name in dir(suite) if name.startswith('test_')}
     assert said.pop('tests') > 100
     assert said.pop('seconds') > 0
@@ -285,7 +292,8 @@ def test_what_is_not_tested_is_reported(run_here):
     run = run_here('--layer', 'store', '--driver', 'memory', '-k', 'zeros')
 
     assert report(run.stdout.str())['not_shown'].keys() == {
-        'a backend that is down', 'leftovers', 'more than 4 GiB', 'two stores'}
+        'a backend that is down', 'a root that is away', 'leftovers', 'more than 4 GiB',
+        'two stores'}
     assert 'a backend that is down: not shown; give --config-broken FILE' in run.outlines
 
 
@@ -337,7 +345,8 @@ def test_a_missing_broken_url_is_reported(run_here, web, pytester):
     ('--layer store --driver web --sample-url http://x/y --sample-file nowhere --missing-url '
      'http://x/z', '--sample-file must be a file'),
     ('--layer store --driver web --sample-url http://x/y --sample-file nowhere --missing-url '
-     'http://x/z --large', '--large and --leftovers do not apply'),
+     'http://x/z --large', '--large, --leftovers and --root-away do not apply'),
+    ('--layer store --driver memory --root-away true', 'give both --root-away and --root-back'),
     ('--layer store --driver memory --missing-url memory://x', 'writes its samples itself'),
     ('--layer store --driver memory --config-broken nowhere.conf',
      'no configuration file nowhere.conf'),

@@ -77,6 +77,42 @@ class TestTwoOfTheExample(contracts.TwoStoresContract):
         return make_folder('cold')
 
 
+class TestMovedFolderOfTheExample(contracts.MissingRootContract):
+
+    @pytest.fixture
+    def store(self, make_folder):
+        return make_folder('fast')
+
+    def take_root_away(self, store):
+        root = pathlib.Path(store.options.folder_path)
+        root.rename(f'{root}.away')
+
+    def bring_root_back(self, store):
+        root = pathlib.Path(store.options.folder_path)
+        pathlib.Path(f'{root}.away').rename(root)
+
+
+class TestUnmountedFolderOfTheExample(TestMovedFolderOfTheExample):
+    """An empty directory is what a share leaves that is not mounted any more."""
+
+    def take_root_away(self, store):
+        super().take_root_away(store)
+        pathlib.Path(store.options.folder_path).mkdir()
+
+    def bring_root_back(self, store):
+        pathlib.Path(store.options.folder_path).rmdir()
+        super().bring_root_back(store)
+
+
+def test_an_empty_directory_of_the_example_is_not_used(make_folder, tmp_path):
+    (tmp_path / 'fast').mkdir()
+
+    with pytest.raises(contract.Unavailable):
+        make_folder('fast').write('key', iter([b'1']))
+
+    assert list((tmp_path / 'fast').iterdir()) == []
+
+
 @pytest.fixture
 def suites(acme_folder):
     """The test classes of the page."""

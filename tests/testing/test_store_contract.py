@@ -12,6 +12,7 @@ from tests.testing import (
     bad_capabilities,
     bad_interruptions,
     bad_pairs,
+    bad_roots,
     bad_stores,
     suite_runner,
 )
@@ -49,6 +50,8 @@ STORES = {
     'bad_stores.RemembersThoughVolatile':
         'another_instance_has_the_data_unless_it_is_volatile',
     'bad_stores.ShowsItsSecret': 'shows_no_secrets',
+    'bad_stores.ShowsThePath': 'errors_show_no_paths_or_secrets',
+    'bad_stores.RepeatsTheURL': 'errors_show_no_paths_or_secrets',
     'bad_stores.HasPropertiesThatAreNotJSON': 'reports_properties_and_health',
     'bad_stores.NamesItsStoreItself': 'urls_and_metadata_can_be_stored_and_shown',
     'bad_stores.HoldsAllInMemory': 'memory_does_not_grow_with_the_image',
@@ -88,6 +91,7 @@ BACKENDS = {
     'bad_backends.IsAlwaysHealthy': 'without_a_backend_health_fails',
     'bad_backends.NeverAnswers': 'without_a_backend_health_fails',
     'bad_backends.ShowsItsSecret': 'without_a_backend_health_fails',
+    'bad_backends.ShowsItsAddress': 'without_a_backend_nothing_is_read',
     'bad_backends.ReportsMissingData': 'without_a_backend_nothing_is_read',
     'bad_backends.OpensLate': 'without_a_backend_nothing_is_read',
     'bad_backends.RaisesItsLibrarysErrors': 'without_a_backend_nothing_is_written',
@@ -96,6 +100,14 @@ BACKENDS = {
     'bad_backends.WaitsInAQueue': 'concurrent_calls_without_a_backend_wait_no_longer_than_one',
     'bad_backends.ContactsTheBackendInOwns': 'calls_that_need_no_backend_work_without_it',
     'bad_backends.ContactsTheBackendInProperties': 'calls_that_need_no_backend_work_without_it',
+}
+ROOTS = {
+    'bad_roots.TakesDataForMissing': 'without_its_root_no_data_is_reported_as_missing',
+    'bad_roots.NamesTheRoot': 'without_its_root_no_data_is_reported_as_missing',
+    'bad_roots.TakesDataForDeleted': 'without_its_root_nothing_is_reported_as_deleted',
+    'bad_roots.DiscardsWithoutRoot': 'without_its_root_nothing_is_reported_as_deleted',
+    'bad_roots.MakesARootAnew': 'without_its_root_nothing_is_written',
+    'bad_roots.IsHealthyWithoutRoot': 'without_its_root_health_fails',
 }
 PAIRS = {
     'bad_pairs.OwnsTheOthers': 'two_stores_own_different_urls',
@@ -113,6 +125,7 @@ SUITES = {
     'BrokenBackendContract': (
         [f'bad_backends.{name}' for name in ('Dead', 'DeadAndReadOnly', 'NeverDown')],
         BACKENDS, set(), ('broken',), (bad_backends,)),
+    'MissingRootContract': (['bad_roots.Rooted'], ROOTS, set(), ('store',), (bad_roots,)),
     'TwoStoresContract': (['bad_pairs.MemoryStore', 'bad_capabilities.Able'], PAIRS, set(),
                           ('store', 'other'), (bad_pairs,)),
 }

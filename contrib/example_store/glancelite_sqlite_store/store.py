@@ -45,8 +45,8 @@ class SQLiteStore(contract.Store):
     CAPABILITIES = frozenset({'write', 'range', 'adopt'})
     OPTS = (
         cfg.StrOpt('sqlite_path', required=True,
-                   help='File that contains the images. It is created if it is missing, but its '
-                        'directory is not: it may be a disk that is not mounted.'),
+                   help='File that contains the images. The first upload creates it if it is '
+                        'missing, but not its directory: it may be a disk that is not mounted.'),
         cfg.StrOpt('sqlite_label',
                    help='First part of the URLs of images, which must not be changed: small '
                         'letters, digits and "-". By default the name of the file.'),
@@ -59,6 +59,7 @@ class SQLiteStore(contract.Store):
         # Nothing is opened: a backend that is down must not stop the start. Invalid options do,
         # with a sentence that says what would be valid.
         self._path = pathlib.Path(options.sqlite_path)
+        self._seen = False
         self._label = options.sqlite_label or self._path.stem
         if not self._path.is_absolute():
             raise contract.Misconfigured(
@@ -70,7 +71,7 @@ class SQLiteStore(contract.Store):
 
     def write(self, key, chunks, *, size=None, ctx=None):
         total = 0
-        with self._open() as file:
+        with self._open(create=True) as file:
             # The row reserves the key: of several writers, all but one get a Conflict here.
             number = run(file, 'INSERT INTO image (key) VALUES (?)', key).lastrowid
             try:
@@ -123,7 +124,10 @@ class SQLiteStore(contract.Store):
                 raise store_rules.no_data()
 
     def discard(self, key, *, ctx=None):
-        # Complete or not: the core calls this for keys that no image and no writer uses.
+        # Complete or not: the core calls this for keys that no image and no writer uses. It calls
+        # all stores, so it must succeed in one that has never stored anything.
+        if self._is_new():
+            return
         with self._open() as file:
             run(file, 'DELETE FROM image WHERE key = ?', key)
 
@@ -148,6 +152,8 @@ class SQLiteStore(contract.Store):
         return {'label': self._label, 'block_size': BLOCK}
 
     def health(self):
+        if self._is_new():
+            return 'the file will be created with the first image'
         with self._open() as file:
             count, size = run(file, 'SELECT count(*), total(size) FROM image').fetchone()
         return f'{count} images, {int(size) >> 20} MiB'
@@ -167,14 +173,25 @@ class SQLiteStore(contract.Store):
             raise store_rules.no_data()
         return row
 
+    def _is_new(self):
+        """Return whether there may be a first image: the file was never there."""
+        return not self._seen and not self._path.exists() and self._path.parent.is_dir()
+
     @contextlib.contextmanager
-    def _open(self):
-        """Open a connection for one operation: threads and processes share none."""
+    def _open(self, create=False):
+        """Open a connection for one operation: threads and processes share none.
+
+        Without its file, the store cannot know what is missing: that is Unavailable, not
+        NotFound. SQLite would create a new file in the place of one that is away.
+        """
+        mode = 'rwc' if create and self._is_new() else 'rw'
         try:
-            file = sqlite3.connect(self._path, timeout=self.options.sqlite_timeout,
-                                   isolation_level=None, check_same_thread=False)
+            file = sqlite3.connect(f'{self._path.as_uri()}?mode={mode}', uri=True,
+                                   timeout=self.options.sqlite_timeout, isolation_level=None,
+                                   check_same_thread=False)
         except sqlite3.Error as error:
             raise translate_error(error) from error
+        self._seen = True
         with contextlib.closing(file):
             run(file, 'PRAGMA foreign_keys = ON')
             if not run(file, 'PRAGMA user_version').fetchone()[0]:

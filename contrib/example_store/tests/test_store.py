@@ -46,6 +46,13 @@ def test_stores_with_one_file_or_label_share_an_exclusive_resource(make_store, t
     assert set(one.exclusive_resources()) & set(two.exclusive_resources())
 
 
+def test_a_new_store_without_a_file_has_nothing_to_discard(make_store, tmp_path):
+    store = make_store()
+
+    assert store.discard('key') is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_adopted_url_is_recorded_in_normal_form(make_store):
     assert make_store().adopt('SQLite://Images/Key') == 'sqlite://images/Key'
 
@@ -61,11 +68,11 @@ def test_blocks_of_zeros_take_no_space(make_store, tmp_path):
 
 def test_a_full_file_raises_too_large_and_keeps_no_data(make_store, monkeypatch):
     store = make_store()
-    store.health()      # creates the file
+    store.delete(store.write('first', iter([b'x'])).url)     # creates the file
 
     @contextlib.contextmanager
-    def small(opened=store._open):
-        with opened() as file:
+    def small(opened=store._open, **how):
+        with opened(**how) as file:
             file.execute('PRAGMA max_page_count = 30')
             yield file
 

@@ -11,7 +11,11 @@ from glancelite.testing.contracts.notifier import NotifierContract
 from glancelite.testing.contracts.policy import PolicyContract
 from glancelite.testing.contracts.quota import QuotaContract
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
-from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
+from glancelite.testing.contracts.store.failures import (
+    BrokenBackendContract,
+    MissingRootContract,
+    TwoStoresContract,
+)
 from glancelite.testing.contracts.store.reading import ReadingContract
 
 #: layer -> its suite; the fixture to override has the name of the layer
@@ -26,6 +30,6 @@ SUITES = {
 __all__ = [
     'SUITES', 'AuthContract', 'BrokenBackendContract', 'CredentialContract', 'DatabaseContract',
     'IdentityContract', 'InspectorContract', 'KeyManagerContract', 'LargeImageContract',
-    'LocationContract', 'MiddlewareContract', 'NotifierContract', 'PolicyContract',
-    'QuotaContract', 'ReadingContract', 'StoreContract', 'TwoStoresContract',
+    'LocationContract', 'MiddlewareContract', 'MissingRootContract', 'NotifierContract',
+    'PolicyContract', 'QuotaContract', 'ReadingContract', 'StoreContract', 'TwoStoresContract',
 ]

@@ -25,6 +25,7 @@ from glancelite.testing.contracts.store.toolbox import (
     MIB,
     Box,
     cut,
+    internals,
     pattern,
     same,
     secrets,
@@ -325,6 +326,19 @@ class StoreContract(InterruptionContract):
                  store.health(), str(failure.value), str(failure.value.details)]
 
         assert [text for text in shown for secret in secrets(store) if secret in text] == []
+
+    def test_errors_show_no_paths_or_secrets(self, store, box, missing):
+        key = box.key()
+        url = box.put(b'12345', key=key).url
+        shown = []
+        for fail in (lambda: store.read(missing), lambda: store.size(missing),
+                     lambda: store.delete(missing), lambda: store.read('none://a/b'),
+                     lambda: store.read(url, offset=6), lambda: store.write(key, iter([b'1']))):
+            with pytest.raises(contract.Error) as failure:
+                fail()
+            shown += internals(store, failure.value)
+
+        assert shown == []
 
     # --- memory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import queue
+import re
 import select
 import signal
 import threading
@@ -21,6 +22,9 @@ from glancelite import contract
 KIB, MIB = 1 << 10, 1 << 20
 
 _BLOCK = bytes((number * 89 + (number >> 8) * 151) % 251 for number in range(65_521))
+
+#: an absolute path, or an address
+_PLACE = re.compile(r'\w+://\w\S*|(?<![\w/])/[\w.-]+/\S*')
 
 
 def pattern(size: int) -> bytes:
@@ -55,6 +59,21 @@ def secrets(store: contract.Store) -> list[str]:
     """Return the values of the options that are declared as secret."""
     return [str(value) for opt in store.OPTS
             if opt.secret and (value := getattr(store.options, opt.dest))]
+
+
+def secrets_in(store: contract.Store, error: contract.Error) -> list[str]:
+    """Return the secrets of the store that a user would see in an error."""
+    shown = f'{error} {error.details}'
+    return [secret for secret in secrets(store) if secret in shown]
+
+
+def internals(store: contract.Store, error: contract.Error) -> list[str]:
+    """Return what users must not see of an error: secrets, paths, addresses of the backend."""
+    shown = f'{error} {error.details}'
+    places = [value for opt in store.OPTS
+              if isinstance(value := getattr(store.options, opt.dest), str) and '/' in value]
+    return [*secrets_in(store, error), *_PLACE.findall(shown),
+            *(place for place in places if place in shown)]
 
 
 def within(seconds: float, ask: Callable[..., Any], *args: Any, **named: Any) -> Any:
