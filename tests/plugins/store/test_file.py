@@ -14,7 +14,7 @@ from glancelite import contract
 from glancelite.plugins.store.file import FileStore, options, partial_file
 from glancelite.plugins.store.file import store as file_module
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
-from glancelite.testing.contracts.store.failures import TwoStoresContract
+from glancelite.testing.contracts.store.failures import MissingRootContract, TwoStoresContract
 
 MIB = 1 << 20
 
@@ -75,6 +75,40 @@ class TestFileStoreWithTimeout(FileContract):
     @pytest.fixture
     def store(self, make_store):
         return make_store(timeout=30)
+
+
+class TestMovedDirectory(MissingRootContract):
+
+    @pytest.fixture
+    def store(self, make_store, tmp_path):
+        return make_store(datadir=f'{tmp_path}/images')
+
+    def take_root_away(self, store):
+        root = store.options.filesystem_store_datadir
+        os.rename(root, f'{root}.away')
+
+    def bring_root_back(self, store):
+        root = store.options.filesystem_store_datadir
+        os.rename(f'{root}.away', root)
+
+
+class TestEmptyMountPoint(TestMovedDirectory):
+    """An empty directory is what a share leaves that is not mounted any more."""
+
+    def take_root_away(self, store):
+        super().take_root_away(store)
+        os.mkdir(store.options.filesystem_store_datadir)
+
+    def bring_root_back(self, store):
+        os.rmdir(store.options.filesystem_store_datadir)
+        super().bring_root_back(store)
+
+
+class TestMovedDirectoryWithTimeout(TestMovedDirectory):
+
+    @pytest.fixture
+    def store(self, make_store, tmp_path):
+        return make_store(datadir=f'{tmp_path}/images', timeout=30)
 
 
 class TestTwoFileStores(TwoStoresContract):
@@ -324,11 +358,26 @@ def test_links_pipes_and_directories_are_not_data(store, tmp_path):
     os.mkfifo(tmp_path / 'pipe')
 
     for name in ('link', 'directory', 'pipe'):
-        for ask in (store.read, store.size, store.delete):
+        for ask in (store.read, store.size):
             with pytest.raises(contract.NotFound):
                 ask(f'file://{tmp_path}/{name}')
 
-    assert names(tmp_path) == ['directory', 'link', 'pipe']
+
+@pytest.mark.parametrize('make', [
+    lambda path: os.symlink('/etc/hostname', path), os.mkfifo, os.mkdir],
+    ids=['link', 'pipe', 'directory'])
+def test_what_replaced_a_data_file_is_not_deleted(store, tmp_path, caplog, make):
+    url = store.write('key', iter([b'1'])).url
+    (tmp_path / 'key').unlink()
+    make(tmp_path / 'key')
+
+    with pytest.raises(contract.Forbidden) as refused:
+        store.delete(url)
+    store.discard('key')
+
+    assert os.path.lexists(tmp_path / 'key')
+    assert str(tmp_path) not in str(refused.value)
+    assert caplog.text.count(f'{tmp_path}/key is not a file of this service and stays') == 2
 
 
 def test_partial_and_hidden_files_have_no_url(store, tmp_path):

@@ -14,10 +14,14 @@ _OCTAL = re.compile(r'\\([0-7]{3})')
 
 
 class Mount(NamedTuple):
-    """A mounted file system; ``mount_id`` changes with each mount."""
+    """A mounted file system; ``mount_id`` changes with each mount.
+
+    ``mount_point`` has no slash at its end.
+    """
 
     mount_id: int
     fs_type: str
+    mount_point: str = ''
 
     @property
     def is_local(self) -> bool:
@@ -42,7 +46,7 @@ def find_mount(path: str, table: str = '/proc/self/mountinfo') -> Mount:
                 # the last mount on a mount point hides the earlier ones
                 if len(mount_point) >= longest and f'{path}/'.startswith(f'{mount_point}/'):
                     longest = len(mount_point)
-                    mount = Mount(int(fields[0]), after.split(' ')[0])
+                    mount = Mount(int(fields[0]), after.split(' ')[0], mount_point)
     except (OSError, ValueError, IndexError):
         return UNKNOWN
     return mount

@@ -241,6 +241,22 @@ def remove(path: str) -> None:
         return
 
 
+def remove_data(path: str) -> bool:
+    """Remove the data file at ``path``; leave links, pipes and directories alone.
+
+    :returns: whether there is anything at ``path``, before or after.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    if stat.S_ISREG(status.st_mode):
+        remove(path)
+    else:
+        LOG.error('%s is not a file of this service and stays', path)
+    return True
+
+
 def sweep(directory: str) -> int:
     """Remove partial files whose writer is dead; return their number.
 

@@ -14,9 +14,10 @@ from glancelite import contract
 from glancelite.contract import store_rules
 from glancelite.plugins.store.file import download, partial_file, upload
 from glancelite.plugins.store.file.errors import (
+    is_missing,
+    not_our_file,
     translate_delete_error,
     translate_error,
-    translate_read_error,
 )
 from glancelite.plugins.store.file.options import (
     OPTS,
@@ -24,6 +25,7 @@ from glancelite.plugins.store.file.options import (
     parse_directories,
     parse_file_mode,
 )
+from glancelite.plugins.store.file.root import Root
 from glancelite.plugins.store.file.watchdog import DirectoryTimeout, Watchdog
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class FileStore(contract.Store):
         self._chunk_size = options.filesystem_store_chunk_size
         self._thin = options.filesystem_thin_provisioning
         self._watchdogs = {each: self._watchdog(each) for each in self._directories}
+        self._roots = {each: Root(each) for each in self._directories}
         self._real_paths = {each: each for each in self._directories}
         self._unprepared = dict.fromkeys(self._directories)
         for directory, watchdog in self._watchdogs.items():
@@ -89,10 +92,8 @@ class FileStore(contract.Store):
             if time.monotonic() > self._next_sweep:
                 self._sweep()
             directory = self._choose(key, size or 0)
-            file = upload.Upload(
-                self._watchdogs[directory], lambda: partial_file.PartialFile(
-                    directory, self._chunk_size, self._mode, thin=self._thin,
-                    bypass_cache=self.options.filesystem_store_direct_io, size=size))
+            file = upload.Upload(self._watchdogs[directory],
+                                 lambda: self._new_file(directory, size))
         except OSError as error:
             raise translate_error(self.name, error) from error
         with file:
@@ -122,7 +123,7 @@ class FileStore(contract.Store):
             file, size, first = watchdog.call(download.open_file, path, offset, ahead,
                                               on_late_result=download.close_file)
         except OSError as error:
-            raise translate_read_error(self.name, error) from error
+            raise self._read_error(watchdog.path, error) from error
         available = size - offset
         length = available if length is None else min(length, available)
         if ahead and available >= 0:
@@ -133,13 +134,19 @@ class FileStore(contract.Store):
         return contract.FileExtent(file, offset, length, self._chunk_size)
 
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
-        return self._stat(*self._find(url)).st_size
+        status = self._stat(*self._find(url))
+        if not stat.S_ISREG(status.st_mode):
+            raise store_rules.no_data()
+        return status.st_size
 
     def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
         watchdog, path = self._find(url)
-        self._stat(watchdog, path)
+        if not stat.S_ISREG(self._stat(watchdog, path).st_mode):
+            raise not_our_file(self.name, path)
         try:
             watchdog.transfer(os.unlink, path)
+        except FileNotFoundError as error:
+            raise self._read_error(watchdog.path, error) from error
         except OSError as error:
             raise translate_delete_error(self.name, error, path) from error
 
@@ -148,7 +155,7 @@ class FileStore(contract.Store):
         failure = None
         for directory, watchdog in self._watchdogs.items():
             try:
-                watchdog.transfer(partial_file.remove, os.path.join(directory, key))
+                watchdog.transfer(self._discard_in, directory, key)
             except OSError as error:
                 failure = failure or error
         self._sweep()
@@ -184,6 +191,7 @@ class FileStore(contract.Store):
     def _usable_space(self, directory: str) -> int:
         """Return the free bytes; raise ``OSError`` if the directory is not usable."""
         self._prepare(directory)
+        self._roots[directory].check_usable()
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, 'the directory is not writable', directory)
         return _free_space(directory)
@@ -192,9 +200,12 @@ class FileStore(contract.Store):
         """Create the directory and set its permissions, unless that has succeeded before."""
         if directory not in self._unprepared:
             return
-        os.makedirs(directory, exist_ok=True)
+        if not os.path.isdir(directory):
+            os.makedirs(directory, exist_ok=True)
+            LOG.info('store %s: created the directory %s', self.name, directory)
         self._real_paths[directory] = os.path.realpath(directory)
         self._watchdogs[directory].set_real_path(self._real_paths[directory])
+        self._roots[directory].prepare(self._real_paths[directory])
         if self._mode and self._mode & 0o077:
             current = stat.S_IMODE(os.stat(directory).st_mode)
             wanted = (current | (0o010 if self._mode & 0o070 else 0)
@@ -214,7 +225,19 @@ class FileStore(contract.Store):
         if os.path.lexists(os.path.join(directory, key)):
             raise store_rules.key_in_use()
         self._prepare(directory)
+        self._roots[directory].check_usable()
         return _free_space(directory)
+
+    def _new_file(self, directory: str, size: int | None) -> partial_file.PartialFile:
+        file = partial_file.PartialFile(
+            directory, self._chunk_size, self._mode, thin=self._thin,
+            bypass_cache=self.options.filesystem_store_direct_io, size=size)
+        self._roots[directory].mark_used()
+        return file
+
+    def _discard_in(self, directory: str, key: str) -> None:
+        if not partial_file.remove_data(os.path.join(directory, key)):
+            self._roots[directory].check_usable()
 
     def _choose(self, key: str, size: int) -> str:
         """Return the directory for a new image of ``size`` bytes.
@@ -303,12 +326,20 @@ class FileStore(contract.Store):
 
     def _stat(self, watchdog: Watchdog, path: str) -> os.stat_result:
         try:
-            status = watchdog.call(os.lstat, path)
+            status: os.stat_result = watchdog.call(os.lstat, path)
         except OSError as error:
-            raise translate_read_error(self.name, error) from error
-        if not stat.S_ISREG(status.st_mode):
-            raise store_rules.no_data()
+            raise self._read_error(watchdog.path, error) from error
         return status
+
+    def _read_error(self, directory: str, error: OSError) -> contract.Error:
+        """Translate an error of an operation on existing data."""
+        if not is_missing(error):
+            return translate_error(self.name, error)
+        try:
+            self._watchdogs[directory].call(self._roots[directory].check_missing)
+        except OSError as away:
+            return translate_error(self.name, away)
+        return store_rules.no_data()
 
 
 def _check(watchdog: Watchdog, function: Callable[[str], Any], directory: str) -> Any:

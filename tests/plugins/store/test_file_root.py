@@ -1,0 +1,160 @@
+"""The store ``file`` does not mistake an empty mount point for its data directory."""
+
+import os
+import shutil
+
+import pytest
+
+from glancelite import contract
+from glancelite.plugins.store.file import mounts, root
+from glancelite.plugins.store.file.mounts import Mount
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A data directory with an image of an earlier process."""
+    images = tmp_path / 'images'
+    images.mkdir()
+    (images / 'old').write_bytes(b'12345')
+    return images
+
+
+def url(images, key='old'):
+    return f'file://{images}/{key}'
+
+
+def asks(store, images):
+    """The calls that need the data at a location."""
+    return [lambda ask=ask: ask(url(images)) for ask in (store.read, store.size, store.delete)]
+
+
+def test_a_missing_file_in_a_living_directory_is_missing(make_store, images):
+    store = make_store(datadir=str(images))
+
+    for ask in (store.read, store.size, store.delete):
+        with pytest.raises(contract.NotFound):
+            ask(url(images, 'other'))
+    assert store.discard('other') is None
+
+
+def test_an_empty_directory_at_the_start_proves_nothing(make_store, images):
+    away = images.rename(f'{images}.away')
+    images.mkdir()
+    store = make_store(datadir=str(images))
+
+    for ask in asks(store, images):
+        with pytest.raises(contract.Unavailable):
+            ask()
+    assert store.discard('old') is None     # nothing was ever written here
+
+    images.rmdir()
+    away.rename(images)
+    assert store.size(url(images)) == 5
+
+
+def test_a_missing_directory_at_the_start_proves_nothing(make_store, images, caplog):
+    caplog.set_level('INFO')
+    shutil.rmtree(images)
+    store = make_store(datadir=str(images))
+
+    for ask in asks(store, images):
+        with pytest.raises(contract.Unavailable):
+            ask()
+
+    assert f'created the directory {images}' in caplog.text
+
+
+def test_a_directory_that_another_process_has_emptied_is_in_use(make_store, images):
+    shutil.rmtree(images)
+    one, other = make_store(datadir=str(images)), make_store(datadir=str(images))
+    new = other.write('new', iter([b'1'])).url
+    other.delete(new)
+    os.utime(images, ns=(1, 1))     # a time of change that differs for certain
+
+    with pytest.raises(contract.NotFound):
+        one.delete(new)
+
+
+def test_the_last_image_can_be_deleted_twice(make_store, images):
+    store = make_store(datadir=str(images))
+
+    store.delete(url(images))
+
+    with pytest.raises(contract.NotFound):
+        store.delete(url(images))
+
+
+def test_another_directory_with_images_is_used(make_store, images):
+    """A share that was mounted again, possibly from another server."""
+    store = make_store(datadir=str(images))
+    images.rename(f'{images}.away')
+    images.mkdir()
+    (images / 'new').write_bytes(b'123')
+
+    assert store.size(url(images, 'new')) == 3
+    with pytest.raises(contract.NotFound):
+        store.size(url(images))
+
+
+def test_the_other_directory_takes_uploads_while_one_is_away(make_store, tmp_path):
+    a, b = tmp_path / 'a', tmp_path / 'b'
+    store = make_store(datadirs=[f'{a}:2', f'{b}:1'])
+    store.write('one', iter([b'1']))
+    a.rename(f'{a}.away')
+    a.mkdir()
+
+    assert store.write('two', iter([b'1'])).url == url(b, 'two')
+    with pytest.raises(contract.Unavailable, match='cannot be used now'):
+        store.delete(url(a, 'one'))
+    with pytest.raises(contract.Unavailable):
+        store.health()
+
+
+@pytest.mark.parametrize('content', [(), ('old',)], ids=['empty', 'with files'])
+def test_a_directory_whose_mount_has_ended_is_away(make_store, images, monkeypatch, caplog,
+                                                   content):
+    """Also if somebody has written into the mount point."""
+    at = {'mount': Mount(7, 'ext4', str(images))}
+    monkeypatch.setattr(mounts, 'find_mount', lambda path: at['mount'])
+    store = make_store(datadir=str(images))
+    images.rename(f'{images}.away')
+    images.mkdir()
+    for name in content:
+        (images / name).touch()
+    at['mount'] = Mount(1, 'ext4', '')
+
+    missing = url(images, 'other')
+    for ask in (lambda: store.read(missing), lambda: store.delete(missing),
+                lambda: store.discard('other'), lambda: store.write('new', iter([b'1']))):
+        with pytest.raises(contract.Unavailable):
+            ask()
+
+    assert f'nothing is mounted on {images} any more' in caplog.text
+
+
+def test_a_link_that_leads_to_another_disk_is_followed(make_store, tmp_path, monkeypatch):
+    old, new = tmp_path / 'old', tmp_path / 'new'
+    old.mkdir()
+    new.mkdir()
+    (old / 'image').touch()
+    (new / 'image').write_bytes(b'12345')
+    (tmp_path / 'images').symlink_to('old')
+    monkeypatch.setattr(mounts, 'find_mount', lambda path: Mount(
+        7, 'ext4', path if path == str(old) else ''))
+    store = make_store(datadir=f'{tmp_path}/images')
+    (tmp_path / 'images').unlink()
+    (tmp_path / 'images').symlink_to('new')
+
+    with pytest.raises(contract.NotFound):
+        store.size(f'file://{tmp_path}/images/other')
+    assert store.size(f'file://{tmp_path}/images/image') == 5
+
+
+def test_an_unreadable_table_of_mounts_says_nothing(tmp_path, monkeypatch):
+    (tmp_path / 'old').touch()
+    seen = root.Root(str(tmp_path))
+    seen.prepare(str(tmp_path))
+    seen._in_use, seen._mount_point = None, str(tmp_path)
+    monkeypatch.setattr(mounts, 'find_mount', lambda path: mounts.UNKNOWN)
+
+    assert seen.check_missing() is None
