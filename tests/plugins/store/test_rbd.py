@@ -3,7 +3,11 @@
 import pytest
 
 from glancelite.testing.contracts.store import LargeImageContract, StoreContract
-from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
+from glancelite.testing.contracts.store.failures import (
+    BrokenBackendContract,
+    MissingRootContract,
+    TwoStoresContract,
+)
 from tests.plugins.store import pools
 from tests.servers import process
 
@@ -38,6 +42,26 @@ class TestTwoPools(TwoStoresContract):
     @pytest.fixture
     def other(self, make_rbd):
         return make_rbd(name='other', user='volumes', pool='volumes')
+
+
+class TestWithoutPool(MissingRootContract):
+
+    @pytest.fixture(autouse=True)
+    def _pool(self, ceph):
+        self.ceph = ceph
+        ceph.create_pool('short-lived')
+        yield
+        ceph.delete_pool('short-lived')
+
+    @pytest.fixture
+    def store(self, make_rbd):
+        return make_rbd(user='admin', pool='short-lived')
+
+    def take_root_away(self, store):
+        self.ceph.delete_pool('short-lived')
+
+    def bring_root_back(self, store):
+        self.ceph.create_pool('short-lived')
 
 
 class TestWithoutMonitor(BrokenBackendContract):

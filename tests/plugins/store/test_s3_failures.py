@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store import cut, pattern, same
-from glancelite.testing.contracts.store.failures import BrokenBackendContract
+from glancelite.testing.contracts.store.failures import BrokenBackendContract, MissingRootContract
 from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.servers.fault_proxy import CORRUPT, CUT, DROP_RESPONSE, PASS, Respond, Truncate
 
@@ -62,6 +62,43 @@ class TestSilentEndpoint(BrokenBackendContract):
     @pytest.fixture
     def patience(self):
         return 10
+
+
+class TestWithoutBucket(MissingRootContract):
+
+    @pytest.fixture(autouse=True)
+    def _server(self, s3_server, s3_bucket):
+        self.server, self.bucket = s3_server, s3_bucket
+
+    @pytest.fixture
+    def store(self, make_s3):
+        return make_s3()
+
+    def take_root_away(self, store):
+        for key in self.server.keys(self.bucket):
+            self.server.admin.delete_object(Bucket=self.bucket, Key=key)
+        self.server.admin.delete_bucket(Bucket=self.bucket)
+
+    def bring_root_back(self, store):
+        self.server.admin.create_bucket(Bucket=self.bucket)
+
+
+def test_a_bucket_that_the_first_upload_will_create_has_nothing_to_discard(make_s3):
+    store = make_s3(bucket=f'bucket-{uuid.uuid4()}', create_bucket_on_put=True)
+
+    assert store.discard(key()) is None
+    with pytest.raises(contract.Unavailable):
+        store.delete(store._bucket.url(key()))
+
+
+def test_without_the_right_to_look_nothing_is_reported_as_missing(store, s3_proxy):
+    """The response to ``HEAD`` of a missing object depends on that right."""
+    s3_proxy.rule = lambda request: (
+        Respond(403) if request.method == 'HEAD' and request.path.count('/') == 1 else PASS)
+
+    for ask in (store.size, store.delete):
+        with pytest.raises(contract.Unavailable):
+            ask(store._bucket.url(key()))
 
 
 # --- writing

@@ -4,9 +4,14 @@ import uuid
 
 import pytest
 
+from glancelite import contract
 from glancelite.plugins.store.swift import SwiftStore
 from glancelite.testing.contracts import ReadingContract, StoreContract
-from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
+from glancelite.testing.contracts.store.failures import (
+    BrokenBackendContract,
+    MissingRootContract,
+    TwoStoresContract,
+)
 from glancelite.testing.contracts.store.toolbox import Box, pattern
 from tests.servers import process
 
@@ -81,6 +86,37 @@ class TestMultiTenant(TestKeystone):
     def adoptable(self, box, context):
         data = b'12345'
         return box.write(box.key(), iter([data]), ctx=context()).url, data
+
+
+class TestWithoutContainer(MissingRootContract):
+
+    @pytest.fixture(autouse=True)
+    def _swift(self, swift):
+        account, token = swift.token()
+        self.ask = lambda method, path='': swift.request(method, f'{account}/gone{path}', token)
+        self.ask('PUT')
+
+    @pytest.fixture
+    def store(self, make_plugin, tempauth):
+        return make_plugin(SwiftStore, swift_store_container='gone', **{
+            **tempauth, 'swift_store_create_container_on_put': False})
+
+    def take_root_away(self, store):
+        for name in self.ask('GET').body.decode().split():
+            self.ask('DELETE', f'/{name}')
+        assert self.ask('DELETE').status == 204
+
+    def bring_root_back(self, store):
+        assert self.ask('PUT').status in (201, 202)
+
+
+def test_a_container_that_the_first_upload_will_create_has_nothing_to_discard(
+        make_plugin, tempauth):
+    store = make_plugin(SwiftStore, swift_store_container='not-yet', **tempauth)
+
+    assert store.discard('key') is None
+    with pytest.raises(contract.Unavailable):
+        store.delete('swift+config://ref1/not-yet/key')
 
 
 class TestBrokenSwift(BrokenBackendContract):

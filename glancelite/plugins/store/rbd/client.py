@@ -99,18 +99,49 @@ class Client:
     def session(self, pool: str) -> PoolSession:
         """Open a pool.
 
-        :raises NotFound: the pool does not exist.
-        :raises Unavailable: the cluster cannot be reached.
+        :raises Unavailable: the cluster cannot be reached, or the pool does not exist.
         """
         connection = self._acquire()
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(connection.release)
             with self.translated_errors():
-                ioctx = connection.rados_client.open_ioctx(pool)
+                try:
+                    ioctx = connection.rados_client.open_ioctx(pool)
+                except self.rados.ObjectNotFound:
+                    raise self._no_pool(pool) from None
                 # Writes to a full pool fail instead of waiting; deletions are possible.
                 ioctx.set_osdmap_full_try()
             on_failure.pop_all()
         return PoolSession(connection, ioctx)
+
+    @contextlib.contextmanager
+    def existing_pool(self, pool: str) -> Iterator[None]:
+        """Check, if the block raises ``NotFound``, that not the whole pool is missing.
+
+        A client learns later that a pool was deleted; until then, all its objects are missing.
+
+        :raises Unavailable: the pool does not exist.
+        """
+        try:
+            yield
+        except contract.NotFound:
+            self.check_pool_exists(pool)
+            raise
+
+    def check_pool_exists(self, pool: str) -> None:
+        """
+        :raises Unavailable: the pool does not exist.
+        """
+        def exists(rados_client: Any) -> bool:
+            rados_client.wait_for_latest_osdmap()
+            return rados_client.pool_exists(pool)
+
+        if not self._query(exists):
+            raise self._no_pool(pool)
+
+    def _no_pool(self, pool: str) -> contract.Unavailable:
+        LOG.error('store %s: the pool %s does not exist', self._store, pool)
+        return contract.Unavailable('The pool of the store does not exist.')
 
     def setting(self, name: str) -> str:
         """Return the value of a Ceph option, including the cluster's configuration."""

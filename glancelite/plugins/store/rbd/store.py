@@ -66,13 +66,14 @@ class RBDStore(contract.Store):
     def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
               ctx: contract.Context | None = None) -> contract.WriteResult:
         with contextlib.ExitStack() as on_failure:
-            session = self._open_pool()
+            session = self._client.session(self._pool)
             on_failure.callback(session.close)
-            self._create(session.ioctx, key, size or 0)
+            with self._client.existing_pool(self._pool):
+                self._create(session.ioctx, key, size or 0)
             on_failure.pop_all()
         image = None
         try:
-            image = self._open(session.ioctx, Location(None, self._pool, key, None))
+            image = self._open(session.ioctx, Location(None, self._pool, key, None), self._pool)
             written = self._upload(image, size or 0, chunks)
             with self._client.translated_errors():
                 image.close()
@@ -89,7 +90,7 @@ class RBDStore(contract.Store):
         with contextlib.ExitStack() as on_failure:
             session = self._client.session(pool)
             on_failure.callback(session.close)
-            image = self._open(session.ioctx, location)
+            image = self._open(session.ioctx, location, pool)
             on_failure.callback(image.close)
             with self._client.translated_errors():
                 size = image.size()
@@ -106,19 +107,20 @@ class RBDStore(contract.Store):
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
         pool, location = self._location(url)
         with self._client.session(pool) as ioctx, \
-                self._open(ioctx, location) as image, self._client.translated_errors():
+                self._open(ioctx, location, pool) as image, self._client.translated_errors():
             size: int = image.size()
             return size
 
     def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
         pool, location = self._location(url)
-        with self._client.session(pool) as ioctx:
+        with self._client.session(pool) as ioctx, self._client.existing_pool(pool):
             self._deleter.delete(ioctx, location.image, location.snapshot)
             self._deleter.sweep(ioctx, pool)
             self._deleter.delete_pending(ioctx)
 
     def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
-        with self._open_pool() as ioctx:
+        with self._client.session(self._pool) as ioctx:
+            self._client.check_pool_exists(self._pool)
             try:
                 self._deleter.discard(ioctx, key)
             except contract.InUse as error:
@@ -151,8 +153,9 @@ class RBDStore(contract.Store):
                 'thin_provisioning': self.options.rbd_thin_provisioning, 'fsid': self._fsid()}
 
     def health(self) -> str:
-        with self._open_pool() as ioctx:
+        with self._client.session(self._pool) as ioctx:
             check_pool(ioctx)
+            self._client.check_pool_exists(self._pool)
             self._deleter.delete_pending(ioctx)
         free = self._client.free_space()
         return f'{free / (1 << 30):.1f} GiB free' if free else 'ok'    # 0 in a new cluster
@@ -161,13 +164,6 @@ class RBDStore(contract.Store):
         self._client.disconnect()
 
     # writing
-
-    def _open_pool(self) -> PoolSession:
-        try:
-            return self._client.session(self._pool)
-        except contract.NotFound:
-            LOG.error('store %s: the pool %s does not exist', self.name, self._pool)
-            raise contract.Unavailable('The pool of the store does not exist.') from None
 
     def _create(self, ioctx: Any, key: str, size: int) -> None:
         self._deleter.prepare(ioctx)
@@ -213,7 +209,7 @@ class RBDStore(contract.Store):
                 if image is not None:
                     image_id = image.id()
                     image.close()
-            with self._open_pool() as ioctx:
+            with self._client.session(self._pool) as ioctx:
                 self._deleter.discard(ioctx, key)
         except contract.Error as error:
             LOG.error('store %s: partial data of %s remains in the pool for now: %s',
@@ -244,8 +240,8 @@ class RBDStore(contract.Store):
             raise store_rules.foreign_url()
         return location.pool, location
 
-    def _open(self, ioctx: Any, location: Location) -> Any:
+    def _open(self, ioctx: Any, location: Location, pool: str) -> Any:
         """Open an image: read-only at its snapshot; without a snapshot writable, with a watch."""
-        with self._client.translated_errors():
+        with self._client.existing_pool(pool), self._client.translated_errors():
             return self._rbd.Image(ioctx, location.image, snapshot=location.snapshot,
                                    read_only=location.snapshot is not None)

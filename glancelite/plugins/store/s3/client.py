@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from glancelite import contract
+from glancelite.contract import store_rules
 from glancelite.plugins.store.s3.errors import RequestFailed
 from glancelite.plugins.store.s3.location import Bucket
 
@@ -103,6 +104,25 @@ class Client:
             if failure.status == 404:
                 return None
             raise
+
+    def head_existing(self, key: str, **target: Any) -> dict[str, Any]:
+        """Return the metadata of an object.
+
+        :raises NotFound: it does not exist.
+        :raises RequestFailed: also if its bucket does not exist: the response to ``HEAD`` does
+            not say which of them is missing.
+        """
+        head = self.head(key, **target)
+        if head is not None:
+            return head
+        try:
+            self.call('head_bucket', **target)
+        except RequestFailed as failure:
+            if failure.status != 404:
+                raise
+            raise RequestFailed('head_bucket', 404, 'NoSuchBucket',
+                                'the bucket does not exist') from failure
+        raise store_rules.no_data()
 
     @property
     def connection_errors(self) -> tuple[type[BaseException], ...]:

@@ -109,9 +109,7 @@ class Download(Iterator[bytes]):
 
     def _check_offset(self, offset: int) -> None:
         """Check that an empty range does not begin beyond the end."""
-        head = self._client.head(self._key, **self._target)
-        if head is None:
-            raise store_rules.no_data()
+        head = self._client.head_existing(self._key, **self._target)
         if offset > head['ContentLength']:
             raise store_rules.beyond_end(head['ContentLength'])
 

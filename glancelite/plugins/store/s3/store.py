@@ -111,7 +111,8 @@ class S3Store(contract.Store):
             with self._ignore_missing():
                 self._client.call('delete_object', Key=key)
         except RequestFailed as failure:
-            if failure.code != 'NoSuchBucket':
+            # a bucket that the first upload will create has no data
+            if failure.code != 'NoSuchBucket' or not self.options.s3_store_create_bucket_on_put:
                 raise
 
     def owns(self, url: str) -> bool:
@@ -169,10 +170,7 @@ class S3Store(contract.Store):
         return request(parsed.key, {**target, 'credentials': parsed.credentials})
 
     def _head(self, key: str, target: Mapping[str, Any]) -> dict[str, Any]:
-        head = self._client.head(key, **target)
-        if head is None:
-            raise store_rules.no_data()
-        return head
+        return self._client.head_existing(key, **target)
 
     def _open_uploads(self, key: str) -> Iterator[str]:
         """Yield the ids of multipart uploads that were neither completed nor aborted."""

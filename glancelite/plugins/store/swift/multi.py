@@ -112,6 +112,20 @@ class MultiTenant:
         account.create_container(container)
         return True
 
+    def check_root(self, account: Account, container: str) -> None:
+        """
+        :raises Unavailable: the account does not exist; the container ends with its object.
+        """
+        try:
+            account.head_account()
+        except contract.NotFound:
+            raise contract.Unavailable('The account of the data does not exist.') from None
+        except contract.Forbidden:
+            pass    # readers of one container may not look at the account
+
+    def check_discarding(self, account: Account, container: str) -> None:
+        """Do nothing: a container that does not exist has no partial data."""
+
     def on_deleted(self, account: Account, target: ObjectLocation) -> None:
         """Delete the container of a deleted object, if this store has created it."""
         if target.container == self.container_name(target.name):

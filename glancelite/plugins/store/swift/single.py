@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Collection
 from typing import Any
@@ -14,6 +15,8 @@ from glancelite.plugins.store.swift.account import Account
 from glancelite.plugins.store.swift.client import Client
 from glancelite.plugins.store.swift.location import ObjectLocation
 from glancelite.plugins.store.swift.references import Reference
+
+LOG = logging.getLogger(__name__)
 
 
 class SingleTenant:
@@ -125,6 +128,26 @@ class SingleTenant:
                 'swift_store_create_container_on_put is not set.')
         account.create_container(container)
         return False
+
+    def check_root(self, account: Account, container: str) -> None:
+        """
+        :raises Unavailable: the container of the data does not exist.
+        """
+        try:
+            account.head_container(container)
+        except contract.NotFound:
+            LOG.error('there is no container %s', container)
+            raise contract.Unavailable('The container of this store does not exist.') from None
+
+    def check_discarding(self, account: Account, container: str) -> None:
+        """Check that partial data can be missing.
+
+        A container that an upload would create has none.
+
+        :raises Unavailable: the container does not exist.
+        """
+        if not self._options.swift_store_create_container_on_put:
+            self.check_root(account, container)
 
     def on_deleted(self, account: Account, target: ObjectLocation) -> None:
         """Do nothing: the container is for other objects, too."""

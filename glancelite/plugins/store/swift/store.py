@@ -17,6 +17,7 @@ from glancelite.plugins.store.swift.client import Client
 from glancelite.plugins.store.swift.container import Container
 from glancelite.plugins.store.swift.download import Download
 from glancelite.plugins.store.swift.errors import read_denied
+from glancelite.plugins.store.swift.location import ObjectLocation
 from glancelite.plugins.store.swift.multi import MultiTenant
 from glancelite.plugins.store.swift.single import SingleTenant
 from glancelite.plugins.store.swift.upload import Upload
@@ -94,7 +95,8 @@ class SwiftStore(contract.Store):
              ctx: contract.Context | None = None) -> Download:
         target = self._accounts.parse(url)
         account = self._accounts.open(target, ctx)
-        with contextlib.ExitStack() as on_error, _translate_denied_read():
+        with (contextlib.ExitStack() as on_error, _translate_denied_read(),
+              self._existing_root(account, target)):
             on_error.callback(account.close)
             download = Download(account, target, offset, length,
                                 self.options.swift_store_retry_get_count)
@@ -103,13 +105,15 @@ class SwiftStore(contract.Store):
 
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
         target = self._accounts.parse(url)
-        with self._accounts.open(target, ctx) as account, _translate_denied_read():
+        with (self._accounts.open(target, ctx) as account, _translate_denied_read(),
+              self._existing_root(account, target)):
             head = account.head(target.container, target.name)
         return int(head.get('Content-Length') or 0)
 
     def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
         target = self._accounts.parse(url)
-        with self._accounts.open(target, ctx) as account:
+        with (self._accounts.open(target, ctx) as account,
+              self._existing_root(account, target)):
             _delete(account, target.container, target.name)
             self._accounts.on_deleted(account, target)
 
@@ -131,12 +135,25 @@ class SwiftStore(contract.Store):
 
     def _discard(self, account: Account, key: str) -> None:
         container, url = self._accounts.new_location(key, account)
+        self._accounts.check_discarding(account, container)
         with contextlib.suppress(contract.NotFound):
             _delete(account, container, key)
         for segment in account.list_segments(container, key):
             with contextlib.suppress(contract.NotFound):
                 account.delete(container, segment)
         self._accounts.on_deleted(account, self._accounts.parse(url))
+
+    @contextlib.contextmanager
+    def _existing_root(self, account: Account, target: ObjectLocation) -> Iterator[None]:
+        """Check, if the block raises ``NotFound``, that the place of all data is not missing.
+
+        :raises Unavailable: it is.
+        """
+        try:
+            yield
+        except contract.NotFound:
+            self._accounts.check_root(account, target.container)
+            raise
 
     def owns(self, url: str) -> bool:
         return self._accounts.owns(url)
@@ -150,7 +167,8 @@ class SwiftStore(contract.Store):
             raise contract.Unsupported('The service reads this store for all callers, so there is '
                                        'nothing to share.')
         target = self._accounts.parse(url)
-        with self._accounts.open(target, ctx) as account, _translate_denied_read():
+        with (self._accounts.open(target, ctx) as account, _translate_denied_read(),
+              self._existing_root(account, target)):
             self._accounts.share(account, target, public=public, projects=projects)
 
     def exclusive_resources(self) -> Collection[str]:
