@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.testing.contracts.store import StoreContract
-from glancelite.testing.contracts.store.failures import TwoStoresContract
+from glancelite.testing.contracts.store.failures import MissingRootContract, TwoStoresContract
 from glancelite.testing.contracts.store.reading import ReadingContract
 from glancelite.testing.contracts.store.toolbox import MIB, die_while_writing, pattern
 from tests.plugins.store.reference import reference
@@ -58,6 +58,23 @@ class TestFileDriver(VisibleContract):
             box.write(key, iter([b'12', b'345']), size=promised)
 
         assert box.absent(key)
+
+
+class TestMovedDirectory(MissingRootContract):
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, folder):
+        self.folder = folder
+
+    @pytest.fixture
+    def store(self, make_bridge, folder):
+        return make_bridge(FILE.format(folder=folder))
+
+    def take_root_away(self, store):
+        self.folder.rename(f'{self.folder}.away')
+
+    def bring_root_back(self, store):
+        os.rename(f'{self.folder}.away', self.folder)
 
 
 class TestTwoFileDrivers(TwoStoresContract):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -48,6 +49,7 @@ class GlanceStore(contract.Store):
     * of two processes that write one key at once, both may succeed, unless the driver
       prevents it; also of two that write it one after the other, if the driver returns a URL
       without the key;
+    * only for a driver for files is a missing root (its directory) told from missing data;
     * ``discard`` finds data only under a URL that consists of ``url_prefix``, or the last
       written URL, and the key.
     """
@@ -416,6 +418,14 @@ class GlanceStore(contract.Store):
             return (self._url_pattern.replace('{key}', key),)
         return tuple(f'{scheme}://{start}{key}' for scheme, start in self._prefixes or ())
 
+    def _has_directories(self) -> bool:
+        """Return whether all directories of a driver for files exist.
+
+        Without its directory, every file is missing, but not deleted.
+        """
+        return all(os.path.isdir(path) for scheme, path in self._prefixes or ()
+                   if scheme == 'file')
+
     def _has_secret(self, url: str) -> bool:
         return location.has_secret(url, self._factory.secrets)
 
@@ -433,6 +443,9 @@ class GlanceStore(contract.Store):
     def _translate_error(self, error: Exception) -> contract.Error:
         """Return an error of the contract; log the details of serious ones."""
         translated = errors.translate_error(error)
+        if isinstance(translated, contract.NotFound) and not self._has_directories():
+            LOG.error('store %s: a directory of the driver does not exist', self.name)
+            return contract.Unavailable('A directory of the store does not exist.')
         if not isinstance(error, contract.Error) and type(translated) in LOGGED_ERRORS:
             errors.log_error(self.name, error, self._factory.secrets)
         return translated
