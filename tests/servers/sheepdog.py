@@ -74,7 +74,7 @@ class FakeCluster(Cluster):
 
     @contextlib.contextmanager
     def state(self, name, text=''):
-        """Set ``stopped``, ``full``, ``slow`` or ``dies`` while the block runs."""
+        """Set a state that the fake program explains while the block runs."""
         (self.folder / name).write_text(text)
         try:
             yield

@@ -11,7 +11,11 @@ import pytest
 from glancelite import contract
 from glancelite.plugins.store.sheepdog import SheepdogStore
 from glancelite.testing.contracts.store import StoreContract
-from glancelite.testing.contracts.store.failures import BrokenBackendContract, TwoStoresContract
+from glancelite.testing.contracts.store.failures import (
+    BrokenBackendContract,
+    MissingRootContract,
+    TwoStoresContract,
+)
 from glancelite.testing.contracts.store.toolbox import MIB, pattern
 from tests.servers import process
 from tests.servers import sheepdog as starter
@@ -46,7 +50,7 @@ def make_sheepdog(make_plugin, sheepdog, monkeypatch):
         monkeypatch.setenv('PATH', factory.path, prepend=os.pathsep)
         for key, value in factory.env.items():
             monkeypatch.setenv(key, value)
-        given = {'address': cluster.address, 'port': cluster.port, 'timeout': 10.0, **options}
+        given = {'address': [cluster.address], 'port': cluster.port, 'timeout': 10.0, **options}
         return make_plugin(SheepdogStore, name=name, **{
             f'sheepdog_store_{key}': value for key, value in given.items()})
     return make
@@ -107,6 +111,92 @@ class TestStoppedDaemon(Broken):
     def broken(self, make_sheepdog, sheepdog_cluster):
         with sheepdog_cluster.stopped():
             yield make_sheepdog(sheepdog_cluster, timeout=0.5)
+
+
+class TestUnformattedCluster(MissingRootContract):
+
+    @pytest.fixture(autouse=True)
+    def _cluster(self, fake):
+        self.state = fake.state('unformatted')
+
+    @pytest.fixture
+    def store(self, make_sheepdog, fakes, fake):
+        return make_sheepdog(fake, factory=fakes)
+
+    def take_root_away(self, store):
+        self.state.__enter__()
+
+    def bring_root_back(self, store):
+        self.state.__exit__(None, None, None)
+
+
+# --- several daemons
+
+@pytest.fixture
+def nowhere():
+    """The address of a daemon that does not run."""
+    return f'127.0.0.1:{process.free_port()}'
+
+
+@pytest.mark.parametrize('real', [True, False], ids=['this cluster', 'fake'])
+def test_the_other_daemons_serve_when_the_first_one_is_dead(
+        make_sheepdog, sheepdog, sheepdog_cluster, fakes, fake, nowhere, caplog, real):
+    cluster, factory = (sheepdog_cluster, sheepdog) if real else (fake, fakes)
+    second, third = (f'127.0.0.1:{port}' for port in cluster.ports[1:3])
+    store = make_sheepdog(cluster, factory=factory, address=[nowhere, second, third])
+    data = pattern(5 * MIB + 13)
+
+    assert store.health().startswith('running')
+    url = store.write('kept-alive', iter([data])).url
+
+    assert url == f'sheepdog://{nowhere}:kept-alive'
+    assert store.size(url) == len(data)
+    assert b''.join(store.read(url)) == data
+    assert store.owns(f'sheepdog://{third}:kept-alive')
+    assert store.delete(f'sheepdog://{third}:kept-alive') is None
+    assert store.discard('kept-alive') is None
+    assert caplog.text.count('does not answer; another one is used') == 1
+
+
+def test_a_daemon_that_dies_later_is_replaced(make_sheepdog, fakes, nowhere):
+    cluster = fakes.cluster()
+    first, second = (f'127.0.0.1:{port}' for port in cluster.ports[:2])
+    store = make_sheepdog(cluster, factory=fakes, address=[second, first])
+    url = store.write('kept', iter([b'12345'])).url
+    assert url == f'sheepdog://{second}:kept'
+
+    os.unlink(f'{cluster.folder.parent}/{second}')
+
+    assert b''.join(store.read(url)) == b'12345'
+    assert store.write('new', iter([b'1'])).size == 1
+    store.delete(url)
+    store.discard('new')
+
+
+def test_after_a_timeout_the_next_command_goes_to_another_daemon(make_sheepdog, fakes, fake):
+    silent = fakes.cluster()
+    addresses = [f'127.0.0.1:{each.port}' for each in (silent, fake)]
+    store = make_sheepdog(fake, factory=fakes, address=addresses, timeout=0.5)
+
+    with silent.stopped():
+        with pytest.raises(contract.Unavailable):
+            store.health()
+        assert store.health().startswith('running')
+
+
+@pytest.mark.parametrize('address', [[], ['x:'], [':7000'], ['-x'], ['a b'], ['x', 'host:x']])
+def test_malformed_hosts_prevent_the_start(make_sheepdog, sheepdog_cluster, address):
+    with pytest.raises(contract.Misconfigured, match='sheepdog_store_address must'):
+        make_sheepdog(sheepdog_cluster, address=address)
+
+
+@pytest.mark.parametrize(('address', 'resources'), [
+    (['a', 'b:1'], ['sheepdog://a:7', 'sheepdog://b:1']),
+    (['::1', '[::1]', '[::2]:3'], ['sheepdog://::1:7', 'sheepdog://::2:3'])])
+def test_the_port_is_for_hosts_without_one(make_sheepdog, sheepdog_cluster, address, resources):
+    store = make_sheepdog(sheepdog_cluster, address=address, port=7)
+
+    assert sorted(store.exclusive_resources()) == resources
 
 
 # --- URLs and images of Glance
@@ -185,7 +275,7 @@ def test_invalid_keys_are_refused(store, sheepdog_cluster, key):
 def test_the_options_are_those_of_glance():
     found = {opt.dest.removeprefix('sheepdog_store_'): opt.default for opt in SheepdogStore.OPTS}
 
-    assert found == {'address': '127.0.0.1', 'port': 7000, 'chunk_size': 64,
+    assert found == {'address': ['127.0.0.1'], 'port': 7000, 'chunk_size': 64,
                      'known_addresses': [], 'timeout': 60}
 
 
@@ -264,6 +354,11 @@ def test_a_full_cluster_is_reported_and_left_clean(fake_store, fake):
         fake_store.write('full', iter([b'x' * MIB]))
 
     assert fake.names() == []
+
+
+def test_a_cluster_without_a_free_vdi_is_full(fake_store, fake):
+    with fake.state('crowded'), pytest.raises(contract.TooLarge):
+        fake_store.write('crowded', iter([b'x']))
 
 
 def test_a_read_that_fails_halfway_is_an_error(fake_store, fake):

@@ -9,7 +9,9 @@ from glancelite.contract import store_rules
 
 LOG = logging.getLogger(__name__)
 
-_FULL = ('no space', 'too large', 'larger than', 'maximum VDIs')
+#: texts of Sheepdog; deleting does not check locks, so none is about them
+_FULL = ('no space', 'too large', 'larger than', 'Maximum number of VDIs reached')
+_UNREACHABLE = ('failed to connect to', 'System is still booting', 'System is shutting down')
 
 
 class CommandFailed(Exception):
@@ -22,6 +24,8 @@ class CommandFailed(Exception):
         super().__init__(text)
         #: there is no image of this name
         self.missing = self.contains('No VDI found', 'VDI not found')
+        #: the daemon has not executed the command, and another one may
+        self.unreachable = self.contains(*_UNREACHABLE)
 
     def contains(self, *texts: str) -> bool:
         """Return whether the error output contains any of ``texts``."""
@@ -38,6 +42,4 @@ def translate_error(store: str, failure: CommandFailed) -> contract.Error:
     LOG.error('store %s: %s', store, failure)
     if failure.contains(*_FULL):
         return contract.TooLarge('The store is full.')
-    if failure.contains('is locked'):
-        return contract.InUse('The data is in use.')
     return contract.Unavailable('The store cannot be used now.')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from oslo_config import types
@@ -41,16 +42,31 @@ def parse_url(url: str) -> tuple[tuple[str, int] | None, str] | None:
     return ((host, int(port)), name) if _PORT.match(port) else None
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """Return host and port from ``host:port``, as they are in URLs.
+def parse_address(text: str, option: str, default_port: int | None = None) -> tuple[str, int]:
+    """Return host and port of a daemon, as they are in URLs.
 
+    :param text: ``host:port``, or ``host`` if there is a default port.
+    :param option: the name of the option, for the error.
     :raises Misconfigured: the text is malformed.
     """
-    host, _, port = text.strip().rpartition(':')
+    text = text.strip()
+    host, _, port = text.rpartition(':')
+    if default_port is not None and (not host or _is_ipv6(text)):
+        host, port = text, str(default_port)
+    host = host.removeprefix('[').removesuffix(']')
     try:
         if _PORT.match(port) and _HOST(host) and not host.startswith('-'):
             return host, int(port)
     except ValueError:
         pass
-    raise contract.Misconfigured('sheepdog_store_known_addresses must be host:port, separated '
-                                 f'by commas, not {text!r}')
+    form = 'host:port' if default_port is None else 'host or host:port'
+    raise contract.Misconfigured(f'{option} must be {form}, separated by commas, not {text!r}')
+
+
+def _is_ipv6(text: str) -> bool:
+    """Return whether the text is an address without a port, with or without brackets."""
+    try:
+        ipaddress.IPv6Address(text.removeprefix('[').removesuffix(']'))
+    except ValueError:
+        return False
+    return True

@@ -24,6 +24,8 @@ class SheepdogStore(contract.Store):
     A disk is visible under its name from the start. It has the attribute
     ``glancelite.unfinished`` until it is complete; only this driver checks it.
 
+    If the first daemon of `sheepdog_store_address` cannot be reached, the next one is used.
+
     The size of an image is read when a location is added, and then Sheepdog looks at all its
     disks. Uploads, downloads and deletions do not need it.
     """
@@ -35,11 +37,14 @@ class SheepdogStore(contract.Store):
     def __init__(self, options: Any, host: contract.Host, *, name: str = 'sheepdog',
                  conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
-        self._address = (options.sheepdog_store_address, options.sheepdog_store_port)
-        known = map(location.parse_address, options.sheepdog_store_known_addresses)
-        self._clients = {address: Client(*address, options.sheepdog_store_timeout)
-                         for address in (self._address, *known)}
-        self._client = self._clients[self._address]
+        own = [location.parse_address(text, 'sheepdog_store_address', options.sheepdog_store_port)
+               for text in options.sheepdog_store_address]
+        if not own:
+            raise contract.Misconfigured('sheepdog_store_address must name a daemon')
+        known = [location.parse_address(text, 'sheepdog_store_known_addresses')
+                 for text in options.sheepdog_store_known_addresses]
+        self._addresses = tuple(dict.fromkeys((*own, *known)))
+        self._client = Client(self._addresses, options.sheepdog_store_timeout)
         self._part_size = options.sheepdog_store_chunk_size << 20
 
     def write(self, key: str, chunks: Iterator[bytes], *, size: int | None = None,
@@ -58,30 +63,35 @@ class SheepdogStore(contract.Store):
                 written = upload(self._client, key, chunks, self._part_size)
                 self._client.mark_finished(key)
                 on_failure.pop_all()
-        return contract.WriteResult(location.format_url(self._address, key), written)
+        return contract.WriteResult(location.format_url(self._addresses[0], key), written)
 
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
              ctx: contract.Context | None = None) -> Iterator[bytes]:
-        client, name = self._find(url)
+        name = self._find(url)
         with self._translated_errors():
-            self._check_finished(client, name)
+            self._check_finished(name)
             try:
-                return client.read(name, offset, length)
+                return self._client.read(name, offset, length)
             except CommandFailed as failure:
                 if failure.contains('beyond the end'):
                     raise store_rules.beyond_end(self.size(url)) from failure
                 raise
 
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
-        client, name = self._find(url)
+        name = self._find(url)
         with self._translated_errors():
-            self._check_finished(client, name)
-            return client.size(name)
+            self._check_finished(name)
+            try:
+                return self._client.size(name)
+            except CommandFailed as failure:
+                if failure.missing:     # so is every image of a cluster that does not run
+                    self.health()
+                raise
 
     def delete(self, url: str, *, ctx: contract.Context | None = None) -> None:
-        client, name = self._find(url)
+        name = self._find(url)
         with self._translated_errors():
-            client.delete(name)
+            self._client.delete(name)
 
     def discard(self, key: str, *, ctx: contract.Context | None = None) -> None:
         store_rules.check_key(key)
@@ -94,10 +104,10 @@ class SheepdogStore(contract.Store):
                     raise
 
     def owns(self, url: str) -> bool:
-        return self._client_and_name(url) is not None
+        return self._name(url) is not None
 
     def exclusive_resources(self) -> Collection[str]:
-        return [f'sheepdog://{host}:{port}' for host, port in self._clients]
+        return [f'sheepdog://{host}:{port}' for host, port in self._addresses]
 
     def properties(self) -> Mapping[str, object]:
         return {'chunk_size': self._part_size}
@@ -109,11 +119,11 @@ class SheepdogStore(contract.Store):
             raise contract.Unavailable(f'Sheepdog: {status or "unknown status"}')
         return status
 
-    def _check_finished(self, client: Client, name: str) -> None:
+    def _check_finished(self, name: str) -> None:
         """
         :raises NotFound: the image is not complete.
         """
-        if client.is_unfinished(name):
+        if self._client.is_unfinished(name):
             raise store_rules.no_data()
 
     def _undo(self, key: str) -> None:
@@ -124,22 +134,22 @@ class SheepdogStore(contract.Store):
             LOG.error('store %s: cannot delete the incomplete data of %s: %s', self.name, key,
                       error)
 
-    def _client_and_name(self, url: str) -> tuple[Client, str] | None:
+    def _name(self, url: str) -> str | None:
+        """Return the name in the URL, or None if it is not the URL of this cluster."""
         parsed = location.parse_url(url)
         if parsed is None:
             return None
         address, name = parsed
-        client = self._clients.get(address or self._address)
-        return None if client is None else (client, name)
+        return name if address is None or address in self._addresses else None
 
-    def _find(self, url: str) -> tuple[Client, str]:
+    def _find(self, url: str) -> str:
         """
         :raises Invalid: the store does not own the URL.
         """
-        found = self._client_and_name(url)
-        if found is None:
+        name = self._name(url)
+        if name is None:
             raise store_rules.foreign_url()
-        return found
+        return name
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:
