@@ -18,7 +18,7 @@ import urllib3
 from urllib3 import exceptions
 
 from glancelite.contract import Invalid, Misconfigured, Unavailable
-from glancelite.support.outbound.rules import DEFAULT_PORTS, Rules, Target
+from glancelite.support.outbound.rules import DEFAULT_PORTS, Rules, Target, UnknownHost
 
 LOG = logging.getLogger(__name__)
 
@@ -136,7 +136,10 @@ class Client:
 
     def _request(self, method: str, target: Target, headers: Mapping[str, str]) -> Response:
         """Send one request, to one of the addresses that were checked for it."""
-        addresses = self._resolve(target)
+        try:
+            addresses = self._resolve(target)
+        except UnknownHost as error:    # the URL was accepted when the host was known
+            raise Unavailable('The host of this location is unknown now.') from error
         options: dict[str, Any] = {'headers': headers, 'redirect': False,
                                    'preload_content': False, 'decode_content': False}
         try:

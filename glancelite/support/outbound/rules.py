@@ -114,6 +114,10 @@ class Target:
         return f'{self.scheme}://{self.netloc}{self.path}'
 
 
+class UnknownHost(Invalid):
+    """There is no such host, at least not now."""
+
+
 class Rules:
     """Decides which URLs and addresses may be accessed for users.
 
@@ -145,13 +149,13 @@ class Rules:
         """
         target, port = _parse(url)
         if not self._schemes.permit(target.scheme):
-            raise Invalid(f'Locations with {target.scheme} are not allowed.')
+            raise refusal(f'the scheme {target.scheme} {self._schemes.reason}')
         if port is not None and not self._ports.permit(port):
-            raise Invalid(f'Locations with the port {port} are not allowed.')
+            raise refusal(f'the port {port} {self._ports.reason}')
         if self._allowed and target.host not in self._allowed:
-            raise Invalid('Locations on this host are not allowed.')
+            raise refusal(f'its host is not listed in [{SECTION}] allowed_hosts')
         if target.host in self._disallowed:
-            raise Invalid('Locations on this host are not allowed.')
+            raise _disallowed_host()
         return target
 
     def resolve(self, target: Target, *, must_exist: bool = True) -> list[str]:
@@ -169,7 +173,7 @@ class Rules:
                 return []
             if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
                 raise Unavailable('The host of this location cannot be resolved now.') from error
-            raise Invalid('The host of this location is unknown.') from error
+            raise UnknownHost(str(refusal('its host is unknown'))) from error
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         if not self._allowed:
             for text in addresses:
@@ -180,9 +184,22 @@ class Rules:
         for each in _with_embedded(address):
             if any(each in network for network in _INTERNAL):
                 LOG.info('refused a URL of a user: internal address %s', each)
-                raise Invalid('Locations on this host are not allowed: its address is internal.')
+                raise refusal('the address of its host is internal, and the host is not listed '
+                              f'in [{SECTION}] allowed_hosts')
             if self._disallowed.has(each):
-                raise Invalid('Locations on this host are not allowed.')
+                raise _disallowed_host()
+
+
+def refusal(reason: str) -> Invalid:
+    """The error for a URL that is not allowed.
+
+    Clients look for the words "does not pass filtering".
+    """
+    return Invalid(f'This location does not pass filtering: {reason}.')
+
+
+def _disallowed_host() -> Invalid:
+    return refusal(f'its host is listed in [{SECTION}] disallowed_hosts')
 
 
 class _Lists:
@@ -191,6 +208,9 @@ class _Lists:
     def __init__(self, kind: str, allowed: Iterable[object], disallowed: Iterable[object]):
         self._allowed = frozenset(map(_lower, allowed))
         self._disallowed = frozenset(map(_lower, disallowed))
+        #: why a value is refused
+        self.reason = (f'is not listed in [{SECTION}] allowed_{kind}' if self._allowed
+                       else f'is listed in [{SECTION}] disallowed_{kind}')
         if allowed and disallowed:
             LOG.warning('[%s] disallowed_%s has no effect, because allowed_%s is not empty',
                         SECTION, kind, kind)
@@ -245,23 +265,23 @@ def _normal_entry(entry: str) -> str:
 def _parse(url: str) -> tuple[Target, int | None]:
     """Return the target, and the port that the URL names, if any."""
     if not isinstance(url, str) or not url.isprintable() or ' ' in url or '\\' in url:
-        raise Invalid('This location is not a valid URL.')
+        raise refusal('it is not a valid URL')
     scheme, mark, rest = url.partition('://')
     if not mark or scheme.lower() not in DEFAULT_PORTS:
-        raise Invalid('The URL of this location must begin with http:// or https://.')
+        raise refusal('it does not begin with http:// or https://')
     authority = re.split('[/?#]', rest, maxsplit=1)[0]
     path = re.split('[?#]', rest[len(authority):], maxsplit=1)[0]
     if not {'.', '..'}.isdisjoint(map(urllib.parse.unquote, path.split('/'))):
-        raise Invalid('The path of a location must not contain . or .. as a segment.')
+        raise refusal('its path has . or .. as a segment')
     try:
         parsed = urllib3.util.parse_url(url)
         port = parsed.port
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise Invalid('This location is not a valid URL.') from error
+        raise refusal('it is not a valid URL') from error
     # other parsers might read these in another way
     if (not parsed.host or not parsed.scheme or authority.count('@') > 1
             or '%' in authority.rpartition('@')[2]):
-        raise Invalid('This location is not a valid URL.')
+        raise refusal('it is not a valid URL')
     path = (parsed.path or '/') + (f'?{parsed.query}' if parsed.query else '')
     target = Target(parsed.scheme, _normal(parsed.host),
                     DEFAULT_PORTS[parsed.scheme] if port is None else port, path,
@@ -282,9 +302,9 @@ def _normal(host: str) -> str:
         if _NUMBER.search(name):    # 127.1, 0x7f.1, 017700000001 and 2130706433 are equal
             return str(ipaddress.IPv4Address(socket.inet_aton(name)))
     except (ValueError, OSError) as error:
-        raise Invalid('The host of this location is invalid.') from error
+        raise refusal('its host is invalid') from error
     if not _HOST.match(name) or len(name) > 253 or '..' in name:
-        raise Invalid('The host of this location is invalid.')
+        raise refusal('its host is invalid')
     return name
 
 

@@ -191,6 +191,36 @@ def test_lists_of_the_operator_apply(rules, names, options, url, allowed):
     assert refused(rules(**options), url) is not allowed
 
 
+@pytest.mark.parametrize(('options', 'url', 'reason'), [
+    ({'allowed_schemes': ['https']}, 'http://images.example/',
+     'the scheme http is not listed in [import_filtering_opts] allowed_schemes'),
+    ({'allowed_schemes': [], 'disallowed_schemes': ['http']}, 'http://images.example/',
+     'the scheme http is listed in [import_filtering_opts] disallowed_schemes'),
+    ({}, 'http://images.example:8080/',
+     'the port 8080 is not listed in [import_filtering_opts] allowed_ports'),
+    ({'allowed_ports': [], 'disallowed_ports': [22]}, 'http://images.example:22/',
+     'the port 22 is listed in [import_filtering_opts] disallowed_ports'),
+    ({'allowed_hosts': ['a.example']}, 'http://images.example/',
+     'its host is not listed in [import_filtering_opts] allowed_hosts'),
+    ({}, 'http://127.1/', 'the address of its host is internal, and the host is not listed in '
+                          '[import_filtering_opts] allowed_hosts'),
+    ({'disallowed_hosts': ['images.example']}, 'http://images.example/',
+     'its host is listed in [import_filtering_opts] disallowed_hosts'),
+    ({'disallowed_hosts': [PUBLIC]}, 'http://images.example/',
+     'its host is listed in [import_filtering_opts] disallowed_hosts'),
+    ({}, 'http://gone.example/', 'its host is unknown'),
+    ({}, 'http://images.example/..', 'its path has . or .. as a segment'),
+    ({}, 'ftp://images.example/', 'it does not begin with http:// or https://'),
+    ({}, 'http://images.example/\\', 'it is not a valid URL')])
+def test_a_refusal_names_the_option_that_decides(rules, names, options, url, reason):
+    names['gone.example'] = socket.gaierror(socket.EAI_NONAME, 'no')
+
+    with pytest.raises(contract.Invalid) as refused:
+        rules(**options).check(url)
+
+    assert str(refused.value) == f'This location does not pass filtering: {reason}.'
+
+
 def test_an_allowed_host_may_have_an_internal_address(rules, names):
     names['images.example'] = ['127.0.0.1']
 
