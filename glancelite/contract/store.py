@@ -179,7 +179,11 @@ class Store(Plugin):
 
     @abc.abstractmethod
     def size(self, url: str, *, ctx: Context | None = None) -> int:
-        """Return the size of the data at ``url`` in bytes; raises as ``read`` does."""
+        """Return the size of the data at ``url`` in bytes; raises as ``read`` does.
+
+        :returns: 0 also if the data is not this store's own and the backend does not say how
+            long it is, as some web servers.
+        """
 
     def delete(self, url: str, *, ctx: Context | None = None) -> None:
         """Delete the data at ``url``.

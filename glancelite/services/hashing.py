@@ -72,13 +72,16 @@ class Hashing:
                 del work        # the image and its caller are not kept until the next one
 
     def compute(self, image: Image, algorithm: str, ctx: Context,
-                is_needed: Callable[[], bool]) -> Mapping[str, str]:
+                is_needed: Callable[[], bool]) -> Mapping[str, str | int]:
         """Read the data of an image and hash it.
+
+        The size 0 stands for an unknown one.
 
         :param algorithm: for ``os_hash_value``.
         :param ctx: the caller, for stores that use the caller's rights.
         :param is_needed: called every few seconds.
-        :returns: ``os_hash_algo`` and ``os_hash_value``, and possibly ``checksum``.
+        :returns: ``os_hash_algo`` and ``os_hash_value``, possibly ``checksum``, and ``size`` if
+            it was unknown.
         :raises Cancelled: the hash is not needed any more, or the service shuts down.
         :raises Unavailable: the data cannot be read, or its size has changed.
         """
@@ -95,7 +98,7 @@ class Hashing:
         raise AssertionError('the last try has returned or raised')
 
     def _read(self, image: Image, algorithm: str, ctx: Context,
-              is_needed: Callable[[], bool]) -> Mapping[str, str]:
+              is_needed: Callable[[], bool]) -> Mapping[str, str | int]:
         digest = hashlib.new(algorithm)
         md5 = hashlib.md5(usedforsecurity=False) if self._checksum else None
         size, check_at = 0, time.monotonic() + CHECK_INTERVAL
@@ -116,10 +119,11 @@ class Hashing:
                     check_at = time.monotonic() + CHECK_INTERVAL
         finally:
             contract.store.close_chunks(chunks)
-        if size != image.size:
+        if image.size and size != image.size:
             raise contract.Unavailable(f'there are {size} bytes instead of {image.size}')
         return {'os_hash_algo': algorithm, 'os_hash_value': digest.hexdigest(),
-                **({} if md5 is None else {'checksum': md5.hexdigest()})}
+                **({} if md5 is None else {'checksum': md5.hexdigest()}),
+                **({} if image.size else {'size': size})}
 
     def close(self) -> None:
         """Abandon the work in progress."""

@@ -72,6 +72,8 @@ class LocationPatch:
         if self._removed:
             changes.update(location_deletion.mark(
                 self._layers, (*self._locations, *pending, *self._removed), self._removed))
+        if self._facts.get('size') == 0:
+            changes['lease_until'] = self._layers.leases.until()    # the recovery reads the data
         if self._image.status == 'queued' and self._locations:
             changes.update(status.transition(self._image, 'active'))
         return changes
@@ -131,7 +133,7 @@ class LocationPatch:
             raise contract.Invalid('The image has this location already.')
         size = self._size(location)
         known = self._facts.get('size', self._image.size) if self._locations else None
-        if known is not None and size != known:
+        if known and size and size != known:    # 0 is an unknown size
             raise contract.Conflict(f'There are {size} bytes at this location; the image '
                                     f'has {known}.')
         if not self._locations:
@@ -146,7 +148,8 @@ class LocationPatch:
             except contract.NotFound:
                 raise contract.Invalid('There is no data at this location.') from None
             self._sizes[location.url] = size
-        if not size:
+        # some web servers say only with the data how long it is
+        if not size and not self._layers.stores.is_public(location.url):
             raise contract.Invalid('The data at this location is empty.')
         return size
 

@@ -112,6 +112,15 @@ def existing_url(adopting_core):
 
 
 @pytest.fixture
+def without_length(core, existing_url, monkeypatch):
+    """The URL of ``DATA``, as on a web server that does not say how long it is."""
+    driver = core.layers.stores['fast'].driver
+    monkeypatch.setattr(driver, 'size', lambda url, *, ctx=None: 0)
+    monkeypatch.setattr(type(driver), 'PUBLIC_SCHEMES', driver.SCHEMES)
+    return existing_url
+
+
+@pytest.fixture
 def replicated(core, ctx, active, reread):
     """An active image with a location in ``fast`` and one in ``cold``."""
     image = active()

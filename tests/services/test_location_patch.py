@@ -88,6 +88,26 @@ def test_data_of_another_size_is_refused(change, ctx, existing_url, active):
         change(ctx, active(), add(existing_url))
 
 
+def test_data_of_unknown_size_counts_as_0_until_the_recovery_has_read_it(
+        change, core, ctx, without_length, queued, expire, wait_for):
+    image = change(ctx, queued(), add(without_length))
+    assert (image.status, image.size) == ('active', 0)
+
+    expire(image)
+    core.use_cases.recovery.sweep()
+
+    image = wait_for(image)
+    assert (image.size, image.os_hash_value) == (len(DATA), SHA512)
+
+
+def test_data_of_unknown_size_may_be_another_copy(change, ctx, without_length, active):
+    image = active()
+
+    changed = change(ctx, image, add(without_length))
+
+    assert (len(changed.locations), changed.size) == (2, image.size)
+
+
 def test_a_location_must_be_new_and_have_data(change, core, ctx, existing_url, active, queued):
     image = active()
     empty = core.layers.stores['fast'].driver.write('empty', iter([])).url

@@ -84,6 +84,15 @@ def test_without_secure_hash_the_given_hash_is_recorded_unverified(
     assert (reread(without_hash).status, reread(without_hash).os_hash_value) == ('active', None)
 
 
+def test_an_unknown_size_that_nobody_reads_stays_0(core, without_length, ctx, queued, reread):
+    image = queued()
+
+    service.exchange(core, options=Options(do_secure_hash=False)).use_cases.locations.add(
+        ctx, image.id, without_length)
+
+    assert (reread(image).status, reread(image).size) == ('active', 0)
+
+
 def test_missing_or_unusable_data_leaves_the_image_queued(core, existing_url, service_user,
                                                           queued, reread):
     missing, empty = queued(), queued()
@@ -96,6 +105,18 @@ def test_missing_or_unusable_data_leaves_the_image_queued(core, existing_url, se
 
     for image in (missing, empty, without_formats):
         assert (reread(image).status, reread(image).locations) == ('queued', ())
+
+
+@pytest.mark.parametrize('expected', [{}, EXPECTED], ids=['active', 'importing'])
+def test_data_of_unknown_size_counts_as_0_until_it_was_read(
+        core, without_length, ctx, queued, wait_for, expected):
+    image = queued()
+
+    core.use_cases.locations.add(ctx, image.id, without_length, expected)
+
+    image = wait_for(image)
+    assert (image.status, image.size, image.os_hash_value) == ('active', len(DATA), SHA512)
+    assert b''.join(core.use_cases.downloads.open(ctx, image.id).chunks) == DATA
 
 
 @pytest.mark.parametrize('expected', [{}, EXPECTED],

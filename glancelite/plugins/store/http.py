@@ -69,7 +69,10 @@ class HTTPStore(contract.Store):
         if offset == 0 and length is None:
             return _Body(self._request('GET', url), None)
         if length == 0:
-            _check_offset(offset, self.size(url))
+            size = self._size(url)
+            if size is None and offset:
+                raise _unknown_size()
+            _check_offset(offset, size or 0)
             return iter(())
         last = '' if length is None else offset + length - 1
         with contextlib.ExitStack() as on_failure:
@@ -80,6 +83,10 @@ class HTTPStore(contract.Store):
         return body
 
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
+        return self._size(url) or 0
+
+    def _size(self, url: str) -> int | None:
+        """Return the size of the data; None if the web server does not report it."""
         response = self._request('HEAD', url)
         response.drain()
         # some servers report 0 when they do not know the size
@@ -87,10 +94,14 @@ class HTTPStore(contract.Store):
             return size
         response = self._request('GET', url, {'Range': 'bytes=0-0'})
         response.drain()
-        size = (_content_length(response) if response.status == 200
-                else _content_range(response)[2])
-        if size is None:
-            raise contract.Unavailable('The web server does not report the size of the data.')
+        if response.status != 200:
+            size = _content_range(response)[2]
+        else:
+            size = _content_length(response)
+            if size is None and not _is_without_length(response):
+                raise _unknown_size()
+        if size is None and response.status == 416:
+            raise _unknown_size()
         return size
 
     def owns(self, url: str) -> bool:
@@ -101,7 +112,7 @@ class HTTPStore(contract.Store):
         if target.authorization:
             raise contract.Invalid('The URL of a location must not contain a password: other '
                                    'users can see it.')
-        return url.partition('#')[0]
+        return url      # with its fragment, which no request contains
 
     def exclusive_resources(self) -> Collection[str]:
         return ('all http and https URLs',)
@@ -143,7 +154,9 @@ class HTTPStore(contract.Store):
             size = _content_range(response)[2]
             response.drain()
             if size is None:
-                size = self.size(url)
+                size = self._size(url)
+            if size is None:
+                raise _unknown_size()
             _check_offset(offset, size)
             if offset < size:
                 raise contract.Unavailable('The web server refuses this range of the data.')
@@ -221,6 +234,16 @@ def _content_length(response: outbound.Response) -> int | None:
     if 'transfer-encoding' in response.headers or not (text.isascii() and text.isdecimal()):
         return None
     return int(text)
+
+
+def _is_without_length(response: outbound.Response) -> bool:
+    """Return whether the server sends the data without its length, as it may."""
+    return ('content-length' not in response.headers
+            or 'transfer-encoding' in response.headers)
+
+
+def _unknown_size() -> contract.Unavailable:
+    return contract.Unavailable('The web server does not report the size of the data.')
 
 
 def _content_range(response: outbound.Response) -> tuple[int | None, int | None, int | None]:

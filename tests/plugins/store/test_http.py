@@ -1,6 +1,7 @@
 """The store ``http`` reads from web servers and detects wrong responses."""
 
 import logging
+import socket
 
 import pytest
 from oslo_config import cfg
@@ -184,7 +185,15 @@ def test_it_reads_through_a_proxy(make_store, nginx):
 def test_a_location_is_recorded_as_given(store):
     for url in ('http://127.0.0.1/x', 'https://127.0.0.1:8443/a%20b?c=d', 'http://localhost'):
         assert store.adopt(url) == url
-    assert store.adopt('http://127.0.0.1/x#part') == 'http://127.0.0.1/x'
+
+
+def test_a_fragment_is_recorded_and_not_sent(store, hostile):
+    urls = [f'{hostile.url}/data#{number}' for number in (1, 2)]
+
+    assert [store.adopt(url) for url in urls] == urls
+    for url in urls:
+        assert (store.size(url), b''.join(store.read(url))) == (5000, DATA)
+    assert {request.path for request in hostile.requests} == {'/data'}
 
 
 @pytest.mark.parametrize('url', [
@@ -235,11 +244,13 @@ def test_the_store_owns_all_http_urls(store):
     (0, None), (0, 0), (0, 1), (7, 100), (4999, None), (5000, None), (5000, 3), (4990, 100)])
 def test_a_range_is_correct_for_every_kind_of_response(store, hostile, path, offset, length):
     url = hostile.url + path
-    if length == 0 and ('chunked' in path or path == '/no-range-and-length'):
-        with pytest.raises(contract.Unavailable):     # the size is unknown
-            store.read(url, offset=offset, length=length)
-    else:
-        assert b''.join(store.read(url, offset=offset, length=length)) == DATA[offset:][:length]
+
+    assert b''.join(store.read(url, offset=offset, length=length)) == DATA[offset:][:length]
+
+
+def test_an_empty_range_beyond_an_unknown_size_is_an_error(store, hostile):
+    with pytest.raises(contract.Unavailable):
+        store.read(f'{hostile.url}/chunked', offset=1, length=0)
 
 
 @pytest.mark.parametrize('path', ['/data', '/no-range', '/no-range-and-length', '/chunked'])
@@ -256,9 +267,13 @@ def test_the_size_is_determined(store, hostile, path):
     assert store.size(hostile.url + path) == 5000
 
 
-@pytest.mark.parametrize('path', ['/no-range-and-length', '/chunked', '/chunked-and-length',
-                                  '/two-lengths', '/zipped', '/garbage', '/status/204'])
-def test_an_unknown_size_is_an_error(store, hostile, path):
+@pytest.mark.parametrize('path', ['/no-range-and-length', '/chunked', '/chunked-and-length'])
+def test_an_unknown_size_counts_as_0(store, hostile, path):
+    assert store.size(hostile.url + path) == 0
+
+
+@pytest.mark.parametrize('path', ['/two-lengths', '/zipped', '/garbage', '/status/204'])
+def test_a_wrong_size_is_an_error(store, hostile, path):
     with pytest.raises(contract.Unavailable):
         store.size(hostile.url + path)
 
@@ -276,6 +291,19 @@ def test_empty_data_can_be_read(store, hostile):
 def test_a_wrong_range_is_an_error(store, hostile, path):
     with pytest.raises(contract.Unavailable):
         store.read(hostile.url + path, offset=10, length=1000)
+
+
+def test_a_host_that_is_gone_is_unavailable_for_recorded_data(make_store, monkeypatch):
+    def unknown(*asked, **named):
+        raise socket.gaierror(socket.EAI_NONAME, 'no')
+    monkeypatch.setattr(socket, 'getaddrinfo', unknown)
+    store = make_store({})
+
+    for ask in (store.read, store.size):
+        with pytest.raises(contract.Unavailable):
+            ask('http://gone.invalid/x')
+    with pytest.raises(contract.Invalid, match='does not pass filtering: its host is unknown'):
+        store.adopt('http://gone.invalid/x')
 
 
 def test_compressed_data_is_an_error(store, hostile):
