@@ -180,8 +180,8 @@ def _stores(conf: cfg.ConfigOpts, load: Load, stores: list[ConfiguredStore], def
             LOG.error('store %s cannot be used: %s', store.name, text)
             continue
         if store.name == default and not store.is_writable:
-            raise Misconfigured(f'[glance_store] default_backend: the store {default} '
-                                'is read-only')
+            LOG.warning('the default store %s is read-only: uploads that name no other store '
+                        'are refused', default)
     return Stores(stores, default, strategy=load('location', _strategy(conf)),
                   installed=_by_scheme, reserved=reserved, multi=multi)
 

@@ -224,10 +224,31 @@ def test_a_store_can_be_configured_read_only(build, ctx, tmp_path):
             if 'read-only' in store] == ['cold']
 
 
-def test_the_default_store_must_not_be_read_only(build, tmp_path):
-    with pytest.raises(contract.Misconfigured, match='cold is read-only'):
-        build(f'filesystem_store_datadir = {tmp_path}/cold\nread_only = true', TWO.replace(
-            'default_backend = fast', 'default_backend = cold'))
+def test_a_default_store_that_is_read_only_refuses_uploads(build, ctx, tmp_path, caplog):
+    core = build(f'filesystem_store_datadir = {tmp_path}/cold\nread_only = true', TWO.replace(
+        'default_backend = fast', 'default_backend = cold'))
+    image = core.use_cases.images.create(ctx, core.schema.create(
+        {'disk_format': 'raw', 'container_format': 'bare'}))
+
+    with pytest.raises(contract.ReadOnly):
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
+    assert core.use_cases.images.get(ctx, image.id).status == 'queued'
+    assert core.use_cases.uploads.receive(
+        ctx, image.id, iter([b'data']), store='fast').status == 'active'
+
+    assert 'the default store cold is read-only' in caplog.text
+    assert [(store['id'], store.get('read-only')) for store in Discovery(core.layers).stores()
+            if store.get('default')] == [('cold', 'true')]
+
+
+def test_web_servers_may_be_the_only_store(build, ctx, caplog):
+    core = build(text='[DEFAULT]\nenabled_backends = web:http\n'
+                      '[glance_store]\ndefault_backend = web\n'
+                      '[layers]\nauth = noauth\ndatabase = memory\n')
+
+    assert core.layers.stores.names == ('web',)
+    assert core.layers.stores.reads_public('http://images.example/x')
+    assert 'the default store web is read-only' in caplog.text
 
 
 def test_a_driver_is_found_by_its_name_before_the_schemes_of_others(build, monkeypatch):
