@@ -59,10 +59,14 @@ class HTTPStore(contract.Store):
         if not verify:
             LOG.warning('store %s does not check the certificates of web servers, so anyone on '
                         'the network path can replace images: set https_insecure = false', name)
-        self._client = outbound.Client(
-            outbound.Rules(conf), verify=verify, proxies=options.http_proxy_information,
-            connect_timeout=options.http_connect_timeout,
-            read_timeout=options.http_read_timeout)
+        try:
+            self._client = outbound.Client(
+                outbound.Rules(conf), verify=verify, proxies=options.http_proxy_information,
+                connect_timeout=options.http_connect_timeout,
+                read_timeout=options.http_read_timeout)
+        except contract.Misconfigured as error:
+            raise contract.Misconfigured(f'https_ca_certificates_file or http_proxy_information '
+                                         f'is invalid: {error}') from error
 
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
              ctx: contract.Context | None = None) -> Iterator[bytes]:

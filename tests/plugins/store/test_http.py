@@ -169,6 +169,7 @@ def test_invalid_options_prevent_the_start(make_store):
             make_store(**options)
 
         assert 'secret' not in str(refused.value)
+        assert all(option in str(refused.value) for option in options)
 
 
 def test_it_reads_through_a_proxy(make_store, nginx):

@@ -225,7 +225,7 @@ def test_a_blocklisted_client_connects_again(make_rbd, ceph):
 
 @pytest.mark.parametrize(('conf', 'options', 'reason'), [
     ({}, {'user': 'nobody'}, 'does not accept the key'),
-    ({'keyring': '/nonexistent'}, {}, 'has no key'),
+    ({'keyring': '/nonexistent'}, {}, 'no keyring with the key'),
     ({}, {'pool': 'nowhere'}, 'pool of the store does not exist')])
 def test_the_reason_of_a_failure_is_reported(make_rbd, ceph, conf, options, reason):
     store = make_rbd(conf=ceph.configure(**conf), **options)

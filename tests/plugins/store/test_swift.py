@@ -3,8 +3,9 @@
 import uuid
 
 import pytest
+from oslo_config import cfg
 
-from glancelite import contract
+from glancelite import contract, loader
 from glancelite.plugins.store.swift import SwiftStore
 from glancelite.testing.contracts import ReadingContract, StoreContract
 from glancelite.testing.contracts.store.failures import (
@@ -200,3 +201,17 @@ class TestTwoContainers(TwoStoresContract):
     def other(self, make_plugin, tempauth):
         return make_plugin(SwiftStore, name='tin', default_swift_reference='tin',
                            swift_store_container='tin', **tempauth)
+
+
+def test_an_option_of_glance_without_effect_is_reported(host, tmp_path, caplog):
+    path = tmp_path / 'glancelite-api.conf'
+    path.write_text('[fast]\nswift_store_ssl_compression = false\n'
+                    'swift_store_auth_address = http://127.0.0.1:9/v3\n'
+                    'swift_store_user = project:user\nswift_store_key = a-key\n')
+    host.conf = cfg.ConfigOpts()
+    host.conf(['--config-file', str(path)], project='glancelite')
+
+    loader.load(host.conf, host, 'store', 'swift', instance='fast').close()
+
+    assert ('Option "swift_store_ssl_compression" from group "fast" is deprecated for removal '
+            '(It has no effect: ') in caplog.text

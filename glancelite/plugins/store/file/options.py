@@ -69,9 +69,9 @@ def parse_directories(single: str | None, several: Sequence[str] | None) -> dict
         if not colon:
             path, priority = value.strip(), '0'
         if not (priority.strip().isdecimal() and os.path.isabs(path)):
-            raise contract.Misconfigured('a data directory must be an absolute path, in '
-                                         'filesystem_store_datadirs optionally with :priority, '
-                                         f'not {value!r}')
+            raise contract.Misconfigured('filesystem_store_datadir and each of '
+                                         'filesystem_store_datadirs must be an absolute path, the '
+                                         f'latter optionally with :priority, not {value!r}')
         path = os.path.normpath(path)
         if path in directories:
             LOG.warning('filesystem_store_datadirs lists %s twice', path)

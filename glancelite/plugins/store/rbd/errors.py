@@ -59,5 +59,6 @@ def connection_failure(code: int) -> str:
     if code in _FORBIDDEN:
         return 'The store does not accept the key of the Image service.'
     if code == errno.ENOENT:
-        return 'The Image service has no key for the store, or no configuration of Ceph.'
+        return ('There is no ceph.conf (rbd_store_ceph_conf), or no keyring with the key of the '
+                'cephx user (rbd_store_user).')
     return 'The store cannot be reached.'

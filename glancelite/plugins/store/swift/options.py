@@ -81,10 +81,10 @@ OPTS = (
                 help='Do not verify the certificates of Swift and of the identity service.'),
     cfg.StrOpt('swift_store_cacert',
                help='Bundle of trusted certificates for both; that of the system if not set.'),
-    cfg.BoolOpt('swift_store_ssl_compression', default=True,
-                help='Accepted for compatibility with Glance, and ignored: TLS is never '
-                     'compressed, because compression reveals secrets; OpenSSL no longer '
-                     'supports it.'),
+    cfg.BoolOpt('swift_store_ssl_compression', default=True, deprecated_for_removal=True,
+                deprecated_reason='It has no effect: compression reveals secrets, and OpenSSL no '
+                                  'longer supports it.',
+                help='An option of Glance that is accepted. TLS is never compressed.'),
     cfg.FloatOpt('swift_store_connect_timeout', default=10, min=0.001,
                  help='Timeout for a connection to Swift, in seconds.'),
     cfg.FloatOpt('swift_store_timeout', default=90, min=0.001,
