@@ -130,7 +130,7 @@ class ReadingContract(CapabilitiesContract):
 
         def check(hostile):
             for method in methods:
-                assert rejects(store, method, hostile)
+                assert rejects(store, method, hostile, url)
             assert store.size(url) == len(data)     # not deleted
 
         assert failed_urls(check, url) == {}
