@@ -186,7 +186,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
                                fallback=_defaults(layer, kind, instance))
         built = time_limit.Call(lambda: kind(
             options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None,
-        )).result(f'{layer} {label}: __init__', patience)
+        )).result(f'{layer} {label}: __init__ did not return', patience)
         problem = _fault(built, instance)
     except contract.Error:
         raise

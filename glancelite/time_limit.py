@@ -38,13 +38,13 @@ class Call(Generic[T]):
     def result(self, what: str, seconds: float, limit: float | None = None) -> T:
         """Return what the function returns, or raise what it raises.
 
-        :param what: the call, for the error.
+        :param what: the first words of the error, such as 'the database did not answer'.
         :param seconds: how long to wait from now on.
         :param limit: the limit that the error names, if the call began earlier.
         :raises TooLate: the time is over.
         """
         if not self._ended.wait(max(0.0, seconds)):
-            raise TooLate(f'{what} did not return within '
+            raise TooLate(f'{what} within '
                           f'{seconds if limit is None else limit:g} seconds')
         if self._error is not None:
             raise self._error

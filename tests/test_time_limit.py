@@ -15,8 +15,8 @@ def test_a_call_that_does_not_end_is_left_behind():
     end = threading.Event()
     call = Call(end.wait)
 
-    with pytest.raises(time_limit.TooLate, match='waiting did not return within 0.01 seconds'):
-        call.result('waiting', 0.01)
+    with pytest.raises(time_limit.TooLate, match='the call did not return within 0.01 seconds'):
+        call.result('the call did not return', 0.01)
 
     end.set()
     assert call.result('waiting', 10) is True

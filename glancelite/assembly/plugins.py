@@ -102,9 +102,8 @@ def _close(plugins: Sequence[contract.Plugin]) -> None:
         seconds = max(1.0, deadline - time.monotonic())
         what = f'{plugin.LAYER} plugin {plugin.name}'
         try:
-            time_limit.Call(plugin.close).result(f'closing the {what}', seconds)
-        except time_limit.TooLate:
-            LOG.error('the %s was not closed within %.0f s; the service ends without it', what,
-                      seconds)
+            time_limit.Call(plugin.close).result(f'the {what} was not closed', seconds)
+        except time_limit.TooLate as error:
+            LOG.error('%s; the service ends without it', error)
         except BaseException:   # a plugin of another package may raise anything
             LOG.exception('the %s failed to close', what)

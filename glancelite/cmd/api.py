@@ -77,7 +77,8 @@ def loopback_only(app: WSGIApp) -> WSGIApp:
 def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
     """Build the whole service once, as a check before any worker starts.
 
-    :param single: do not check the number of workers, because another program sets it.
+    :param single: another program sets the number of workers: do not check it, and do not
+        wait for a database that is starting.
     :raises Misconfigured: the service cannot start with this configuration.
     :raises Unavailable: the database does not answer.
     """
@@ -91,6 +92,8 @@ def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
             LOG.info('%s', text)
         for name in config.unused(conf):
             LOG.warning('not used by glancelite: %s', name)
+        if not single:      # a WSGI server calls this in a request, which should not wait
+            core.layers.database.wait()
         if core.layers.database.behind():
             raise Misconfigured('the database schema is not up to date; '
                                 'run: glancelite-manage db sync')

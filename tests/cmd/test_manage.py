@@ -1,8 +1,10 @@
 """``glancelite-manage``: what it prints, and the exit codes that scripts rely on."""
 
+import socket
 import sqlite3
 
 import pytest
+import sqlalchemy as sa
 
 from glancelite import assembly, config
 from tests.cmd import programs
@@ -71,11 +73,58 @@ def _schema(folder):
 def test_a_database_that_does_not_answer_is_an_error(manage, step):
     ended = manage('db', step,
                    more='[database]\nconnection = postgresql://glance:secret@127.0.0.1:1/x\n'
-                                      'max_retries = 0\n')
+                        'max_retries = -1\n')
 
     assert ended.code == 1
-    assert ended.complaint == 'the database does not answer'
+    assert ended.complaint == 'the database does not answer: connection refused'
     assert 'secret' not in ended.err
+
+
+@pytest.mark.parametrize('step', ['sync', 'version', 'check'])
+@pytest.mark.parametrize('backend', ['postgresql', 'mysql'])
+def test_a_frozen_database_is_an_error_in_time(manage, step, backend):
+    with socket.create_server(('127.0.0.1', 0)) as never_answers:
+        ended = manage('db', step, '--timeout', '0.5', more=(
+            f'[database]\nconnection = {backend}://glance:secret@127.0.0.1:'
+            f'{never_answers.getsockname()[1]}/glance\n'))
+
+    assert ended.code == 1
+    assert ended.complaint == 'the database has not answered within 0.5 s'
+    assert 'secret' not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(('url', 'why'), [
+    ('{user}:wrong@{host}/{name}', 'rejects the user name or the password'),
+    ('root@{host}/no_such', 'has no database of this name'),
+    ('{user}:secret@{host}/{name}', 'lacks rights')])
+def test_the_reason_is_told_why_a_database_cannot_be_used(manage, fresh_mariadb, url, why):
+    ours = sa.make_url(fresh_mariadb)
+    engine = sa.create_engine(ours)
+    user = f'nobody_{ours.database}'
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE USER '{user}'@'%%' IDENTIFIED BY 'secret'")
+        connection.exec_driver_sql(f"CREATE USER '{user}'@'localhost' IDENTIFIED BY 'secret'")
+    engine.dispose()
+
+    ended = manage('db', 'check', more='[database]\nconnection = mysql://' + url.format(
+        user=user, host=f'127.0.0.1:{ours.port}', name=ours.database) + '\n')
+
+    assert ended.code == 1
+    assert why in ended.complaint
+    assert 'secret' not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(('url', 'why'), [
+    ('postgresql://postgres@{host}/no_such', 'has no database of this name'),
+    ('postgresql://no_such@{host}/{name}', 'rejects the user name or the password')])
+def test_the_reason_is_told_why_postgresql_cannot_be_used(manage, fresh_postgres, url, why):
+    ours = sa.make_url(fresh_postgres)
+
+    ended = manage('db', 'check', more='[database]\nconnection = ' + url.format(
+        host=f'127.0.0.1:{ours.port}', name=ours.database) + '\n')
+
+    assert ended.code == 1
+    assert why in ended.complaint
 
 
 @pytest.mark.parametrize('arguments', [[], ['db'], ['db', 'up'], ['layer']])

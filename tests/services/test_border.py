@@ -2,14 +2,12 @@
 
 import concurrent.futures
 import json
-import threading
 import types
 
 import pytest
 
 from glancelite import contract
 from glancelite.contract import Context, Event, Image, Location, QuotaRequest
-from glancelite.services import border
 from glancelite.services.border import PluginFailed
 from glancelite.services.chains import NotifierGroup, PolicyChain, QuotaChain
 from glancelite.services.discovery import Discovery

@@ -51,26 +51,13 @@ def questioned(conf: cfg.ConfigOpts, seconds: float) -> Iterator[assembly.Core]:
 
     Nothing waits for longer than ``seconds`` for a backend.
     """
-    ask_once(conf)
     conf.set_override('sync_database', False, group='layers')
     core = assembly.build(conf, patience=seconds)
     try:
         yield core
     finally:
         with contextlib.suppress(contract.Unavailable):     # the end does not wait for it
-            Call(core.close).result('closing the plugins', seconds)
-
-
-def ask_once(conf: cfg.ConfigOpts) -> None:
-    """Let a database that does not answer fail at once, whatever ``max_retries`` is.
-
-    :raises Misconfigured: there is no such database plugin.
-    """
-    kind = loader.find('database', conf.layers.database).kind
-    for register in kind.LIBRARY_OPTS if kind else ():
-        register(conf)
-    with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):     # not that of oslo.db
-        conf.set_override('max_retries', 0, group='database')
+            Call(core.close).result('the plugins were not closed', seconds)
 
 
 def ask(conf: cfg.ConfigOpts, seconds: float, checks: Iterable[tuple[str, Callable[[], str]]],
@@ -80,7 +67,8 @@ def ask(conf: cfg.ConfigOpts, seconds: float, checks: Iterable[tuple[str, Callab
     until = time.monotonic() + seconds
     for subject, call in calls:
         try:
-            passed, text = True, call.result('the check', until - time.monotonic(), seconds)
+            passed, text = True, call.result('the check did not return',
+                                             until - time.monotonic(), seconds)
         except (Misconfigured, contract.Error) as error:
             passed, text = False, str(error)
         except BaseException as error:  # a plugin of another package may raise anything

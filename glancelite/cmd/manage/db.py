@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 
 from glancelite import assembly, loader
+from glancelite.cmd.manage.core import add_timeout
 from glancelite.contract import Database
+from glancelite.time_limit import Call
+
+T = TypeVar('T')
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,26 +23,33 @@ def add_parser(subparsers: Any) -> None:
             ('sync', sync, 'Upgrade the schema to this version.'),
             ('version', version, 'Print the version of the schema.'),
             ('check', check, 'Exit with 0 if the schema is up to date, otherwise with 3.')):
-        steps.add_parser(name, help=text).set_defaults(run=run)
+        step = steps.add_parser(name, help=text)
+        add_timeout(step)
+        step.set_defaults(run=run)
 
 
 def sync(conf: cfg.ConfigOpts) -> int:
     with _database(conf) as database:
+        _ask(conf, database.version)    # it answers; the work may take longer
         print(database.sync())
     return 0
 
 
 def version(conf: cfg.ConfigOpts) -> int:
     with _database(conf) as database:
-        print(database.version() or 'none yet; run: glancelite-manage db sync')
+        print(_ask(conf, database.version) or 'none yet; run: glancelite-manage db sync')
     return 0
 
 
 def check(conf: cfg.ConfigOpts) -> int:
     with _database(conf) as database:
-        behind = database.behind()
+        behind = _ask(conf, database.behind)
     print('not up to date; run: glancelite-manage db sync' if behind else 'up to date')
     return 3 if behind else 0
+
+
+def _ask(conf: cfg.ConfigOpts, ask: Callable[[], T]) -> T:
+    return Call(ask).result('the database did not answer', conf.verb.timeout)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,14 @@ class Database(Plugin):
     def members(self) -> MemberRecords:
         """The memberships."""
 
+    def wait(self) -> None:
+        """Wait for a backend that is starting, as long as the options say.
+
+        The service calls it at its start.  All other methods ask the backend once.
+
+        :raises Unavailable: the backend does not answer yet.
+        """
+
     def sync(self) -> str:
         """Bring the schema to the version that this plugin needs.
 

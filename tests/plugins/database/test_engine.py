@@ -84,8 +84,17 @@ def test_the_start_waits_for_a_database_that_is_starting(make_sql, tmp_path):
     database.conf.set_override('retry_interval', 1, 'database')
 
     waited.start()
+    database.wait()
 
     assert database.behind() is True
+
+
+def test_only_the_start_waits_for_a_database(make_sql):
+    database = make_sql('postgresql://127.0.0.1:1/d', max_retries=-1, retry_interval=3600)
+
+    for ask in (database.version, database.behind, database.health, database.sync):
+        with pytest.raises(Unavailable, match='connection refused'):
+            ask()
 
 
 def test_lost_connections_are_replaced(database):

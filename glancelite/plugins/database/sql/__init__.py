@@ -49,12 +49,15 @@ class SQLDatabase(contract.Database):
         return self._schema.version()
 
     def behind(self) -> bool:
-        """Called at the start of the service, so it waits for a database that is starting."""
+        return self._schema.behind()
+
+    def wait(self) -> None:
         settings = self.conf.database
         retries = settings.max_retries
         while True:
             try:
-                return self._schema.behind()
+                self._schema.version()
+                return
             except contract.Unavailable:
                 if retries == 0:
                     raise

@@ -25,6 +25,7 @@ from oslo_db.sqlalchemy import enginefacade
 
 from glancelite import contract
 from glancelite.plugins.database.sql.dialects import DIALECTS, Dialect
+from glancelite.plugins.database.sql.failures import REJECTED, SILENT, reason
 
 LOG = logging.getLogger(__name__)
 T = TypeVar('T')
@@ -290,13 +291,15 @@ class Engine:
             raise error
         if self.dialect.error_code(error) in self.dialect.RETRY:
             return False
-        LOG.error('the database rejected a statement', exc_info=error)
-        raise contract.Unavailable('the database rejected a statement') from None
+        LOG.error(REJECTED, exc_info=error)
+        raise contract.Unavailable(reason(error, REJECTED)) from None
 
-    def _unavailable(self, error: BaseException) -> contract.Unavailable:
+    def _unavailable(self, error: BaseException, otherwise: str = SILENT,
+                     ) -> contract.Unavailable:
         first_line, *_ = str(error).splitlines() or ['']
-        LOG.error('the database does not answer: %s: %s', type(error).__name__, first_line)
-        return contract.Unavailable('the database does not answer')
+        why = reason(error, otherwise)
+        LOG.error('%s: %s: %s', why, type(error).__name__, first_line)
+        return contract.Unavailable(why)
 
     # --- connections
 
@@ -343,6 +346,8 @@ class Engine:
         except (sa.exc.OperationalError, sa.exc.InterfaceError, oslo_exception.DBConnectionError,
                 OSError) as error:
             raise self._unavailable(error) from None
+        except sa.exc.DBAPIError as error:
+            raise self._unavailable(error, REJECTED) from None
 
     def server_version(self) -> str:
         """Return the name and version of the server."""
