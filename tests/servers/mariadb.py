@@ -12,6 +12,7 @@ class MariaDB:
     """A running server that creates empty databases."""
 
     def __init__(self, port):
+        self.process = None
         self._port = port
         self._count = 0
 
@@ -73,5 +74,5 @@ def server(mariadbd, install_db):
                  f'--tmpdir={temporary}', '--skip-log-bin', '--character-set-server=utf8mb4',
                  '--innodb-flush-log-at-trx-commit=0', '--innodb-buffer-pool-size=64M',
                  '--max-connections=200'],
-                answers=mariadb.answers, log=log, cwd=home):
+                answers=mariadb.answers, log=log, cwd=home) as mariadb.process:
             yield mariadb

@@ -17,6 +17,7 @@ class PostgreSQL:
     """A running server that creates empty databases."""
 
     def __init__(self, port):
+        self.process = None
         self._port = port
         self._count = 0
 
@@ -78,6 +79,6 @@ def server(postgres):
             command += ['-c', f'{name}={value}']
         postgresql = PostgreSQL(port)
         with process.running(command, answers=postgresql.answers, log=log, cwd=home,
-                             user=user, stop=signal.SIGQUIT):
+                             user=user, stop=signal.SIGQUIT) as postgresql.process:
             yield postgresql
 

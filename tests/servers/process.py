@@ -110,6 +110,24 @@ def end(process, stop=signal.SIGTERM, timeout=15):
             process.wait()
 
 
+@contextlib.contextmanager
+def frozen(process):
+    """Stop a server and its children while the block runs: it keeps its connections."""
+    children = pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children')
+    stopped = [process.pid]
+    os.kill(process.pid, signal.SIGSTOP)    # first, so that it starts no others
+    try:
+        for child in map(int, children.read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGSTOP)
+                stopped.append(child)
+        yield
+    finally:
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 def tail(log, size=4000):
     """The last characters of a log file."""
     try:

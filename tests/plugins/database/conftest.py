@@ -13,13 +13,15 @@ TABLES = ('image_members', 'image_locations', 'image_tags', 'image_properties', 
 def make_sql(make_plugin):
     """Builds the plugin for a URL; options of ``[database]`` by name."""
     def make(url, **options):
+        own = {opt.dest: options.pop(opt.dest) for opt in SQLDatabase.OPTS
+               if opt.dest in options}
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[])
         for register in SQLDatabase.LIBRARY_OPTS:
             register(conf)
         for name, value in {'connection': url, 'max_retries': 0, **options}.items():
             conf.set_override(name, value, 'database')
-        return make_plugin(SQLDatabase, conf=conf)
+        return make_plugin(SQLDatabase, conf=conf, **own)
     return make
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from glancelite.contract import Conflict, ImageQuery, Misconfigured, Unavailable, Viewer
-from glancelite.plugins.database.sql import engine as sql_engine
+from glancelite.plugins.database.sql import pool, urls
 from glancelite.testing.contracts.database.values import rich
 
 
@@ -32,7 +32,7 @@ def database(request, emptied):
     ('mariadb+pymysql://u:p@h/d', 'mariadb+pymysql://u:p@h/d?charset=utf8mb4'),
     ('sqlite:////tmp/x.sqlite', 'sqlite+pysqlite:////tmp/x.sqlite')])
 def test_the_urls_of_a_glance_configuration_are_accepted(given, used):
-    assert sql_engine.driver_url(given).render_as_string(hide_password=False) == used
+    assert urls.driver_url(given).render_as_string(hide_password=False) == used
 
 
 @pytest.mark.parametrize(('given', 'hint'), [
@@ -40,7 +40,7 @@ def test_the_urls_of_a_glance_configuration_are_accepted(given, used):
     ('oracle://u:s3cret@h/d', 'oracle is not supported')])
 def test_an_invalid_url_is_refused_with_a_hint_and_no_secret(given, hint):
     with pytest.raises(Misconfigured, match=hint) as refused:
-        sql_engine.driver_url(given)
+        urls.driver_url(given)
 
     assert 's3cret' not in str(refused.value)
 
@@ -51,10 +51,10 @@ def test_an_invalid_url_is_refused_with_a_hint_and_no_secret(given, hint):
 def test_a_missing_driver_is_named_with_its_extra(monkeypatch, given, hint):
     def missing(name):
         raise ImportError(name)
-    monkeypatch.setattr(sql_engine.importlib, 'import_module', missing)
+    monkeypatch.setattr(urls.importlib, 'import_module', missing)
 
     with pytest.raises(Misconfigured, match=hint):
-        sql_engine.driver_url(given)
+        urls.driver_url(given)
 
 
 @pytest.mark.parametrize('url', [
@@ -109,7 +109,7 @@ def test_lost_connections_are_replaced(database):
 def test_an_idle_connection_is_pinged_before_a_write(database, monkeypatch):
     kept = database.images.add(rich())
     _cut(database)
-    monkeypatch.setattr(sql_engine, 'PING_AFTER', 0)
+    monkeypatch.setattr(pool, 'PING_AFTER', 0)
 
     assert database.images.update(kept, {'name': 'new'}).name == 'new'
 

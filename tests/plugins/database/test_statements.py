@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from glancelite.contract import ImageQuery, Location, Viewer
-from glancelite.plugins.database.sql.engine import Connection
+from glancelite.plugins.database.sql.connection import Connection
 from glancelite.testing.contracts.database.values import rich
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from oslo_config import cfg
 from oslo_db import options as oslo_options
 
 from glancelite import contract
-from glancelite.plugins.database.sql.engine import Engine, is_in_memory
+from glancelite.plugins.database.sql.engine import Engine
 from glancelite.plugins.database.sql.images import SQLImages
 from glancelite.plugins.database.sql.members import SQLMembers
 from glancelite.plugins.database.sql.schema import Schema
+from glancelite.plugins.database.sql.urls import is_in_memory
 
 
 def _register(conf: Any) -> None:
@@ -22,11 +24,19 @@ def _register(conf: Any) -> None:
 class SQLDatabase(contract.Database):
 
     SECTION = 'database'
+    OPTS = (
+        cfg.IntOpt('connect_timeout', default=5, min=1,
+                   help='Seconds to wait for a new connection to the database.'),
+        cfg.IntOpt('statement_timeout', default=30, min=1,
+                   help='Seconds that a statement may take, waits for locks included. '
+                        'Requests end with 503 after that time; earlier, if the database does '
+                        'not answer new connections either.'),
+    )
     LIBRARY_OPTS = (_register,)
 
     def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
         super().__init__(options, host, **kwargs)
-        self._engine = Engine(self.conf.database)
+        self._engine = Engine(self.conf.database, self.options)
         self._schema = Schema(self._engine)
         self._images = SQLImages(self._engine, host)
         self._members = SQLMembers(self._engine, host)

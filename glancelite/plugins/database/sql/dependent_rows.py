@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from glancelite.contract.values import Image, Location
 from glancelite.plugins.database.sql import tables
+from glancelite.plugins.database.sql.connection import Connection, Statement
 from glancelite.plugins.database.sql.dialects import Dialect
-from glancelite.plugins.database.sql.engine import Connection, Engine, Statement
+from glancelite.plugins.database.sql.engine import Engine
 from glancelite.plugins.database.sql.rows import TEXT, location_row
 
 _TIME = sa.DateTime()

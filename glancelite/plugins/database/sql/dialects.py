@@ -24,8 +24,8 @@ class Dialect:
     """
 
     BEGIN = 'BEGIN'
-    #: statements for each new connection
-    SESSION_SETUP: tuple[str, ...] = ()
+    #: connections lead to a server, which may fall silent
+    IS_SERVER = True
     #: codes of errors caused by concurrent transactions: a retry may succeed
     RETRY: frozenset[Any] = frozenset()
     exact = True
@@ -40,6 +40,20 @@ class Dialect:
     list_of: Any = sa.func.json_group_array
     object_of: Any = sa.func.json_group_object
     insert: Callable[..., Any] = staticmethod(sa.insert)
+
+    def session_setup(self, seconds: int) -> tuple[str, ...]:
+        """Return statements for each new connection.
+
+        :param seconds: how long a statement may wait.
+        """
+        return ()
+
+    def descriptor(self, raw: Any) -> int:
+        """Return the descriptor of the socket of a connection."""
+        return int(raw.fileno())
+
+    def prepare(self, raw: Any) -> None:
+        """Set up a new connection of the driver."""
 
     def storable(self, text: str) -> bool:
         """Return whether the database can store this text."""
@@ -125,6 +139,10 @@ class PostgreSQL(Dialect):
     object_of = sa.func.json_object_agg
     insert = staticmethod(postgresql.insert)
 
+    def session_setup(self, seconds: int) -> tuple[str, ...]:
+        # the server would go on with a statement that the client has given up
+        return (f'SET statement_timeout = {seconds}000',)
+
     def found_by_id(self, column: Any) -> Any:
         # the cast keeps the planner from the index on the visibility
         return sa.cast(column, sa.Text) if column.name == 'visibility' else column
@@ -148,14 +166,17 @@ class PostgreSQL(Dialect):
 
 
 class SQLite(Dialect):
-    # Readers never wait in WAL mode.  Each commit is synced to disk (unless [database]
-    # sqlite_synchronous is off): if a power failure undid a deletion, the image would be
-    # back without its data.
-    SESSION_SETUP = ('PRAGMA journal_mode = WAL', 'PRAGMA busy_timeout = 30000')
+    IS_SERVER = False
     # with BEGIN, two transactions that read and then write could not upgrade their locks
     BEGIN = 'BEGIN IMMEDIATE'
     RETRY = frozenset({'database is locked', 'database table is locked'})
     insert = staticmethod(sqlite.insert)
+
+    def session_setup(self, seconds: int) -> tuple[str, ...]:
+        # Readers never wait in WAL mode.  Each commit is synced to disk (unless [database]
+        # sqlite_synchronous is off): if a power failure undid a deletion, the image would be
+        # back without its data.
+        return 'PRAGMA journal_mode = WAL', f'PRAGMA busy_timeout = {seconds}000'
 
     def live(self, table: sa.Table) -> Any:
         # the plus keeps SQLite from Glance's index on this column, which is not selective
@@ -175,14 +196,28 @@ class SQLite(Dialect):
 class MySQL(Dialect):
     """MariaDB and MySQL; tables that Glance created compare text without case."""
 
-    # JSON_ARRAYAGG of MariaDB truncates its result to this length
-    SESSION_SETUP = ('SET SESSION group_concat_max_len = 1073741824',)
     #: lock wait timeout, deadlock, and a conflict that Galera detects at the commit
     RETRY = frozenset({1205, 1213, 1020})
     row_values = False
     list_of = sa.func.json_arrayagg
     object_of = sa.func.json_objectagg
     insert = staticmethod(mysql.insert)
+
+    def session_setup(self, seconds: int) -> tuple[str, ...]:
+        # JSON_ARRAYAGG of MariaDB truncates its result to the first length.  The server would
+        # go on with a statement that the client has given up; MySQL, for which the end is a
+        # comment, can limit the waits for locks only.
+        return ('SET SESSION group_concat_max_len = 1073741824,'
+                f' innodb_lock_wait_timeout = {seconds}'
+                f' /*M!100108 , max_statement_time = {seconds} */',)
+
+    def descriptor(self, raw: Any) -> int:
+        return int(raw._sock.fileno())
+
+    def prepare(self, raw: Any) -> None:
+        # PyMySQL limits the handshake with the same option as statements, which have a limit
+        # of their own
+        raw._read_timeout = raw._write_timeout = None
 
     def storable(self, text: str) -> bool:
         return super().storable(text) and (self.exact or not text or max(text) <= '\uffff')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 SILENT = 'the database does not answer'
+LATE = f'{SILENT}: no answer in time'
 REJECTED = 'the database rejected a statement'
 #: texts of libpq, PyMySQL, SQLite and the system -> what they mean for the operator
 _REASONS = tuple((re.compile(pattern, re.IGNORECASE), meaning) for pattern, meaning in (
@@ -28,7 +29,7 @@ _REASONS = tuple((re.compile(pattern, re.IGNORECASE), meaning) for pattern, mean
     (r'translate host name|name or service not known|no address associated|name resolution'
      r'|resolve host', f'{SILENT}: its host name is unknown'),
     (r'no route to host|network is unreachable', f'{SILENT}: there is no route to it'),
-    (r'timeout|timed out', f'{SILENT}: no answer in time'),
+    (r'timeout|timed out|max_statement_time', LATE),
     (r'unable to open database file|readonly database',
      'the database file cannot be opened or written; see [database] connection'),
     (r'disk is full|no space left', 'the disk of the database is full'),

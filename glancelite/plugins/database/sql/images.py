@@ -13,14 +13,10 @@ from glancelite import contract
 from glancelite.contract.query import ImageQuery, Viewer
 from glancelite.contract.values import Image, Page, Usage
 from glancelite.plugins.database.sql import queries, tables
+from glancelite.plugins.database.sql.connection import Connection, Statement
 from glancelite.plugins.database.sql.dependent_rows import DependentRows
 from glancelite.plugins.database.sql.dialects import Dialect
-from glancelite.plugins.database.sql.engine import (
-    Connection,
-    ConstraintViolated,
-    Engine,
-    Statement,
-)
+from glancelite.plugins.database.sql.engine import ConstraintViolated, Engine
 from glancelite.plugins.database.sql.rows import (
     PLAIN,
     TEXT,

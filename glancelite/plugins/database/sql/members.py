@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from glancelite import contract
 from glancelite.contract.values import Member
 from glancelite.plugins.database.sql import tables
+from glancelite.plugins.database.sql.connection import Connection, Statement
 from glancelite.plugins.database.sql.dialects import Dialect
-from glancelite.plugins.database.sql.engine import Connection, Engine, Statement
+from glancelite.plugins.database.sql.engine import Engine
 from glancelite.plugins.database.sql.rows import MEMBER, TEXT, image_id_is_possible, member_of
 
 _i, _m = tables.images.c, tables.members.c
