@@ -15,7 +15,7 @@ def test_a_call_that_does_not_end_is_left_behind():
     end = threading.Event()
     call = Call(end.wait)
 
-    with pytest.raises(time_limit.TooLate, match='the call did not return within 0.01 seconds'):
+    with pytest.raises(time_limit.TooLate, match='the call did not return within'):
         call.result('the call did not return', 0.01)
 
     end.set()

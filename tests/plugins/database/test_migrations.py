@@ -8,8 +8,15 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from glancelite.contract import Conflict, ImageQuery, Location, Misconfigured, Viewer
-from glancelite.plugins.database.sql import schema, tables
+from glancelite.contract import (
+    Conflict,
+    ImageQuery,
+    Location,
+    Misconfigured,
+    Unavailable,
+    Viewer,
+)
+from glancelite.plugins.database.sql import collation, schema, tables
 from glancelite.testing.contracts.database import DatabaseContract
 from glancelite.testing.contracts.database.values import rich
 from tests.plugins.database import glance33
@@ -212,20 +219,74 @@ def adopted(mariadb_url):
 
 
 class TestTablesOfGlanceOnMariaDB(DatabaseContract):
-    """They ignore case and store whole seconds; the plugin keeps the contract nevertheless.
-
-    They cannot store characters of four bytes, which the API refuses, nor two
-    properties or members of an image that differ in case only.
-    """
-
-    NAMES = tuple(name for name in DatabaseContract.NAMES if name != '😀')
-    PROPERTY_NAMES = ('k', 'other')
-    MEMBERS = ('p', 'q')
+    """They store whole seconds; the plugin keeps the contract nevertheless."""
 
     @pytest.fixture
     def database(self, emptied, adopted):
         return emptied(adopted)
 
-    @pytest.mark.parametrize('text', ['ü', '漢字', 'back\\slash'])
-    def test_odd_texts_survive(self, images, text):
-        super().test_odd_texts_survive(images, text)
+
+@pytest.fixture
+def inexact(request, fresh_mariadb, monkeypatch):
+    """A database of Glance with the collation of its server; it compares texts inexactly."""
+    name = getattr(request, 'param', 'utf8mb3_general_ci')
+    for table in glance33.meta.tables.values():
+        options = table.dialect_options['mysql']
+        monkeypatch.setitem(options, 'charset', name.partition('_')[0])
+        monkeypatch.setitem(options, 'collate', name)
+    engine = sa.create_engine(fresh_mariadb)
+    glance33.fill(engine)
+    engine.dispose()
+    return fresh_mariadb
+
+
+@pytest.mark.parametrize('inexact', ['utf8mb3_general_ci', 'utf8mb4_unicode_ci', 'utf8mb4_bin',
+                                     'latin1_swedish_ci'], indirect=True)
+def test_inexact_tables_are_converted_without_a_loss(make_sql, inexact):
+    database = make_sql(inexact)
+
+    result = database.sync()
+
+    assert 'texts are compared exactly now, in images, image_locations' in result
+    assert database.sync() == 'the database is at expand03 already'
+    assert database.behind() is False
+    kept = database.images.get(glance33.IMAGE, viewer=None)
+    changes = {'name': 'Name 😀 ', 'tags': ('a', 'A', 'á', 'a ', 'b'), 'properties': {
+        'k': 'v', 'K': 'w', 'ḱ': 'x', 'k ': 'y', '😀': '😀'}}
+    written = database.images.update(kept, changes)
+    assert database.images.get(kept.id, viewer=None) == written
+    assert dict(written.properties) == changes['properties']
+
+
+def test_a_database_that_compares_inexactly_is_behind_and_not_used(make_sql, inexact):
+    make_sql(inexact).sync()
+    engine = sa.create_engine(inexact)
+    with engine.begin() as connection:      # as from a dump of another server
+        connection.exec_driver_sql('ALTER TABLE image_tags MODIFY value VARCHAR(255) '
+                                   'CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL')
+    engine.dispose()
+    database = make_sql(inexact)
+
+    assert database.behind() is True
+    for ask in (lambda: database.images.get(glance33.IMAGE, viewer=None),
+                lambda: database.images.add(rich())):
+        with pytest.raises(Unavailable, match=r'image_tags.*glancelite-manage db sync'):
+            ask()
+    assert 'exactly now, in image_tags' in database.sync()
+    assert database.images.get(glance33.IMAGE, viewer=None)
+
+
+def test_an_interrupted_conversion_is_completed_by_the_next(make_sql, inexact, monkeypatch):
+    database = make_sql(inexact)
+    with monkeypatch.context() as patch:
+        patch.setattr(collation, 'TABLES', ('images', 'image_tags', 'broken'))
+        patch.setattr(collation, '_without_key', lambda connection: ['no_such_table'])
+        with pytest.raises(Unavailable):
+            database.sync()
+
+    assert database.behind() is True
+    assert 'image_locations' in database.sync()
+
+    assert database.behind() is False
+    assert len(collation._keys(sa.create_engine(inexact).connect())) == 4
+    assert database.images.get(glance33.IMAGE, viewer=None).name == 'of Glance'

@@ -152,7 +152,7 @@ def _delete(table: sa.Table, column: Any = None, **more: Any) -> _Build:
     def build(dialect: Dialect) -> Any:
         where = [table.c.image_id == _IMAGE, dialect.live(table)]
         if column is not None:
-            where.append(dialect.equal(column, sa.bindparam(column.name, type_=TEXT)))
+            where.append(column == sa.bindparam(column.name, type_=TEXT))
         return sa.update(table).where(*where).values(
             deleted=sa.true(), deleted_at=_AT, **more)
     return build
@@ -168,7 +168,7 @@ def _put_property(dialect: Dialect) -> Any:
 def _change_location(dialect: Dialect) -> Any:
     return sa.update(tables.locations).where(
         _l.image_id == _IMAGE, dialect.live(tables.locations),
-        dialect.equal(_l.value, sa.bindparam('value', type_=TEXT)),
+        _l.value == sa.bindparam('value', type_=TEXT),
     ).values(meta_data=sa.bindparam('meta_data', type_=TEXT), updated_at=_AT,
              status=sa.bindparam('status', type_=TEXT))
 
@@ -183,7 +183,7 @@ def _undelete(table: sa.Table, column: Any = None, condition: Any = None,
         selected = condition if condition is not None else table.c.deleted_at == _REMOVED_AT
         where = [table.c.image_id == _IMAGE, table.c.deleted == sa.true(), selected]
         if column is not None:
-            where.append(dialect.equal(column, sa.bindparam(column.name, type_=TEXT)))
+            where.append(column == sa.bindparam(column.name, type_=TEXT))
             last = sa.select(sa.func.max(table.c.id).label('id')).where(*where).subquery()
             # a derived table: MySQL cannot read from the table that it updates
             where = [table.c.id.in_(sa.select(last.c.id))]

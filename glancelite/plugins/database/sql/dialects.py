@@ -9,6 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from glancelite import contract
+from glancelite.plugins.database.sql import collation
+
 UTC = datetime.UTC
 #: characters of a property's value in the index on PostgreSQL, which limits their length
 INDEXED_LENGTH: Any = sa.literal_column('128')
@@ -17,9 +20,6 @@ INDEXED_LENGTH: Any = sa.literal_column('128')
 class Dialect:
     """The common base; each database has a subclass.
 
-    :ivar exact: text is compared by code point and may have any character.  Glance's tables
-        on MariaDB and MySQL ignore case and trailing blanks, and do not accept characters
-        of four bytes.
     :ivar microseconds: times are stored with microseconds.
     """
 
@@ -28,7 +28,6 @@ class Dialect:
     IS_SERVER = True
     #: codes of errors caused by concurrent transactions: a retry may succeed
     RETRY: frozenset[Any] = frozenset()
-    exact = True
     microseconds = True
     #: ``(a, b) < (x, y)`` uses an index on (a, b)
     row_values = True
@@ -85,16 +84,9 @@ class Dialect:
         """Return ``column`` in the form of the indexes for listings, for ORDER BY."""
         return self.text(column) if isinstance(column.type, sa.String) else column
 
-    def equal(self, column: Any, value: Any) -> Any:
-        """Compare exactly, in a form that can use an index on ``column``."""
-        return column == value
-
-    def within(self, column: Any, values: list[Any]) -> Any:
-        """As ``equal``, with any of ``values``."""
-        return column.in_(values)
-
     def property_value(self, column: Any, value: Any) -> Any:
-        return self.equal(column, value)
+        """Compare, in a form that can use the index on values of properties."""
+        return column == value
 
     def live(self, table: sa.Table) -> Any:
         """Match rows of a dependent table that are not marked as deleted."""
@@ -127,6 +119,7 @@ class Dialect:
         """Set what depends on how the tables were created.
 
         :param rows: executes a query and returns all rows.
+        :raises Unavailable: the tables cannot be used like this.
         """
 
 
@@ -194,7 +187,7 @@ class SQLite(Dialect):
 
 
 class MySQL(Dialect):
-    """MariaDB and MySQL; tables that Glance created compare text without case."""
+    """MariaDB and MySQL."""
 
     #: lock wait timeout, deadlock, and a conflict that Galera detects at the commit
     RETRY = frozenset({1205, 1213, 1020})
@@ -219,27 +212,6 @@ class MySQL(Dialect):
         # of their own
         raw._read_timeout = raw._write_timeout = None
 
-    def storable(self, text: str) -> bool:
-        return super().storable(text) and (self.exact or not text or max(text) <= '\uffff')
-
-    def text(self, expression: Any) -> Any:
-        return expression if self.exact else sa.cast(expression, sa.LargeBinary)
-
-    def sortable(self, column: Any) -> Any:
-        # ids are UUIDs, and their index has the order of the table's collation
-        return column if column.name == 'id' else super().sortable(column)
-
-    def equal(self, column: Any, value: Any) -> Any:
-        if self.exact:
-            return column == value
-        return sa.and_(column == value, self.text(column) == self.text(value))
-
-    def within(self, column: Any, values: list[Any]) -> Any:
-        if self.exact:
-            return column.in_(values)
-        return sa.and_(column.in_(values),
-                       self.text(column).in_([self.text(value) for value in values]))
-
     def upsert(self, table: sa.Table, values: dict[str, Any], keys: list[str],
                changed: list[str]) -> Any:
         statement = self.insert(table).values(values)
@@ -250,14 +222,15 @@ class MySQL(Dialect):
         return 'MariaDB' if 'MariaDB' in version else 'MySQL'
 
     def inspect_tables(self, rows: Callable[[str], Any]) -> None:
-        for precision, collation in rows(
-                'SELECT c.datetime_precision, n.collation_name'
-                ' FROM information_schema.columns c, information_schema.columns n'
-                ' WHERE c.table_schema = DATABASE() AND n.table_schema = DATABASE()'
-                " AND c.table_name = 'images' AND n.table_name = 'images'"
-                " AND c.column_name = 'created_at' AND n.column_name = 'name'"):
+        if inexact := collation.inexact_tables(rows):
+            raise contract.Unavailable(
+                f'the texts in {", ".join(inexact)} are compared without case, so records could '
+                'get lost; run: glancelite-manage db sync')
+        for precision, in rows(
+                'SELECT datetime_precision FROM information_schema.columns'
+                " WHERE table_schema = DATABASE() AND table_name = 'images'"
+                " AND column_name = 'created_at'"):
             self.microseconds = precision == 6
-            self.exact = collation in ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')
 
 
 DIALECTS: dict[str, type[Dialect]] = {

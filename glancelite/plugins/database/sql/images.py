@@ -60,8 +60,7 @@ class SQLImages(contract.ImageRecords):
             project = None
         for row in self._engine.rows(self._select(project is not None),
                                      {'image_id': image_id, 'project': project}):
-            if row[0] == image_id:      # tables of Glance on MariaDB ignore case
-                return image_of(row, self._dialect)
+            return image_of(row, self._dialect)
         raise _not_found(image_id)
 
     def _select(self, membership: bool) -> Statement:
@@ -395,7 +394,7 @@ def _usage(dialect: Dialect) -> Any:
     owned = sa.select(
         _i.status, sa.func.coalesce(_i.size, sa.literal_column('0')).label('size'),
         copies.label('copies')).where(
-            dialect.equal(_i.owner, sa.bindparam('project', type_=TEXT)), _LIVE,
+            _i.owner == sa.bindparam('project', type_=TEXT), _LIVE,
             _i.status.not_in(queries.DELETED_LITERALS)).subquery()
     one: Any
     zero: Any

@@ -102,12 +102,12 @@ def _lock_image(dialect: Dialect) -> Any:
 
 
 def _this(dialect: Dialect) -> list[Any]:
-    return [_m.image_id == _IMAGE, dialect.equal(_m.member, _MEMBER),
+    return [_m.image_id == _IMAGE, _m.member == _MEMBER,
             dialect.live(tables.members)]
 
 
 def _removed_now(dialect: Dialect) -> list[Any]:
-    return [_m.image_id == _IMAGE, dialect.equal(_m.member, _MEMBER),
+    return [_m.image_id == _IMAGE, _m.member == _MEMBER,
             sa.and_(_m.deleted == sa.true(), _m.deleted_at == _AT)]
 
 

@@ -213,9 +213,8 @@ def _storable_conditions(where: Where, dialect: Dialect, is_set: _Condition,
     below = where.operator in ('lt', 'lte')
     if text[end] == '\0':
         return [(where.field, 'lte' if below else 'gt', (text[:end],))]
-    # the first character after all surrogates, or after those that old tables can store
-    beyond = text[:end] + ('\ue000' if text[end] < '\ue000' else '\U00010000')
-    return [(where.field, 'lt' if below else 'gte', (beyond,))]
+    # the first character after all surrogates
+    return [(where.field, 'lt' if below else 'gte', (text[:end] + '\ue000',))]
 
 
 def _column_value(column: Any, dialect: Dialect, value: Any) -> Any:
@@ -245,9 +244,9 @@ def _condition(number: int, field: str, operation: str, amount: int, dialect: Di
         column, kind = sa.cast(column, sa.String(20)), sa.Text()
     binds = [sa.bindparam(f'where_{number}_{position}', type_=kind) for position in range(amount)]
     if operation == 'in':
-        return dialect.within(column, binds)
+        return column.in_(binds)
     if operation == 'eq':
-        return dialect.equal(column, binds[0])
+        return column == binds[0]
     if isinstance(kind, sa.String):
         return _COMPARE[operation](dialect.text(column), dialect.text(binds[0]))
     return _COMPARE[operation](column, binds[0])
@@ -267,9 +266,9 @@ def _tag_conditions(shape: Shape, dialect: Dialect) -> list[Any]:
         return [len(tags) == sa.select(
             sa.func.count(sa.distinct(dialect.text(tag.value)))).where(
                 tag.image_id == _i.id, dialect.live(tables.tags),
-                dialect.within(tag.value, tags)).scalar_subquery()]
+                tag.value.in_(tags)).scalar_subquery()]
     return [sa.exists().where(
-        tag.image_id == _i.id, dialect.live(tables.tags), dialect.equal(tag.value, value))
+        tag.image_id == _i.id, dialect.live(tables.tags), tag.value == value)
         for value in tags]
 
 
@@ -282,7 +281,7 @@ def _property_conditions(shape: Shape, dialect: Dialect) -> list[Any]:
         # NULL, which Glance may write, is shown as ''
         has_value = (sa.func.coalesce(prop.value, EMPTY) == EMPTY if is_empty
                      else dialect.property_value(prop.value, value))
-        properties.append(sa.and_(dialect.equal(prop.name, name), has_value))
+        properties.append(sa.and_(prop.name == name, has_value))
     of_image = prop.image_id == _i.id, dialect.live(tables.properties)
     if len(properties) > MAX_SUBQUERIES:
         return [len(properties) == sa.select(sa.func.count()).where(
@@ -304,13 +303,13 @@ def _branch_conditions(reason: str, visibility: str | None, shape: Shape, dialec
         conditions.append(visibility_column == sa.literal_column(f"'{visibility}'"))
     project = sa.bindparam('project', type_=sa.Text)
     if reason == 'own':
-        conditions.append(dialect.equal(_i.owner, project))
+        conditions.append(_i.owner == project)
     elif reason == 'member':
         member = tables.members.c
         status = () if shape.any_membership else (
             member.status == sa.bindparam('member_status', type_=sa.Text),)
         conditions.append(_i.id.in_(sa.select(member.image_id).where(
-            dialect.equal(member.member, project), dialect.live(tables.members), *status)))
+            member.member == project, dialect.live(tables.members), *status)))
     return conditions
 
 

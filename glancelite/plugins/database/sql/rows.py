@@ -51,7 +51,7 @@ def image_columns(dialect: Dialect, *, membership: bool = False, deleted: bool =
     if membership:
         status = sa.select(sa.func.max(member.status)).where(
             dependent(tables.members),
-            dialect.equal(member.member, sa.bindparam('project', type_=TEXT))).scalar_subquery()
+            member.member == sa.bindparam('project', type_=TEXT)).scalar_subquery()
     return [
         *(image[name] for name in PLAIN), *(image[name] for name in TIMES),
         aggregate(tables.tags, dialect.list_of(tag.value)),

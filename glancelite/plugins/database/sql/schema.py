@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from glancelite import contract
+from glancelite.plugins.database.sql import collation
 from glancelite.plugins.database.sql.engine import Engine
 
 #: our own sequence of revisions; that of Glance is in ``alembic_version``
@@ -24,7 +25,7 @@ class Schema:
         self._engine = engine
 
     def sync(self) -> str:
-        """Create the tables, or add what is missing to those of Glance.
+        """Create the tables, or change those of Glance, which can still use them.
 
         Of two concurrent calls, the second waits and then finds nothing to do.
 
@@ -43,10 +44,14 @@ class Schema:
             config.attributes['connection'] = connection
             if before != head:
                 command.upgrade(config, 'head')
+            converted = collation.convert(connection)
         self._engine.tables_changed()
         if before == head:
-            return f'the database is at {head} already'
-        return f'the database was upgraded to {head}' + (f' from {before}' if before else '')
+            done = f'the database is at {head} already'
+        else:
+            done = f'the database was upgraded to {head}' + (f' from {before}' if before else '')
+        return done + (f'; texts are compared exactly now, in {", ".join(converted)}'
+                       if converted else '')
 
     def version(self) -> str:
         with self._engine.translate_errors(), self._engine.sqlalchemy_connection() as connection:
@@ -54,8 +59,10 @@ class Schema:
 
     def behind(self) -> bool:
         """Return whether ``sync`` is needed; an unknown revision is that of a newer release."""
-        present = self.version()
-        return not present or present in revisions()[:-1]
+        with self._engine.translate_errors(), self._engine.sqlalchemy_connection() as connection:
+            present = self._revision(connection)
+            return (not present or present in revisions()[:-1]
+                    or bool(collation.inexact_tables_of(connection)))
 
     def _revision(self, connection: sa.Connection) -> str:
         if not sa.inspect(connection).has_table(VERSION_TABLE):

@@ -7,13 +7,14 @@ import datetime
 import itertools
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pytest
 
 from glancelite import contract
 from glancelite.contract import Image, ImageQuery, Viewer, Where
 from glancelite.contract.query import compare, matches, ordered
+from glancelite.testing.contracts.database.values import SIMILAR
 
 PROJECTS = ('p', 'q', 'P')
 NAMES = (None, '', 'a', 'A', 'b', 'aa', 'a b', 'é', 'z', '漢', '\ufb01', '😀')
@@ -69,17 +70,14 @@ class Population:
         assert page.more == (len(whole) > limit)
 
 
-def populate(population: Population, host, amount: int = 60, seed: int = 1,
-             names: Sequence[str | None] = NAMES,
-             property_names: Sequence[str] = PROPERTY_NAMES,
-             members: Sequence[str] = PROJECTS) -> Population:
+def populate(population: Population, host, amount: int = 60, seed: int = 1) -> Population:
     """Add images with equal and different values of everything that a query can name."""
     dice = random.Random(seed)
     for _ in range(amount):
         if dice.random() < 0.6:
             host.advance(seconds=1)
         image = population.add(
-            name=dice.choice(names), owner=dice.choice((None, *PROJECTS)),
+            name=dice.choice(NAMES), owner=dice.choice((None, *PROJECTS)),
             visibility=dice.choice(contract.VISIBILITIES),
             status=dice.choice(('active',) * 5 + ('queued', 'saving', 'killed', 'deactivated')),
             os_hidden=dice.random() < 0.2, protected=dice.random() < 0.3,
@@ -88,9 +86,9 @@ def populate(population: Population, host, amount: int = 60, seed: int = 1,
             container_format=dice.choice((None, 'bare', 'ovf')),
             tags=tuple(dice.sample(TAGS, dice.randrange(4))),
             properties={name: dice.choice(('1', '', 'é', 'E')) for name in dice.sample(
-                property_names, dice.randrange(len(property_names) + 1))},
+                PROPERTY_NAMES, dice.randrange(len(PROPERTY_NAMES) + 1))},
             members={project: dice.choice(contract.MEMBER_STATUSES)
-                     for project in dice.sample(members, dice.randrange(3))})
+                     for project in dice.sample(PROJECTS, dice.randrange(3))})
         if dice.random() < 0.1:
             population.images.remove(image)
             population.database.images.delete(image, pending=dice.random() < 0.5)
@@ -110,15 +108,9 @@ def walk(images: contract.ImageRecords, query: ImageQuery) -> Iterable[Image]:
 class ListingContract:
     """Part of ``DatabaseContract``."""
 
-    #: names in the test data; override them if a database cannot store them all
-    NAMES = NAMES
-    MEMBERS = PROJECTS
-    PROPERTY_NAMES = PROPERTY_NAMES
-
     @pytest.fixture
     def crowd(self, database, host):
-        return populate(Population(database), host, names=self.NAMES,
-                        property_names=self.PROPERTY_NAMES, members=self.MEMBERS)
+        return populate(Population(database), host)
 
     def test_an_empty_database_lists_nothing(self, database):
         assert database.images.list(ImageQuery(Viewer('p'), limit=5)) == contract.Page(())
@@ -190,6 +182,24 @@ class ListingContract:
             query = ImageQuery(Viewer('p'), 'all', tags=frozenset(tags), properties=properties)
             crowd.check(query)
             crowd.check(dataclasses.replace(query, limit=2))
+
+    def test_similar_texts_are_found_and_sorted_apart(self, database):
+        crowd = Population(database)
+        for text in SIMILAR:
+            crowd.add(owner='p', name=text, tags=(text,), properties={'k': text, text: 'v'},
+                      visibility='shared', members={text: 'accepted'})
+            crowd.add(owner=text, visibility='private')
+
+        for text in (*SIMILAR, 'kEEP', 'keep   '):
+            for wanted in ({'where': (Where('name', 'eq', text),)}, {'tags': frozenset((text,))},
+                           {'where': (Where('name', 'in', (text, 'x')),)},
+                           {'where': (Where('name', 'gt', text),)},
+                           {'properties': {'k': text}}, {'properties': {text: 'v'}}):
+                crowd.check(ImageQuery(Viewer('p'), 'all', **wanted))
+            crowd.check(ImageQuery(Viewer(text)))
+        for direction in ('asc', 'desc'):
+            query = ImageQuery(Viewer('p'), sort=sort(('name', direction)), limit=3)
+            assert list(walk(database.images, query)) == crowd.expected(query)
 
     def test_finds_by_very_many_tags_and_properties(self, database):
         """As many as a request may have: a database that joins them all needs minutes."""

@@ -15,7 +15,7 @@ from glancelite import contract
 from glancelite.contract import Image, ImageQuery, Location, Viewer
 from glancelite.testing.contracts.database.lifecycle import LifecycleContract
 from glancelite.testing.contracts.database.listing import ListingContract
-from glancelite.testing.contracts.database.values import SECOND, race, rich
+from glancelite.testing.contracts.database.values import SECOND, SIMILAR, race, rich
 
 #: texts that some databases do not keep unchanged
 ODD = ['', ' ', 'a ', "it's \"quoted\"", 'back\\slash', '100%s %(x)s :y ?', 'new\nline\ttab',
@@ -72,6 +72,29 @@ class DatabaseContract(LifecycleContract, ListingContract):
         properties['k'] = 'changed'
 
         assert dict(images.get(kept.id, viewer=None).properties) == {'k': 'v'}
+
+    def test_similar_texts_of_an_image_are_distinct(self, database):
+        images, members = database.images, database.members
+        kept = images.add(rich(tags=SIMILAR, properties={text: text for text in SIMILAR}))
+        for text in SIMILAR:
+            members.add(kept.id, text)
+
+        assert images.get(kept.id, viewer=None) == kept
+        assert kept.tags == tuple(sorted(SIMILAR))
+        assert {member.member for member in members.list(kept.id)} == set(SIMILAR)
+
+    @pytest.mark.parametrize('text', SIMILAR, ids=ascii)
+    def test_a_change_of_a_text_leaves_similar_ones_alone(self, images, text):
+        others = tuple(other for other in SIMILAR if other != text)
+        kept = images.add(rich(tags=others, properties=dict.fromkeys(others, 'other')))
+
+        both = images.update(kept, {'tags': SIMILAR, 'properties': {
+            **kept.properties, text: 'new'}})
+        assert images.get(kept.id, viewer=None) == both
+        back = images.update(both, {'tags': others, 'properties': kept.properties})
+
+        assert images.get(kept.id, viewer=None) == back
+        assert (back.tags, dict(back.properties)) == (kept.tags, dict(kept.properties))
 
     @pytest.mark.parametrize('text', ODD, ids=ascii)
     def test_odd_texts_survive(self, images, text):

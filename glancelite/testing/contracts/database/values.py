@@ -28,6 +28,8 @@ def rich(image_id: str | None = None, **fields) -> Image:
     return Image(image_id or str(uuid.uuid4()), **{**given, **fields})
 
 
+#: texts that some databases take for the same: they differ in case, accents or blanks
+SIMILAR = (' keep', 'KEEP', 'Keep', 'ke\u0301ep', 'keep', 'keep ', 'keep  ', 'k\u00e9ep')
 #: later than all times in the suite
 END = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
 

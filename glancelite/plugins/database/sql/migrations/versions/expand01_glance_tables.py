@@ -3,7 +3,8 @@
 In an empty database the result is that of Glance's own migrations, including the
 version in ``alembic_version``: the tools of Glance accept it, and either service can
 use the tables.  On MariaDB and MySQL new tables differ in two ways: times have
-microseconds, and text may have characters of four bytes and is compared exactly.
+microseconds, and text may have characters of four bytes and is compared exactly.  The
+text of old tables is converted afterwards (see ``collation.py``).
 """
 
 import sqlalchemy as sa
