@@ -248,17 +248,52 @@ def _check_address(conf: cfg.ConfigOpts) -> None:
 
 
 def check_tls(conf: cfg.ConfigOpts) -> None:
-    """:raises CannotStart: the certificates cannot be loaded."""
+    """:raises CannotStart: the certificates cannot be loaded; it names the option."""
     if not (conf.cert_file or conf.key_file or conf.ca_file):
         return
     if not conf.cert_file:
         raise CannotStart('key_file and ca_file require cert_file')
+    for name in ('cert_file', 'key_file', 'ca_file'):
+        if conf[name]:
+            _check_pem(name, conf[name])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=conf.ca_file)
-        context.load_cert_chain(conf.cert_file, conf.key_file)
+        # without a password, OpenSSL would ask for one on the terminal
+        context.load_cert_chain(conf.cert_file, conf.key_file, password='')
     except OSError as exc:
-        raise CannotStart('cert_file, key_file or ca_file cannot be used: '
+        raise CannotStart(_wrong_pair(conf, exc)) from exc
+
+
+def _check_pem(name: str, path: str) -> None:
+    """Check one of the files alone.
+
+    :raises CannotStart: it cannot be read, or holds no certificate (or no key).
+    """
+    try:
+        with open(path, 'rb') as file:
+            content = file.read()
+    except OSError as exc:
+        raise CannotStart(f'{name} cannot be read: {path}: {exc.strerror}') from exc
+    if name == 'key_file':
+        if b'PRIVATE KEY-----' not in content:
+            raise CannotStart(f'{name} holds no private key in PEM form: {path}')
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=path)
+    except OSError as exc:
+        raise CannotStart(f'{name} holds no valid certificate in PEM form: {path}: '
                           f'{_one_line(exc)}') from exc
+
+
+def _wrong_pair(conf: cfg.ConfigOpts, error: OSError) -> str:
+    """What is wrong with a certificate and a key that can be read."""
+    key = conf.key_file or conf.cert_file
+    name = 'key_file' if conf.key_file else 'cert_file (key_file is not set)'
+    reason = getattr(error, 'reason', None) or ''
+    if reason == 'KEY_VALUES_MISMATCH':
+        return f'{name} is not the key of the certificate in cert_file: {key}'
+    return f'{name} holds no private key that can be used without a password: {key}: ' + (
+        _one_line(error))
 
 
 def _check_application(app_factory: AppFactory, conf: cfg.ConfigOpts) -> None:
