@@ -27,11 +27,17 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         conf = configuration(argv)
         config.set_up_logging(conf)
         check(conf)
-        code = serve(lambda: configuration(argv), application, config.set_up_logging)
+        code = serve(lambda: configuration(argv), application, config.set_up_logging,
+                     is_transfer)
     except (Misconfigured, Error) as error:
         print(f'glancelite-api: {error}', file=sys.stderr)
         code = 1
     end(code)
+
+
+def is_transfer(path: str) -> bool:
+    """Whether requests for this path transfer the data of an image."""
+    return path.rstrip('/').endswith('/file')
 
 
 def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:

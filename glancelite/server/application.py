@@ -26,6 +26,7 @@ LOG = logging.getLogger('glancelite.server')
 FORK = multiprocessing.get_context('fork')
 START_TIMEOUT = 120     # seconds for the application to start
 HEARTBEAT_TIMEOUT = 300     # seconds without a heartbeat after which a worker is replaced
+HANDLES = 1 << 17       # open files and connections of a process, if the system allows it
 CLOSE_TIMEOUT = 5       # seconds for workers to close their application
 MAX_LINE = 8190         # bytes of a request line; queries with filters may be long
 MAX_FIELDS = 200        # headers in a request
@@ -34,6 +35,7 @@ WSGIApp = Callable[..., Any]
 ConfFactory = Callable[[], cfg.ConfigOpts]
 AppFactory = Callable[[cfg.ConfigOpts], WSGIApp]
 OnConfig = Callable[[cfg.ConfigOpts], None]
+IsTransfer = Callable[[str], bool]
 
 
 class CannotStart(Exception):
@@ -41,7 +43,8 @@ class CannotStart(Exception):
 
 
 def serve(conf_factory: ConfFactory, app_factory: AppFactory,
-          on_config: OnConfig | None = None) -> int:
+          on_config: OnConfig | None = None,
+          is_transfer: IsTransfer = lambda path: False) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     :param conf_factory: returns the configuration; called in the master at the
@@ -51,6 +54,8 @@ def serve(conf_factory: ConfFactory, app_factory: AppFactory,
         checks that it starts. If the application has a method ``close``, it
         is called when the process ends.
     :param on_config: called in the master with each configuration that works.
+    :param is_transfer: whether a request for this path may transfer much data; such a
+        request never uses the ``reserved_threads``, nor does one with a large body.
     :returns: the exit code of the program; 2 if the server could not start,
         with one line on standard error as explanation.
     """
@@ -60,10 +65,10 @@ def serve(conf_factory: ConfFactory, app_factory: AppFactory,
             LOG.warning('gunicorn %s lacks %s; serving with its plain gthread worker, which is '
                         'slower (glancelite is made for gunicorn 27)',
                         gunicorn.__version__, ', '.join(missing))
-            PlainApplication(conf_factory, app_factory, on_config).run()
+            PlainApplication(conf_factory, app_factory, on_config, is_transfer).run()
         else:
             from glancelite.server.master import Master
-            Master(Application(conf_factory, app_factory, on_config)).run()
+            Master(Application(conf_factory, app_factory, on_config, is_transfer)).run()
     except (CannotStart, RuntimeError) as exc:
         print(f'cannot start: {exc}', file=sys.stderr)
         return 2
@@ -96,7 +101,9 @@ class Application(base.BaseApplication):
     conf: cfg.ConfigOpts | None = None
 
     def __init__(self, conf_factory: ConfFactory, app_factory: AppFactory,
-                 on_config: OnConfig | None = None):
+                 on_config: OnConfig | None = None,
+                 is_transfer: IsTransfer = lambda path: False):
+        self.is_transfer = is_transfer
         self._conf_factory = conf_factory
         self._app_factory = app_factory
         self._on_config = on_config
@@ -199,13 +206,13 @@ def _close_application(server: Any, worker: Any) -> None:
 def _settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
     host = f'[{conf.bind_host}]' if ':' in conf.bind_host else conf.bind_host
     workers = min(os.cpu_count() or 1, 8) if conf.workers is None else conf.workers
-    handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    handles, threads = _handles(), conf.threads + conf.reserved_threads
     return {
         'bind': f'{host}:{conf.bind_port}',
         'workers': max(1, workers),
-        'threads': conf.threads,
+        'threads': threads,
         # A connection needs one handle, a transfer a second one, a store some more.
-        'worker_connections': max(2 * conf.threads, min(handles - 3 * conf.threads, 1 << 16)),
+        'worker_connections': max(2 * threads, min(handles - 3 * threads, 1 << 16)),
         'backlog': conf.backlog,
         'timeout': HEARTBEAT_TIMEOUT,
         'graceful_timeout': conf.graceful_shutdown_timeout + CLOSE_TIMEOUT,
@@ -223,6 +230,19 @@ def _settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         'proc_name': 'glancelite-api',
         'control_socket_disable': True,
     }
+
+
+def _handles() -> int:
+    """How many files and connections this process and its workers may have open.
+
+    The limit is raised as far as allowed: a soft limit of 1024 is meant for programs that
+    use ``select()``, and a few hundred idle clients would use it up.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = HANDLES if hard == resource.RLIM_INFINITY else min(hard, HANDLES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
 
 
 def _address(conf: cfg.ConfigOpts) -> tuple[str, int]:

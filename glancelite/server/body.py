@@ -18,7 +18,7 @@ LINE_PIECE = 1 << 16    # bytes received at once to find the end of a line
 RAW = 1 << 17           # size of the buffer for encoded bytes
 DIRECT_MIN = 1 << 14    # from this size on, a chunk is received into the caller's buffer
 MAX_EXPECTED = 256      # chunks received at once, if they are expected to be of one size
-SKIP_MAX = 1 << 16      # unread bytes that are skipped to keep a connection
+SKIP_MAX = 1 << 16      # bytes that are collected before the application runs, or skipped
 MAX_SIZE_LINE = 1 << 12
 MAX_TRAILERS = 1 << 15
 
@@ -182,6 +182,11 @@ class SizedBody(_Arriving):
         super().__init__(connection, early, expects_continue=expects_continue and not early)
         self.pending = size - len(early)
         self.finished = not self.pending
+
+    def add(self, data: bytes) -> None:
+        """Let ``data``, received from the connection, be read later."""
+        self._ahead += data
+        self._received(len(data))
 
     def _read_some(self, size: int, whole: bool = False) -> bytes:
         if self.finished:

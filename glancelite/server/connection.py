@@ -1,21 +1,21 @@
-"""One client connection: collects request heads, reads bodies, and closes in order.
+"""One client connection: collects request heads and small bodies, and closes in order.
 
 gunicorn's parser reads the heads, once they are complete: collecting them
-without blocking keeps slow and idle clients from holding threads.  A small GET
+without blocking keeps slow and idle clients from holding threads.  What a slow
+client has not read of an answer is kept, for the main thread to send.  A small GET
 costs the server 0.16 ms of CPU time, with gunicorn's gthread worker 0.53 ms.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import errno
-import io
 import math
 import select
 import socket
 import ssl
 import time
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,9 +29,8 @@ from glancelite.server import body
 HEAD_PIECE = 1 << 14    # bytes received at once while collecting a head
 TLS_RECORD = 1 << 14    # TLS returns no more at once; asking for more only costs memory
 SMALL = 1 << 16         # up to this size, copying parts together is cheaper than sending each
-LINGER = 30.0           # seconds during which unread data of the client is discarded at the end
-LINGER_SILENCE = 5.0    # seconds of silence that end this
-LINGER_PIECE = 1 << 18
+MAX_BLANK = 64          # empty lines that are skipped before a request line
+NOTHING = memoryview(b'')
 CORK = getattr(socket, 'TCP_CORK', None)        # Linux
 
 
@@ -42,8 +41,21 @@ class ClientGone(ConnectionResetError):
         super().__init__(errno.ECONNRESET, f'sending failed: {cause}')
 
 
+class After(enum.Enum):
+    """What becomes of a connection when a thread leaves it."""
+
+    WAIT = 'for the next bytes of the client'
+    AGAIN = 'the next request has arrived; another connection may come first'
+    QUEUE = 'until another transfer ends'
+    LINGER = 'until the client has stopped sending'
+    CLOSE = 'at once'
+
+
 class Request(message.Request):
-    """gunicorn's request, with a body that is copied less often."""
+    """gunicorn's request, with a body that is copied less often.
+
+    :raises errors.ParseException: the head is invalid.
+    """
 
     body: Any
 
@@ -52,6 +64,8 @@ class Request(message.Request):
         # Without a peer address gunicorn does not check for trusted proxies;
         # headers of proxies are the matter of a middleware.
         super().__init__(cfg, _Head(head), None)
+        if self.version >= (1, 1) and sum(name == 'HOST' for name, _ in self.headers) != 1:
+            raise errors.InvalidHeader('Host (exactly one is required)', req=self)
 
     def set_body_reader(self) -> None:
         super().set_body_reader()
@@ -88,7 +102,7 @@ def _in_time(receive: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Connection(gthread.TConn):
-    """gunicorn's connection object and the parser of its requests, in one.
+    """gunicorn's connection object, which parses its requests itself.
 
     The kernel keeps the timeouts (``SO_RCVTIMEO``), which saves a system call
     per read and write; only TLS needs Python's.
@@ -96,55 +110,97 @@ class Connection(gthread.TConn):
     :param context: an `ssl.SSLContext`, or None.
     """
 
-    unreader = types.SimpleNamespace(buf=io.BytesIO())      # always empty; see `_buffer`
-
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any,
                  context: ssl.SSLContext | None):
         super().__init__(cfg, sock, client, server)
-        self.initialized = self.data_ready = True
-        self.parser = self
         self._secure = context is not None
+        if not self._secure:
+            sock.setblocking(True)      # calls that must not block have a flag
         self._handshake_done = not self._secure
         if context is not None:
             self.sock: Any = context.wrap_socket(sock, server_side=True,
                                                  do_handshake_on_connect=False)
+        self.unsent = NOTHING   # of an answer whose client reads slowly
+        self.keeps_unsent = False       # whether `send` may leave something unsent
+        self.after = After.WAIT         # when all is sent
+        self.is_transfer = False        # whether the request holds one of the transfers
+        self.broken = False             # nothing more can be sent
         self._request: Request | None = None
+        self._answered = True           # whether `_request` was
         self._head = b''
+        self._blank = 0         # empty lines skipped before it
         self._buffer = b''      # received, not used yet
         self._skip = 0          # bytes of the last body that are to be discarded
         self._waiting_since: float | None = None    # for the client's next bytes
         self._poll: select.poll | None = None
 
-    # --- the interface of gunicorn's connections and parsers
+    # --- the interface of gunicorn's connections
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of a request has arrived."""
+        return bool(self._buffer or not self._answered)
 
     def set_timeout(self) -> None:
-        if self._waiting_since is None or not (self._buffer or self._skip):
+        if self._waiting_since is None or not (self.has_begun or self._skip):
             self._waiting_since = time.monotonic()
         self.timeout = self._waiting_since + (self.cfg.client_socket_timeout or math.inf)
 
     def close(self, graceful: bool = False) -> None:
         util.close(self.sock)
 
-    def __next__(self) -> Request:
-        self._request, self._waiting_since = None, None
-        if self._secure:
-            self.sock.settimeout(self.cfg.client_socket_timeout or None)
+    # --- requests
+
+    def next_request(self) -> Request:
+        """The request whose head has arrived, until it is `finish_request`-ed.
+
+        :raises errors.ParseException: the head is invalid.
+        """
+        if not self._answered:
+            assert self._request is not None
+            return self._request
+        self._request, self._waiting_since, self._blank = None, None, 0
         head, self._head = self._head, b''
         if len(head) > self.cfg.max_head:
             raise errors.LimitRequestHeaders('the request head is too large')
         self._request = Request(self.cfg, self, head)
+        self._answered = False
         return self._request
 
-    def finish_body(self, deadline: float | None = None) -> bool:
+    def body_arrived(self) -> bool:
+        """Whether the application can read the body without waiting for the client.
+
+        So it is, too, if the body is not one that is collected: it is large, chunked or
+        not sent before "100 Continue".
+        """
+        assert self._request is not None
+        rest = self._request.body
+        while isinstance(rest, body.SizedBody) and not rest.finished and rest.can_skip:
+            try:
+                data = self._receive_available(rest.pending)
+            except OSError:
+                data = b''
+            if not data:
+                return data is not None     # the application is told that it was cut short
+            rest.add(data)
+        return True
+
+    def begin_answer(self, keeps_unsent: bool) -> None:
+        """Called before anything is sent, or received by the application."""
+        self.keeps_unsent = keeps_unsent
+        if self._secure:
+            self.sock.settimeout(self.cfg.client_socket_timeout or None)
+
+    def finish_request(self) -> None:
         """Do not wait for the rest of the body; it is skipped when it arrives."""
         assert self._request is not None
+        self._answered = True
         rest = self._request.body
         if rest.finished:
             self._buffer += rest.surplus
         else:
             assert rest.pending is not None
             self._skip = rest.pending
-        return True
 
     # --- receiving
 
@@ -152,16 +208,19 @@ class Connection(gthread.TConn):
         """True if the whole head of a request has arrived, None if not yet.
 
         False means that no more requests will come.  A head that exceeds the
-        limits counts as arrived, and is rejected later.
+        limits counts as arrived, and is rejected later.  So does the head of a
+        request that was not answered yet.
 
         :param timeout: milliseconds to wait for its first byte.
         """
+        if self._head or not self._answered:
+            return True
         try:
             if not self._handshake_done:
                 self.sock.do_handshake()
                 self._handshake_done = True
             return self._collect_head(timeout)
-        except ssl.SSLWantReadError:
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except OSError:
             return False
@@ -173,6 +232,9 @@ class Connection(gthread.TConn):
                 skipped = min(self._skip, len(buffer))
                 self._skip -= skipped
                 buffer = buffer[skipped:]
+            while buffer.startswith(b'\r\n') and self._blank < MAX_BLANK:
+                self._blank += 1
+                buffer = buffer[2:]
             end = buffer.find(b'\r\n\r\n') + 4
             if end > 3 or b'\n\n' in buffer or len(buffer) > self.cfg.max_head:
                 end = end if end > 3 else len(buffer)
@@ -185,7 +247,7 @@ class Connection(gthread.TConn):
             buffer += data
             timeout = 0
 
-    def _receive_available(self, size: int, timeout: int) -> bytes | None:
+    def _receive_available(self, size: int, timeout: int = 0) -> bytes | None:
         """What has arrived: ``b''`` at the end of the stream, None for nothing."""
         if timeout and not (self._secure and self.sock.pending()) and not self._readable(timeout):
             return None
@@ -258,8 +320,14 @@ class Connection(gthread.TConn):
                 self.sock.setsockopt(socket.IPPROTO_TCP, CORK, on)
 
     def send(self, *parts: bytes) -> None:
-        """:raises ClientGone: the connection is lost, or the client receives nothing."""
+        """Send all, or with ``keeps_unsent`` what the kernel takes at once.
+
+        :raises ClientGone: the connection is lost, or the client receives nothing.
+        """
         try:
+            if self.keeps_unsent:
+                self._send_or_keep(b''.join(parts))
+                return
             if len(parts) == 1 or sum(map(len, parts)) <= SMALL or self._secure:
                 self.sock.sendall(b''.join(parts))
                 return
@@ -269,34 +337,70 @@ class Connection(gthread.TConn):
                     self.sock.sendall(memoryview(part)[sent:])
                 sent = max(0, sent - len(part))
         except OSError as exc:
+            self.broken = True
             raise ClientGone(exc) from exc
 
+    def _send_or_keep(self, data: bytes) -> None:
+        if self.unsent:
+            self.unsent = memoryview(b''.join((self.unsent, data)))
+        else:
+            self.unsent = memoryview(data)
+            self.send_unsent()
+
+    @property
+    def memory(self) -> int:
+        """Bytes that are kept for what is unsent."""
+        return memoryview(self.unsent.obj).nbytes
+
+    def send_unsent(self) -> None:
+        """Send what the kernel takes at once.
+
+        :raises OSError: the connection is lost.
+        """
+        try:
+            if not self._secure:
+                sent = self.sock.send(self.unsent, socket.MSG_DONTWAIT)
+                self.unsent = self.unsent[sent:] if sent < len(self.unsent) else NOTHING
+                return
+            self.sock.settimeout(0)
+            while self.unsent:
+                self.unsent = self.unsent[self.sock.send(self.unsent[:TLS_RECORD]):]
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            return
+
+    # --- the end
+
     def reset(self) -> None:
-        """Close the connection so that the client sees a failure, not an end."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
-        self.close()
+        """Let the client see a failure when the connection is closed, not an end."""
+        self.broken, self.unsent = True, NOTHING
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
 
-    def close_in_order(self) -> None:
-        """Close the connection without losing the response.
+    def end(self) -> After:
+        """End the stream to the client; what follows is `After.CLOSE` or `After.LINGER`.
 
-        If it is closed while the client still sends, the kernel may discard
+        If a connection is closed while the client still sends, the kernel may discard
         the response, so incoming data is read and discarded for a while.
         """
+        if self.broken:
+            return After.CLOSE
         try:
             if self._secure:
                 self._end_tls()
             if self._all_read():
-                return
+                return After.CLOSE
             self.sock.shutdown(socket.SHUT_WR)
-            self._secure = False        # discards what arrives without decrypting it
-            end = time.monotonic() + LINGER
-            while (time.monotonic() < end
-                   and self._receive_available(LINGER_PIECE, int(LINGER_SILENCE * 1000))):
-                pass
+            return After.LINGER
         except OSError:
-            pass    # the client has disconnected
-        finally:
-            self.close()
+            return After.CLOSE      # the client has disconnected
+
+    def discard(self, buffer: bytearray) -> int:
+        """Receive what has arrived, and forget it; returns its size, 0 at the end.
+
+        :raises OSError: nothing has arrived (`BlockingIOError`), or the connection is lost.
+        """
+        # the method of plain sockets: there is no reason to decrypt
+        return socket.socket.recv_into(self.sock, buffer, 0, socket.MSG_DONTWAIT)
 
     def _all_read(self) -> bool:
         if self._request is None:

@@ -18,18 +18,21 @@ DEFINED = {
     'gunicorn.config:Config': 'address env gid is_ssl uid',
     'gunicorn.errors': 'AppImportError HaltServer',
     'gunicorn.http.body': 'LengthReader',
-    'gunicorn.http.errors': 'LimitRequestHeaders UnsupportedTransferCoding',
+    'gunicorn.http.errors': (
+        'ExpectationFailed InvalidHeader LimitRequestHeaders LimitRequestLine ParseException '
+        'UnsupportedTransferCoding'),
     'gunicorn.http.message:Request': 'set_body_reader should_close',
     'gunicorn.http.wsgi:FileWrapper': '__next__',
     'gunicorn.http.wsgi:Response': (
         'close force_close send_headers should_close start_response write write_file '
         '_emit_body'),
     'gunicorn.sock': 'ssl_context',
-    'gunicorn.util': 'close http_date write_error',
+    'gunicorn.util': 'close http_date',
+    'gunicorn.workers.gthread': 'STOP_KEEPALIVE_LINGER',
     'gunicorn.workers.gthread:TConn': 'set_timeout close',
     'gunicorn.workers.gthread:ThreadWorker': (
-        'accept enqueue_req finish_request handle handle_error handle_exit handle_quit '
-        'handle_request init_process init_signals is_parent_alive notify '
+        'accept enqueue_req finish_request handle handle_exit handle_quit init_process '
+        'init_signals is_parent_alive murder_keepalived notify '
         'on_client_socket_readable run set_accept_enabled wait_for_and_dispatch_events'),
     'gunicorn.workers.workertmp:WorkerTmp': 'close last_update',
 }
@@ -44,10 +47,9 @@ SET = {
     'gunicorn.http.wsgi:Response': (
         'chunked headers headers_sent must_close req response_length sent status _omits_body'),
     'gunicorn.workers.base:Worker': 'alive app cfg log ppid sockets tmp',
-    'gunicorn.workers.gthread:TConn': (
-        'cfg client data_ready initialized parser sock timeout'),
+    'gunicorn.workers.gthread:TConn': 'cfg client sock timeout',
     'gunicorn.workers.gthread:ThreadWorker': (
-        'keepalived_conns max_keepalived nr_conns poller _accepting'),
+        'keepalived_conns max_keepalived nr_conns poller worker_connections _accepting'),
 }
 
 

@@ -11,7 +11,17 @@ OPTS = (
     cfg.IntOpt('workers', min=0, sample_default='number of CPUs, at most 8',
                help='Number of worker processes; 0 and 1 both mean one.'),
     cfg.IntOpt('threads', default=64, min=1,
-               help='Number of requests that one worker process serves at the same time.'),
+               help='Number of transfers of data that one worker process serves at the same '
+                    'time; further ones wait. Short requests use these threads as well.'),
+    cfg.IntOpt('reserved_threads', default=8, min=1,
+               help='Number of further threads of one worker process, which transfers of data '
+                    'never use: they serve short requests when clients send or receive data '
+                    'slowly, or not at all, on all others.'),
+    cfg.IntOpt('max_connections_per_address', default=0, min=0,
+               help='Number of connections that one worker process accepts from one IP address; '
+                    'further ones are closed at once. 0 means no limit. Behind a proxy or a '
+                    'load balancer leave it at 0 and set the limit there: all connections '
+                    'come from its address, also if it runs on the same host.'),
     cfg.IntOpt('backlog', default=4096, min=1,
                help='Number of new connections that may wait to be accepted.'),
     cfg.IntOpt('tcp_keepidle', default=600, min=1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import errno
 import gc
 import logging
@@ -12,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 import types
 import urllib.parse
@@ -19,24 +22,41 @@ from functools import partial
 from typing import Any
 
 from gunicorn import sock as gunicorn_sock
-from gunicorn import util
+from gunicorn.http import errors
 from gunicorn.workers import gthread
 from oslo_config import cfg
 
-from glancelite.server import body, guru_report
-from glancelite.server.connection import ClientGone, Connection, Request
+from glancelite.server import aside, body, guru_report
+from glancelite.server.connection import After, ClientGone, Connection, Request
 from glancelite.server.response import Clock, FileWrapper, Response
 
 NEXT_REQUEST_WAIT = 10      # milliseconds that a thread waits for a connection's next request
+REQUESTS_IN_A_ROW = 100     # that a thread answers on one connection before others have a turn
 ACCEPT_DELAY = 2e-5     # seconds before a client is accepted, per client already connected
+FULL_DELAY = 6e-4       # the same if the client may have to wait in this worker
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+REFUSALS = (
+    (errors.LimitRequestLine, 414, 'URI Too Long'),
+    (errors.LimitRequestHeaders, 431, 'Request Header Fields Too Large'),
+    (errors.ExpectationFailed, 417, 'Expectation Failed'),
+    (errors.UnsupportedTransferCoding, 501, 'Not Implemented'),
+)
+
+
+class NoRoom(Exception):
+    """The answer would be one more transfer than can run."""
 
 
 class Worker(gthread.ThreadWorker):
     """Serves until it is stopped by a signal.
 
     A connection holds a thread only during a request and for a moment after
-    it: the main thread collects the heads of requests without blocking.
+    it: heads and small bodies are collected without blocking, and the main
+    thread sends what a client does not take at once of an answer.  Only
+    *transfers* wait for their client in a thread: requests with large bodies,
+    and those that `Application.is_transfer` names.  They never use the last
+    ``reserved_threads``, so short requests are served whatever clients do.
     SIGTERM lets running requests finish within ``graceful_shutdown_timeout``;
     SIGHUP from the master, after a reload, lets them finish without a limit.
     """
@@ -48,11 +68,16 @@ class Worker(gthread.ThreadWorker):
             **{name: setting.get() for name, setting in settings.settings.items()},
             env=settings.env, uid=settings.uid, gid=settings.gid, is_ssl=bool(settings.is_ssl),
             client_socket_timeout=conf.client_socket_timeout,
+            max_connections_per_address=conf.max_connections_per_address,
             max_head=max(1 << 16, 4 * conf.max_header_line))
         self.cfg.graceful_timeout = math.inf    # an alarm limits the time, see `handle_exit`
         self._shutdown_timeout = conf.graceful_shutdown_timeout
         self._context = gunicorn_sock.ssl_context(settings) if self.cfg.is_ssl else None
         self._running = 0       # connections that hold a thread, or wait for one
+        self._transfers = threading.Semaphore(conf.threads)
+        self._queue: collections.deque[Connection] = collections.deque()    # for a transfer
+        self._addresses: collections.Counter[str] = collections.Counter()   # of clients
+        self._next_expiry = 0.0
         self._clock = Clock()
         for listener in self.sockets:
             _tune(listener, conf)
@@ -78,6 +103,9 @@ class Worker(gthread.ThreadWorker):
     def run(self) -> None:
         """Does not return, because exit handlers of the master must not run here."""
         code = 1
+        self._answers = aside.Answers(self.poller, self._sent, self._drop,
+                                      self.cfg.client_socket_timeout or math.inf)
+        self._lingering = aside.Lingering(self.poller, self._drop)
         try:
             gc.collect()
             gc.freeze()     # the application's objects live as long as the process
@@ -137,14 +165,18 @@ class Worker(gthread.ThreadWorker):
                 listener.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        if self._running >= self.cfg.threads:
-            super().set_accept_enabled(False)   # other workers may have an idle thread
         super().wait_for_and_dispatch_events(timeout)
+        now = time.monotonic()
+        if now >= self._next_expiry:
+            self._next_expiry = now + 0.5
+            self._answers.expire(now)
+            self._lingering.expire(now, stopping=not self.alive)
 
     def accept(self, listener: socket.socket) -> bool:
         """:returns: whether a client was waiting."""
         if self.cfg.workers > 1:    # lets a worker with fewer clients accept first
-            time.sleep(ACCEPT_DELAY * min(self.nr_conns, 10))
+            is_full = self._queue or self._running >= self.cfg.threads
+            time.sleep(FULL_DELAY if is_full else ACCEPT_DELAY * min(self.nr_conns, 10))
         try:
             sock, client = listener.accept()
             conn = Connection(self.cfg, sock, client, self._server, self._context)
@@ -153,32 +185,139 @@ class Worker(gthread.ThreadWorker):
                 self.log.error('cannot accept a client: %s', exc)
                 time.sleep(0.1)     # another connection may end
             return False
+        if self.nr_conns >= self.worker_connections - 1 and self.keepalived_conns:
+            self._drop_idle()
         self.nr_conns += 1
+        self._addresses[client[0]] += 1
+        limit = self.cfg.max_connections_per_address
+        if limit and self._addresses[client[0]] > limit:
+            self._drop(conn)
+        else:
+            self._wait_for_client(conn)
+        return True
+
+    def _wait_for_client(self, conn: Connection) -> None:
         conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + gthread.STOP_KEEPALIVE_LINGER)
         self.keepalived_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ,
                              partial(self.on_client_socket_readable, conn))
-        return True
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close connections whose clients sent nothing in time, or all."""
+        now = time.monotonic()
+        while self.keepalived_conns and (force or self.keepalived_conns[0].timeout <= now):
+            self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        """Close the connection that has waited longest for its client."""
+        conn = self.keepalived_conns.popleft()
+        self.poller.unregister(conn.sock)
+        if conn.has_begun:
+            with contextlib.suppress(ClientGone):
+                self._refuse(conn, 408, 'Request Timeout', 'the request did not arrive in time')
+        self._drop(conn)
+
+    def _drop(self, conn: Connection) -> None:
+        conn.close()
+        self.nr_conns -= 1
+        address = conn.client[0]
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
 
     def enqueue_req(self, conn: Connection) -> None:
         self._running += 1
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
+        """Called in the main thread when a thread has left the connection."""
         self._running -= 1
-        super().finish_request(conn, fs)
+        if failed := fs.cancelled() or fs.exception():
+            self.log.debug('%s: %r', conn.client[0], failed)
+        conn.after = After.CLOSE if failed else fs.result()
+        if conn.broken:
+            self._drop(conn)
+        elif conn.unsent:
+            self._answers.add(conn)
+        else:
+            self._go_on(conn, conn.after)
+        while self._queue and self._transfers.acquire(blocking=False):
+            queued = self._queue.popleft()
+            queued.is_transfer = True
+            self.enqueue_req(queued)
 
-    def handle(self, conn: Connection) -> bool:
-        """Answer the requests that have arrived; True: keep the connection."""
-        timeout = 0
-        while arrived := conn.head_arrived(timeout):
-            if not super().handle(conn):
-                conn.close_in_order()
-                return False
+    def _sent(self, conn: Connection) -> None:
+        """A slow client has received its whole answer."""
+        self._go_on(conn, conn.end() if conn.after is After.CLOSE else conn.after)
+
+    def _go_on(self, conn: Connection, after: After) -> None:
+        if after is After.WAIT:
+            self._wait_for_client(conn)
+        elif after is After.AGAIN:
+            self.enqueue_req(conn)
+        elif after is After.QUEUE:
+            self._queue.append(conn)
+        elif after is After.LINGER:
+            self._lingering.add(conn)
+        else:
+            self._drop(conn)
+
+    def handle(self, conn: Connection) -> After:
+        """Answer the requests that have arrived."""
+        timeout, after = 0, None
+        for _ in range(REQUESTS_IN_A_ROW):
+            arrived = conn.head_arrived(timeout)
+            if not arrived:
+                return After.WAIT if arrived is None else After.CLOSE
+            if after is After.AGAIN and self._running > self.cfg.threads:
+                break
+            after = self._answer_next(conn)
+            if conn.unsent:
+                if not (conn.broken or self._answers.keep(conn)):
+                    conn.reset()
+                return after
+            if after is not After.AGAIN:
+                return conn.end() if after is After.CLOSE else after
             timeout = NEXT_REQUEST_WAIT if self._running < self.cfg.threads and self.alive else 0
-        return arrived is None
+        return After.AGAIN
 
     # --- requests
+
+    def _answer_next(self, conn: Connection) -> After:
+        """Answer the request whose head has arrived."""
+        try:
+            req = conn.next_request()
+            if not conn.body_arrived():
+                return After.WAIT
+            is_short = req.body.finished and not self.app.is_transfer(req.path)
+            if not (is_short or conn.is_transfer or self._begin_transfer(conn)):
+                return After.QUEUE
+            try:
+                again = self.handle_request(req, conn)
+            finally:
+                if conn.is_transfer:
+                    conn.is_transfer = False
+                    self._transfers.release()
+            if again:
+                conn.finish_request()
+            return After.AGAIN if again else After.CLOSE
+        except errors.ParseException as exc:
+            self.log.warning('invalid request from %s: %s', conn.client[0], exc)
+            self._refuse(conn, *_refusal(exc), str(exc))
+        except ClientGone as exc:
+            self.log.debug('%s', exc)
+        except OSError as exc:
+            self.log.info('%s: %s', conn.client[0], exc)
+        except Exception:
+            self.log.exception('a request could not be handled')
+        return After.CLOSE
+
+    def _begin_transfer(self, conn: Connection) -> bool:
+        """Whether one more transfer may run now."""
+        conn.is_transfer = not self._queue and self._transfers.acquire(blocking=False)
+        return conn.is_transfer
 
     def handle_request(self, req: Request, conn: Connection) -> bool:
         """True if another request may follow on the connection."""
@@ -186,6 +325,7 @@ class Worker(gthread.ThreadWorker):
         if (not self.alive or not self.cfg.keepalive
                 or len(self.keepalived_conns) >= self.max_keepalived):
             response.force_close()
+        conn.begin_answer(keeps_unsent=False)
         try:
             self._respond(req, conn, response)
         except ClientGone:
@@ -201,6 +341,10 @@ class Worker(gthread.ThreadWorker):
     def _respond(self, req: Request, conn: Connection, response: Response) -> None:
         result = self.wsgi(self._environ_of(req, conn), response.start_response)
         try:
+            if isinstance(result, list | tuple):
+                conn.keeps_unsent = True
+            elif not (conn.is_transfer or self._begin_transfer(conn)):
+                raise NoRoom
             if isinstance(result, FileWrapper):
                 response.write_file(result)
             else:
@@ -218,11 +362,26 @@ class Worker(gthread.ThreadWorker):
             self.log.error('%s %s failed', req.method, req.uri, exc_info=exc)
             if not response.framed:
                 conn.reset()
-        elif isinstance(exc, body.BodyCutShort | body.BodyMalformed):
+            return
+        if isinstance(exc, body.BodyCutShort | body.BodyMalformed):
             self.log.info('%s %s: %s', req.method, req.uri, exc)
-            util.write_error(conn.sock, 400, 'Bad Request', str(exc))
+            self._refuse(conn, 400, 'Bad Request', str(exc))
+        elif isinstance(exc, NoRoom):
+            self._refuse(conn, 503, 'Service Unavailable', 'all transfers are in use',
+                         'Retry-After: 10')
         else:
-            self.handle_error(req, conn.sock, conn.client, exc)
+            self.log.error('%s %s failed', req.method, req.uri, exc_info=exc)
+            self._refuse(conn, 500, 'Internal Server Error', '')
+
+    def _refuse(self, conn: Connection, status: int, reason: str, text: str,
+                *headers: str) -> None:
+        """Send an error response of the server's own."""
+        conn.keeps_unsent = True
+        content = (text or reason).encode('utf-8', 'replace') + b'\n'
+        lines = (f'HTTP/1.1 {status} {reason}', f'Date: {self._clock.date()}',
+                 'Content-Type: text/plain; charset=UTF-8', f'Content-Length: {len(content)}',
+                 *headers, 'Connection: close', '', '')
+        conn.send('\r\n'.join(lines).encode('latin-1') + content)
 
     def _environ_of(self, req: Request, conn: Connection) -> dict[str, Any]:
         environ = self._environ.copy()
@@ -246,6 +405,14 @@ class Worker(gthread.ThreadWorker):
         environ['REMOTE_PORT'] = str(conn.client[1])
         environ['wsgi.input'] = req.body
         return environ
+
+
+def _refusal(exc: errors.ParseException) -> tuple[int, str]:
+    """Status and reason for a head that is not accepted."""
+    for kind, status, reason in REFUSALS:
+        if isinstance(exc, kind):
+            return status, reason
+    return 400, 'Bad Request'
 
 
 def _tune(listener: socket.socket, conf: cfg.ConfigOpts) -> None:

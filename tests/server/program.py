@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import sys
 import time
 import urllib.parse
@@ -12,7 +13,8 @@ from oslo_config import cfg
 
 from glancelite import server
 
-OPTS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'))
+OPTS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'),
+        cfg.IntOpt('open_files'))
 
 
 class Lab:
@@ -103,6 +105,16 @@ class Lab:
         start_response('200 OK', headers)
         return environ['wsgi.file_wrapper'](source)
 
+    def do_much(self, environ, start_response, size):
+        """A complete answer of this size."""
+        start_response('200 OK', [('Content-Length', size)])
+        return [bytes(int(size))]
+
+    def do_plugin(self, environ, start_response):
+        """A stream from a path that is not known as one of transfers."""
+        start_response('200 OK', [('Content-Length', '4')])
+        return iter([b'data'])
+
     def do_short(self, environ, start_response):
         start_response('200 OK', [('Content-Length', '100')])
         return [b'not a hundred']
@@ -155,8 +167,14 @@ def read_conf():
     conf.register_opts(server.OPTS)
     conf.register_opts(OPTS)
     conf(['--config-file', sys.argv[1]], project='lab')
+    if conf.open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (conf.open_files, conf.open_files))
     return conf
 
 
+def is_transfer(path):
+    return path.startswith(('/file', '/stream'))
+
+
 if __name__ == '__main__':
-    sys.exit(server.serve(read_conf, Lab))
+    sys.exit(server.serve(read_conf, Lab, is_transfer=is_transfer))

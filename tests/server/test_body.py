@@ -6,7 +6,7 @@ import pytest
 
 from glancelite.server import body
 
-SURPLUS = b'GET /next HTTP/1.1\r\n'
+SURPLUS = b'GET /next HTTP/1.1\r\nHost: lab\r\n'
 
 
 class RandomPieces:

@@ -54,7 +54,7 @@ def slow_download(server, seconds):
 def slow_upload(server, seconds, body):
     def work(started):
         with server.connect() as sock:
-            sock.sendall(f'PUT /digest HTTP/1.1\r\nConnection: close\r\n'
+            sock.sendall(f'PUT /digest HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n'
                          f'Content-Length: {len(body)}\r\n\r\n'.encode())
             for at in range(0, len(body), len(body) // 20):
                 sock.sendall(body[at:at + len(body) // 20])
@@ -156,7 +156,7 @@ def test_a_request_on_a_kept_connection_is_still_answered_while_the_server_stops
     with server.connect() as sock:
         server.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        sock.sendall(b'GET /hello HTTP/1.1\r\n\r\n')
+        sock.sendall(b'GET /hello HTTP/1.1\r\nHost: lab\r\n\r\n')
         answer = read_all(sock)
 
     assert b'Connection: close' in answer
@@ -301,7 +301,8 @@ def test_slow_readers_are_all_served_without_blocking_others(start):
     (server.folder / 'data').write_bytes(bytes(size))
     readers = [server.connect(receive_buffer=1 << 14) for _ in range(64)]
     for sock in readers:
-        sock.sendall(f'GET /file?length={size} HTTP/1.1\r\nConnection: close\r\n\r\n'.encode())
+        sock.sendall(f'GET /file?length={size} HTTP/1.1\r\nHost: lab\r\n'
+                     'Connection: close\r\n\r\n'.encode())
 
     assert all(sock.recv(100).startswith(b'HTTP/1.1 200') for sock in readers)
     began = time.monotonic()
@@ -319,7 +320,7 @@ def test_clients_are_spread_over_the_workers(start):
     clients = [server.connect() for _ in range(16)]
     workers = set()
     for sock in clients:
-        sock.sendall(b'GET /pid HTTP/1.1\r\nConnection: close\r\n\r\n')
+        sock.sendall(b'GET /pid HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n')
         workers.add(read_all(sock).rsplit(b'\r\n', 1)[1])
         sock.close()
 

@@ -130,10 +130,38 @@ def test_malformed_chunks_are_an_error_and_end_the_connection(server, sent):
 def test_a_stalled_body_is_cut_short(start):
     server = start(client_socket_timeout=1)
 
-    answer = server.raw(head('/digest', 'Content-Length: 10') + b'12345')
+    answer = server.raw(head('/digest', 'Content-Length: 100000') + b'12345')
 
     assert status(answer) == 400
     assert 'BodyCutShort' in server.written('failure')[0]
+
+
+@pytest.mark.parametrize('sent', [
+    head('/digest', 'Content-Length: 10') + b'12345',
+    b'GET /hello HTTP/1.1\r\nHost: l', b'G',
+])
+@pytest.mark.parametrize('kind', ['start', 'start_tls'])
+def test_a_short_request_that_stays_incomplete_is_answered_with_408(request, kind, sent):
+    server = request.getfixturevalue(kind)(client_socket_timeout=1)
+
+    answer = server.raw(sent)
+
+    assert status(answer) == 408
+    assert answer.count(b'HTTP/1.1') == 1
+    assert not (server.folder / 'failure').exists()
+
+
+def test_a_small_body_is_complete_before_the_application_runs(server):
+    with server.connect() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(head('/digest', 'Content-Length: 12', 'Connection: close'))
+        for byte in b'0123456789ab':
+            sock.sendall(bytes([byte]))
+            time.sleep(0.01)
+        answer = read_all(sock)
+
+    assert json.loads(answer.split(b'\r\n\r\n')[1])['sha256'] == hashlib.sha256(
+        b'0123456789ab').hexdigest()
 
 
 # --- Expect: 100-continue
@@ -184,9 +212,10 @@ def test_a_small_unread_body_does_not_end_the_connection(server):
     again = head('/hello', 'Connection: close', method='GET')
 
     with server.connect() as sock:
-        sock.sendall(unread + b'GET /pid HTTP/1.1\r\n\r\n'.ljust(10_000))
+        sock.sendall(unread + b'GET /pid HTTP/1.1\r\nHost: lab\r\n\r\n'.ljust(10_000))
+        sock.sendall(bytes(20_000))
         first = read_all(sock, until=b'no, thanks')
-        sock.sendall(bytes(20_000) + again)
+        sock.sendall(again)
         second = read_all(sock)
 
     assert b'Connection: close' not in first
@@ -264,7 +293,7 @@ def test_keep_alive_can_be_switched_off(start):
 def test_idle_and_stalling_clients_hold_no_thread_and_are_closed_in_time(start):
     server = start(threads=1, client_socket_timeout=2)
     idle, stalling, kept = server.connect(), server.connect(), server.connect()
-    stalling.sendall(b'GET /hello HTTP/1.1\r\nX-Slow')
+    stalling.sendall(b'GET /hello HTTP/1.1\r\nHost: lab\r\nX-Slow')
     kept.sendall(head('/hello', method='GET'))
     read_all(kept, until=b'hello')
     began = time.monotonic()
@@ -288,7 +317,7 @@ def test_idle_and_stalling_clients_hold_no_thread_and_are_closed_in_time(start):
     head('/hello', 'X-Space : a', method='GET'),
     head('/hello', 'X-Null: a\x00b', method='GET'),
     b'GET /hello HTTP/1.1\nHost: lab\n\n',
-    b'GET  /hello HTTP/1.1\r\n\r\n',
+    b'GET  /hello HTTP/1.1\r\nHost: lab\r\n\r\n',
     b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n',
 ])
 def test_ambiguous_requests_are_rejected_and_end_the_connection(server, bad):
@@ -297,6 +326,38 @@ def test_ambiguous_requests_are_rejected_and_end_the_connection(server, bad):
     assert status(answer) == 400
     assert b'Connection: close' in answer
     assert b'200 OK' not in answer
+
+
+@pytest.mark.parametrize('lines', [[], ['Host: lab', 'Host: lab'], ['Host : lab']])
+def test_http_1_1_requires_exactly_one_host(server, lines):
+    answer = server.raw('\r\n'.join(['GET /hello HTTP/1.1', *lines, '', '']).encode())
+
+    assert status(answer) == 400
+    assert b'Connection: close' in answer
+
+
+@pytest.mark.parametrize('lines', ['Host:', 'host: lab:9292', 'HOST: [::1]'])
+def test_any_one_host_is_accepted(server, lines):
+    answer = server.raw(f'GET /hello HTTP/1.1\r\n{lines}\r\nConnection: close\r\n\r\n'.encode())
+
+    assert status(answer) == 200
+
+
+@pytest.mark.parametrize('empty', [b'\r\n', b'\r\n' * 5])
+def test_empty_lines_before_a_request_are_skipped(server, empty):
+    with server.connect() as sock:
+        sock.sendall(empty)
+        time.sleep(0.05)
+        sock.sendall(empty + head('/digest', 'Content-Length: 3') + b'abc' + empty
+                     + head('/hello', 'Connection: close', method='GET'))
+        answer = read_all(sock)
+
+    assert [int(part[:3]) for part in answer.split(b'HTTP/1.1 ')[1:]] == [200, 200]
+    assert answer.endswith(b'hello')
+
+
+def test_endless_empty_lines_are_not_a_request(server):
+    assert status(server.raw(b'\r\n' * 200)) == 400
 
 
 @pytest.mark.parametrize(('path', 'lines', 'code'), [

@@ -67,7 +67,8 @@ def test_a_file_without_content_length_is_sent_to_its_end(files):
 
 def test_a_file_that_is_too_short_ends_the_connection(files, position):
     with files.connect() as sock:
-        sock.sendall(f'GET /file?offset={len(DATA) - 9}&length=10 HTTP/1.1\r\n\r\n'.encode())
+        sock.sendall(f'GET /file?offset={len(DATA) - 9}&length=10 HTTP/1.1\r\n'
+                     'Host: lab\r\n\r\n'.encode())
         body = read_all(sock).split(b'\r\n\r\n', 1)[1]
 
     assert body == DATA[-9:]
@@ -121,7 +122,7 @@ def tcp():
 def test_a_file_is_closed_when_the_client_goes_away(files, position):
     with files.connect(receive_buffer=1 << 16) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\n\r\n'.encode())
+        sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\nHost: lab\r\n\r\n'.encode())
         for _ in range(100):
             sock.recv(1 << 14)
 
@@ -133,7 +134,7 @@ def test_a_client_that_receives_nothing_is_disconnected(start):
     (server.folder / 'data').write_bytes(DATA)
 
     with server.connect(receive_buffer=1 << 14) as sock:
-        sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\n\r\n'.encode())
+        sock.sendall(f'GET /file?length={len(DATA)} HTTP/1.1\r\nHost: lab\r\n\r\n'.encode())
 
         assert 0 < int(server.written('position')) < len(DATA)
 
@@ -154,7 +155,8 @@ def test_pieces_without_a_length_are_sent_in_chunks(kind, request):
 ])
 def test_no_body_is_sent_where_none_belongs(server, path, method, announced):
     answer = server.raw(
-        f'{method} {path} HTTP/1.1\r\n\r\nGET /hello HTTP/1.1\r\nConnection: close\r\n\r\n'
+        f'{method} {path} HTTP/1.1\r\nHost: lab\r\n\r\n'
+        'GET /hello HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n'
         .encode())
 
     first, rest = answer.split(b'\r\n\r\n', 1)
@@ -165,7 +167,7 @@ def test_no_body_is_sent_where_none_belongs(server, path, method, announced):
 
 
 def test_too_few_bytes_end_the_connection(server):
-    answer = server.raw(b'GET /short HTTP/1.1\r\n\r\n')
+    answer = server.raw(b'GET /short HTTP/1.1\r\nHost: lab\r\n\r\n')
 
     assert answer.endswith(b'\r\n\r\nnot a hundred')
 
@@ -191,7 +193,7 @@ def test_a_failing_application_is_logged_without_details_for_the_client(start):
 
 
 def test_a_failure_in_the_middle_is_visible_to_the_client(server):
-    in_chunks = server.raw(b'GET /fail_late HTTP/1.1\r\n\r\n')
+    in_chunks = server.raw(b'GET /fail_late HTTP/1.1\r\nHost: lab\r\n\r\n')
     with server.connect() as sock:
         sock.sendall(b'GET /fail_late HTTP/1.0\r\n\r\n')
         with pytest.raises(ConnectionResetError):
@@ -217,9 +219,9 @@ def test_requests_over_tls_have_the_scheme_https(tls_server):
 
 def test_several_requests_share_a_tls_connection(tls_server):
     with tls_server.connect() as sock:
-        sock.sendall(b'GET /hello HTTP/1.1\r\n\r\nGET /hello HTTP/1.1\r\n\r\n')
+        sock.sendall(b'GET /hello HTTP/1.1\r\nHost: lab\r\n\r\n' * 2)
         first = read_all(sock, until=b'hello')
-        sock.sendall(b'GET /hello HTTP/1.1\r\nConnection: close\r\n\r\n')
+        sock.sendall(b'GET /hello HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n')
         rest = read_all(sock)
 
     assert (first + rest).count(b'HTTP/1.1 200 OK') == 3
@@ -247,7 +249,7 @@ def test_a_client_that_stalls_in_the_handshake_holds_no_thread(start_tls):
 def test_plain_http_to_a_tls_port_does_no_harm(tls_server):
     with socket.create_connection(('127.0.0.1', tls_server.port)) as sock:
         sock.settimeout(20)
-        sock.sendall(b'GET /hello HTTP/1.1\r\n\r\n')
+        sock.sendall(b'GET /hello HTTP/1.1\r\nHost: lab\r\n\r\n')
         with contextlib.suppress(ConnectionResetError):
             assert b'HTTP' not in read_all(sock)
 
