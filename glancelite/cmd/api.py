@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any, NoReturn, cast
@@ -23,6 +25,8 @@ LOG = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve until SIGTERM or SIGINT."""
     argv = sys.argv[1:] if argv is None else argv
+    # until the server handles it: the first process of a container ignores it by default
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     try:
         conf = configuration(argv)
         config.set_up_logging(conf)

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection as PipeEnd
 from typing import Any
@@ -104,6 +105,7 @@ class Application(base.BaseApplication):
                  on_config: OnConfig | None = None,
                  is_transfer: IsTransfer = lambda path: False):
         self.is_transfer = is_transfer
+        self.is_stopping: Callable[[], bool] = lambda: False
         self._conf_factory = conf_factory
         self._app_factory = app_factory
         self._on_config = on_config
@@ -134,7 +136,7 @@ class Application(base.BaseApplication):
         except Exception as exc:
             LOG.debug('the configuration is invalid', exc_info=True)
             raise CannotStart(_one_line(exc)) from exc
-        _check_application(self._app_factory, conf)
+        _check_application(self._app_factory, conf, self.is_stopping)
         self.conf, self._settings = conf, settings
         if self._on_config is not None:
             self._on_config(conf)
@@ -316,12 +318,14 @@ def _wrong_pair(conf: cfg.ConfigOpts, error: OSError) -> str:
         _one_line(error))
 
 
-def _check_application(app_factory: AppFactory, conf: cfg.ConfigOpts) -> None:
+def _check_application(app_factory: AppFactory, conf: cfg.ConfigOpts,
+                       is_stopping: Callable[[], bool]) -> None:
     """Start the application in a process of its own, and close it again.
 
     gunicorn would find an error too late: in every worker and, on a reload,
     when the old ones are gone.
 
+    :param is_stopping: whether there is no more reason to wait for it.
     :raises CannotStart: it does not start.
     """
     receiver, sender = FORK.Pipe(duplex=False)
@@ -329,8 +333,12 @@ def _check_application(app_factory: AppFactory, conf: cfg.ConfigOpts) -> None:
                          daemon=True)
     child.start()
     sender.close()
+    end = time.monotonic() + START_TIMEOUT
     try:
-        error = (receiver.recv() if receiver.poll(START_TIMEOUT)
+        while not (arrived := receiver.poll(0.1)) and time.monotonic() < end:
+            if is_stopping():
+                raise CannotStart('the service is stopping')
+        error = (receiver.recv() if arrived
                  else f'the application did not start within {START_TIMEOUT} seconds')
     except EOFError:
         error = 'the process ended while the application started'

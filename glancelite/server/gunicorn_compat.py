@@ -14,7 +14,7 @@ from typing import Any
 DEFINED = {
     'gunicorn.arbiter:Arbiter': (
         'SIGNALS WORKERS handle_usr2 kill_worker kill_workers manage_workers num_workers '
-        'reap_workers reload run signal stop'),
+        'reap_workers reload run signal spawn_worker stop'),
     'gunicorn.config:Config': 'address env gid is_ssl uid',
     'gunicorn.errors': 'AppImportError HaltServer',
     'gunicorn.http.body': 'LengthReader',

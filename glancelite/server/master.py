@@ -30,6 +30,8 @@ class Master(arbiter.Arbiter):
         self._old: dict[int, Any] = {}          # they still accept connections
         self._finishing: dict[int, Any] = {}    # they only finish running requests
         self._stop_requested = False
+        self._reload_requested = False
+        app.is_stopping = lambda: self._stop_requested
         self._started = False
         self._respawn_at = 0.0
         self._service_manager = ServiceManager()
@@ -39,6 +41,10 @@ class Master(arbiter.Arbiter):
         if sig in (signal.SIGTERM, signal.SIGINT):
             sig = signal.SIGQUIT if self._stop_requested else signal.SIGTERM
             self._stop_requested = True
+        elif sig == signal.SIGHUP:
+            if self._reload_requested:
+                return      # one reload is enough for signals that arrive before it begins
+            self._reload_requested = True
         super().signal(sig, frame)
 
     def handle_usr2(self) -> None:
@@ -46,11 +52,25 @@ class Master(arbiter.Arbiter):
         self.kill_workers(signal.SIGUSR2)
 
     def reload(self) -> None:
+        self._reload_requested = False
+        if self._stop_requested:
+            return
         self._service_manager.reloading()
         if self.app.read_configuration():
             super().reload()
         else:
             self._service_manager.ready()
+
+    def spawn_worker(self) -> Any:
+        """Keep signals from the new process until it handles them; it would lose them.
+
+        `Worker.init_signals` lets them through.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def retire_workers(self) -> None:
         """Called by gunicorn after the new configuration is loaded, before it starts workers."""

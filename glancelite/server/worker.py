@@ -139,6 +139,7 @@ class Worker(gthread.ThreadWorker):
         signal.signal(signal.SIGHUP, super().handle_exit)
         signal.signal(signal.SIGALRM, self.handle_alarm)
         signal.signal(signal.SIGUSR2, guru_report.install(self.app.conf))
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())      # see `Master.spawn_worker`
 
     def handle_exit(self, sig: int | None, frame: Any) -> None:
         super().handle_exit(sig, frame)

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from glancelite import server
 
 OPTS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'),
-        cfg.IntOpt('open_files'))
+        cfg.IntOpt('open_files'), cfg.FloatOpt('start_seconds', default=0))
 
 
 class Lab:
@@ -23,6 +23,7 @@ class Lab:
     def __init__(self, conf):
         if conf.broken:
             raise ValueError(conf.broken)
+        time.sleep(conf.start_seconds)
         self._greeting = conf.greeting
         self._folder = pathlib.Path(sys.argv[1]).parent
         with open(self._folder / 'built', 'a') as log:

@@ -293,6 +293,53 @@ def test_an_address_in_use_changes_nothing_on_reload(start):
     assert server.get('/pid')[2] == pid
 
 
+@pytest.mark.parametrize('count', [1, 10])
+@pytest.mark.parametrize('pause', [0, 0.05, 0.2, 0.5, 1])
+def test_stopping_after_a_reload_takes_no_longer_than_without(start, count, pause):
+    server = start(workers=2, start_seconds=0.3)
+    for _ in range(count):
+        server.send_signal(signal.SIGHUP)
+    time.sleep(pause)
+    began = time.monotonic()
+
+    assert server.stop() == 0
+
+    assert time.monotonic() - began < 10
+
+
+def test_stopping_does_not_wait_for_the_check_of_a_new_configuration(start):
+    server = start()
+    server.configure(start_seconds=100)
+    server.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+
+    assert server.stop() == 0
+
+
+def test_signals_to_reload_in_a_row_are_followed_by_the_last_configuration(start):
+    server = start()
+    for number in range(5):
+        server.configure(greeting=f'greeting {number}')
+        server.send_signal(signal.SIGHUP)
+        time.sleep(0.02)
+
+    wait_for(lambda: server.get('/hello')[2] == b'greeting 4')
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize('pause', [0, 0.3, 0.6, 0.9, 1.2])
+def test_the_server_can_be_stopped_while_it_starts(run_server, pause):
+    server = run_server(workers=2, start_seconds=0.2)
+    time.sleep(pause)
+    began = time.monotonic()
+
+    assert server.stop() in (0, -signal.SIGTERM)    # before the server runs, the signal ends it
+
+    assert time.monotonic() - began < 10
+    with pytest.raises(OSError):
+        server.connect()
+
+
 # --- many clients
 
 def test_slow_readers_are_all_served_without_blocking_others(start):
