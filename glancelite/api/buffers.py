@@ -1,10 +1,50 @@
-"""Buffers for the data of an upload, reused when nothing refers to them."""
+"""Buffers for the data of uploads, reused when nothing refers to them, and limited in sum."""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
+import threading
+import time
+import weakref
 from collections.abc import Callable
+
+#: bytes of all buffers of a process, beyond the smallest; half of them for buffers over 1 MiB
+LIMIT = 256 << 20
+MEDIUM = 1 << 20
+#: size of the smallest buffers: for clients that send less than ``SLOW_RATE`` bytes per
+#: second, and for all others when the limit is reached
+SMALL = 1 << 16
+SLOW_RATE = 4 << 20
+#: small pieces that a client has to send faster, one after the other, to be slow no longer
+QUICK_PIECES = 8
+
+
+class Pool:
+    """Counts the buffers of a process.
+
+    A buffer counts until nothing refers to it: stores may write long after the next was read.
+    """
+
+    def __init__(self, limit: int = LIMIT):
+        self._limit = limit
+        self._lock = threading.RLock()
+        self._used = 0
+
+    def new(self, size: int) -> mmap.mmap | None:
+        """Return a new buffer; None if it would exceed the limit and is not a small one."""
+        limit = self._limit // 2 if size > MEDIUM else self._limit
+        with self._lock:
+            if size > SMALL and self._used + size > limit:
+                return None
+            self._used += size
+        buffer = _new_buffer(size)
+        weakref.finalize(buffer, self._freed, size).atexit = False
+        return buffer
+
+    def _freed(self, size: int) -> None:
+        with self._lock:
+            self._used -= size
 
 
 class Reader:
@@ -17,23 +57,42 @@ class Reader:
         of bytes.
     """
 
-    def __init__(self, readinto: Callable[[memoryview], int]):
+    def __init__(self, readinto: Callable[[memoryview], int], pool: Pool):
         self._readinto = readinto
+        self._pool = pool
         self._buffers: list[mmap.mmap] = []
+        self._quick = QUICK_PIECES      # pieces in a row that did not arrive slowly
 
     def read(self, size: int) -> memoryview:
-        """Return the next ``size`` bytes, or less at the end, as a read-only view."""
-        view = memoryview(self._unused(size))
-        return view[:self._readinto(view[:size])].toreadonly()
+        """Return the next ``size`` bytes, or less, as a read-only view; empty at the end."""
+        if self._quick < QUICK_PIECES:
+            size = min(size, SMALL)
+        view = memoryview(self._unused(size))[:size]
+        began = time.monotonic()
+        count = self._readinto(view)
+        if count >= SLOW_RATE * (time.monotonic() - began):
+            self._quick += 1
+        else:
+            self._quick = 0
+            self._buffers = [buffer for buffer in self._buffers if len(buffer) <= SMALL]
+        return view[:count].toreadonly()
 
     def _unused(self, size: int) -> mmap.mmap:
         for buffer in self._buffers:
             if len(buffer) >= size and not _is_used(buffer):
                 return buffer
-        # buffers that are now too small are freed with their last reference
-        self._buffers = [buffer for buffer in self._buffers if len(buffer) >= size]
-        self._buffers.append(_new_buffer(size))
-        return self._buffers[-1]
+        new = self._pool.new(size)
+        if new is not None:
+            # buffers that are now too small are freed with their last reference
+            self._buffers = [buffer for buffer in self._buffers if len(buffer) >= size]
+        else:
+            for buffer in self._buffers:
+                if not _is_used(buffer):
+                    return buffer
+            new = self._pool.new(min(size, MEDIUM)) or self._pool.new(SMALL)
+            assert new is not None
+        self._buffers.append(new)
+        return new
 
 
 def _new_buffer(size: int) -> mmap.mmap:

@@ -121,21 +121,23 @@ class Request:
         return (coding is not None and self.method in ('POST', 'PUT', 'PATCH')
                 and coding.strip().lower() in _CODINGS)
 
-    def chunks(self, most: int = LARGE_CHUNK) -> Iterator[bytes]:
+    def chunks(self, most: int = LARGE_CHUNK,
+               pool: buffers.Pool | None = None) -> Iterator[bytes]:
         """Read the body in chunks of at most ``most`` bytes.
 
         A chunk does not change while it is referenced.
 
+        :param pool: for buffers, which a server may fill.
         :raises Invalid: the connection was lost, or the body is shorter than announced.
             Errors of the client must not look like errors of a store.
         """
         environ = self.environ
         read = environ['wsgi.input'].read
         remaining = self.length
-        if (most >= CHUNK and environ.get('glancelite.readinto')
+        if (pool and environ.get('glancelite.readinto')
                 and (remaining is None or remaining >= CHUNK)
                 and hasattr(environ['wsgi.input'], 'readinto')):    # no middleware wrapped it
-            read = buffers.Reader(environ['wsgi.input'].readinto).read
+            read = buffers.Reader(environ['wsgi.input'].readinto, pool).read
         if remaining is None and not environ.get('wsgi.input_terminated'):
             if 'HTTP_TRANSFER_ENCODING' not in environ:
                 return  # no body: a read might block for ever

@@ -16,7 +16,7 @@ def reader():
         room[:] = bytes([next(numbers)]) * len(room)
         return len(room)
 
-    return buffers.Reader(readinto)
+    return buffers.Reader(readinto, buffers.Pool())
 
 
 def test_memory_is_reused_when_nothing_refers_to_it(reader):
@@ -60,6 +60,71 @@ def test_the_last_chunk_may_be_short():
         room[:len(data)] = data
         return len(data)
 
-    reader = buffers.Reader(readinto)
+    reader = buffers.Reader(readinto, buffers.Pool())
 
     assert [bytes(reader.read(SIZE)), bytes(reader.read(SIZE))] == [b'12345', b'']
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only the test advances."""
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(buffers, 'time', clock)
+    return clock
+
+
+def test_slow_senders_get_small_pieces_until_they_are_quick_for_a_while(clock):
+    seconds = iter([0.1, 1, 0.001, *[0.5] * 3, *[0.001] * 8, 0.1])
+
+    def readinto(room):
+        clock.now += next(seconds)
+        return len(room)
+
+    reader = buffers.Reader(readinto, buffers.Pool())
+    sizes = [len(reader.read(SIZE)) for _ in range(15)]
+
+    assert sizes == [SIZE] * 2 + [buffers.SMALL] * 12 + [SIZE]
+
+
+def test_a_slow_sender_keeps_no_large_buffer(clock):
+    seconds = iter([0.001, 10, 10])
+
+    def readinto(room):
+        clock.now += next(seconds)
+        return len(room)
+
+    reader = buffers.Reader(readinto, buffers.Pool())
+    for _ in range(3):
+        reader.read(8 * SIZE)
+
+    assert list(map(len, reader._buffers)) == [buffers.SMALL]
+
+
+def test_the_sum_of_all_buffers_is_limited():
+    pool = buffers.Pool(limit=32 * SIZE)
+    readers = [buffers.Reader(len, pool) for _ in range(20)]
+
+    sizes = [[len(reader.read(8 * SIZE)) for reader in readers] for _ in range(3)]
+
+    assert sizes[0] == [8 * SIZE] * 2 + [SIZE] * 16 + [buffers.SMALL] * 2
+    assert sum(len(buffer) for reader in readers for buffer in reader._buffers) <= 33 * SIZE
+    assert pool._used == sum(len(buffer) for reader in readers for buffer in reader._buffers)
+
+
+def test_freed_buffers_make_room_for_others():
+    pool = buffers.Pool(limit=2 * SIZE)
+    reader = buffers.Reader(len, pool)
+    held = [reader.read(SIZE) for _ in range(3)]
+    other = buffers.Reader(len, pool)
+    assert list(map(len, held)) == [SIZE, SIZE, buffers.SMALL]
+    assert len(other.read(SIZE)) == buffers.SMALL
+
+    del held, reader
+
+    assert len(other.read(SIZE)) == SIZE

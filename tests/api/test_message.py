@@ -5,7 +5,7 @@ import io
 import pytest
 
 from glancelite import contract
-from glancelite.api import json_body, message
+from glancelite.api import buffers, json_body, message
 
 MIB = 1 << 20
 
@@ -62,14 +62,15 @@ def test_the_last_chunk_has_the_remaining_bytes(clock):
 def test_a_server_that_supports_it_fills_buffers(clock, environ, kinds):
     data = bytes(range(256)) * 4096 + b'tail!'
 
-    chunks = list(request(data, **environ).chunks())
+    chunks = list(request(data, **environ).chunks(buffers.Pool()))
 
     assert list(map(type, chunks)) == kinds
     assert b''.join(chunks) == data
 
 
 def test_small_bodies_need_no_buffers(clock):
-    chunks = list(request(b'12345', CONTENT_LENGTH='5', **{'glancelite.readinto': True}).chunks())
+    chunks = list(request(b'12345', CONTENT_LENGTH='5', **{'glancelite.readinto': True}).chunks(
+        buffers.Pool()))
 
     assert chunks == [b'12345']
     assert type(chunks[0]) is bytes
@@ -82,7 +83,7 @@ def test_a_body_that_middleware_wrapped_is_read_without_buffers(clock):
     wrapped = request(b'', CONTENT_LENGTH=str(MIB), **{'glancelite.readinto': True})
     wrapped.environ['wsgi.input'] = Wrapped()
 
-    assert list(map(type, wrapped.chunks())) == [bytes]
+    assert list(map(type, wrapped.chunks(buffers.Pool()))) == [bytes]
 
 
 def test_a_body_that_ends_early_is_invalid(clock):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from glancelite import contract
-from glancelite.api import paging
+from glancelite.api import buffers, paging
 from glancelite.api.errors import HTTPError
 from glancelite.api.message import CHUNK, Request, Response, parse_number
 from glancelite.api.operation import operation
@@ -25,6 +25,7 @@ class ImageFile(Resource):
         self._downloads = core.use_cases.downloads
         self._images = core.use_cases.images
         self._multi_store = core.settings.multi_store
+        self._buffers = buffers.Pool()
 
     @operation('Download the data of an image.', returns='bytes', statuses=(200, 204, 206))
     def get(self, request: Request, image_id: str) -> Response:
@@ -66,7 +67,8 @@ class ImageFile(Resource):
         size = (request.length if announced is None
                 else parse_number(announced, 'x-openstack-image-size'))
         store = request.environ.get('HTTP_X_IMAGE_META_STORE') if self._multi_store else None
-        self._uploads.receive(request.context, image_id, request.chunks(), size=size, store=store)
+        chunks = request.chunks(pool=self._buffers)
+        self._uploads.receive(request.context, image_id, chunks, size=size, store=store)
         return Response.empty()
 
 
