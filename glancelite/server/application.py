@@ -20,7 +20,7 @@ from gunicorn import glogging
 from gunicorn.app import base
 from oslo_config import cfg
 
-from glancelite.server import gunicorn_compat, guru_report, options
+from glancelite.server import access, gunicorn_compat, guru_report, options
 
 LOG = logging.getLogger('glancelite.server')
 
@@ -83,7 +83,7 @@ def serve(conf_factory: ConfFactory, app_factory: AppFactory,
 
 
 class Log(glogging.Logger):
-    """Sends gunicorn's messages to the log of the program; requests are not logged."""
+    """Sends gunicorn's messages to the log of the program; our worker logs requests itself."""
 
     def setup(self, cfg: Any) -> None:
         self.cfg = cfg
@@ -91,6 +91,21 @@ class Log(glogging.Logger):
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         pass
+
+
+class PlainLog(Log):
+    """The same for gunicorn's own worker, with the access log."""
+
+    form = access.NONE
+    _access: access.AccessLog | None = None
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        if self._access is None:
+            self._access = access.AccessLog(self.form)
+        self._access.write(access.Entry(
+            environ.get('REMOTE_ADDR', '-'), req.method, req.uri, req.version[1],
+            int(str(resp.status)[:3]) if resp.status else None, resp.sent or 0,
+            request_time.total_seconds(), access.request_id(resp.headers)))
 
 
 class Application(base.BaseApplication):
@@ -179,6 +194,7 @@ class PlainApplication(Application):
     def extra_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         return {
             'worker_class': 'gthread',
+            'logger_class': type('PlainLog', (PlainLog,), {'form': conf.access_log}),
             'keepalive': (conf.client_socket_timeout or HEARTBEAT_TIMEOUT
                           if conf.http_keepalive else 0),
             'when_ready': _ignore_report_signal,

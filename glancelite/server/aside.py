@@ -16,7 +16,7 @@ from glancelite.server.connection import Connection
 
 UNSENT = 64 << 20       # bytes of unsent answers that one process keeps; the oldest are dropped
 UNSENT_MAX = 2 * UNSENT         # the same before the main thread has dropped any
-LINGER = 30.0           # seconds during which a client may send what nobody reads
+LINGER = 30.0           # seconds during which a client may send what is not read
 LINGER_SILENCE = 5.0    # seconds of silence that end this
 LINGER_STOPPING = 2.0   # as LINGER, when the server stops
 LINGER_SIZE = 256 << 20         # bytes that end it

@@ -125,6 +125,7 @@ class Connection(gthread.TConn):
         self.after = After.WAIT         # when all is sent
         self.is_transfer = False        # whether the request holds one of the transfers
         self.broken = False             # nothing more can be sent
+        self.refused: tuple[int, int] | None = None     # status, and size of the body
         self._request: Request | None = None
         self._answered = True           # whether `_request` was
         self._head = b''
@@ -140,6 +141,11 @@ class Connection(gthread.TConn):
     def has_begun(self) -> bool:
         """Whether a part of a request has arrived."""
         return bool(self._buffer or not self._answered)
+
+    @property
+    def request(self) -> Request | None:
+        """The request that has arrived, at least its head, and is not answered yet."""
+        return None if self._answered else self._request
 
     def set_timeout(self) -> None:
         if self._waiting_since is None or not (self.has_begun or self._skip):

@@ -3,6 +3,8 @@
 from oslo_config import cfg
 from oslo_reports import opts
 
+from glancelite.server import access
+
 OPTS = (
     cfg.HostAddressOpt('bind_host', default='0.0.0.0',
                        help='Address to listen on.'),
@@ -42,6 +44,16 @@ OPTS = (
     cfg.StrOpt('ca_file',
                help='Certificate authorities (PEM); every client must present a certificate of '
                     'one of them.'),
+    cfg.StrOpt('access_log', default=access.COMMON,
+               choices=[(access.COMMON, 'the common form, with the seconds that the request took '
+                                        'and its request id'),
+                        (access.JSON, 'one JSON object with the same contents'),
+                        (access.NONE, 'no access log')],
+               help='Form of the access log of glancelite-api, one line for each answer, also for '
+                    'requests that the server itself refuses. The lines go where the other '
+                    'lines of the log go, unless log_config_append has handlers for the logger '
+                    'glancelite.access. Headers are not logged, nor are values in the query '
+                    'whose names suggest secrets.'),
     cfg.IntOpt('graceful_shutdown_timeout', default=60, min=0,
                help='Seconds for running requests to finish after SIGTERM.'),
 )

@@ -26,7 +26,7 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 from oslo_config import cfg
 
-from glancelite.server import aside, body, guru_report
+from glancelite.server import access, aside, body, guru_report
 from glancelite.server.connection import After, ClientGone, Connection, Request
 from glancelite.server.response import Clock, FileWrapper, Response
 
@@ -79,6 +79,7 @@ class Worker(gthread.ThreadWorker):
         self._addresses: collections.Counter[str] = collections.Counter()   # of clients
         self._next_expiry = 0.0
         self._clock = Clock()
+        self._access: access.AccessLog
         for listener in self.sockets:
             _tune(listener, conf)
         self._server = self.sockets[0].getsockname()
@@ -103,6 +104,7 @@ class Worker(gthread.ThreadWorker):
     def run(self) -> None:
         """Does not return, because exit handlers of the master must not run here."""
         code = 1
+        self._access = access.AccessLog(self.app.conf.access_log)   # logging is set up now
         self._answers = aside.Answers(self.poller, self._sent, self._drop,
                                       self.cfg.client_socket_timeout or math.inf)
         self._lingering = aside.Lingering(self.poller, self._drop)
@@ -218,6 +220,7 @@ class Worker(gthread.ThreadWorker):
         if conn.has_begun:
             with contextlib.suppress(ClientGone):
                 self._refuse(conn, 408, 'Request Timeout', 'the request did not arrive in time')
+            self._log_access(conn, conn.request, None, {}, 0)
         self._drop(conn)
 
     def _drop(self, conn: Connection) -> None:
@@ -307,6 +310,7 @@ class Worker(gthread.ThreadWorker):
         except errors.ParseException as exc:
             self.log.warning('invalid request from %s: %s', conn.client[0], exc)
             self._refuse(conn, *_refusal(exc), str(exc))
+            self._log_access(conn, None, None, {}, 0)
         except ClientGone as exc:
             self.log.debug('%s', exc)
         except OSError as exc:
@@ -327,20 +331,39 @@ class Worker(gthread.ThreadWorker):
                 or len(self.keepalived_conns) >= self.max_keepalived):
             response.force_close()
         conn.begin_answer(keeps_unsent=False)
+        environ, began = self._environ_of(req, conn), time.monotonic()
         try:
-            self._respond(req, conn, response)
+            self._respond(environ, conn, response)
         except ClientGone:
             raise
         except Exception as exc:
             self._report_failure(exc, req, conn, response)
             return False
+        finally:
+            if self._access.is_on:
+                self._log_access(conn, req, response, environ, time.monotonic() - began)
         if response.cut_short:
             self.log.error('%s %s: %d bytes were announced but %d given', req.method, req.uri,
                            response.response_length, response.sent)
         return not response.should_close()
 
-    def _respond(self, req: Request, conn: Connection, response: Response) -> None:
-        result = self.wsgi(self._environ_of(req, conn), response.start_response)
+    def _log_access(self, conn: Connection, req: Request | None, response: Response | None,
+                    environ: dict[str, Any], seconds: float) -> None:
+        # a middleware may have replaced the address of a proxy by that of its client
+        address = environ.get('REMOTE_ADDR') or conn.client[0]
+        status, size, request_id = None, 0, None
+        if conn.refused is not None:
+            status, size = conn.refused
+        elif response is not None and response.status is not None:
+            status, size = int(response.status[:3]), response.sent
+            request_id = access.request_id(response.headers)
+        method, uri, version = (None, None, None) if req is None else (
+            req.method, req.uri, req.version[1])
+        self._access.write(access.Entry(address, method, uri, version, status, size, seconds,
+                                        request_id))
+
+    def _respond(self, environ: dict[str, Any], conn: Connection, response: Response) -> None:
+        result = self.wsgi(environ, response.start_response)
         try:
             if isinstance(result, list | tuple):
                 conn.keeps_unsent = True
@@ -382,6 +405,7 @@ class Worker(gthread.ThreadWorker):
         lines = (f'HTTP/1.1 {status} {reason}', f'Date: {self._clock.date()}',
                  'Content-Type: text/plain; charset=UTF-8', f'Content-Length: {len(content)}',
                  *headers, 'Connection: close', '', '')
+        conn.refused = status, len(content)
         conn.send('\r\n'.join(lines).encode('latin-1') + content)
 
     def _environ_of(self, req: Request, conn: Connection) -> dict[str, Any]:

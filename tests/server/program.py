@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import resource
@@ -116,6 +117,10 @@ class Lab:
         start_response('200 OK', [('Content-Length', '4')])
         return iter([b'data'])
 
+    def do_identified(self, environ, start_response, name):
+        start_response('200 OK', [('X-Openstack-Request-Id', name), ('Content-Length', '2')])
+        return [b'id']
+
     def do_short(self, environ, start_response):
         start_response('200 OK', [('Content-Length', '100')])
         return [b'not a hundred']
@@ -178,4 +183,6 @@ def is_transfer(path):
 
 
 if __name__ == '__main__':
+    logging.basicConfig(level=logging.INFO, format='[%(name)s] %(message)s',
+                        filename=pathlib.Path(sys.argv[1]).with_name('log'))
     sys.exit(server.serve(read_conf, Lab, is_transfer=is_transfer))

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +95,14 @@ def test_an_image_is_uploaded_and_downloaded(client, chunked):
     assert uploaded == 204
     assert _answer(client, 'GET', path) == (200, DATA)
     assert _answer(client, 'GET', path, Range='bytes=5-9') == (206, DATA[5:10])
+
+
+def test_requests_are_logged(server, client):
+    _answer(client, 'GET', '/v2/images?limit=3')
+
+    assert process.until(lambda: re.search(
+        r'^127\.0\.0\.1 - - \[.*\] "GET /v2/images\?limit=3 HTTP/1\.1" 200 \d+ \d+\.\d{4} req-',
+        server.log.read_text(), re.MULTILINE), 20)
 
 
 def _children(server):

@@ -1,0 +1,149 @@
+"""The access log has one line for each answer, without secrets."""
+
+import json
+import re
+
+import pytest
+
+from glancelite.server import access
+from tests.server.conftest import read_all, wait_for
+
+COMMON = re.compile(r'(?P<address>\S+) - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] '
+                    r'"(?P<request>[^"]*)" (?P<status>\d{3}|-) (?P<size>\d+) '
+                    r'(?P<seconds>\d+\.\d{4}) (?P<id>\S+)')
+
+
+@pytest.fixture(scope='module')
+def logged(start):
+    """A server with the default form of log."""
+    return start(client_socket_timeout=2)
+
+
+@pytest.fixture(scope='module')
+def tls_logged(start_tls):
+    return start_tls()
+
+
+def lines(server):
+    path = server.folder / 'log'
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def line_with(server, text):
+    """The fields of the last line of the access log that contains ``text``."""
+    wait_for(lambda: any(text in line for line in lines(server)))
+    line = [line for line in lines(server) if text in line][-1]
+    found = COMMON.fullmatch(line)
+    assert found, line
+    return found.groupdict()
+
+
+@pytest.mark.parametrize('kind', ['logged', 'tls_logged'])
+def test_a_line_has_address_request_status_size_time_and_request_id(request, kind):
+    server = request.getfixturevalue(kind)
+    server.get('/identified?name=req-7')
+
+    line = line_with(server, 'req-7 HTTP')
+
+    assert 0 <= float(line.pop('seconds')) < 20
+    assert line == {'address': '127.0.0.1', 'request': 'GET /identified?name=req-7 HTTP/1.1',
+                    'status': '200', 'size': '2', 'id': 'req-7'}
+
+
+def test_the_size_is_that_of_the_body_that_was_sent(logged):
+    (logged.folder / 'data').write_bytes(bytes(3_000_000))
+
+    logged.get('/stream?count=3')
+    logged.get('/file?length=2999999')
+    logged.get('/environ?x=head', 'HEAD')
+
+    assert line_with(logged, '/stream')['size'] == str(3 << 16)
+    assert line_with(logged, '/file')['size'] == '2999999'
+    assert line_with(logged, 'x=head')['size'] == '0'
+
+
+@pytest.mark.parametrize(('sent', 'request_', 'status'), [
+    (b'X\r\n\r\n', '', 400),
+    (b'GET /' + b'a' * 9000 + b' HTTP/1.1\r\nHost: lab\r\n\r\n', '', 414),
+    (b'PUT /digest HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\nbad\r\n',
+     'PUT /digest HTTP/1.1', 400),
+    (b'PUT /digest?slow HTTP/1.1\r\nHost: lab\r\nContent-Length: 5\r\n\r\n1',
+     'PUT /digest?slow HTTP/1.1', 408),
+    (b'GET /half HTTP/1.1\r\nHost: lab\r\n', '', 408),
+    (b'GET /fail HTTP/1.1\r\nHost: lab\r\n\r\n', 'GET /fail HTTP/1.1', 500),
+    (b'PUT /early/413 HTTP/1.1\r\nHost: lab\r\nContent-Length: 999999\r\n\r\n',
+     'PUT /early/413 HTTP/1.1', 413),
+])
+def test_refused_requests_are_logged(start, sent, request_, status):
+    server = start(client_socket_timeout=1)
+
+    with server.connect() as sock:
+        sock.sendall(sent)
+        read_all(sock, until=b'thanks')
+
+    line = line_with(server, f'"{request_ or "-"}" {status} ')
+    assert int(line['size']) > 5
+
+
+def test_each_answer_has_one_line(logged):
+    before = len(lines(logged))
+
+    logged.raw(b'GET /hello HTTP/1.1\r\nHost: lab\r\n\r\n' * 5
+               + b'GET /hello?last HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n')
+
+    wait_for(lambda: 'last' in lines(logged)[-1])
+    assert len(lines(logged)) - before == 6
+
+
+def test_no_line_of_the_log_can_be_forged(logged):
+    logged.raw(b'GET /identified?name=a%20"\\b HTTP/1.1\r\nHost: lab\r\n'
+               b'Connection: close\r\n\r\n')
+
+    line = line_with(logged, '/identified?name=a')
+
+    assert line['request'] == 'GET /identified?name=a%20%22%5Cb HTTP/1.1'
+    assert line['id'] == 'a%20%22%5Cb'
+
+
+def test_json_lines_have_the_same_contents(start):
+    server = start(access_log='json')
+    server.get('/identified?name=req-8')
+    server.raw(b'X\r\n\r\n')
+    wait_for(lambda: any('400' in line for line in lines(server)))
+
+    found = [json.loads(line) for line in lines(server) if line.startswith('{')]
+
+    request = next(entry for entry in found if entry['request_id'])
+    assert request.pop('seconds') >= 0
+    assert re.fullmatch(r'\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}', request.pop('time'))
+    assert request == {'address': '127.0.0.1', 'method': 'GET', 'protocol': 'HTTP/1.1',
+                       'uri': '/identified?name=req-8', 'status': 200, 'bytes': 2,
+                       'request_id': 'req-8'}
+    refused = next(entry for entry in found if entry['status'] == 400)
+    assert (refused['method'], refused['uri'], refused['protocol']) == (None, None, None)
+
+
+def test_the_access_log_can_be_switched_off(start):
+    server = start(access_log='none')
+    server.get('/hello')
+    server.stop()
+
+    assert not any('GET' in line for line in lines(server))
+
+
+@pytest.mark.parametrize(('uri', 'logged'), [
+    ('/a?limit=3&token=geheim', '/a?limit=3&token=***'),
+    ('/a?X-Auth-Token=geheim&b=1', '/a?X-Auth-Token=***&b=1'),
+    ('/a?temp_url_sig=geheim', '/a?temp_url_sig=***'),
+    ('/a?AWSAccessKeyId=geheim&password=geheim', '/a?AWSAccessKeyId=***&password=***'),
+    ('/token/a?name=in:b', '/token/a?name=in:b'),
+])
+def test_values_of_secrets_in_the_query_are_left_out(uri, logged):
+    written = []
+    log = access.AccessLog(access.JSON)
+    log.is_on = True
+    log._log = type('Log', (), {'handle': staticmethod(written.append)})
+
+    log.write(access.Entry('::1', 'GET', uri, 1, 200, 0, 0.1, None))
+
+    assert json.loads(written[0].msg)['uri'] == logged
