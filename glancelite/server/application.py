@@ -106,6 +106,7 @@ class PlainLog(Log):
             environ.get('REMOTE_ADDR', '-'), req.method, req.uri, req.version[1],
             int(str(resp.status)[:3]) if resp.status else None, resp.sent or 0,
             request_time.total_seconds(), access.request_id(resp.headers)))
+        self._access.flush()
 
 
 class Application(base.BaseApplication):

@@ -129,6 +129,7 @@ class Worker(gthread.ThreadWorker):
                 self.wsgi.close()
         except Exception:
             self.log.exception('the application could not be closed')
+        self._access.flush()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -174,6 +175,7 @@ class Worker(gthread.ThreadWorker):
             self._next_expiry = now + 0.5
             self._answers.expire(now)
             self._lingering.expire(now, stopping=not self.alive)
+            self._access.flush()
 
     def accept(self, listener: socket.socket) -> bool:
         """:returns: whether a client was waiting."""
