@@ -62,7 +62,7 @@ def test_the_last_chunk_has_the_remaining_bytes(clock):
 def test_a_server_that_supports_it_fills_buffers(clock, environ, kinds):
     data = bytes(range(256)) * 4096 + b'tail!'
 
-    chunks = list(request(data, **environ).chunks(buffers.Pool()))
+    chunks = list(request(data, **environ).chunks(pool=buffers.Pool()))
 
     assert list(map(type, chunks)) == kinds
     assert b''.join(chunks) == data
@@ -70,7 +70,7 @@ def test_a_server_that_supports_it_fills_buffers(clock, environ, kinds):
 
 def test_small_bodies_need_no_buffers(clock):
     chunks = list(request(b'12345', CONTENT_LENGTH='5', **{'glancelite.readinto': True}).chunks(
-        buffers.Pool()))
+        pool=buffers.Pool()))
 
     assert chunks == [b'12345']
     assert type(chunks[0]) is bytes
@@ -83,7 +83,7 @@ def test_a_body_that_middleware_wrapped_is_read_without_buffers(clock):
     wrapped = request(b'', CONTENT_LENGTH=str(MIB), **{'glancelite.readinto': True})
     wrapped.environ['wsgi.input'] = Wrapped()
 
-    assert list(map(type, wrapped.chunks(buffers.Pool()))) == [bytes]
+    assert list(map(type, wrapped.chunks(pool=buffers.Pool()))) == [bytes]
 
 
 def test_a_body_that_ends_early_is_invalid(clock):
