@@ -134,15 +134,16 @@ def _origins() -> Mapping[tuple[str, str], list[tuple[str, str]]]:
     origins: dict[tuple[str, str], list[tuple[str, str]]] = {}
     seen = set()
     for package in metadata.distributions():
-        entries = [entry for entry in package.entry_points
-                   if entry.group.startswith('glancelite.')]
-        # package.name and package.version read a file each, so only for packages with plugins;
+        # the entry points, the name and the version are parsed when they are read, which is
+        # slow: only those of packages with plugins, and once
+        if 'glancelite.' not in (package.read_text('entry_points.txt') or ''):
+            continue
+        origin = package.name, package.version
         # a package that is found twice counts once, as for Python
-        if entries and (normal := re.sub(r'[-_.]+', '-', package.name).lower()) not in seen:
+        if (normal := re.sub(r'[-_.]+', '-', origin[0]).lower()) not in seen:
             seen.add(normal)
-            for entry in entries:
-                origins.setdefault((entry.group, entry.name), []).append(
-                    (package.name, package.version))
+            for entry in package.entry_points:
+                origins.setdefault((entry.group, entry.name), []).append(origin)
     return origins
 
 
