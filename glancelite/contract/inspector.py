@@ -39,7 +39,7 @@ class Inspection(abc.ABC):
         """Return the result, while the store can still discard the data.
 
         Data of any kind gets a result or ``WrongContent``, here or from ``feed``; no data at
-        all is accepted as ``raw``.
+        all is accepted as ``raw``.  It may end anywhere, such as in the header of its format.
 
         :returns: fields of ``Image`` that are now known: ``virtual_size`` in bytes,
             ``min_disk`` in GiB, ``min_ram`` in MiB.  The core accepts no others, and only

@@ -28,6 +28,9 @@ BEGINNINGS = (
     b'\xff' * 40_000, 'ü'.encode() * 2_000,
 )
 
+#: lengths of content that ends in the header of a format, or behind it
+ENDS = (1, 4, 7, 8, 16, 63, 64, 72, 104, 111, 511, 512, 591, 592, 600)
+
 
 def image(disk_format='raw', container_format='bare', **fields):
     return Image('11111111-2222-4333-8444-555555555555', status='saving',
@@ -77,6 +80,14 @@ class InspectorContract:
                 assert 0 <= value <= contract.inspector.FACTS[name]
         else:
             assert outcome in (None, contract.WrongContent)
+
+    @pytest.mark.parametrize('disk_format', FORMATS[:8])
+    def test_content_gets_a_result_wherever_it_ends(self, inspector, disk_format):
+        for start in BEGINNINGS:
+            for length in ENDS:
+                outcome = result(inspector, image(disk_format), [start[:length]])
+
+                assert isinstance(outcome, tuple) or outcome in (None, contract.WrongContent)
 
     @pytest.mark.parametrize('disk_format', FORMATS[:8])
     def test_the_sizes_of_chunks_do_not_matter(self, inspector, disk_format):
