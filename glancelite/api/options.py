@@ -16,11 +16,13 @@ OPTS = (
                     'escapes count as the bytes that they stand for. The data of images is '
                     'limited by image_size_cap instead.'),
     cfg.BoolOpt('show_image_direct_url', default=False,
-                help='Show the URL of the data to callers with the policy get_image_location.'),
+                help='Show the URL of the data (direct_url) to all who see the image, so that '
+                     'Nova and Cinder can clone it; the policy get_image_location can narrow '
+                     'this.'),
     cfg.BoolOpt('show_multiple_locations', default=False,
-                help='Show all locations of the data to callers with the policy '
-                     'get_image_location, and let callers with the policy set_image_location '
-                     'change them. These callers can point an image to any data in the stores '
-                     'whose URL they know, so grant that policy to users in private clouds '
-                     'only.'),
+                help='Show all locations of the data to all who see the image (the policy '
+                     'get_image_location can narrow this), and let callers with the policy '
+                     'set_image_location change them. These callers can point an image to any '
+                     'data in the stores whose URL they know, so grant that policy to users in '
+                     'private clouds only.'),
 )

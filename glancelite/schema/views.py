@@ -46,12 +46,17 @@ class ImageView:
         """Whether the JSON depends on the caller's right to see locations."""
         return self._show_direct_url or self._show_locations
 
-    def dumps(self, image: Image, *, may_see_locations: bool = True) -> bytes:
-        """Return one image."""
-        return orjson.dumps(self._shown(image, may_see_locations), option=_TIMES)
+    def dumps(self, image: Image, *, may_see_locations: bool = True,
+              is_admin: bool = False) -> bytes:
+        """Return one image.
+
+        :param is_admin: whether the caller may use the data of a deactivated image.
+        """
+        return orjson.dumps(self._shown(image, may_see_locations, is_admin), option=_TIMES)
 
     def page(self, images: Iterable[Image], *, first: str, following: str | None = None,
-             may_see_locations_of: Collection[str] | None = None) -> bytes:
+             may_see_locations_of: Collection[str] | None = None,
+             is_admin: bool = False) -> bytes:
         """Return a page of a listing.
 
         :param first: path and query of the first page.
@@ -61,18 +66,23 @@ class ImageView:
         """
         shown = self._shown
         if may_see_locations_of is None or not self.shows_locations:
-            items = [shown(image, True) for image in images]
+            items = [shown(image, True, is_admin) for image in images]
         else:
-            items = [shown(image, image.id in may_see_locations_of) for image in images]
+            items = [shown(image, image.id in may_see_locations_of, is_admin)
+                     for image in images]
         page = {'images': items, 'first': first, 'schema': '/v2/schemas/images'}
         if following:
             page['next'] = following
         return orjson.dumps(page, option=_TIMES)
 
-    def _shown(self, image: Image, may_see_locations: bool) -> dict[str, Any]:
+    def _shown(self, image: Image, may_see_locations: bool, is_admin: bool) -> dict[str, Any]:
         where: dict[str, Any] = {}
         stores: dict[str, str] = {}
-        if image.locations or self._show_locations:
+        if image.status == 'deactivated' and not is_admin:
+            # otherwise clients with access to the backend could still read the data
+            if self._show_locations:
+                where['locations'] = []
+        elif image.locations or self._show_locations:
             where, stores = self._shown_locations(image, may_see_locations)
         path = f'/v2/images/{image.id}'
         return {

@@ -59,11 +59,11 @@ class Images:
         values['id'] = values.get('id') or str(uuid.uuid4())
         values['tags'] = tuple(sorted(set(values.get('tags', ()))))
         image = Image(**values, properties=dict(custom))
-        layers.policy.enforce(ctx, 'add_image', dataclasses.replace(
-            image, visibility=fields.get('visibility', 'private')))
         if image.owner != ctx.project and not ctx.is_admin:
             raise contract.Forbidden('You are not permitted to create images '
                                      f"owned by '{image.owner}'.")
+        layers.policy.enforce(ctx, 'add_image', dataclasses.replace(
+            image, visibility=fields.get('visibility', 'private')))
         self._enforce_visibility(ctx, image, image.visibility)
         if creation.read_only:
             raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")

@@ -46,14 +46,17 @@ class Members:
         return added
 
     def list(self, ctx: Context, image_id: str) -> Sequence[Member]:
-        """Return the members of an image: all for its owner, itself for a member.
+        """Return the members of an image: all for its owner, itself for a member, and of
+        these the ones for which the policy allows ``get_member``.
 
         :raises NotFound: the caller sees no such image.
         :raises Forbidden: the caller may not do this, or the image is not ``shared``.
         """
         image = self._shared(ctx, image_id)
         self._enforce(ctx, 'get_members', image)
-        return self._visible(ctx, image)
+        allows = self._layers.policy.allows
+        return [each for each in self._visible(ctx, image)
+                if allows(ctx, 'get_member', image, member=each.member)]
 
     def get(self, ctx: Context, image_id: str, member: str) -> Member:
         """Return one member.

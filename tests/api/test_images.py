@@ -230,3 +230,76 @@ def test_an_error_has_a_message(app):
     answer = app.post_json('/v2/images', {'min_disk': 'x'}, headers=JSON, status=400)
 
     assert 'min_disk' in error(answer)
+
+
+def test_the_answer_of_an_invisible_image_is_that_of_one_that_does_not_exist(app, other, new):
+    image, unknown = new(), '11111111-2222-4333-8444-555555555555'
+
+    for method, path, body in (
+            ('GET', '', None), ('DELETE', '', None), ('GET', '/file', None),
+            ('POST', '/actions/deactivate', None), ('PUT', '/tags/a', None),
+            ('DELETE', '/tags/a', None), ('GET', '/members', None),
+            ('POST', '/members', b'{"member": "x"}'), ('PUT', '/members/x', b'{"status": "x"}'),
+            ('GET', '/locations', None), ('POST', '/locations', b'{"url": "http://a/b"}')):
+        answers = [other.request(f'/v2/images/{each}{path}', method=method, body=body or b'',
+                                 headers={**JSON, 'Accept': 'text/plain'}, status=404).text
+                   for each in (image, unknown)]
+        assert answers[0].replace(image, unknown) == answers[1]
+        assert f'No image found with ID {unknown}' in answers[1]
+
+
+def test_the_refusal_to_create_an_image_for_another_project_names_it(app, admin):
+    answer = app.post_json('/v2/images', {'owner': 'other'}, headers=JSON, status=403)
+
+    assert "You are not permitted to create images owned by 'other'." in error(answer)
+    assert admin.post_json('/v2/images', {'owner': 'other'}).json['owner'] == 'other'
+
+
+def test_a_caller_with_a_role_and_no_project_lists_what_everybody_sees(core, app, new, wsgi):
+    from glancelite.api.app import make_app
+
+    class NoProject(contract.Authenticator):
+        def identify(self, environ):
+            return contract.Context(user='u', roles=frozenset(
+                environ['HTTP_X_AUTH_TOKEN'].split(',')))
+
+    admin = client(wsgi, 'own:admin,member,reader')
+    public = admin.post_json('/v2/images', {'visibility': 'public'}).json['id']
+    community = new(visibility='community')
+    new(visibility='private')
+    reader = client(make_app(dataclasses.replace(
+        core, authenticator=NoProject(None, None))), 'reader')
+
+    def listed(query):
+        return {image['id'] for image in reader.get(f'/v2/images{query}').json['images']}
+
+    assert listed('') == {public}
+    assert listed('?visibility=all') == {public, community}
+    assert listed('?visibility=community') == {community}
+    reader.get('/v2/images', headers={'X-Auth-Token': 'member'}, status=403)
+
+
+def test_direct_url_and_locations_are_shown_to_all_who_see_the_image(
+        core, app, new, upload):
+    from glancelite.api.app import make_app
+    from glancelite.schema.views import ImageView
+    view = ImageView(show_locations=True, show_direct_url=True, show_stores=True)
+    wsgi = make_app(dataclasses.replace(core, view=view))
+    image = new(visibility='community')
+    upload(image)
+    own, other = client(wsgi), client(wsgi, 'other')
+    admin = client(wsgi, 'admins:admin,member,reader')
+
+    for caller in own, other:
+        shown = caller.get(f'/v2/images/{image}').json
+        assert len(shown['locations']) == 1
+        assert shown['direct_url'] == shown['locations'][0]['url']
+
+    app.post(f'/v2/images/{image}/actions/deactivate', status=204)
+    for caller in own, other:
+        shown = caller.get(f'/v2/images/{image}').json
+        assert shown['locations'] == []
+        assert {'direct_url', 'stores'}.isdisjoint(shown)
+        listing, = caller.get('/v2/images?visibility=all').json['images']
+        assert listing == shown
+    assert 'direct_url' in admin.get(f'/v2/images/{image}').json

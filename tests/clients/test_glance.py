@@ -48,7 +48,7 @@ class Stories:
 
         glance('image-delete', image_id)
         output = glance('image-show', image_id, fails=True)
-        assert f'HTTP 404 Not Found: there is no image {image_id}' in output
+        assert f'HTTP 404 Not Found: No image found with ID {image_id}' in output
 
     def test_the_image_api_is_negotiated(self):
         output = self.service.glance_command(self.home)('--os-image-api-version', 2, 'image-list')

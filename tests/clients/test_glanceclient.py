@@ -144,7 +144,7 @@ class Stories:
         for error, words, act in (
                 (exc.HTTPForbidden, 'is protected and cannot be deleted',
                  lambda: self.glance.images.delete(image_id)),
-                (exc.HTTPNotFound, 'there is no image nowhere',
+                (exc.HTTPNotFound, 'No image found with ID nowhere',
                  lambda: self.glance.images.get('nowhere')),
                 (exc.HTTPConflict, "has the status 'active'",
                  lambda: self.glance.images.upload(image_id, io.BytesIO(b'more'))),

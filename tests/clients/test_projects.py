@@ -24,7 +24,7 @@ class TestSharing(case.WithKeystone, case.Case):
 
     def test_an_image_that_is_not_shared_is_invisible(self):
         assert not self.listed(self.theirs)
-        with pytest.raises(exceptions.NotFoundException, match='there is no image'):
+        with pytest.raises(exceptions.NotFoundException, match='No image found with ID'):
             self.theirs.get_image(self.image_id)
         with pytest.raises(exceptions.NotFoundException):
             self.theirs.download_image(self.image_id)

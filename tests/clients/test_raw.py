@@ -65,7 +65,7 @@ class Stories:
                              ('text/plain', 'text/plain; charset=UTF-8')):
             reply = self.request('GET', '/v2/images/nowhere', accept=accept)
             assert (reply.status, reply.getheader('Content-Type')) == (404, kind)
-            assert b'there is no image nowhere' in reply.body
+            assert b'No image found with ID nowhere' in reply.body
 
     def test_many_requests_share_one_connection(self):
         image_id = self.image(b'data')

@@ -158,7 +158,8 @@ class Stories:
 
         self.images.delete_image(image_id)
 
-        with pytest.raises(exceptions.NotFoundException, match=f'there is no image {image_id}'):
+        with pytest.raises(exceptions.NotFoundException,
+                           match=f'No image found with ID {image_id}'):
             self.images.get_image(image_id)
         with pytest.raises(exceptions.NotFoundException):
             self.images.delete_image(image_id, ignore_missing=False)

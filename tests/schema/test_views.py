@@ -219,3 +219,19 @@ def test_metadata_of_locations_may_hold_any_json():
 
     assert shown['locations'][0]['metadata'] == {'deep': deep}
     assert json.loads(views.locations([location]))[0]['metadata'] == {'deep': deep}
+
+
+def test_a_deactivated_image_hides_where_its_data_is_from_all_but_administrators():
+    view = ImageView(show_direct_url=True, show_locations=True, show_stores=True)
+    image = make(status='deactivated', locations=LOCATIONS)
+
+    shown = show(image, view)
+
+    assert shown['locations'] == []
+    assert {'direct_url', 'stores'}.isdisjoint(shown)
+    assert {'locations', 'direct_url', 'stores'}.isdisjoint(
+        show(image, ImageView(show_direct_url=True, show_stores=True)))
+    page = json.loads(view.page([image], first='/v2/images'))
+    assert page['images'] == [shown]
+    assert show(image, view, is_admin=True) == {**show(make(locations=LOCATIONS), view),
+                                                'status': 'deactivated'}

@@ -121,3 +121,15 @@ def test_a_caller_without_project_does_not_own_an_image_without_owner(core, admi
     unrestricted = service.exchange(core, policy=PolicyChain([]))
 
     assert unrestricted.use_cases.members.list(contract.Context(), image.id) == []
+
+
+def test_the_list_of_members_is_filtered_by_the_policy_for_each(core, ctx, shared):
+    class HidesFriend(contract.PolicyEngine):
+        def enforce(self, ctx, action, image=None, *, member=None):
+            if action == 'get_member' and member == 'friend':
+                raise contract.Forbidden('not this one')
+
+    core.use_cases.members.add(ctx, shared.id, 'another')
+    limited = service.exchange(core, policy=PolicyChain([HidesFriend(None, None)]))
+
+    assert [each.member for each in limited.use_cases.members.list(ctx, shared.id)] == ['another']

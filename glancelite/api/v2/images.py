@@ -30,10 +30,10 @@ class _ImageResource(Resource):
         self._view = core.view
 
     def _json(self, request: Request, image: contract.Image) -> bytes:
-        if not self._view.shows_locations:
-            return self._view.dumps(image)
-        visible = self._images.may_see_locations_of(request.context, [image])
-        return self._view.dumps(image, may_see_locations=bool(visible))
+        ctx = request.context
+        visible = (not self._view.shows_locations
+                   or bool(self._images.may_see_locations_of(ctx, [image])))
+        return self._view.dumps(image, may_see_locations=visible, is_admin=ctx.is_admin)
 
 
 class Images(_ImageResource):
@@ -62,7 +62,8 @@ class Images(_ImageResource):
         visible = (self._images.may_see_locations_of(request.context, page.images)
                    if self._view.shows_locations else None)
         return Response.json(self._view.page(page.images, first=first, following=following,
-                                             may_see_locations_of=visible))
+                                             may_see_locations_of=visible,
+                                             is_admin=request.context.is_admin))
 
     @operation('Create an image.', accepts='image', returns='image', statuses=(201,))
     def post(self, request: Request) -> Response:

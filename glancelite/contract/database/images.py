@@ -41,7 +41,8 @@ class ImageRecords(abc.ABC):
 
         :param viewer: ``membership`` of the result is that of the viewer's project.
             None is internal access: no visibility check, no membership.
-        :raises NotFound: there is no such image, or ``viewer`` may not see it.
+        :raises NotFound: there is no such image, or ``viewer`` may not see it; the text is
+            the same: ``No image found with ID <id>``.
         """
 
     @abc.abstractmethod

@@ -45,8 +45,9 @@ _RULES = (
      'POST /v2/images/{image_id}/actions/reactivate'),
     ('copy_image', ADMIN, 'Copy the data of an image to other stores.',
      'POST /v2/images/{image_id}/import'),
-    ('get_image_location', READER, 'Show the locations of an image.',
-     'GET /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
+    ('get_image_location', 'rule:get_image', 'See direct_url and locations in an image, if '
+     'show_image_direct_url or show_multiple_locations is set.',
+     'GET /v2/images', 'GET /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
     ('set_image_location', MEMBER, 'Change the locations of an image.',
      'PATCH /v2/images/{image_id}'),
     ('delete_image_location', ADMIN, 'Remove a location of an image.',

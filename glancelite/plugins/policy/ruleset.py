@@ -161,8 +161,11 @@ def _image_reader(ctx: Context) -> partial.Reader:
 
 
 def _imageless_reader(ctx: Context) -> partial.Reader:
-    """For actions that are not about an image: the target is the caller's own project."""
-    fixed = {'project_id': ctx.project, 'owner': str(ctx.project)}
+    """For actions that are not about an image: the target is the caller's own project.
+
+    A caller without a project matches as well: it may list what everybody sees.
+    """
+    fixed = {'project_id': str(ctx.project), 'owner': str(ctx.project)}
 
     def reader(name: str) -> Callable[[Any, Any], Any] | str | None:
         return (lambda image, member: member) if name == 'member_id' else fixed.get(name)
@@ -174,16 +177,14 @@ def target(ctx: Context, image: Image | None, member: str | None) -> dict[str, A
     """Return the target for the library; custom properties never hide attributes."""
     values: dict[str, Any]
     if image is None:
-        values = {'owner': ctx.project}
-        owner = ctx.project
+        values = {'owner': ctx.project, 'project_id': ctx.project}
     else:
         values = _image_values(image)
-        owner = image.owner
         if member is None and image.membership is not None:
             member = ctx.project
-    # without the key, no caller matches, not even one without a project
-    if owner is not None:
-        values['project_id'] = owner
+        # without the key, no caller matches, not even one without a project
+        if image.owner is not None:
+            values['project_id'] = image.owner
     if member is not None:
         values['member_id'] = member
     return values

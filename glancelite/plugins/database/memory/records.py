@@ -26,4 +26,4 @@ class Records:
 
 
 def image_not_found(image_id: str) -> contract.NotFound:
-    return contract.NotFound(f'there is no image {image_id}')
+    return contract.NotFound(f'No image found with ID {image_id}')

@@ -413,6 +413,6 @@ def _usage(dialect: Dialect) -> Any:
 
 
 def _not_found(image_id: str) -> contract.NotFound:
-    return contract.NotFound(f'there is no image {image_id}')
+    return contract.NotFound(f'No image found with ID {image_id}')
 
 

@@ -31,7 +31,7 @@ class SQLMembers(contract.MemberRecords):
         self._host = host
 
     def add(self, image_id: str, member: str, *, status: str = 'pending') -> Member:
-        not_found = contract.NotFound(f'there is no image {image_id}')
+        not_found = contract.NotFound(f'No image found with ID {image_id}')
         if not self._is_possible(image_id):
             raise not_found
         values = self._values(image_id, member, status=status)
