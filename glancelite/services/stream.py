@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -260,13 +261,17 @@ class Verified(Iterator[bytes]):
     So a client never receives as many bytes of damaged data as announced.
 
     :param chunks: closed together with this.
+    :param on_checked: called with whether the data is intact, when it has been read.
     :raises Unavailable: before the last chunk, if the hash differs.
     :raises ValueError: the algorithm of the image's hash is unknown.
     """
 
-    def __init__(self, chunks: Iterator[bytes], image: contract.Image):
+    def __init__(self, chunks: Iterator[bytes], image: contract.Image,
+                 on_checked: Callable[[bool], None] = lambda intact: None):
         self._chunks = chunks
         self._image = image
+        self._on_checked = on_checked
+        self._first: list[bytes] = []
         self._hash = hashlib.new((image.os_hash_value and image.os_hash_algo) or 'md5',
                                  usedforsecurity=False)
         self._flow = self._run()
@@ -278,26 +283,41 @@ class Verified(Iterator[bytes]):
                 yield held
             self._hash.update(chunk)
             held = chunk
-        if self._hash.hexdigest() != (image.os_hash_value or image.checksum):
+        intact = self._hash.hexdigest() == (image.os_hash_value or image.checksum)
+        self._on_checked(intact)
+        if not intact:
             LOG.error('the data of image %s does not match its hash', image.id)
-            raise contract.Unavailable(f'The data of image {image.id} is damaged.')
+            raise damaged(image)
         if held:
             yield held
 
+    def start(self) -> None:
+        """Read as much as is needed for the first chunk, possibly everything.
+
+        :raises Unavailable: this is the whole data, and it is damaged.
+        """
+        self._first.extend(itertools.islice(self._flow, 1))
+
     def __next__(self) -> bytes:
-        return next(self._flow)
+        return self._first.pop() if self._first else next(self._flow)
 
     def close(self) -> None:
         """Close the chunks, even if none was read."""
         contract.store.close_chunks(self._chunks)
 
 
-def verified(chunks: Iterator[bytes], image: contract.Image) -> Iterator[bytes]:
-    """Return ``chunks``, checked if the image has a hash."""
+def damaged(image: contract.Image) -> contract.Unavailable:
+    """Return the error for users whose image has other data than it had."""
+    return contract.Unavailable(f'The data of image {image.id} is damaged.')
+
+
+def verified(chunks: Iterator[bytes], image: contract.Image,
+             on_checked: Callable[[bool], None] = lambda intact: None) -> Iterator[bytes]:
+    """Return ``chunks``, checked if the image has a hash; see ``Verified``."""
     if not (image.os_hash_value or image.checksum):
         return chunks
     try:
-        return Verified(chunks, image)
+        return Verified(chunks, image, on_checked)
     except ValueError:
         LOG.warning('the hash algorithm %s of image %s is unknown', image.os_hash_algo, image.id)
         return chunks

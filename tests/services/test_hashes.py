@@ -97,6 +97,83 @@ def test_a_download_is_verified_with_the_hash_that_the_image_has(build, ctx, act
     assert b''.join(verified(iter(CHUNKS), image)) == DATA
 
 
+def one_piece(core, monkeypatch, data):
+    """Let the store return ``data`` in one piece; return the pieces that were read of it."""
+    read = []
+
+    def chunks():
+        read.append(data)
+        yield data
+    monkeypatch.setattr(core.layers.stores['fast'].driver, 'read',
+                        lambda url, *, offset=0, length=None, ctx=None: chunks())
+    return read
+
+
+def test_damaged_data_of_one_piece_is_refused_before_the_first_byte(
+        build, ctx, active, monkeypatch):
+    core = build('verify_downloads = true')
+    image = active(core, ctx)
+    one_piece(core, monkeypatch, b'firstsEcondlast')
+
+    with pytest.raises(contract.Unavailable, match='is damaged'):
+        core.use_cases.downloads.open(ctx, image.id)
+
+
+def test_ranges_of_an_image_that_is_known_to_be_damaged_are_refused(
+        build, ctx, active, monkeypatch):
+    core = build('verify_downloads = true')
+    image, intact = active(core, ctx), active(core, ctx)
+    with monkeypatch.context() as patch:
+        damage(core, patch)
+        with pytest.raises(contract.Unavailable):
+            read_data(core, ctx, image)
+
+    with pytest.raises(contract.Unavailable, match='is damaged'):
+        core.use_cases.downloads.open(ctx, image.id, range_header='bytes=0-1')
+    assert read_data(core, ctx, intact, range_header='bytes=0-1') == b'fi'
+
+    assert read_data(core, ctx, image) == DATA      # the data was restored meanwhile
+    assert read_data(core, ctx, image, range_header='bytes=0-1') == b'fi'
+
+
+def test_few_damaged_images_are_remembered(build, ctx, active, monkeypatch):
+    monkeypatch.setattr('glancelite.services.download.MOST_DAMAGED', 1)
+    core = build('verify_downloads = true')
+    images = [active(core, ctx) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        damage(core, patch)
+        for image in images:
+            with pytest.raises(contract.Unavailable):
+                read_data(core, ctx, image)
+
+    assert read_data(core, ctx, images[0], range_header='bytes=0-1') == b'fi'
+    with pytest.raises(contract.Unavailable):
+        read_data(core, ctx, images[1], range_header='bytes=0-1')
+
+
+@pytest.mark.parametrize('error', [OSError(5, 'broken'), RuntimeError('library')])
+def test_data_that_cannot_be_read_for_its_verification_is_unavailable(
+        build, ctx, active, monkeypatch, error):
+    core = build('verify_downloads = true')
+    image = active(core, ctx)
+
+    def broken():
+        raise error
+        yield
+    monkeypatch.setattr(core.layers.stores['fast'].driver, 'read', lambda url, **named: broken())
+
+    with pytest.raises(contract.Unavailable):
+        core.use_cases.downloads.open(ctx, image.id)
+
+
+def test_a_verified_download_of_an_empty_image_is_empty(build, ctx):
+    core = build('verify_downloads = true')
+    image = core.use_cases.images.create(ctx, core.schema.create(RAW))
+    core.use_cases.uploads.receive(ctx, image.id, iter([]), size=0)
+
+    assert read_data(core, ctx, image) == b''
+
+
 def test_closing_verified_chunks_closes_the_source(build, ctx, active):
     class Chunks:
         closed = False

@@ -209,6 +209,23 @@ class Stores:
         """Return the size of the data at a location in bytes; raises as the driver does."""
         return self.store_of(location).size(location.url, ctx=ctx)
 
+    def size_of(self, image: Image, *, ctx: Context | None = None) -> int | None:
+        """Return the size of the data of an image; None if no store has the data.
+
+        :raises Unavailable: a store that should have the data does not answer.
+        """
+        failure: contract.Error | None = None
+        for location in self._ordered(image.active_locations):
+            try:
+                return self.size(location, ctx=ctx)
+            except contract.NotFound:
+                LOG.error('the data of image %s is missing in a store', image.id)
+            except contract.Error as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return None
+
     def is_public(self, url: str) -> bool:
         """Return whether the data at this URL is public, whether or not a store reads it."""
         scheme = _scheme(url)
