@@ -33,8 +33,8 @@ class Event:
     """Something that has happened.
 
     ``payload`` is JSON-ready and has the form of OpenStack's image notifications; for
-    errors it is a text.  ``priority`` is ``INFO`` or ``ERROR``.  ``publisher`` names the
-    service that emitted the event.
+    errors it is a text that names the image.  ``priority`` is ``INFO`` or ``ERROR``.
+    ``publisher`` names the service that emitted the event.
     """
 
     type: str

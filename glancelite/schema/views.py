@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from glancelite.contract.context import Context
 from glancelite.contract.values import Image, Location, Member
 from glancelite.domain.properties import HIDDEN
 from glancelite.schema.image import FIELDS
 
-#: image -> its locations as they are shown
-LocationsOf = Callable[[Image], Sequence[Location]]
+#: image, caller -> its locations as they are shown
+LocationsOf = Callable[[Image, Context | None], Sequence[Location]]
 
 #: times as ``2026-01-02T03:04:05Z``
 _TIMES = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
@@ -39,7 +39,7 @@ class ImageView:
         self._show_direct_url = show_direct_url
         self._show_locations = show_locations
         self._show_stores = show_stores
-        self._locations_of = locations_of or operator.attrgetter('active_locations')
+        self._locations_of = locations_of or (lambda image, ctx: image.active_locations)
 
     @property
     def shows_locations(self) -> bool:
@@ -47,16 +47,16 @@ class ImageView:
         return self._show_direct_url or self._show_locations
 
     def dumps(self, image: Image, *, may_see_locations: bool = True,
-              is_admin: bool = False) -> bytes:
+              ctx: Context | None = None) -> bytes:
         """Return one image.
 
-        :param is_admin: whether the caller may use the data of a deactivated image.
+        :param ctx: the caller.
         """
-        return orjson.dumps(self._shown(image, may_see_locations, is_admin), option=_TIMES)
+        return orjson.dumps(self._shown(image, may_see_locations, ctx), option=_TIMES)
 
     def page(self, images: Iterable[Image], *, first: str, following: str | None = None,
              may_see_locations_of: Collection[str] | None = None,
-             is_admin: bool = False) -> bytes:
+             ctx: Context | None = None) -> bytes:
         """Return a page of a listing.
 
         :param first: path and query of the first page.
@@ -66,24 +66,25 @@ class ImageView:
         """
         shown = self._shown
         if may_see_locations_of is None or not self.shows_locations:
-            items = [shown(image, True, is_admin) for image in images]
+            items = [shown(image, True, ctx) for image in images]
         else:
-            items = [shown(image, image.id in may_see_locations_of, is_admin)
+            items = [shown(image, image.id in may_see_locations_of, ctx)
                      for image in images]
         page = {'images': items, 'first': first, 'schema': '/v2/schemas/images'}
         if following:
             page['next'] = following
         return orjson.dumps(page, option=_TIMES)
 
-    def _shown(self, image: Image, may_see_locations: bool, is_admin: bool) -> dict[str, Any]:
+    def _shown(self, image: Image, may_see_locations: bool,
+               ctx: Context | None) -> dict[str, Any]:
         where: dict[str, Any] = {}
         stores: dict[str, str] = {}
-        if image.status == 'deactivated' and not is_admin:
+        if image.status == 'deactivated' and not (ctx is not None and ctx.is_admin):
             # otherwise clients with access to the backend could still read the data
             if self._show_locations:
                 where['locations'] = []
         elif image.locations or self._show_locations:
-            where, stores = self._shown_locations(image, may_see_locations)
+            where, stores = self._shown_locations(image, may_see_locations, ctx)
         path = f'/v2/images/{image.id}'
         return {
             **(_custom(image.properties) if image.properties else {}),
@@ -113,10 +114,10 @@ class ImageView:
             **stores,
         }
 
-    def _shown_locations(self, image: Image, may_see_locations: bool) -> tuple[
-            dict[str, Any], dict[str, str]]:
+    def _shown_locations(self, image: Image, may_see_locations: bool, ctx: Context | None,
+                         ) -> tuple[dict[str, Any], dict[str, str]]:
         """The attributes that come from the locations, in their two positions."""
-        locations = self._locations_of(image)
+        locations = self._locations_of(image, ctx)
         where: dict[str, Any] = {}
         if may_see_locations and self._show_locations:
             where['locations'] = orjson.Fragment(_locations(locations))

@@ -35,10 +35,11 @@ class Events:
                 'created_at': _time(member.created_at), 'updated_at': _time(member.updated_at),
                 'deleted': member.deleted_at is not None, 'deleted_at': _time(member.deleted_at)})
 
-    def failed(self, ctx: Context, event_type: str, text: str) -> None:
-        """Emit an event about a failure."""
-        if self._notifiers.is_enabled(event_type):
-            self._emit(ctx, event_type, text, priority='ERROR')
+    def upload_failed(self, ctx: Context, image: Image, reason: str) -> None:
+        """Emit an event about an upload that has failed; its payload is a text, as in Glance."""
+        if self._notifiers.is_enabled('image.upload'):
+            self._emit(ctx, 'image.upload', 'Failed to upload image data for image '
+                       f'{image.id}: {reason}', priority='ERROR')
 
     def sent(self, ctx: Context, image: Image, *, sent: int, expected: int) -> None:
         """Emit an event about a download; with priority ERROR if it was incomplete."""

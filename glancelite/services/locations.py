@@ -54,7 +54,7 @@ class Locations:
         """
         image = self._layers.database.images.get(image_id, viewer=ctx.viewer)
         self._layers.policy.enforce(ctx, 'fetch_image_location', image)
-        return self._layers.stores.displayed(image)
+        return self._layers.stores.displayed(image, ctx)
 
     def add(self, ctx: Context, image_id: str, url: str,
             expected: Mapping[str, str] = contract.EMPTY) -> None:

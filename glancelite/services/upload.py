@@ -117,7 +117,7 @@ class _Upload:
                 with layers.leases.hold(self.image):
                     self._activate(self._write_data(source, limit))
             except Exception as error:
-                events.failed(ctx, 'image.upload', _reason(error))
+                events.upload_failed(ctx, self.image, _reason(error))
                 raise
         except BaseException:
             self._undo()

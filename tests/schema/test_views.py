@@ -120,7 +120,7 @@ def test_stores_are_named_in_the_order_of_the_locations():
 
 def test_the_direct_url_is_the_first_location():
     view = ImageView(show_direct_url=True, show_locations=True, show_stores=True,
-                     locations_of=lambda image: tuple(reversed(image.locations)))
+                     locations_of=lambda image, ctx: tuple(reversed(image.locations)))
 
     shown = show(make(locations=LOCATIONS), view)
 
@@ -233,5 +233,5 @@ def test_a_deactivated_image_hides_where_its_data_is_from_all_but_administrators
         show(image, ImageView(show_direct_url=True, show_stores=True)))
     page = json.loads(view.page([image], first='/v2/images'))
     assert page['images'] == [shown]
-    assert show(image, view, is_admin=True) == {**show(make(locations=LOCATIONS), view),
-                                                'status': 'deactivated'}
+    assert show(image, view, ctx=contract.Context(is_admin=True)) == {
+        **show(make(locations=LOCATIONS), view), 'status': 'deactivated'}

@@ -363,7 +363,7 @@ def test_no_secret_is_shown_if_a_driver_fails_to_redact(
     returning(None), returning(()), raising(RuntimeError('x')), raising(SystemExit()),
     lambda locations, weights: [*locations, *locations],
     lambda locations, weights: [Location(one.url) for one in locations],
-    lambda locations, weights: iter(locations)])
+    lambda locations, weights: iter(locations), lambda locations: locations])
 def test_a_strategy_that_fails_leaves_the_order(core, ctx, replicated, monkeypatch, order, caplog):
     monkeypatch.setattr(core.layers.stores, '_strategy',
                         plugin(contract.LocationStrategy, order=order))

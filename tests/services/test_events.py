@@ -56,13 +56,16 @@ def test_the_event_of_a_deletion_has_the_new_status(tmp_path, ctx, delayed, stat
 def test_a_failed_upload_emits_an_error_event(core, ctx, queued):
     recorder = Recorder()
     observed = service.exchange(core, notifiers=[recorder])
+    image = queued()
 
     with pytest.raises(contract.Invalid):
-        observed.use_cases.uploads.receive(ctx, queued().id, iter([b'four']), size=3)
+        observed.use_cases.uploads.receive(ctx, image.id, iter([b'four']), size=3)
 
     assert recorder.types == ['image.update', 'image.prepare', 'image.upload', 'image.update']
     assert recorder.events[2].priority == 'ERROR'
-    assert isinstance(recorder.events[2].payload, str)
+    assert recorder.events[2].payload == (
+        f'Failed to upload image data for image {image.id}: More data came than the 3 bytes '
+        'announced.')
 
 
 def test_an_upload_whose_image_was_deleted_does_not_report_queued(observed, ctx, queued):

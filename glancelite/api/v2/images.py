@@ -33,7 +33,7 @@ class _ImageResource(Resource):
         ctx = request.context
         visible = (not self._view.shows_locations
                    or bool(self._images.may_see_locations_of(ctx, [image])))
-        return self._view.dumps(image, may_see_locations=visible, is_admin=ctx.is_admin)
+        return self._view.dumps(image, may_see_locations=visible, ctx=ctx)
 
 
 class Images(_ImageResource):
@@ -63,7 +63,7 @@ class Images(_ImageResource):
                    if self._view.shows_locations else None)
         return Response.json(self._view.page(page.images, first=first, following=following,
                                              may_see_locations_of=visible,
-                                             is_admin=request.context.is_admin))
+                                             ctx=request.context))
 
     @operation('Create an image.', accepts='image', returns='image', statuses=(201,))
     def post(self, request: Request) -> Response:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from glancelite import contract
-from glancelite.contract import Location
+from glancelite.contract import Context, Image, Location
 
 
 class AsListed(contract.LocationStrategy):
     """Keeps the order."""
 
-    def order(self, locations: Sequence[Location],
-              weights: Mapping[str, int]) -> Sequence[Location]:
+    def order(self, locations: Sequence[Location], weights: Mapping[str, int], *,
+              image: Image | None = None, ctx: Context | None = None) -> Sequence[Location]:
         return locations

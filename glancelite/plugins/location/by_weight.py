@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from glancelite import contract
-from glancelite.contract import Location
+from glancelite.contract import Context, Image, Location
 
 
 class ByWeight(contract.LocationStrategy):
@@ -14,8 +14,8 @@ class ByWeight(contract.LocationStrategy):
     The weight is 0 if the store is not configured or not known.
     """
 
-    def order(self, locations: Sequence[Location],
-              weights: Mapping[str, int]) -> Sequence[Location]:
+    def order(self, locations: Sequence[Location], weights: Mapping[str, int], *,
+              image: Image | None = None, ctx: Context | None = None) -> Sequence[Location]:
         if len(locations) < 2:
             return locations
         return sorted(locations, key=lambda location: weights.get(location.store or '', 0),

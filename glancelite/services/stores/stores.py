@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
@@ -52,6 +54,7 @@ class Stores:
         self._reserved = {store.name: store for store in reserved}
         self._default = default
         self._strategy = strategy
+        self._strategy_gets = _accepted(strategy, ('image', 'ctx'))
         self._weights = {name: store.weight for name, store in self._stores.items()}
         self._multi = multi
         self._installed = installed
@@ -124,7 +127,7 @@ class Stores:
         :raises Unavailable: a store that should have the data does not answer.
         :raises Unsupported: a range was requested, and no store can read one.
         """
-        return FailoverRead(image, self._candidates(image, prefer), offset=offset,
+        return FailoverRead(image, self._candidates(image, prefer, ctx), offset=offset,
                             length=length, ctx=ctx).start()
 
     def parse_preference(self, text: str) -> Sequence[str]:
@@ -137,10 +140,10 @@ class Stores:
         names = filter(None, map(str.strip, text.split(',')))
         return tuple(dict.fromkeys(self._known(name).name for name in names))
 
-    def _candidates(self, image: Image,
-                    prefer: Sequence[str]) -> Iterable[tuple[ConfiguredStore, Location]]:
+    def _candidates(self, image: Image, prefer: Sequence[str],
+                    ctx: Context | None) -> Iterable[tuple[ConfiguredStore, Location]]:
         candidates = []
-        for location in self._ordered(image.active_locations):
+        for location in self._ordered(image, ctx):
             store = self.find(location)
             if store is not None:
                 candidates.append((store, location))
@@ -215,7 +218,7 @@ class Stores:
         :raises Unavailable: a store that should have the data does not answer.
         """
         failure: contract.Error | None = None
-        for location in self._ordered(image.active_locations):
+        for location in self._ordered(image, ctx):
             try:
                 return self.size(location, ctx=ctx)
             except contract.NotFound:
@@ -316,18 +319,20 @@ class Stores:
             return driver
         return next((store.kind for store in self if scheme in store.schemes), None)
 
-    def displayed(self, image: Image) -> Sequence[Location]:
+    def displayed(self, image: Image, ctx: Context | None = None) -> Sequence[Location]:
         """Return the active locations as users see them, the one to read first in front."""
-        return [self.for_display(location)
-                for location in self._ordered(image.active_locations)]
+        return [self.for_display(location) for location in self._ordered(image, ctx)]
 
-    def _ordered(self, locations: Sequence[Location]) -> Sequence[Location]:
+    def _ordered(self, image: Image, ctx: Context | None) -> Sequence[Location]:
+        locations = image.active_locations
         if len(locations) < 2:
             return locations
         strategy = self._strategy
         try:
             with border.Calling(strategy):
-                answer = strategy.order(locations, self._weights)
+                known: dict[str, Any] = {'image': image, 'ctx': ctx}
+                answer = strategy.order(locations, self._weights, **{
+                    name: known[name] for name in self._strategy_gets})
             return border.check_order(strategy, answer, locations)
         except (contract.Error, border.PluginFailed):
             LOG.exception('the locations are used as they are listed')
@@ -341,6 +346,17 @@ class Stores:
 
     def _location(self, url: str, metadata: Mapping[str, object], name: str) -> Location:
         return Location(url, {**metadata, 'store': name} if self._multi else metadata)
+
+
+def _accepted(strategy: contract.LocationStrategy, names: Collection[str]) -> frozenset[str]:
+    """Return which of these parameters the strategy has: it may be older than they are."""
+    try:
+        parameters = inspect.signature(strategy.order).parameters
+    except (AttributeError, TypeError, ValueError):
+        return frozenset()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return frozenset(names)
+    return frozenset(names) & parameters.keys()
 
 
 def _scheme(url: str) -> str:

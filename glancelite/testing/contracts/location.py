@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 
 import pytest
 
-from glancelite.contract import Location
+from glancelite.contract import Context, Image, Location
 
 STORES = ('fast', 'cold', 'far', None)
 
@@ -44,6 +45,15 @@ class LocationContract:
         location.order(given, weights)
 
         assert (given, weights) == (before, {'fast': 1, 'far': 3})
+
+    def test_the_image_and_the_caller_may_be_known(self, location, chance):
+        given = some_locations(chance, 4)
+        known = {'image': Image('one', owner='p', locations=given), 'ctx': Context(project='p')}
+        parameters = inspect.signature(location.order).parameters
+        accepted = {name: value for name, value in known.items() if name in parameters}
+
+        assert sorted(each.url for each in location.order(given, {}, **accepted)) == sorted(
+            each.url for each in given)
 
     @pytest.mark.parametrize('count', [0, 1])
     def test_less_than_two_locations_stay_in_order(self, location, count):
