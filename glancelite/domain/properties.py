@@ -14,6 +14,9 @@ RESERVED_PREFIX = 'os_glance'
 #: properties for the service's own use; they are never shown
 HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
 
+#: property with the reason why the image did not get the data at the location that was added
+LOCATION_FAILURE = 'os_glance_location_failure'
+
 NAME_LIMIT = 255
 INTEGER_LIMIT = 2147483647
 
@@ -41,6 +44,20 @@ def check_name(name: str) -> None:
 def count_for_quota(names: Iterable[str]) -> int:
     """Return how many of these custom properties count against the quota."""
     return sum(not name.startswith(RESERVED_PREFIX) for name in names)
+
+
+def with_location_failure(properties: Mapping[str, str], reason: str) -> dict[str, str]:
+    """Return the properties of an image with the reason of a failure, for its users."""
+    text = reason.encode('ascii', 'backslashreplace').decode()      # every database keeps it
+    return {**properties, LOCATION_FAILURE: text[:1000]}
+
+
+def without_location_failure(properties: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the change of an image that removes such a reason; empty if there is none."""
+    if LOCATION_FAILURE not in properties:
+        return {}
+    return {'properties': {name: value for name, value in properties.items()
+                           if name != LOCATION_FAILURE}}
 
 
 def check_text(what: str, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location, QuotaRequest
-from glancelite.domain import digests, status
+from glancelite.domain import digests, properties, status
 from glancelite.services import location_deletion, optimistic
 from glancelite.services.hashing import Cancelled, Hashing
 from glancelite.services.images import Images
@@ -29,6 +29,15 @@ _SERVICE_ROLE = 'service'
 _NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
 #: statuses in which an expired lease means that work on locations was interrupted
 _RECOVERED = status.LIVE - {'saving'}
+
+
+_INTERRUPTED = 'The check of the data was interrupted; add the location again.'
+
+
+def _queued_again(image: Image, reason: str) -> Mapping[str, object]:
+    """Return the changes of an image that does not get the data at its location."""
+    return {**REQUEUED, **_NO_HASHES,
+            'properties': properties.with_location_failure(image.properties, reason)}
 
 
 class Locations:
@@ -61,7 +70,8 @@ class Locations:
         """Give a queued image the data at ``url``, which is in a store already.
 
         The caller sees the result in the status of the image: it stays queued if there is no
-        data, or not the expected data.
+        data, or not the expected data.  The property ``os_glance_location_failure`` then has
+        the reason.
 
         :param expected: ``os_hash_algo`` and ``os_hash_value``, or nothing.
         :raises NotFound: the caller sees no such image.
@@ -88,7 +98,7 @@ class Locations:
         except contract.Invalid as error:
             if layers.stores.is_public(url):
                 raise
-            LOG.warning('image %s cannot have this location: %s', image.id, error)
+            self._refuse(ctx, image, error)
             return
         try:
             size = layers.stores.size(location, ctx=ctx)
@@ -97,7 +107,16 @@ class Locations:
                 raise contract.Invalid('There is no data at this location.')
             self._set_data(ctx, image, location, size, expected)
         except contract.Error as error:
-            LOG.warning('image %s cannot have the data at its location: %s', image.id, error)
+            self._refuse(ctx, image, error)
+
+    def _refuse(self, ctx: Context, image: Image, error: contract.Error) -> None:
+        """Record why an image stays queued."""
+        LOG.warning('image %s cannot have the data at its location: %s', image.id, error)
+        written = self._write(image, lambda present: present.status == 'queued',
+                              lambda present: {'properties': properties.with_location_failure(
+                                  present.properties, str(error))})
+        if written is not None:
+            self._layers.events.image(ctx, 'image.update', written)
 
     def _set_data(self, ctx: Context, image: Image, location: Location, size: int,
                   expected: Mapping[str, str]) -> None:
@@ -108,15 +127,16 @@ class Locations:
         """
         records, events = self._layers.database.images, self._layers.events
         facts: dict[str, Any] = {'size': size, 'locations': (*image.locations, location)}
+        cleared = properties.without_location_failure(image.properties)
         if self._secure and expected:
             image = records.update(image, {
-                **status.transition(image, 'importing'), 'size': size,
+                **status.transition(image, 'importing'), **cleared, 'size': size,
                 'lease_until': self._layers.leases.until()}, status={'queued'})
             events.image(ctx, 'image.update', image)
             self._submit(image, lambda: self._verify(ctx, image, facts, expected))
             return
         # the lease lets another process continue if this one dies
-        changes = {**status.transition(image, 'active'), **facts, **expected,
+        changes = {**status.transition(image, 'active'), **facts, **expected, **cleared,
                    'lease_until': self._layers.leases.until() if self._secure else None}
         before, image = image, records.update(image, changes, status={'queued'})
         try:
@@ -159,19 +179,21 @@ class Locations:
             if hashes['os_hash_value'] != expected['os_hash_value']:
                 raise contract.Invalid('the hash of the data differs from the expected one')
             changes = {**facts, **hashes, 'status': 'active', 'lease_until': None}
+            written = self._write(image, is_owned, lambda present: changes)
         except (contract.Error, Cancelled) as error:
-            LOG.warning('image %s does not get the data at its location: %s', image.id,
-                        error or 'cancelled')
-            changes = {**REQUEUED, **_NO_HASHES}
-        written = self._write(image, is_owned, lambda present: changes)
+            reason = str(error) or _INTERRUPTED
+            LOG.warning('image %s does not get the data at its location: %s', image.id, reason)
+            written = self._write(image, is_owned, lambda present: _queued_again(present, reason))
         if written is not None and written.status == 'active':
             try:
                 self._check_quota(ctx, written)
             except contract.Error as error:
-                LOG.warning('the data of image %s exceeds the quota: %s', image.id, error)
+                reason = str(error)
+                LOG.warning('the data of image %s exceeds the quota: %s', image.id, reason)
                 written = self._write(
                     image, lambda present: present.locations == facts['locations'],
-                    lambda present: {**REQUEUED, **_NO_HASHES, 'locations': image.locations})
+                    lambda present: {**_queued_again(present, reason),
+                                     'locations': image.locations})
         if written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
@@ -232,7 +254,8 @@ class Locations:
                 needs_hash = bool(self._secure and image.status != 'importing' and locations
                                   and not (image.checksum or image.os_hash_value))
                 image = images.update(image, {
-                    **(REQUEUED if image.status == 'importing' else {}),
+                    **(_queued_again(image, _INTERRUPTED) if image.status == 'importing'
+                       else {}),
                     'locations': locations,
                     'lease_until': self._lease_after(locations, needs_hash)})
         except (contract.Conflict, contract.NotFound):

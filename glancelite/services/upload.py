@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location, QuotaRequest
-from glancelite.domain import status
+from glancelite.domain import properties, status
 from glancelite.services import optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, owner_context
@@ -138,6 +138,7 @@ class _Upload:
             status.check_operation('upload', image)
             self._has_leftovers = image.lease_until is not None
             return {**status.transition(image, 'saving'), 'size': self._size,
+                    **properties.without_location_failure(image.properties),
                     'lease_until': layers.leases.until()}
 
         claimed = optimistic.retry(

@@ -1,16 +1,19 @@
 """Locations: listed, and added to queued images."""
 
 import hashlib
+import json
 
 import pytest
 
 from glancelite import contract
 from glancelite.contract import Location
+from glancelite.domain import patch
 from glancelite.services.stores import Stores
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from tests.services.conftest import DATA, RAW, SHA512, raising
 
+REASON = 'os_glance_location_failure'
 EXPECTED = {'os_hash_algo': 'sha512', 'os_hash_value': SHA512}
 
 
@@ -68,6 +71,7 @@ def test_unexpected_data_leaves_the_image_queued(core, existing_url, service_use
     image = wait_for(image)
     assert (image.status, image.locations, image.os_hash_value, image.size) == (
         'queued', (), None, None)
+    assert image.properties[REASON] == 'the hash of the data differs from the expected one'
     assert core.layers.stores['fast'].driver.size(existing_url) == len(DATA)
 
 
@@ -103,8 +107,11 @@ def test_missing_or_unusable_data_leaves_the_image_queued(core, existing_url, se
     core.use_cases.locations.add(service_user, empty.id, empty_url)
     core.use_cases.locations.add(service_user, without_formats.id, existing_url)
 
-    for image in (missing, empty, without_formats):
+    for image, reason in ((missing, 'There is no data at this location.'),
+                          (empty, 'There is no data at this location.'),
+                          (without_formats, 'container_format must be set')):
         assert (reread(image).status, reread(image).locations) == ('queued', ())
+        assert reason in reread(image).properties[REASON]
 
 
 @pytest.mark.parametrize('expected', [{}, EXPECTED], ids=['active', 'importing'])
@@ -130,6 +137,38 @@ def test_data_that_exceeds_the_quota_leaves_the_image_queued(
     image = wait_for(image, lambda image: image.status == 'queued')
     assert (image.status, image.size, image.locations) == ('queued', None, ())
     assert (image.os_hash_algo, image.os_hash_value, image.lease_until) == (None, None, None)
+    image = wait_for(image, lambda image: REASON in image.properties)
+    assert 'quota' in image.properties[REASON]
+
+
+@pytest.mark.parametrize('data', ['a location', 'a verified location', 'an upload'])
+def test_the_reason_of_a_failure_is_gone_when_the_image_has_data(
+        core, existing_url, service_user, ctx, queued, wait_for, data):
+    image = queued(os_distro='x')
+    core.use_cases.locations.add(service_user, image.id, existing_url + '-not')
+
+    if data == 'an upload':
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'data']))
+    else:
+        core.use_cases.locations.add(service_user, image.id, existing_url,
+                                     EXPECTED if data == 'a verified location' else {})
+
+    image = wait_for(image)
+    assert image.status == 'active'
+    assert dict(image.properties) == {'os_distro': 'x'}
+
+
+def test_the_owner_reads_the_reason_of_a_failure_and_cannot_change_it(
+        core, existing_url, service_user, ctx, queued):
+    image = queued()
+    core.use_cases.locations.add(service_user, image.id, existing_url + '-n\N{SNOWMAN}')
+
+    shown = json.loads(core.view.dumps(core.use_cases.images.get(ctx, image.id)))
+    assert shown[REASON] == 'There is no data at this location.'
+    with pytest.raises(contract.Forbidden):
+        core.use_cases.images.update(ctx, image.id, patch.parse(
+            [{'op': 'remove', 'path': f'/{REASON}'}], patch.DRAFT_10,
+            core.schema.validate_attribute))
 
 
 def test_an_active_image_accepts_no_location(core, existing_url, service_user, active):
@@ -155,7 +194,9 @@ def test_a_url_that_no_store_reads_leaves_the_image_queued(core, existing_url, s
 
     core.use_cases.locations.add(service_user, image.id, url)
 
-    assert reread(image) == image
+    present = reread(image)
+    assert (present.status, present.locations) == ('queued', ())
+    assert present.properties[REASON]
 
 
 def test_a_public_url_that_is_not_allowed_is_refused_at_once(
