@@ -161,6 +161,6 @@ def test_layers_shows_its_package_and_health(fresh, service):
 
     layers = fresh.run('glancelite-manage', '--config-file', config, 'layers')
 
-    assert ('store small (sqlite) glancelite-sqlite-store 1.0 [small] '
+    assert ('store small (driver sqlite) glancelite-sqlite-store 1.0 [small] '
             'the file will be created with the first image') in [
         ' '.join(line.split()) for line in layers.splitlines()]
