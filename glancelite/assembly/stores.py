@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from oslo_config import cfg
@@ -70,8 +70,28 @@ def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
     return _store(load_with_defaults, name, driver, exclusive, instance=name)
 
 
+def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """What an operator should know about options of the stores that are deprecated."""
+    if not conf.enabled_backends:
+        drivers, unknown = _drivers(conf)
+        for name in unknown:
+            yield f'[glance_store] stores: no store plugin is called {name!r}'
+        yield f'[DEFAULT] enabled_backends is not set; the stores are {", ".join(drivers)}'
+    if conf.location_strategy is not None:
+        yield (f'[DEFAULT] location_strategy is deprecated; set [layers] location = '
+               f'{_strategy(conf)} instead of {conf.location_strategy}')
+
+
 def _by_driver(conf: cfg.ConfigOpts, load: Load, exclusive: _Exclusive) -> Stores:
     """Build the stores of a configuration without ``enabled_backends``, from [glance_store]."""
+    drivers, _ = _drivers(conf)
+    stores = [_store(load, driver, driver, exclusive, section='glance_store')
+              for driver in drivers]
+    return _stores(conf, load, stores, drivers[0], multi=False)
+
+
+def _drivers(conf: cfg.ConfigOpts) -> tuple[list[str], list[str]]:
+    """Return the drivers in [glance_store], the default one first, and names of no driver."""
     installed = loader.installed('store')
 
     def driver_of(name: str) -> str:
@@ -81,17 +101,9 @@ def _by_driver(conf: cfg.ConfigOpts, load: Load, exclusive: _Exclusive) -> Store
         return next((driver for driver, kind in _usable().items() if name in kind.SCHEMES), name)
 
     default = driver_of(conf.glance_store.default_store)
-    drivers = [default]
-    for name in conf.glance_store.stores:
-        driver = driver_of(name)
-        if driver not in installed:
-            LOG.warning('[glance_store] stores: no store plugin is called %r', driver)
-        elif driver not in drivers:
-            drivers.append(driver)
-    LOG.warning('[DEFAULT] enabled_backends is not set; the stores are %s', ', '.join(drivers))
-    stores = [_store(load, driver, driver, exclusive, section='glance_store')
-              for driver in drivers]
-    return _stores(conf, load, stores, default, multi=False)
+    listed = [driver_of(name) for name in conf.glance_store.stores]
+    drivers = dict.fromkeys([default, *(name for name in listed if name in installed)])
+    return list(drivers), [name for name in listed if name not in installed]
 
 
 class _SharedResource(Misconfigured):
@@ -194,7 +206,4 @@ def _strategy(conf: cfg.ConfigOpts) -> str:
     if deprecated not in store_options.LOCATION_STRATEGIES:
         raise Misconfigured(f'[DEFAULT] location_strategy = {deprecated} is unknown; known: '
                             f'{", ".join(store_options.LOCATION_STRATEGIES)}')
-    strategy = store_options.LOCATION_STRATEGIES[deprecated]
-    LOG.warning('[DEFAULT] location_strategy is deprecated; set [layers] location = %s instead '
-                'of %s', strategy, deprecated)
-    return strategy
+    return store_options.LOCATION_STRATEGIES[deprecated]

@@ -96,7 +96,7 @@ def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
     try:
         if not single:
             checks.workers(conf, core)
-        for text in config.missing(conf):
+        for text in (*config.missing(conf), *assembly.notices(conf)):
             LOG.warning('%s', text)
         for text in config.notices(conf):
             LOG.info('%s', text)

@@ -117,6 +117,17 @@ def test_the_check_changes_no_schema(manage, tmp_path):
     assert manage('db', 'version').out == 'none yet; run: glancelite-manage db sync\n'
 
 
+def test_stores_of_deprecated_options_are_a_note(manage):
+    manage('db', 'sync')
+
+    ended = manage('check', more='[DEFAULT]\nenabled_backends =\n[glance_store]\n'
+                                 'stores = file, cinder\nfilesystem_store_datadir = /tmp\n')
+
+    notes = [line for line in ended.out.splitlines() if line.startswith('note')]
+    assert notes[:2] == ["note  [glance_store] stores: no store plugin is called 'cinder'",
+                         'note  [DEFAULT] enabled_backends is not set; the stores are file']
+
+
 def test_what_is_missing_here_is_counted_and_is_an_error_if_asked_for(manage):
     manage('db', 'sync')
     more = ('[DEFAULT]\nenabled_import_methods = [web-download]\nprofiler = x\n'

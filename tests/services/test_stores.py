@@ -265,6 +265,13 @@ def test_a_driver_is_found_by_its_name_before_the_schemes_of_others(build, monke
     assert core.layers.stores.names == ('memory', 'file')
 
 
+def test_the_drivers_by_scheme_are_collected_once(monkeypatch):
+    first = stores_module._by_scheme()
+    monkeypatch.setattr(loader, 'installed', lambda layer: pytest.fail('they are searched again'))
+
+    assert stores_module._by_scheme() is first
+
+
 def test_a_driver_of_an_old_list_that_cannot_be_loaded_stops_the_start(build, monkeypatch):
     installed = loader.installed('store')
     installed['broken'] = loader.Installed('store', 'broken', None, 'acme', '1', 'ImportError: x')

@@ -41,7 +41,7 @@ def run(conf: cfg.ConfigOpts) -> int:
                 failed += not passed
                 print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
             missing = list(config.missing(conf))
-            for text in (*missing, *config.notices(conf),
+            for text in (*missing, *assembly.notices(conf), *config.notices(conf),
                          *(f'not used by glancelite: {name}' for name in config.unused(conf))):
                 print(f'note  {text}')
     except (Misconfigured, contract.Error) as error:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from glancelite import assembly, config
 from glancelite.contract import Location
 from glancelite.plugins.location.as_listed import AsListed
 from glancelite.plugins.location.by_weight import ByWeight
@@ -23,13 +24,16 @@ class TestAsListed(LocationContract):
 
 @pytest.mark.parametrize(('old', 'kind'), [('location_order', AsListed),
                                            ('store_type', ByWeight)])
-def test_the_names_of_glance_are_accepted(old, kind, tmp_path, caplog):
+def test_the_names_of_glance_are_accepted(old, kind, tmp_path):
     core = service.build(tmp_path, service.MEMORY.replace(
         '[DEFAULT]', f'[DEFAULT]\nlocation_strategy = {old}'))
 
     try:
         assert [type(each) for each in core.plugins if each.LAYER == 'location'] == [kind]
-        assert 'location_strategy is deprecated; set [layers] location = ' in caplog.text
-        assert f' instead of {old}' in caplog.text
     finally:
         core.close()
+
+    notice, = assembly.notices(config.load([
+        '--config-file', str(tmp_path / 'glancelite-api.conf')]))
+    assert notice.startswith('[DEFAULT] location_strategy is deprecated; set [layers] location = ')
+    assert notice.endswith(f' instead of {old}')
