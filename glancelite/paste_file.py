@@ -14,13 +14,18 @@ from glancelite.contract import Misconfigured
 KNOWN = (
     'glance.api.middleware.cache:', 'glance.api.middleware.cache_manage:',
     'glance.api.middleware.context:', 'glance.api.middleware.version_negotiation:',
-    'keystonemiddleware.auth_token:', 'osprofiler.web:',
+    'osprofiler.web:',
     'oslo_middleware:CORS.', 'oslo_middleware.cors:',
     'oslo_middleware:HTTPProxyToWSGI.', 'oslo_middleware.http_proxy_to_wsgi:',
     'oslo_middleware:Healthcheck.', 'oslo_middleware.healthcheck:',
     'oslo_middleware:RequestId.', 'oslo_middleware.request_id:',
 )
-AUTHENTICATION = 'keystonemiddleware.auth_token:'
+#: beginnings of factories that authenticate -> the plugin that does the same
+AUTHENTICATION = {
+    'keystonemiddleware.auth_token:': 'keystone',
+    'oslo_middleware:BasicAuthMiddleware.': 'http_basic',
+    'oslo_middleware.basic_auth:': 'http_basic',
+}
 PREFIXES = ('pipeline', 'composite', 'app', 'filter-app', 'filter')
 
 
@@ -50,17 +55,19 @@ def check(conf: cfg.ConfigOpts) -> str | None:
     if path is None:
         return None
     flavor = conf.paste_deploy.flavor
-    factories = [factory for _, factory in _filters(path, flavor)]
+    plugins = set()
     for name, factory in _filters(path, flavor):
-        if not factory.startswith(KNOWN):
+        plugins |= {plugin for start, plugin in AUTHENTICATION.items()
+                    if factory.startswith(start)}
+        if not factory.startswith((*KNOWN, *AUTHENTICATION)):
             raise Misconfigured(
                 f'{path}: the filter {name} ({factory or "without a factory"}) has no counterpart '
                 'here; remove it from the pipeline, or make a plugin of it and choose it in '
                 '[layers] middleware, or in [pipeline] extra if it needs the caller')
-    if (conf.layers.auth is None and flavor and 'keystone' not in flavor
-            and any(factory.startswith(AUTHENTICATION) for factory in factories)):
-        raise Misconfigured(f'{path}: the pipeline of the flavor {flavor} authenticates with '
-                            'Keystone; set [layers] auth = keystone')
+    default = 'noauth' if flavor and 'keystone' not in flavor else 'keystone'
+    if conf.layers.auth is None and plugins and default not in plugins:
+        raise Misconfigured(f'{path}: the pipeline authenticates callers; set [layers] auth = '
+                            f'{" or ".join(sorted(plugins))}')
     return f'{path} is not read any more: all its filters have a counterpart here'
 
 

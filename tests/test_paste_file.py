@@ -17,6 +17,7 @@ FILTERS = {
     'osprofiler': 'osprofiler.web:WsgiMiddleware.factory',
     'cors': 'oslo_middleware.cors:filter_factory',
     'proxy': 'oslo_middleware:HTTPProxyToWSGI.factory',
+    'basic': 'oslo_middleware:BasicAuthMiddleware.factory',
     'acme': 'acme.billing:factory',
 }
 APPS = """
@@ -96,13 +97,17 @@ def test_a_filter_behind_a_composite_is_found(load):
         load({'glance-api': 'cors rootapp', 'apiv2app': 'acme apiversions'})
 
 
-def test_authentication_of_a_pipeline_is_not_lost(load):
-    pipelines = {'glance-api-caching': 'cors authtoken context cache rootapp'}
+@pytest.mark.parametrize(('flavor', 'filter_', 'auth'), [
+    ('caching', 'authtoken', 'keystone'), (None, 'basic', 'http_basic')])
+def test_authentication_of_a_pipeline_is_not_lost(load, flavor, filter_, auth):
+    name = f'glance-api-{flavor}' if flavor else 'glance-api'
+    pipelines = {name: f'cors {filter_} context rootapp'}
 
-    with pytest.raises(contract.Misconfigured, match='authenticates with Keystone; set '):
-        load(pipelines, 'caching')
+    with pytest.raises(contract.Misconfigured,
+                       match=rf'authenticates callers; set \[layers\] auth = {auth}$'):
+        load(pipelines, flavor)
 
-    assert config.notices(load(pipelines, 'caching', more='[layers]\nauth = keystone\n'))
+    assert config.notices(load(pipelines, flavor, more=f'[layers]\nauth = {auth}\n'))
 
 
 def test_a_file_that_cannot_be_parsed_is_named(tmp_path, load):

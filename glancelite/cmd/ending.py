@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ def end(code: int) -> NoReturn:
     It does not wait for threads either: a plugin may have one that hangs.
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in sys.stdout, sys.stderr:
+        with contextlib.suppress(OSError):      # nothing reads it any more
+            stream.flush()
     os._exit(code)

@@ -27,7 +27,7 @@ def main() -> NoReturn:
     try:
         code = run(sys.argv[1:])
     except SystemExit as error:     # wrong usage, or --help
-        code = error.code if isinstance(error.code, int) else 2
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BrokenPipeError:         # of the program that reads the output
         os._exit(1)
     end(code)

@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancelite import assembly, config, contract
+from glancelite import assembly, config, contract, loader
 from glancelite.cmd import checks
 from glancelite.cmd.manage.core import add_timeout, ask, questioned
 from glancelite.contract import Database, Misconfigured
@@ -45,7 +45,7 @@ def run(conf: cfg.ConfigOpts) -> int:
                          *(f'not used by glancelite: {name}' for name in config.unused(conf))):
                 print(f'note  {text}')
     except (Misconfigured, contract.Error) as error:
-        print(f'FAIL  configuration: {error}')
+        print(f'FAIL  configuration: {loader.without_secrets(conf, loader.one_line(error))}')
         return 1
     if missing:
         print(f'note  options that ask for what is missing here: {len(missing)}')
