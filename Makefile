@@ -22,7 +22,8 @@ help:  ## list the commands
 
 .PHONY: run
 run: $(VENV)/.run  ## start the service on 127.0.0.1:9292, without configuration
-	exec $(BIN)/glancelite-api $(ARGS)
+	@echo "starting the service; it ends with Ctrl-C"
+	@exec $(BIN)/glancelite-api $(ARGS)
 
 .PHONY: demo
 demo: $(VENV)/.test  ## show the service with real images and real clients
@@ -80,14 +81,19 @@ EXTRAS_test := test
 EXTRAS_lint := test,lint
 EXTRAS_docs := docs
 
+# What pip does, in about ten lines instead of hundreds; its errors are on standard error.
+PIP_PROGRESS := /^ *Collecting/ { if (++n % 10 == 0) { print "  " n " libraries found"; fflush() } } \
+    /^Installing collected/ { print "  " n " libraries found; writing them"; fflush() }
+
 $(VENV)/.%: setup.cfg pyproject.toml | $(BIN)/pip
-	@echo "installing glancelite[$(EXTRAS_$*)] into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --editable '.[$(EXTRAS_$*)]'
+	@echo "installing glancelite[$(EXTRAS_$*)] into $(VENV): takes a minute or two, once"
+	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --no-color \
+	    --progress-bar off --editable '.[$(EXTRAS_$*)]' | awk '$(PIP_PROGRESS)'
 	@touch $@
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "glancelite needs Python 3.11 or newer: make PYTHON=... $(MAKECMDGOALS)"; exit 1; }
+	@echo "creating the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV) \
 	    || { rm -rf $(VENV); echo "On Debian: make services, or apt-get install python3-venv"; exit 1; }

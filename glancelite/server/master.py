@@ -84,6 +84,9 @@ class Master(arbiter.Arbiter):
             super().manage_workers()
         if len(self.WORKERS) < self.num_workers or not all(map(_is_ready, self.WORKERS.values())):
             return
+        if not self._started:
+            url = str(self.LISTENERS[0])
+            self.log.info('ready at %s; to try it: curl %s/versions', url, url)
         self._started = True
         self._service_manager.ready()
         if self._old:

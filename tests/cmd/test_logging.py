@@ -42,6 +42,14 @@ def test_a_line_names_request_user_and_project():
     assert all('[None req-one ann acme - - - -]' in line for line in lines)
 
 
+def test_the_log_says_where_the_service_is_ready_and_how_to_try_it(server):
+    log = server.dir / 'api.log'
+    process.until(lambda: 'ready at' in log.read_text())
+    [line] = [line for line in log.read_text().splitlines() if 'ready at' in line]
+
+    assert line.endswith(f'ready at {server.url}; to try it: curl {server.url}/versions')
+
+
 def test_reloading_reopens_a_renamed_log_file(server):
     log, rotated = server.dir / 'api.log', server.dir / 'api.log.1'
     log.rename(rotated)
