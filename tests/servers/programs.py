@@ -10,6 +10,8 @@ import pytest
 
 #: uWSGI with the Python of this process, whose libraries it uses
 UWSGI = f'uwsgi_python3{sys.version_info.minor}'
+#: the same for Apache
+MOD_WSGI = f'/usr/lib/apache2/modules/mod_wsgi.so-3.{sys.version_info.minor}'
 DEBIAN = {
     '/usr/lib/grub-rescue/grub-rescue-cdrom.iso': 'grub-rescue-pc',
     '/usr/lib/ipxe/ipxe.iso': 'ipxe',
@@ -35,6 +37,8 @@ DEBIAN = {
     'radosgw-admin': 'radosgw',
     'rbd': 'ceph-common',
     'systemd-analyze': 'systemd',
+    MOD_WSGI: 'libapache2-mod-wsgi-py3',
+    'apache2': 'apache2-bin',
     UWSGI: 'uwsgi-plugin-python3',
 }
 """Program, or absolute path of a file -> its Debian package."""
