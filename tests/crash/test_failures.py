@@ -72,25 +72,53 @@ def test_an_upload_to_a_full_store_is_rejected_and_leaves_no_data(chunked, world
     assert client.sha512(image_id) == hashlib.sha512(data).hexdigest()
 
 
-@pytest.mark.parametrize('instead', ['nothing', 'a file'])
-def test_an_unavailable_store_is_reported_and_may_return(instead, world, client):
+@pytest.fixture(params=['nothing', 'a file', 'an empty directory'])
+def away(request, world):
+    """Call it to move the data directory away for a ``with`` block."""
+    @contextlib.contextmanager
+    def moved():
+        images, elsewhere = world.folder / 'images', world.folder / 'away'
+        images.rename(elsewhere)
+        try:
+            if request.param == 'a file':
+                images.touch()
+            elif request.param == 'an empty directory':     # a mount point without its mount
+                images.mkdir()
+            yield
+        finally:
+            if images.is_dir():
+                images.rmdir()
+            images.unlink(missing_ok=True)
+            elsewhere.rename(images)
+    return moved
+
+
+def test_an_unavailable_store_is_reported_and_may_return(away, world, client):
     image_id, kept = client.create(), client.create()
     assert client.upload(kept, b'kept') == 204
-    images, away = world.folder / 'images', world.folder / 'away'
-    images.rename(away)
-    try:
-        if instead == 'a file':
-            images.touch()
 
+    with away():
         status = client.upload(image_id, b'data')
 
-    finally:
-        images.unlink(missing_ok=True)
-        away.rename(images)
     assert status == 503
     assert client.show(image_id)['status'] == 'queued'
     assert client.upload(image_id, b'data') == 204
     assert client.sha512(kept) == hashlib.sha512(b'kept').hexdigest()
+
+
+def test_no_image_is_deleted_while_its_store_is_away(away, world, client):
+    image_id = client.create()
+    assert client.upload(image_id, b'data') == 204
+
+    with away():
+        read, _ = client.ask('GET', f'/v2/images/{image_id}/file')
+        deleted, _ = client.ask('DELETE', f'/v2/images/{image_id}')
+
+    assert (read, deleted) == (503, 503)
+    assert client.show(image_id)['status'] == 'active'
+    assert client.sha512(image_id) == hashlib.sha512(b'data').hexdigest()
+    assert client.ask('DELETE', f'/v2/images/{image_id}')[0] == 204
+    assert world.has_no_data()
 
 
 @pytest.mark.parametrize('head', [b'Content-Length: 5000000', b'Transfer-Encoding: chunked'],

@@ -150,11 +150,36 @@ def test_a_link_that_leads_to_another_disk_is_followed(make_store, tmp_path, mon
     assert store.size(f'file://{tmp_path}/images/image') == 5
 
 
+def test_an_empty_directory_in_the_place_of_an_unused_one_takes_no_uploads(make_store, tmp_path):
+    """Another process may have used it."""
+    images = tmp_path / 'images'
+    store = make_store(datadir=str(images))
+    images.rename(f'{images}.away')
+    images.mkdir()
+
+    with pytest.raises(contract.Unavailable):
+        store.write('key', iter([b'1']))
+    assert list(images.iterdir()) == []
+
+
+def test_an_empty_share_that_was_mounted_after_the_start_is_used(make_store, images, monkeypatch):
+    at = {'mount': Mount(1, 'ext4', '')}
+    monkeypatch.setattr(mounts, 'find_mount', lambda path: at['mount'])
+    store = make_store(datadir=str(images))
+    images.rename(f'{images}.hidden')
+    images.mkdir()
+    at['mount'] = Mount(7, 'nfs4', str(images))
+
+    with pytest.raises(contract.Unavailable):
+        store.delete(url(images))
+    written = store.write('new', iter([b'1'])).url
+    store.delete(written)
+    with pytest.raises(contract.NotFound):
+        store.delete(written)
+
+
 def test_an_unreadable_table_of_mounts_says_nothing(tmp_path, monkeypatch):
     (tmp_path / 'old').touch()
-    seen = root.Root(str(tmp_path))
-    seen.prepare(str(tmp_path))
-    seen._in_use, seen._mount_point = None, str(tmp_path)
     monkeypatch.setattr(mounts, 'find_mount', lambda path: mounts.UNKNOWN)
 
-    assert seen.check_missing() is None
+    assert root.Root(str(tmp_path)).check_missing() is None

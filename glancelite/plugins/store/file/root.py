@@ -24,7 +24,7 @@ class Root:
 
     * a path that leads to no directory;
     * a directory whose mount has ended since it was first seen;
-    * an empty directory in the place of one that was in use;
+    * an empty directory in the place of the one that was seen first;
     * for a file that should be there: an empty directory that was never seen in use.
 
     A directory is in use when it has entries, when it has changed, or when this process has
@@ -33,29 +33,17 @@ class Root:
 
     def __init__(self, path: str):
         self.path = path
-        self._mount_point = ''
-        self._in_use: tuple[int, int] | None = None     # device and inode
-        self._empty: os.stat_result | None = None
-
-    def prepare(self, real_path: str) -> None:
-        """Look at the directory for the first time.
-
-        :param real_path: without symbolic links.
-        """
-        status = os.stat(self.path)
-        self._mount_point = mounts.find_mount(real_path).mount_point
-        if _is_empty(self.path):
-            self._empty = status
-        else:
-            self._in_use = (status.st_dev, status.st_ino)
+        self._mount_point: str | None = None
+        self._known: os.stat_result | None = None   # the directory as it was accepted last
+        self._in_use = False
 
     def check_missing(self) -> None:
         """Check that a file which is not in the directory is missing.
 
         :raises OSError: the directory is away.
         """
-        self._check()
-        if self._in_use is None:
+        self.check_usable()
+        if not self._in_use:
             raise DirectoryAway(self.path, 'the directory is empty and was never in use: is its '
                                            'file system mounted?')
 
@@ -64,43 +52,43 @@ class Root:
 
         :raises OSError: the directory is away.
         """
-        self._check()
+        status, known = os.stat(self.path), self._known
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self.path)
+        is_same = known is not None and os.path.samestat(status, known)
+        if is_same and self._in_use:
+            return
+        is_mounted_anew = self._check_mount()
+        if ((is_same and known is not None and status.st_mtime_ns != known.st_mtime_ns)
+                or not _is_empty(self.path)):
+            self._in_use = True
+        elif is_mounted_anew:
+            self._in_use = False
+        elif known is not None and not is_same:
+            raise DirectoryAway(self.path, 'there is another directory, which is empty; if that '
+                                           'is intended, restart the service')
+        self._known = status
 
     def mark_used(self) -> None:
         """Report that this process has begun to write a file."""
-        status = os.stat(self.path)
-        self._in_use = (status.st_dev, status.st_ino)
+        self._known, self._in_use = os.stat(self.path), True
 
-    def _check(self) -> os.stat_result:
-        status = os.stat(self.path)
-        if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self.path)
-        identity = (status.st_dev, status.st_ino)
-        if identity == self._in_use:
-            return status
-        self._check_mount()
-        if self._has_changed(status) or not _is_empty(self.path):
-            self._in_use = identity
-        elif self._in_use is not None:
-            raise DirectoryAway(self.path, 'there is another directory, which is empty; if that '
-                                           'is intended, restart the service')
-        return status
+    def _check_mount(self) -> bool:
+        """Return whether something was mounted on the path since the last call.
 
-    def _has_changed(self, status: os.stat_result) -> bool:
-        """Return whether a directory that was empty at first has had entries since."""
-        first = self._empty
-        return (first is not None and os.path.samestat(status, first)
-                and status.st_mtime_ns != first.st_mtime_ns)
-
-    def _check_mount(self) -> None:
+        :raises DirectoryAway: the mount has ended.
+        """
         real_path = os.path.realpath(self.path)
         mount = mounts.find_mount(real_path)
         if mount == mounts.UNKNOWN:
-            return
-        before = self._mount_point
+            return False
+        before, self._mount_point = self._mount_point, mount.mount_point
+        if before is None or mount.mount_point == before:
+            return False
         if len(mount.mount_point) < len(before) and f'{real_path}/'.startswith(f'{before}/'):
+            self._mount_point = before
             raise DirectoryAway(self.path, f'nothing is mounted on {before} any more')
-        self._mount_point = mount.mount_point
+        return True
 
 
 def _is_empty(path: str) -> bool:

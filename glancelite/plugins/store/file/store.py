@@ -205,7 +205,7 @@ class FileStore(contract.Store):
             LOG.info('store %s: created the directory %s', self.name, directory)
         self._real_paths[directory] = os.path.realpath(directory)
         self._watchdogs[directory].set_real_path(self._real_paths[directory])
-        self._roots[directory].prepare(self._real_paths[directory])
+        self._roots[directory].check_usable()
         if self._mode and self._mode & 0o077:
             current = stat.S_IMODE(os.stat(directory).st_mode)
             wanted = (current | (0o010 if self._mode & 0o070 else 0)
