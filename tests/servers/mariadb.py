@@ -16,11 +16,11 @@ class MariaDB:
         self._port = port
         self._count = 0
 
-    def create(self):
+    def create(self, charset='utf8mb4'):
         """URL of a new, empty database."""
         self._count += 1
         name = f'test_{self._count}'
-        self._execute(f'CREATE DATABASE {name} CHARACTER SET utf8mb4')
+        self._execute(f'CREATE DATABASE {name} CHARACTER SET {charset}')
         # each connection would load all certificates, although this server has no TLS
         return (f'mysql+pymysql://root@127.0.0.1:{self._port}/{name}'
                 '?charset=utf8mb4&ssl_disabled=1')
