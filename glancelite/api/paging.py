@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from glancelite import contract
 from glancelite.contract import Context, ImageQuery, Where
-from glancelite.contract.query import SORT_KEYS
+from glancelite.contract.query import SORT_KEYS, id_forms
 from glancelite.schema.image import FIELDS
 
 #: names and values of a query string, in order
@@ -140,12 +140,19 @@ def _conditions(last: dict[str, str]) -> tuple[tuple[Where, ...], dict[str, str]
 def _text_condition(name: str, value: str) -> Where:
     operator, colon, rest = value.partition(':')
     if not colon or _TIME.match(value):
-        return Where(name, 'eq', value)
+        return _equal(name, value)
     if operator == 'eq':
-        return Where(name, 'eq', rest)
+        return _equal(name, rest)
     if operator == 'in':
-        return Where(name, 'in', parse_list(rest))
+        wanted = parse_list(rest)
+        if name == 'id':
+            wanted = tuple(dict.fromkeys(form for given in wanted for form in id_forms(given)))
+        return Where(name, 'in', wanted)
     raise contract.Invalid(f'Unable to filter {name} by unknown operator {operator!r}.')
+
+
+def _equal(name: str, value: str) -> Where:
+    return Where(name, 'in', id_forms(value)) if name == 'id' else Where(name, 'eq', value)
 
 
 def parse_list(text: str) -> tuple[str, ...]:

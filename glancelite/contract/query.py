@@ -8,12 +8,27 @@ functions on random data.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from glancelite.contract.values import Image
+
+
+def id_forms(image_id: str) -> tuple[str, str, str]:
+    """Return the ids that this one may mean, in the order of precedence.
+
+    An id is a UUID.  The service stores it in lower case; Glance stores it as given.
+    """
+    return image_id, image_id.lower(), image_id.upper()
+
+
+def whole_seconds(value: Any) -> Any:
+    """Return a time without its fraction of a second, which is not shown; others as given."""
+    return value.replace(microsecond=0) if isinstance(value, datetime.datetime) else value
+
 
 SORT_KEYS = ('name', 'status', 'container_format', 'disk_format', 'size', 'id',
              'created_at', 'updated_at')
@@ -31,7 +46,7 @@ class Where:
 
     ``operator`` is one of ``OPERATORS``; for ``in`` the value is a tuple.  An unset
     field satisfies no condition, not even ``neq``.  Strings are compared by code point;
-    case counts.
+    case counts.  Times are compared in whole seconds, as they are shown.
     """
 
     field: str
@@ -39,12 +54,13 @@ class Where:
     value: object
 
     def matches(self, image: Image) -> bool:
-        found = getattr(image, self.field)
+        found = whole_seconds(getattr(image, self.field))
         if found is None:
             return False
+        value: Any = self.value
         if self.operator == 'in':
-            return found in self.value  # type: ignore[operator]
-        return _OPERATORS[self.operator](found, self.value)
+            return found in map(whole_seconds, value)
+        return _OPERATORS[self.operator](found, whole_seconds(value))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

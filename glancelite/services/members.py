@@ -83,7 +83,7 @@ class Members:
         if status not in contract.MEMBER_STATUSES:
             raise contract.Invalid('status must be one of '
                                    f'{", ".join(contract.MEMBER_STATUSES)}.')
-        changed = self._layers.database.members.update(image_id, member, status=str(status))
+        changed = self._layers.database.members.update(image.id, member, status=str(status))
         self._layers.events.member(ctx, 'image.member.update', changed)
         return changed
 
@@ -96,7 +96,7 @@ class Members:
         image = self._shared(ctx, image_id)
         self._find(ctx, image, member)
         self._enforce(ctx, 'delete_member', image, member)
-        removed = self._layers.database.members.remove(image_id, member)
+        removed = self._layers.database.members.remove(image.id, member)
         self._layers.events.member(ctx, 'image.member.delete', removed)
         store_acls.share(self._layers, ctx, image)
 

@@ -6,6 +6,7 @@ import datetime
 
 from glancelite import contract
 from glancelite.contract import Image
+from glancelite.contract.query import id_forms
 from glancelite.services.layers import Layers
 
 #: before any lease
@@ -48,7 +49,7 @@ def _pending(layers: Layers, image_id: str) -> Image:
     while images := layers.database.images.unfinished(
             now=_EPOCH, deleted_before=layers.host.now(), after=last):
         for image in images:
-            if image.id == image_id:
+            if image.id in id_forms(image_id):
                 return image
         last = images[-1]
     raise contract.NotFound(f'There is no deleted image {image_id} whose data is still kept.')

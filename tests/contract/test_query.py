@@ -73,6 +73,16 @@ def test_conditions_compare_by_code_point():
     assert not Where('name', 'eq', 'a').matches(image(name='A'))
 
 
+@pytest.mark.parametrize(('operator', 'matching'), [
+    ('eq', True), ('neq', False), ('gt', False), ('gte', True), ('lt', False), ('lte', True)])
+def test_times_are_compared_in_whole_seconds(operator, matching):
+    created = image(created_at=NOW.replace(microsecond=900_000))
+
+    for time in (NOW, NOW.replace(microsecond=999_999)):
+        assert Where('created_at', operator, time).matches(created) is matching
+    assert Where('created_at', 'in', (NOW,)).matches(created)
+
+
 def test_all_tags_and_properties_must_hold():
     it = image(visibility='public', tags=('t', 'u'), properties={'k': 'v'})
 

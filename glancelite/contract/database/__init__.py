@@ -6,9 +6,10 @@ remote registry can behave alike.  Arguments and results are values.
 Atomic means: for all instances with the same options, in any process on any host.  What a
 method wrote is durable when it returns, and every later read includes it.
 
-All times that a method sets are ``Host.now()``.  Ids and names are compared exactly; those
-that the backend cannot store (too long, or with NUL) are not found.  Every method raises
-``Unavailable`` if the backend does not answer.
+All times that a method sets are ``Host.now()``.  Names are compared exactly: case, accents
+and blanks count.  So are image ids, but ``ImageRecords.get`` finds them in lower and upper
+case too.  Ids and names that the backend cannot store (too long, or with NUL) are not found.
+Every method raises ``Unavailable`` if the backend does not answer.
 """
 
 from __future__ import annotations

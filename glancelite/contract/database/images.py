@@ -39,6 +39,8 @@ class ImageRecords(abc.ABC):
     def get(self, image_id: str, *, viewer: Viewer | None) -> Image:
         """Return one image that is not deleted.
 
+        :param image_id: of the images that ``glancelite.contract.query.id_forms`` names, the
+            first one is returned.  Its own ``id`` may be in another case.
         :param viewer: ``membership`` of the result is that of the viewer's project.
             None is internal access: no visibility check, no membership.
         :raises NotFound: there is no such image, or ``viewer`` may not see it; the text is

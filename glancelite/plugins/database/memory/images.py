@@ -50,7 +50,8 @@ class MemoryImages(contract.ImageRecords):
 
     def get(self, image_id: str, *, viewer: Viewer | None) -> Image:
         with self._records.lock:
-            image = self._records.images.get(image_id)
+            found = (self._records.images.get(form) for form in queries.id_forms(image_id))
+            image = next((image for image in found if image is not None), None)
             if image is not None and viewer is not None:
                 image = self._with_membership_locked(image, viewer)
         if image is None or (viewer is not None and not viewer.may_see(image)):

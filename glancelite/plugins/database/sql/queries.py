@@ -21,7 +21,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from glancelite.contract.query import ImageQuery, Where
+from glancelite.contract.query import ImageQuery, Where, whole_seconds
 from glancelite.contract.values import VISIBILITIES
 from glancelite.plugins.database.sql import tables
 from glancelite.plugins.database.sql.dialects import Dialect
@@ -35,6 +35,7 @@ LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 #: planner minutes; then one subquery counts those that an image has.
 MAX_SUBQUERIES = 6
 _i = tables.images.c
+_SECOND = datetime.timedelta(seconds=1)
 _COMPARE = {'eq': operator.eq, 'neq': operator.ne, 'gt': operator.gt, 'gte': operator.ge,
             'lt': operator.lt, 'lte': operator.le}
 
@@ -180,12 +181,17 @@ def _possible_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
     value: Any = where.value
     column = _i[where.field]
     if operation == 'in':
+        if isinstance(column.type, sa.DateTime):
+            return [(where.field, 'in', tuple(
+                end for time in value for end in _second(time, dialect)))]
         possible = [v for v in (_column_value(column, dialect, v) for v in value)
                     if v is not None]
         if not possible:
             raise EmptyListing
         return [(where.field, 'in', tuple(dict.fromkeys(possible)))]
     is_set: _Condition = where.field, 'set', ()
+    if isinstance(value, datetime.datetime):
+        return _time_conditions(where, dialect)
     if _is_number(column):
         number = int(value) if isinstance(value, bool) else value
         if not LOWEST <= number <= HIGHEST:
@@ -196,6 +202,25 @@ def _possible_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
     if isinstance(column.type, sa.String) and not dialect.storable(value):
         return _storable_conditions(where, dialect, is_set)
     return [(where.field, operation, (_column_value(column, dialect, value),))]
+
+
+def _second(time: datetime.datetime, dialect: Dialect) -> tuple[Any, Any]:
+    """Return the beginning of the time's second, and that of the next one."""
+    start = whole_seconds(time)
+    last = datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.UTC)
+    return dialect.bind_time(start), dialect.bind_time(min(start, last - _SECOND) + _SECOND)
+
+
+def _time_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
+    """Compare whole seconds, in conditions that can use an index."""
+    value: Any = where.value
+    start, end = _second(value, dialect)
+    after: _Condition = where.field, 'gte', (end,)
+    since: _Condition = where.field, 'gte', (start,)
+    before: _Condition = where.field, 'lt', (start,)
+    until: _Condition = where.field, 'lt', (end,)
+    return {'eq': [since, until], 'neq': [(where.field, 'neq', (start, end))],
+            'gt': [after], 'gte': [since], 'lt': [before], 'lte': [until]}[where.operator]
 
 
 def _storable_conditions(where: Where, dialect: Dialect, is_set: _Condition,
@@ -219,8 +244,6 @@ def _storable_conditions(where: Where, dialect: Dialect, is_set: _Condition,
 
 def _column_value(column: Any, dialect: Dialect, value: Any) -> Any:
     """Return ``value`` in the form of the driver; None if the column cannot contain it."""
-    if isinstance(value, datetime.datetime):
-        return dialect.bind_time(value)
     if _is_number(column):
         number = int(value) if isinstance(value, bool) else value
         return number if LOWEST <= number <= HIGHEST else None
@@ -243,6 +266,10 @@ def _condition(number: int, field: str, operation: str, amount: int, dialect: Di
     elif isinstance(kind, sa.Enum):
         column, kind = sa.cast(column, sa.String(20)), sa.Text()
     binds = [sa.bindparam(f'where_{number}_{position}', type_=kind) for position in range(amount)]
+    if isinstance(kind, sa.DateTime) and operation in ('in', 'neq'):
+        seconds = [sa.and_(column >= start, column < end)
+                   for start, end in zip(binds[::2], binds[1::2], strict=True)]
+        return sa.or_(sa.false(), *seconds) if operation == 'in' else sa.not_(seconds[0])
     if operation == 'in':
         return column.in_(binds)
     if operation == 'eq':

@@ -159,7 +159,8 @@ class ListingContract:
         ('visibility', ('public', 'private', 'no such', 'a\0b')),
         ('protected', (True, False)),
         ('disk_format', ('raw', 'RAW')),
-        ('created_at', (START, START + datetime.timedelta(seconds=10, microseconds=1))),
+        ('created_at', (START, START + datetime.timedelta(seconds=10, microseconds=1),
+                        datetime.datetime.max.replace(tzinfo=datetime.UTC))),
         ('updated_at', (START + datetime.timedelta(seconds=20),)),
         ('id', ('0', 'f', 'a\0b')),
     ])
@@ -170,6 +171,27 @@ class ListingContract:
                 where = (Where(field, operator, value), Where('min_ram', 'gte', 0))
                 crowd.check(ImageQuery(Viewer('p', True), 'all', where=where))
                 crowd.check(ImageQuery(Viewer('p'), where=where, limit=3))
+
+    def test_times_are_compared_in_seconds_as_they_are_shown(self, database, host):
+        crowd = Population(database)
+        for _ in range(9):
+            crowd.add(owner='p')
+            host.advance(seconds=0.4)
+        shown = contract.query.whole_seconds(crowd.images[4].created_at)
+
+        for operator in contract.query.OPERATORS:
+            for time in (shown, shown + datetime.timedelta(seconds=0.5)):
+                value = (time, START) if operator == 'in' else time
+                crowd.check(ImageQuery(Viewer('p'), where=(Where('created_at', operator, value),)))
+        found = database.images.list(ImageQuery(Viewer('p'), where=(
+            Where('created_at', 'eq', shown),))).items
+        assert crowd.images[4].id in [image.id for image in found]
+        later = database.images.list(ImageQuery(Viewer('p'), where=(
+            Where('created_at', 'gt', shown),))).items
+        assert not {image.id for image in found} & {image.id for image in later}
+        for direction in ('asc', 'desc'):
+            query = ImageQuery(Viewer('p'), sort=sort(('created_at', direction)), limit=2)
+            assert list(walk(database.images, query)) == crowd.expected(query)
 
     def test_finds_by_tags_and_properties_exactly(self, crowd):
         for tags, properties in (

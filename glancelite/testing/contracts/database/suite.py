@@ -178,12 +178,23 @@ class DatabaseContract(LifecycleContract, ListingContract):
 
         assert list(members.list(image_id)) == []
 
-    def test_ids_are_compared_exactly(self, images):
-        kept = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
+    def test_an_id_is_found_in_lower_and_upper_case(self, images):
+        lower = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
+        upper = images.add(rich(f'ABCDEF{str(uuid.uuid4())[6:].upper()}'))
 
-        for other in (kept.id.upper(), kept.id + ' ', ' ' + kept.id):
-            with pytest.raises(contract.NotFound):
-                images.get(other, viewer=None)
+        for kept in (lower, upper):
+            for form in (kept.id, kept.id.lower(), kept.id.upper()):
+                assert images.get(form, viewer=None) == kept
+            for other in (kept.id + ' ', ' ' + kept.id, kept.id[:-1]):
+                with pytest.raises(contract.NotFound):
+                    images.get(other, viewer=None)
+
+    def test_of_two_ids_in_different_case_the_one_as_given_is_found(self, images):
+        lower = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
+        upper = images.add(rich(lower.id.upper()))
+
+        assert images.get(lower.id, viewer=None) == lower
+        assert images.get(upper.id, viewer=None) == upper
 
     def test_many_threads_read_and_write(self, images):
         def one(n):
