@@ -16,7 +16,7 @@ from glancelite.contract import (
     Unavailable,
     Viewer,
 )
-from glancelite.plugins.database.sql import collation, schema, tables
+from glancelite.plugins.database.sql import collation, rows, schema, tables
 from glancelite.testing.contracts.database import DatabaseContract
 from glancelite.testing.contracts.database.values import rich
 from tests.plugins.database import glance33
@@ -114,6 +114,42 @@ def test_reads_and_writes_the_images_of_glance(database, engine):
         'k': 'w', 'gone': 'back'}
     with pytest.raises(Conflict):
         images.add(rich(glance33.REMOVED))
+
+
+def test_metadata_of_a_location_that_is_no_json_object_is_empty(database, engine, caplog):
+    glance33.fill(engine)
+    database.sync()
+    rows._metadata.cache_clear()        # each text is logged once
+
+    for number, text in enumerate(['{', 'store: fast', '[1]', '"fast"', '7', '[' * 60_000]):
+        with engine.begin() as connection:
+            connection.execute(sa.update(glance33.locations).values(meta_data=text))
+
+        found = database.images.get(glance33.IMAGE, viewer=None)
+
+        assert [(location.url, dict(location.metadata)) for location in found.locations] == [
+            ('file:///g', {})]
+        assert caplog.text.count('metadata of a location') == number + 1
+        assert database.images.list(ImageQuery(Viewer('p'))).items == (found,)
+    assert database.images.update(found, {'name': 'n'}).name == 'n'
+
+
+def test_an_id_in_capitals_is_found_by_either_form(database, engine):
+    glance33.fill(engine)
+    database.sync()
+    capitals = 'ABCDEF00-0000-4000-8000-00000000000A'
+    with engine.begin() as connection:
+        connection.execute(sa.insert(glance33.images).values(
+            id=capitals, name='of Glance', status='active', owner='p', min_disk=0, min_ram=0,
+            size=None, created_at=glance33.CREATED, deleted=False))
+
+    for form in (capitals, capitals.lower()):
+        found = database.images.get(form, viewer=Viewer('p'))
+        assert (found.id, found.size) == (capitals, None)
+    written = database.images.update(found, {'tags': ('t',)})
+    database.members.add(written.id, 'm')
+    assert database.images.get(capitals.lower(), viewer=Viewer('m', True)).membership == 'pending'
+    assert database.images.delete(written, pending=False).id == capitals
 
 
 def test_detects_writes_of_glance(database, engine, host):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from glancelite.plugins.database.sql import tables
 from glancelite.plugins.database.sql.dialects import Dialect
 from glancelite.plugins.database.sql.engine import Engine
 
+LOG = logging.getLogger(__name__)
 TEXT = sa.Text()
 EMPTY: Any = sa.literal_column("''")
 #: json.loads without its preparations, which take longer than to parse a short text
@@ -90,7 +92,15 @@ def _locations(text: str) -> tuple[Location, ...]:
 @functools.lru_cache(maxsize=1024)
 def _metadata(text: str | None) -> Mapping[str, object]:
     """Parse metadata; cached, as most locations have the name of their store only."""
-    return MappingProxyType(json.loads(text) or {} if text else {})
+    try:
+        found = json.loads(text) or {} if text else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        # the text may contain secrets
+        LOG.warning('the metadata of a location is no JSON object; it counts as empty')
+        found = {}
+    return MappingProxyType(found)
 
 
 def image_row(image: Image, dialect: Dialect) -> dict[str, Any]:
