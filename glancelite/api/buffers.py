@@ -12,12 +12,10 @@ from collections.abc import Callable
 #: bytes of all buffers of a process, beyond the smallest; half of them for buffers over 1 MiB
 LIMIT = 256 << 20
 MEDIUM = 1 << 20
-#: size of the smallest buffers: for clients that send less than ``SLOW_RATE`` bytes per
-#: second, and for all others when the limit is reached
+#: size of the smallest buffers: for clients whose last MiB came at less than ``SLOW_RATE``
+#: bytes per second of waiting for it, and for all others when the limit is reached
 SMALL = 1 << 16
 SLOW_RATE = 4 << 20
-#: small pieces that a client has to send faster, one after the other, to be slow no longer
-QUICK_PIECES = 8
 
 
 class Pool:
@@ -61,20 +59,23 @@ class Reader:
         self._readinto = readinto
         self._pool = pool
         self._buffers: list[mmap.mmap] = []
-        self._quick = QUICK_PIECES      # pieces in a row that did not arrive slowly
+        self._is_slow = False
+        self._received, self._waited = 0, 0.0   # since this was decided
 
     def read(self, size: int) -> memoryview:
         """Return the next ``size`` bytes, or less, as a read-only view; empty at the end."""
-        if self._quick < QUICK_PIECES:
+        if self._is_slow:
             size = min(size, SMALL)
         view = memoryview(self._unused(size))[:size]
         began = time.monotonic()
         count = self._readinto(view)
-        if count >= SLOW_RATE * (time.monotonic() - began):
-            self._quick += 1
-        else:
-            self._quick = 0
-            self._buffers = [buffer for buffer in self._buffers if len(buffer) <= SMALL]
+        self._received += count
+        self._waited += time.monotonic() - began
+        if self._received >= MEDIUM:
+            self._is_slow = self._received < SLOW_RATE * self._waited
+            self._received, self._waited = 0, 0.0
+            if self._is_slow:
+                self._buffers = [buffer for buffer in self._buffers if len(buffer) <= SMALL]
         return view[:count].toreadonly()
 
     def _unused(self, size: int) -> mmap.mmap:

@@ -15,8 +15,9 @@ from glancelite.support.background import BackgroundCalls
 
 LOG = logging.getLogger(__name__)
 
-#: bytes passed to the hashing thread at once; less is not worth waking it
-BATCH = 1 << 20
+#: bytes passed to the hashing thread at once; less is not worth waking it.  Chunks are
+#: smaller only if the client is slow, and then more would hold memory for long.
+BATCH = 1 << 18
 
 
 class InspectedStream(Iterator[bytes]):

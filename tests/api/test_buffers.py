@@ -80,16 +80,16 @@ def clock(monkeypatch):
 
 
 def test_slow_senders_get_small_pieces_until_they_are_quick_for_a_while(clock):
-    seconds = iter([0.1, 1, 0.001, *[0.5] * 3, *[0.001] * 8, 0.1])
+    seconds = iter([0.1, 1, 0.5, *[0.001] * 15, *[0.001] * 16, 0.1])
 
     def readinto(room):
         clock.now += next(seconds)
         return len(room)
 
     reader = buffers.Reader(readinto, buffers.Pool())
-    sizes = [len(reader.read(SIZE)) for _ in range(15)]
+    sizes = [len(reader.read(SIZE)) for _ in range(35)]
 
-    assert sizes == [SIZE] * 2 + [buffers.SMALL] * 12 + [SIZE]
+    assert sizes == [SIZE] * 2 + [buffers.SMALL] * 32 + [SIZE]
 
 
 def test_a_slow_sender_keeps_no_large_buffer(clock):

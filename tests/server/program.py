@@ -15,7 +15,8 @@ from oslo_config import cfg
 from glancelite import server
 
 OPTS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'),
-        cfg.IntOpt('open_files'), cfg.FloatOpt('start_seconds', default=0))
+        cfg.IntOpt('open_files'), cfg.BoolOpt('log_to_file', default=False),
+        cfg.FloatOpt('start_seconds', default=0))
 
 
 class Lab:
@@ -173,6 +174,9 @@ def read_conf():
     conf.register_opts(server.OPTS)
     conf.register_opts(OPTS)
     conf(['--config-file', sys.argv[1]], project='lab')
+    if conf.log_to_file:
+        logging.basicConfig(level=logging.INFO, format='[%(name)s] %(message)s',
+                            filename=pathlib.Path(sys.argv[1]).with_name('log'))
     if conf.open_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (conf.open_files, conf.open_files))
     return conf
@@ -183,6 +187,4 @@ def is_transfer(path):
 
 
 if __name__ == '__main__':
-    logging.basicConfig(level=logging.INFO, format='[%(name)s] %(message)s',
-                        filename=pathlib.Path(sys.argv[1]).with_name('log'))
     sys.exit(server.serve(read_conf, Lab, is_transfer=is_transfer))

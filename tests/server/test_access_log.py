@@ -16,12 +16,12 @@ COMMON = re.compile(r'(?P<address>\S+) - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-
 @pytest.fixture(scope='module')
 def logged(start):
     """A server with the default form of log."""
-    return start(client_socket_timeout=2)
+    return start(log_to_file=True, client_socket_timeout=2)
 
 
 @pytest.fixture(scope='module')
 def tls_logged(start_tls):
-    return start_tls()
+    return start_tls(log_to_file=True)
 
 
 def lines(server):
@@ -75,7 +75,7 @@ def test_the_size_is_that_of_the_body_that_was_sent(logged):
      'PUT /early/413 HTTP/1.1', 413),
 ])
 def test_refused_requests_are_logged(start, sent, request_, status):
-    server = start(client_socket_timeout=1)
+    server = start(log_to_file=True, client_socket_timeout=1)
 
     with server.connect() as sock:
         sock.sendall(sent)
@@ -106,7 +106,7 @@ def test_no_line_of_the_log_can_be_forged(logged):
 
 
 def test_json_lines_have_the_same_contents(start):
-    server = start(access_log='json')
+    server = start(log_to_file=True, access_log='json')
     server.get('/identified?name=req-8')
     server.raw(b'X\r\n\r\n')
     wait_for(lambda: any('400' in line for line in lines(server)))
@@ -124,7 +124,7 @@ def test_json_lines_have_the_same_contents(start):
 
 
 def test_the_access_log_can_be_switched_off(start):
-    server = start(access_log='none')
+    server = start(log_to_file=True, access_log='none')
     server.get('/hello')
     server.stop()
 

@@ -8,7 +8,9 @@ import os
 
 from glancelite.support.background import BackgroundCalls
 
-#: minimum and maximum bytes per write
+#: bytes of small chunks, those of slow clients, that are collected before they are written
+BATCH_SIZE = 1 << 18
+#: minimum and maximum size of the buffer for data that is not aligned
 BUFFER_SIZE = 1 << 20
 MAX_BUFFER_SIZE = 4 << 20
 #: bytes between two calls of ``fdatasync``, which run beside the writes: without them all data
@@ -47,7 +49,7 @@ class DirectWriter:
         """Write ``data`` now or later; it must not change."""
         self._batch.append(data)
         self._batch_size += len(data)
-        if self._batch_size >= BUFFER_SIZE:
+        if self._batch_size >= BATCH_SIZE:
             self._writer.call(self._batch)
             self._batch = []
             self._batch_size = 0
