@@ -88,4 +88,4 @@ class Core:
 
 def _without_case(roles: Iterable[str]) -> frozenset[str]:
     """Return the roles as the identity service compares them: without case."""
-    return frozenset(role.lower() for role in roles)
+    return frozenset([role.lower() for role in roles])

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import operator
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +21,7 @@ LOG = logging.getLogger(__name__)
 
 _TEXTS = ('user', 'project', 'user_name', 'project_name', 'user_domain', 'project_domain',
           'system_scope', 'domain', 'token')
+_texts_of = operator.attrgetter(*_TEXTS)
 
 
 class PluginFailed(Exception):
@@ -173,15 +175,13 @@ def check_context(plugin: Plugin, ctx: Any) -> Context:
     """
     if not isinstance(ctx, Context):
         raise wrong(plugin, f'returned a {type(ctx).__name__} and no Context')
-    for name in _TEXTS:
-        value = getattr(ctx, name)
+    for name, value in zip(_TEXTS, _texts_of(ctx), strict=True):
         if value is not None and not isinstance(value, str):
             raise wrong(plugin, f'returned a Context whose {name} is a {type(value).__name__} '
                                 'and no text')
-    for name in ('roles', 'service_roles'):
-        roles = getattr(ctx, name)
-        if not isinstance(roles, Collection) or isinstance(roles, (str, bytes, Mapping)) or (
-                not all(isinstance(role, str) for role in roles)):
+    for name, roles in (('roles', ctx.roles), ('service_roles', ctx.service_roles)):
+        if not isinstance(roles, (frozenset, set, list, tuple)) or (
+                not set(map(type, roles)) <= {str}):
             raise wrong(plugin, f'returned a Context whose {name} are no set of texts')
     if not isinstance(ctx.read_only, bool):
         raise wrong(plugin, 'returned a Context whose read_only is not True or False')
@@ -194,10 +194,13 @@ def check_images(plugin: Plugin, answer: Any, images: Sequence[Image]) -> Sequen
     """
     if answer is images:
         return images
-    if not isinstance(answer, Sequence) or not all(isinstance(one, Image) for one in answer) or (
-            not {one.id for one in answer} <= {one.id for one in images}):
-        raise wrong(plugin, 'returned something else from filter than some of the images')
-    return answer
+    if isinstance(answer, Sequence):
+        # nearly always these are all of the images, and comparing them is fast
+        if len(answer) == len(images) and all(map(operator.is_, answer, images)):
+            return answer
+        if set(map(id, answer)) <= set(map(id, images)):
+            return answer
+    raise wrong(plugin, 'returned something else from filter than some of the images')
 
 
 def check_limit(plugin: Plugin, limit: Any) -> int | None:
