@@ -24,7 +24,7 @@ BACKEND_DEFAULTS = 'backend_defaults'
 #: the package of the built-in plugins
 BUILT_IN = 'glancelite'
 #: seconds that ``__init__`` of a plugin may take
-PATIENCE = 30.0
+START_TIMEOUT = 30.0
 
 
 class Options:
@@ -160,7 +160,7 @@ def one_line(text: object) -> str:
 def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
          instance: str | None = None, section: str | None = None,
          given: Mapping[str, Any] = contract.EMPTY,
-         patience: float = PATIENCE) -> Plugin:
+         start_timeout: float = START_TIMEOUT) -> Plugin:
     """Build one plugin with the options of its own section.
 
     :param layer: the last word of the entry-point namespace, such as ``store``.
@@ -168,7 +168,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     :param instance: name of the instance, such as that of a store; default: ``name``.
     :param section: section of the options, if not the plugin's own.
     :param given: values that take precedence over the configuration.
-    :param patience: seconds that ``__init__`` of the plugin may take.
+    :param start_timeout: seconds that ``__init__`` of the plugin may take.
     :raises Misconfigured: the plugin is not installed, violates the contract, or its options
         are invalid.  The text is one line that names the plugin, without secrets.
     :raises Error: the plugin needs its backend now, and it does not answer.
@@ -187,7 +187,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
                                fallback=_defaults(layer, kind, instance))
         built = time_limit.Call(lambda: kind(
             options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None,
-        )).result(f'{layer} {label}: __init__ did not return', patience)
+        )).result(f'{layer} {label}: __init__ did not return', start_timeout)
         problem = _fault(built, instance)
     except contract.Error:
         raise

@@ -256,7 +256,7 @@ def test_whatever_init_raises_is_one_sentence_that_names_the_store(failure, name
 
 def test_an_init_that_hangs_is_named_when_its_time_is_over(packages, conf):
     with pytest.raises(contract.Unavailable) as raised:
-        loader.load(conf(), FakeHost(), 'store', 'hangs', 'fast', patience=0.05)
+        loader.load(conf(), FakeHost(), 'store', 'hangs', 'fast', start_timeout=0.05)
 
     assert str(raised.value) == ('store fast (driver hangs): __init__ did not return within '
                                  '0.05 seconds')

@@ -32,18 +32,18 @@ from glancelite.services.use_cases import Options, UseCases
 LOG = logging.getLogger(__name__)
 
 
-def build(conf: cfg.ConfigOpts, *, patience: float = loader.PATIENCE,
+def build(conf: cfg.ConfigOpts, *, start_timeout: float = loader.START_TIMEOUT,
           announce: bool = False) -> Core:
     """Load the chosen plugins and build the service; close it in the end.
 
     Call it after the fork, as connections to a database do not survive one.
 
-    :param patience: seconds that ``__init__`` of a plugin may take.
+    :param start_timeout: seconds that ``__init__`` of a plugin may take.
     :param announce: log each plugin, with its package.
     :raises Misconfigured: the configuration is invalid.
     """
     def make(layer: str, name: str, **where: Any) -> contract.Plugin:
-        plugin = loader.load(conf, host, layer, name, patience=patience, **where)
+        plugin = loader.load(conf, host, layer, name, start_timeout=start_timeout, **where)
         if announce:
             LOG.info('%s: %s is %s (%s)', layer, plugin.name, loader.origin(layer, name),
                      type(plugin).__qualname__)

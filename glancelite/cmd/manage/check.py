@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from glancelite import assembly, config, contract, loader
 from glancelite.cmd import checks
-from glancelite.cmd.manage.core import add_timeout, ask, questioned
+from glancelite.cmd.manage.core import add_timeout, run_checks, service_for_checks
 from glancelite.contract import Database, Misconfigured
 
 #: exit code of ``--strict`` if all checks pass, but something is missing
@@ -36,8 +36,8 @@ def run(conf: cfg.ConfigOpts) -> int:
     seconds = conf.verb.timeout
     upgrades = conf.layers.sync_database
     try:
-        with questioned(conf, seconds) as core:
-            for subject, passed, text in ask(conf, seconds, _checks(conf, core, upgrades)):
+        with service_for_checks(conf, seconds) as core:
+            for subject, passed, text in run_checks(conf, seconds, _checks(conf, core, upgrades)):
                 failed += not passed
                 print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
             missing = list(config.missing(conf))

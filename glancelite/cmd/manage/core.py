@@ -29,7 +29,7 @@ def service(conf: cfg.ConfigOpts) -> Iterator[assembly.Core]:
 
 
 def add_timeout(parser: Any) -> None:
-    """Add ``--timeout``, for `questioned`."""
+    """Add ``--timeout``, for `service_for_checks` and `run_checks`."""
     parser.add_argument('--timeout', metavar='SECONDS', type=_positive, default=TIMEOUT,
                         help='Seconds to wait for backends that do not answer; default: '
                              f'{TIMEOUT:g}.')
@@ -46,13 +46,13 @@ def _positive(text: str) -> float:
 
 
 @contextlib.contextmanager
-def questioned(conf: cfg.ConfigOpts, seconds: float) -> Iterator[assembly.Core]:
-    """The built service, to be asked for its health only: it changes nothing.
+def service_for_checks(conf: cfg.ConfigOpts, seconds: float) -> Iterator[assembly.Core]:
+    """The built service, for checks that change nothing.
 
     Nothing waits for longer than ``seconds`` for a backend.
     """
     conf.set_override('sync_database', False, group='layers')
-    core = assembly.build(conf, patience=seconds)
+    core = assembly.build(conf, start_timeout=seconds)
     try:
         yield core
     finally:
@@ -60,7 +60,7 @@ def questioned(conf: cfg.ConfigOpts, seconds: float) -> Iterator[assembly.Core]:
             Call(core.close).result('the plugins were not closed', seconds)
 
 
-def ask(conf: cfg.ConfigOpts, seconds: float, checks: Iterable[tuple[str, Callable[[], str]]],
+def run_checks(conf: cfg.ConfigOpts, seconds: float, checks: Iterable[tuple[str, Callable[[], str]]],
         ) -> Iterator[tuple[str, bool, str]]:
     """Run all checks at once; yield what was checked, whether it passed, and its text."""
     calls = [(subject, Call(check)) for subject, check in checks]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from oslo_config import cfg
 
 from glancelite import assembly, conformity, contract, loader
-from glancelite.cmd.manage.core import add_timeout, ask, questioned
+from glancelite.cmd.manage.core import add_timeout, run_checks, service_for_checks
 
 HEADINGS = ('LAYER', 'PLUGIN', 'PACKAGE', 'OPTIONS IN', 'HEALTH')
 Row = tuple[str, str, str, str, str]
@@ -40,9 +40,9 @@ def add_parser(subparsers: Any) -> None:
 def run(conf: cfg.ConfigOpts) -> int:
     """Print one line per plugin, the chosen ones first in each layer."""
     seconds = conf.verb.timeout
-    with questioned(conf, seconds) as core:
+    with service_for_checks(conf, seconds) as core:
         chosen = list(_chosen(core))
-        texts = [text for _, _, text in ask(
+        texts = [text for _, _, text in run_checks(
             conf, seconds, [(each.name, each.check) for each in chosen])]
         rows = [HEADINGS, *_rows(chosen, texts)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

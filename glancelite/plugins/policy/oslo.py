@@ -50,7 +50,7 @@ class OsloPolicy(contract.PolicyEngine):
         try:
             self._rules = ruleset.RuleSet(self.conf)
         except Exception as error:      # an invalid file or rule, or an I/O error
-            raise contract.Misconfigured(f'policy: {_one_line(error)}') from error
+            raise contract.Misconfigured(_one_line(error)) from error
 
     def _warn_about_files(self) -> None:
         if not self._watch.files and self.conf.get_location('policy_file', 'oslo_policy') \
