@@ -98,6 +98,12 @@ class Store(Plugin):
     that needs the backend raises ``Unavailable``, also ``delete`` and ``discard``.  A store
     must not create a root anew in the place of one that it has used.
 
+    Calls of several threads do not wait for each other: not while a source or a reader is
+    slow, and not while the backend does not answer, which each call reports in time.
+    No method holds all data in memory.
+
+    Recorded URLs may be hostile, too: each method checks the URL that it gets.
+
     Users see the texts of errors: they contain no secrets, no paths and no addresses.  Only
     the text of ``health`` is for the operator; it contains no secrets.
 
@@ -144,17 +150,22 @@ class Store(Plugin):
               ctx: Context | None = None) -> WriteResult:
         """Store everything that ``chunks`` yields, or nothing.
 
-        The data is durable when this returns.  An exception raised by ``chunks`` passes
-        through unchanged, and no data remains.
+        The data is durable when this returns, and cannot be read before.  Of several writers
+        of a key one succeeds, and existing data is never overwritten.  An exception raised by
+        ``chunks`` passes through unchanged, and no data remains.
 
         :param key: see ``store_rules.KEY``; case counts.  The core uses no key twice, but
             the store must not rely on it.
-        :param chunks: non-empty ``bytes`` of any length; iterated once, to the end.  If
+        :param chunks: non-empty ``bytes`` of any length; iterated once, to the end and not
+            beyond.  If
             ``ACCEPTS_MEMORYVIEW`` is set, a chunk may be a ``memoryview`` of bytes; it
             does not change while it is referenced.
         :param size: expected number of bytes, if known; it may be wrong.
         :param ctx: the caller, for stores that use the caller's rights.
-        :returns: the URL, which only this driver interprets, and the number of bytes.
+        :returns: the URL, which only this driver interprets, the number of bytes, and
+            metadata for the location.  The URL is printable, has one of ``SCHEMES``, no
+            secrets, and ``owns`` accepts it.  The metadata is JSON-ready, without the name
+            ``store``.
         :raises Conflict: the key has data, or is being written.
         :raises TooLarge: the backend is full.
         :raises Unavailable: the backend does not answer or rejects us.
@@ -165,6 +176,10 @@ class Store(Plugin):
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
              ctx: Context | None = None) -> Iterator[bytes]:
         """Open the data at ``url``; return an iterator, with ``close()`` if it needs one.
+
+        The iterator yields non-empty ``bytes``.  It is independent of others for the same data.
+        A reader may stop early, and close the iterator or just drop it.  If the data is deleted
+        meanwhile, the iterator yields the right bytes or raises an error.
 
         Missing data is reported by this call, not by the first chunk.
 
@@ -215,7 +230,7 @@ class Store(Plugin):
         """Return whether ``url`` belongs to this store, as it is configured.
 
         Used for locations without the name of a store.  Of two stores of one driver only
-        one should return True.
+        one should return True.  ``url`` may be any text.  The answer needs no backend.
         """
 
     def adopt(self, url: str, *, ctx: Context | None = None) -> str:
@@ -224,15 +239,18 @@ class Store(Plugin):
         Such URLs are hostile.  This method looks at the URL only and opens nothing; the
         core reads the data later, with ``size`` and ``read``, which check the URL again.
 
-        :returns: the URL to record: without secrets, in the form that ``write`` returns.
+        :returns: the URL to record: printable, without secrets, in the form that ``write``
+            returns.  ``owns`` accepts it, and adopting it again returns it.
         :raises Invalid: the URL is not one of this store's, or it leads to a place that
-            must not be opened.
+            must not be opened.  The text does not repeat secrets of the URL.
         """
         raise Unsupported('this store does not accept locations')
 
     def share(self, url: str, *, public: bool, projects: Sequence[str],
               ctx: Context | None = None) -> None:
         """Give read access to the data at ``url``, and take it from all others.
+
+        The data stays as it is.
 
         :param public: give it to everybody.
         :param projects: give it to these projects.
@@ -244,10 +262,14 @@ class Store(Plugin):
     def exclusive_resources(self) -> Collection[str]:
         """Name what no other store may use, such as directories.
 
-        The service does not start if two of its stores name the same resource.
+        The service does not start if two of its stores name the same resource.  The names
+        are texts that depend on the configuration only, and need no backend.
         """
         return ()
 
     def properties(self) -> Mapping[str, object]:
-        """Return JSON-ready values for ``GET /v2/info/stores/detail``; no secrets."""
+        """Return JSON-ready values for ``GET /v2/info/stores/detail``; no secrets.
+
+        They are returned without the backend, too.
+        """
         return {}
