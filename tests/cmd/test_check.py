@@ -63,7 +63,7 @@ def test_the_check_reports_a_database_that_does_not_answer(manage):
      'address: [layers] auth = noauth accepts everyone, so the service must listen on loopback '
      'only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true'),
     ('[DEFAULT]\ncert_file = /nowhere/cert.pem\n',
-     'TLS: cert_file, key_file or ca_file cannot be used: [Errno 2] No such file or directory'),
+     'TLS: cert_file cannot be read: /nowhere/cert.pem: No such file or directory'),
     ('[DEFAULT]\nkey_file = key.pem\n', 'TLS: key_file and ca_file require cert_file')])
 def test_what_stops_the_start_fails_the_check(manage, more, failure):
     manage('db', 'sync')

@@ -89,7 +89,7 @@ def test_a_frozen_database_is_an_error_in_time(manage, step, backend):
             f'{never_answers.getsockname()[1]}/glance\n'))
 
     assert ended.code == 1
-    assert ended.complaint == 'the database has not answered within 0.5 s'
+    assert ended.complaint == 'the database did not answer within 0.5 seconds'
     assert 'secret' not in ended.out + ended.err
 
 

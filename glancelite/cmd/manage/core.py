@@ -60,8 +60,9 @@ def service_for_checks(conf: cfg.ConfigOpts, seconds: float) -> Iterator[assembl
             Call(core.close).result('the plugins were not closed', seconds)
 
 
-def run_checks(conf: cfg.ConfigOpts, seconds: float, checks: Iterable[tuple[str, Callable[[], str]]],
-        ) -> Iterator[tuple[str, bool, str]]:
+def run_checks(conf: cfg.ConfigOpts, seconds: float,
+               checks: Iterable[tuple[str, Callable[[], str]]],
+               ) -> Iterator[tuple[str, bool, str]]:
     """Run all checks at once; yield what was checked, whether it passed, and its text."""
     calls = [(subject, Call(check)) for subject, check in checks]
     until = time.monotonic() + seconds
