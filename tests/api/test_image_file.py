@@ -419,3 +419,18 @@ def test_other_projects_cannot_download(wsgi, app, new):
 
     client(wsgi, 'other').get(f'/v2/images/{image}/file', status=404)
     client(wsgi, 'other').put(f'/v2/images/{image}/file', DATA, content_type=KIND, status=404)
+
+
+def test_data_that_is_known_to_be_damaged_is_503_before_the_first_byte(core, image, monkeypatch):
+    from glancelite.services.use_cases import Options
+    from glancelite.testing import service
+    verifying = service.exchange(core, options=Options(verify_downloads=True))
+    app = client(make_app(verifying))
+    monkeypatch.setattr(core.layers.stores['fast'].driver, 'read',
+                        lambda url, **part: iter([b'abcdefghiX']))
+
+    answer = app.get(f'/v2/images/{image}/file', status=503)
+
+    assert b'is damaged' in answer.body
+    assert 'ETag' not in answer.headers
+    app.get(f'/v2/images/{image}/file', headers={'Range': 'bytes=0-1'}, status=503)
