@@ -83,7 +83,7 @@ def start(home, *arguments, **changes):
                  'postgresql://user:password@host/glance or '
                  'sqlite:////var/lib/glance/glance.sqlite', id='no connection'),
     pytest.param({'database': {'connection': 'postgresql://glance:secret@127.0.0.1:1/glance'}},
-                 'the database does not answer', id='database down'),
+                 'the database does not answer: connection refused', id='database down'),
     pytest.param({'layers': {'sync_database': 'false'}, 'database': {}},
                  'the database schema is not up to date; run: glancelite-manage db sync',
                  id='database not synced'),
