@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from glancelite.contract import ImageQuery, Location, Viewer
+from glancelite.contract import ImageQuery, Location, NotFound, Viewer
 from glancelite.plugins.database.sql.connection import Connection
 from glancelite.testing.contracts.database.values import rich
 
@@ -82,6 +82,16 @@ def test_writing_is_a_few_statements(database, count, amount):
     assert count(*2 * [lambda: images.renew_leases(ids, until=first.created_at)]) == 1
     assert count(*2 * [lambda: images.unfinished(
         now=first.created_at, deleted_before=first.created_at)]) == 2
+
+
+def test_an_id_that_is_not_found_is_looked_up_in_each_form(database, count):
+    def ask(image_id):
+        with pytest.raises(NotFound):
+            database.images.get(image_id, viewer=Viewer('p'))
+
+    assert count(*2 * [lambda: ask('abcdef00-1234-4abc-8def-00000000000a')]) == 2
+    assert count(*2 * [lambda: ask('aBcdef00-1234-4abc-8def-00000000000a')]) == 3
+    assert count(*2 * [lambda: ask('12345678-1234-4123-8123-000000000001')]) == 1
 
 
 def test_a_change_of_the_status_is_one_statement(database, count):
