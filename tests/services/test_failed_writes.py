@@ -16,7 +16,7 @@ URL = 'memory://fast/key'
 RESULTS = [None, (URL, 4), WriteResult('memory://other/key', 4), WriteResult('', 4),
            WriteResult(None, 4), WriteResult('memory://fast/a\nb', 4), WriteResult(URL, -1),
            WriteResult(URL, None), WriteResult(URL, 4.0), WriteResult(URL, True),
-           WriteResult(URL, 3), WriteResult(URL, 4, None), WriteResult(URL, 4, {'a': object()}),
+           WriteResult(URL, 3), WriteResult(URL, 4, None), WriteResult(URL, 4, {'a': {1}}),
            WriteResult(URL, 4, {'a': float('nan')})]
 
 
