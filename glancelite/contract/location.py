@@ -20,9 +20,6 @@ class LocationStrategy(Plugin):
               image: Image | None = None, ctx: Context | None = None) -> Sequence[Location]:
         """Return the same locations, the one to read first in front.
 
-        A strategy need not have the parameters ``image`` and ``ctx``: it gets those that it
-        has.
-
         :param weights: name of a store -> its option ``weight``.  Stores that are not
             configured are missing.
         :param image: the image that has the locations.

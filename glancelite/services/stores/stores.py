@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location
@@ -54,7 +52,6 @@ class Stores:
         self._reserved = {store.name: store for store in reserved}
         self._default = default
         self._strategy = strategy
-        self._strategy_gets = _accepted(strategy, ('image', 'ctx'))
         self._weights = {name: store.weight for name, store in self._stores.items()}
         self._multi = multi
         self._installed = installed
@@ -330,9 +327,7 @@ class Stores:
         strategy = self._strategy
         try:
             with border.Calling(strategy):
-                known: dict[str, Any] = {'image': image, 'ctx': ctx}
-                answer = strategy.order(locations, self._weights, **{
-                    name: known[name] for name in self._strategy_gets})
+                answer = strategy.order(locations, self._weights, image=image, ctx=ctx)
             return border.check_order(strategy, answer, locations)
         except (contract.Error, border.PluginFailed):
             LOG.exception('the locations are used as they are listed')
@@ -346,17 +341,6 @@ class Stores:
 
     def _location(self, url: str, metadata: Mapping[str, object], name: str) -> Location:
         return Location(url, {**metadata, 'store': name} if self._multi else metadata)
-
-
-def _accepted(strategy: contract.LocationStrategy, names: Collection[str]) -> frozenset[str]:
-    """Return which of these parameters the strategy has: it may be older than they are."""
-    try:
-        parameters = inspect.signature(strategy.order).parameters
-    except (AttributeError, TypeError, ValueError):
-        return frozenset()
-    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-        return frozenset(names)
-    return frozenset(names) & parameters.keys()
 
 
 def _scheme(url: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 
 import pytest
@@ -48,12 +47,11 @@ class LocationContract:
 
     def test_the_image_and_the_caller_may_be_known(self, location, chance):
         given = some_locations(chance, 4)
-        known = {'image': Image('one', owner='p', locations=given), 'ctx': Context(project='p')}
-        parameters = inspect.signature(location.order).parameters
-        accepted = {name: value for name, value in known.items() if name in parameters}
+        image = Image('one', owner='p', locations=given)
 
-        assert sorted(each.url for each in location.order(given, {}, **accepted)) == sorted(
-            each.url for each in given)
+        ordered = location.order(given, {}, image=image, ctx=Context(project='p'))
+
+        assert sorted(each.url for each in ordered) == sorted(each.url for each in given)
 
     @pytest.mark.parametrize('count', [0, 1])
     def test_less_than_two_locations_stay_in_order(self, location, count):
