@@ -22,8 +22,9 @@ REQUEST_ID = 'x-openstack-request-id'
 
 _PLAIN = re.compile(r'[!#-\[\]-~]+')
 _SPECIAL = re.compile(r'[^!#-\[\]-~]')
-_SECRET = re.compile(
-    r'([?&][^=&]*(?:token|secret|passw|credential|sig|key|auth)[^=&]*=)[^&]*', re.IGNORECASE)
+#: a name in a query with its value; no byte is looked at more than twice
+_FIELD = re.compile(r'([?&][^=&?]*=)([^&]*)')
+_SECRET = re.compile('token|secret|passw|credential|sig|key|auth', re.IGNORECASE)
 
 
 class Entry(NamedTuple):
@@ -111,7 +112,14 @@ def request_id(headers: list[tuple[str, str]]) -> str | None:
 
 
 def _without_secrets(uri: str) -> str:
-    return _plain(_SECRET.sub(r'\1***', uri) if '?' in uri else uri)
+    return _plain(_FIELD.sub(_without_secret, uri) if '?' in uri else uri)
+
+
+def _without_secret(field: re.Match[str]) -> str:
+    name, value = field.groups()
+    # a value with another question mark may itself be an address with a query
+    is_secret = _SECRET.search(name) or ('?' in value and _SECRET.search(value))
+    return f'{name}***' if is_secret else field[0]
 
 
 def _plain(text: str) -> str:

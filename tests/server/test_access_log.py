@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -137,6 +138,9 @@ def test_the_access_log_can_be_switched_off(start):
     ('/a?temp_url_sig=geheim', '/a?temp_url_sig=***'),
     ('/a?AWSAccessKeyId=geheim&password=geheim', '/a?AWSAccessKeyId=***&password=***'),
     ('/token/a?name=in:b', '/token/a?name=in:b'),
+    ('/a?token=geheim?more', '/a?token=***'),
+    ('/a?next=/b?token=geheim&c=1', '/a?next=***&c=1'),
+    ('/a??token=geheim', '/a??token=***'),
 ])
 def test_values_of_secrets_in_the_query_are_left_out(uri, logged):
     written = []
@@ -146,3 +150,15 @@ def test_values_of_secrets_in_the_query_are_left_out(uri, logged):
     log.write(access.Entry('::1', 'GET', uri, 1, 200, 0, 0.1, None))
 
     assert json.loads(written[0])['uri'] == logged
+
+
+@pytest.mark.parametrize('part', ['?key', 'key', '&key', '?key=', '?'])
+def test_no_query_takes_long_to_log(part):
+    log = access.AccessLog(access.COMMON)
+    log.is_on = True
+    uri = '/a?' + part * (8000 // len(part))
+    began = time.monotonic()
+
+    log.write(access.Entry('::1', 'GET', uri, 1, 200, 0, 0.1, None))
+
+    assert time.monotonic() - began < 0.5
