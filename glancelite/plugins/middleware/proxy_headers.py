@@ -16,9 +16,10 @@ HEADERS = frozenset({'HTTP_FORWARDED', 'HTTP_X_FORWARDED_PROTO', 'HTTP_X_FORWARD
                      'HTTP_X_FORWARDED_FOR', 'HTTP_X_FORWARDED_PREFIX'})
 SCHEMES = ('http', 'https')
 
-#: one parameter of ``Forwarded``, or nothing, and what ends it
+#: one parameter of ``Forwarded``, or nothing, and what ends it; possessive, because a client
+#: may send 16 KiB that almost match
 _PARAMETER = re.compile(
-    r'\s*(?:([^\s=;,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^;,"]*)))?\s*(?:[;,]|$)')
+    r'\s*+(?:([^\s=;,"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"\s*+|([^;,"]*+)))?+(?:[;,]|$)')
 _ESCAPE = re.compile(r'\\(.)')
 #: a name or an address, with or without a port
 _HOST = re.compile(r'(?:\[[0-9A-Fa-f:.]+\]|[\w.~%-]+)(?::[0-9]{1,5})?', re.ASCII)

@@ -1,9 +1,11 @@
 """The middleware ``proxy_headers`` keeps the contract and behaves as the library does."""
 
+import time
+
 import pytest
 from oslo_middleware import http_proxy_to_wsgi as library
 
-from glancelite.plugins.middleware.proxy_headers import ProxyHeaders
+from glancelite.plugins.middleware.proxy_headers import ProxyHeaders, parse_forwarded
 from glancelite.testing.contracts.middleware import Answer, Client, MiddlewareContract, request
 
 COMPARED = ('wsgi.url_scheme', 'HTTP_HOST', 'REMOTE_ADDR', 'REMOTE_PORT', 'SCRIPT_NAME')
@@ -80,6 +82,16 @@ def test_headers_are_read_as_the_standard_says(make_middleware, headers, seen):
     found, before = seen_behind(middleware.wrap, headers), seen_behind(middleware.wrap, {})
 
     assert found == before | {SEEN[name]: value for name, value in seen.items()}
+
+
+@pytest.mark.parametrize('header', ['a=' + ' ' * 16000 + '"', ' ' * 16000 + '"',
+                                    'a="b"' + ' ' * 16000 + '"', ' ,' * 8000 + '"'])
+def test_no_header_takes_long_to_read(header):
+    began = time.monotonic()
+
+    assert parse_forwarded(header) == {}
+
+    assert time.monotonic() - began < 0.5
 
 
 def test_headers_are_ignored_by_default(make_middleware):
