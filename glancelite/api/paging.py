@@ -22,7 +22,7 @@ PARAMETER_LIMIT = 256
 #: attribute -> kind of its filter, see ``schema.fields.Field``
 FILTERS = {field.name: field.filter for field in FIELDS if field.filter}
 _TIME_OPERATORS = ('eq', 'neq', 'gt', 'gte', 'lt', 'lte')
-_NUMBER = re.compile(r'\s*([+-]?)0*([0-9]+)\s*')
+_NUMBER = re.compile(r'\s*([+-]?)([0-9]++)\s*')
 #: numbers of images are not larger
 _MAX_NUMBER = (1 << 63) - 1
 #: a year, with or without month and day; these may have one digit
@@ -199,7 +199,7 @@ def _parse_number(name: str, value: str) -> int:
     match = _NUMBER.fullmatch(value)
     if match is None:
         raise contract.Invalid(f'{name} must be a whole number.')
-    sign, digits = match.groups()
+    sign, digits = match[1], match[2].lstrip('0') or '0'
     number = min(int(digits), _MAX_NUMBER) if len(digits) < 20 else _MAX_NUMBER
     return -number if sign == '-' else number
 

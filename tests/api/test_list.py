@@ -1,6 +1,7 @@
 """Listings: filters, sorting, pages."""
 
 import datetime
+import time
 
 import pytest
 
@@ -93,7 +94,18 @@ def test_the_limit_has_a_default_and_a_cap():
     assert query('limit=100').limit == 100
     assert query('limit=5000').limit == 1000
     assert query('limit=' + '9' * 400).limit == 1000
+    assert query('limit=%20%2B0010%20').limit == 10
+    assert query('limit=000').limit == 0
     assert query('', max_limit=10).limit == 10
+
+
+def test_no_limit_takes_long_to_refuse():
+    began = time.monotonic()
+
+    with pytest.raises(contract.Invalid):
+        query('limit=' + '0' * 8000 + 'x')
+
+    assert time.monotonic() - began < 0.5
 
 
 def test_a_marker_must_be_known_and_visible(app, other):
