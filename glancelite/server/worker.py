@@ -169,7 +169,10 @@ class Worker(gthread.ThreadWorker):
                 listener.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(timeout)
+        for key, _ in self.poller.select(timeout):
+            # a callback before may have closed this connection, to make room
+            if self.poller.get_map().get(key.fd) is key:
+                key.data(key.fileobj)
         now = time.monotonic()
         if now >= self._next_expiry:
             self._next_expiry = now + 0.5

@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import os
 import resource
+import signal
 import time
 
 import pytest
@@ -219,6 +221,21 @@ def test_idle_connections_make_room_for_others(start):
     with clients(server, 300, b'') as socks:
         assert seconds_of_a_request(server) < 3
         assert socks[0].recv(1) == b''
+
+
+def test_a_request_on_a_connection_that_just_made_room_ends_no_worker(start):
+    server = start(threads=2, open_files=200)
+    pid = int(server.get('/pid')[2])
+
+    with clients(server, 169, b'') as idle, contextlib.ExitStack() as stack:
+        seconds_of_a_request(server)
+        os.kill(pid, signal.SIGSTOP)    # so that it finds all these events at once
+        for _ in range(5):
+            stack.enter_context(server.connect())
+        go_on(idle[:20], GET)
+        os.kill(pid, signal.SIGCONT)
+        seconds_of_a_request(server)
+        assert int(server.get('/pid')[2]) == pid
 
 
 def test_stopping_does_not_wait_for_clients_that_linger(start):
