@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import logging
 import textwrap
 import time
@@ -67,6 +68,8 @@ class Keystone(contract.Authenticator):
         if not (authtoken.memcached_servers or authtoken.cache):
             overrides['cache'] = CACHE_KEY
             self._environ[CACHE_KEY] = TokenCache()
+        elif not authtoken.cache:
+            _check_memcached_library(authtoken)
         self._middleware = _middleware_class()(_empty_app, overrides)
         self._cache_time = min(CALLER_CACHE_TIME, authtoken.token_cache_time)
         self._callers: dict[Any, tuple[float, contract.Context]] = {}
@@ -162,6 +165,20 @@ class TokenCache:
 
 def _now() -> float:
     return time.monotonic()
+
+
+def _check_memcached_library(authtoken: Any) -> None:
+    """Import what the middleware imports with the first request, and does not require."""
+    other = authtoken.memcache_tls_enabled or authtoken.memcache_sasl_enabled
+    module, package = (('bmemcached', 'python-binary-memcached') if other
+                       else ('memcache', 'python-memcached'))
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise contract.Misconfigured(
+            f'[{GROUP}] memcached_servers needs the library {package}, which is not '
+            'installed; install it, or unset the option: each process has a cache of its own '
+            'then') from error
 
 
 def _middleware_class() -> Any:

@@ -2,7 +2,9 @@
 
 import contextlib
 import datetime
+import sys
 import time
+import types
 import urllib.request
 
 import pytest
@@ -216,6 +218,21 @@ class TestUnreachable:
         auth = make({'auth_section': 'account\n[account]', **section})
 
         assert auth.conf['account'].auth_url == UNREACHABLE['auth_url']
+
+    @pytest.mark.parametrize(('module', 'package', 'options'), [
+        ('memcache', 'python-memcached', {}),
+        ('bmemcached', 'python-binary-memcached', {'memcache_tls_enabled': 'true'}),
+        ('bmemcached', 'python-binary-memcached', {'memcache_sasl_enabled': 'true'}),
+    ])
+    def test_the_start_needs_the_library_of_a_cache_in_memcached(
+            self, make, monkeypatch, module, package, options):
+        cached = {**UNREACHABLE, 'memcached_servers': '127.0.0.1:1', **options}
+        monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+        assert make(cached)
+
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(contract.Misconfigured, match=f'needs the library {package}, '):
+            make(cached)
 
 
 class TestResultOfTheMiddleware:
