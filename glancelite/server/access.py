@@ -13,7 +13,7 @@ import logging
 import logging.handlers
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 NAME = 'glancelite.access'
@@ -72,7 +72,7 @@ class AccessLog:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if not lines:
             return
-        for handler in logging.getLogger().handlers:
+        for handler in _handlers(self._log):
             if isinstance(handler, logging.StreamHandler):
                 _write(handler, lines)
                 continue
@@ -128,6 +128,13 @@ def _plain(text: str) -> str:
         return text
     return _SPECIAL.sub(lambda found: ''.join(f'%{byte:02X}' for byte in
                                               found[0].encode('latin-1', 'replace')), text)
+
+
+def _handlers(log: logging.Logger | None) -> Iterator[logging.Handler]:
+    """The handlers that get the informational messages of a logger."""
+    while log is not None:
+        yield from (handler for handler in log.handlers if handler.level <= logging.INFO)
+        log = log.parent if log.propagate else None
 
 
 def _record(line: str) -> logging.LogRecord:

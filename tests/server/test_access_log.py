@@ -1,6 +1,7 @@
 """The access log has one line for each answer, without secrets."""
 
 import json
+import logging
 import re
 import time
 
@@ -162,3 +163,56 @@ def test_no_query_takes_long_to_log(part):
     log.write(access.Entry('::1', 'GET', uri, 1, 200, 0, 0.1, None))
 
     assert time.monotonic() - began < 0.5
+
+
+@pytest.fixture
+def log_of_the_program(monkeypatch, tmp_path):
+    """``attach(name, file, level)`` gives a logger a handler; no logger has others."""
+    handlers = []
+    root = logging.getLogger()
+    loggers = [root, *map(logging.getLogger, ('glancelite', access.NAME))]
+    for logger in loggers:
+        monkeypatch.setattr(logger, 'handlers', [])
+    monkeypatch.setattr(root, 'level', logging.INFO)
+    root.manager._clear_cache()
+
+    def attach(name, file, level=logging.NOTSET):
+        handler = logging.FileHandler(tmp_path / file)
+        handler.setLevel(level)
+        handlers.append(handler)
+        logging.getLogger(name).addHandler(handler)
+        return tmp_path / file
+
+    yield attach
+
+    for handler in handlers:
+        handler.close()
+    root.manager._clear_cache()
+
+
+def write_one_line():
+    log = access.AccessLog(access.COMMON)
+    log.write(access.Entry('::1', 'GET', '/hello', 1, 200, 0, 0.1, None))
+    log.flush()
+
+
+@pytest.mark.parametrize('name', [access.NAME, None])
+def test_a_handler_for_errors_gets_no_line(log_of_the_program, name):
+    everything = log_of_the_program(name, 'log')
+    errors = log_of_the_program(None, 'errors', logging.ERROR)
+
+    write_one_line()
+
+    assert 'GET /hello' in everything.read_text()
+    assert errors.read_text() == ''
+
+
+def test_lines_go_where_the_other_lines_of_the_service_go(log_of_the_program, monkeypatch):
+    monkeypatch.setattr(logging.getLogger('glancelite'), 'propagate', False)
+    others = log_of_the_program(None, 'others')
+    ours = log_of_the_program('glancelite', 'ours')
+
+    write_one_line()
+
+    assert 'GET /hello' in ours.read_text()
+    assert others.read_text() == ''
