@@ -1,10 +1,12 @@
 """Tests of doc/plugins.md: its example conforms, and its snippets are valid."""
 
+import concurrent.futures
 import configparser
 import inspect
 import pathlib
 import re
 import sys
+import time
 import tomllib
 
 import pytest
@@ -111,6 +113,26 @@ def test_an_empty_directory_of_the_example_is_not_used(make_folder, tmp_path):
         make_folder('fast').write('key', iter([b'1']))
 
     assert list((tmp_path / 'fast').iterdir()) == []
+
+
+def test_the_first_writers_of_the_example_do_not_disturb_one_another(
+        make_folder, monkeypatch, tmp_path):
+    made = pathlib.Path.mkdir
+
+    def slow(path, *args, **named):
+        made(path, *args, **named)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(pathlib.Path, 'mkdir', slow)
+    store = make_folder('fast')
+
+    def write(number):
+        time.sleep(number * 0.02)
+        return store.write(f'key-{number}', iter([b'1'])).size
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(write, range(8))) == [1] * 8
+    assert [path.name for path in tmp_path.iterdir()] == ['fast']
 
 
 @pytest.fixture
