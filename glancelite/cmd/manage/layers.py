@@ -73,7 +73,7 @@ def _rows(chosen: list[Chosen], texts: list[str]) -> Iterator[Row]:
             label = (each.name if each.name == each.driver
                      else f'{each.name} (driver {each.driver})')
             yield (layer, label, _package(installed[each.driver]),
-                   ' '.join(_sections(each)) or '-', text)
+                   ' '.join(dict.fromkeys(_sections(each))) or '-', text)
         for name, source in installed.items():
             if name not in {each.driver for each, _ in here}:
                 yield (layer, f'{name} - not chosen', _package(source), '-',
