@@ -192,7 +192,7 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     except contract.Error:
         raise
     except (Misconfigured, cfg.Error) as error:
-        problem, cause = str(error), error
+        problem, cause = _invalid_value(conf, error) or str(error), error
     except ImportError as error:
         problem, cause = f'needs a library that is not installed: {error}', error
     except BaseException as error:  # name the plugin, whatever its code raises
@@ -204,6 +204,18 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
         raise Misconfigured(one_line(without_secrets(
             conf, f'{layer} {label}{where}: {problem}'))) from cause
     return built
+
+
+def _invalid_value(conf: cfg.ConfigOpts, error: Exception) -> str:
+    """What is wrong with the option of a library that a plugin has read; '' for other errors."""
+    if isinstance(error, cfg.ConfigFileValueError):
+        for info, group in conf._all_opt_infos():
+            if f' {info["opt"].name} ' in str(error):
+                try:
+                    value(conf, info['opt'], group.name if group else 'DEFAULT')
+                except Misconfigured as invalid:
+                    return str(invalid)
+    return ''
 
 
 def _fault(plugin: Plugin, name: str) -> str:
