@@ -260,7 +260,8 @@ def _defaults(layer: str, kind: type[Plugin], instance: str) -> Sequence[str]:
 #: Python's error messages -> messages for operators
 _PLAIN_MESSAGES = (
     (re.compile(r'invalid literal for int\(\) with base 10: (.*)'), r'\1 is not a whole number'),
-    (re.compile(r'could not convert string to float: (.*)'), r'\1 is not a number'))
+    (re.compile(r'could not convert string to float: (.*)'), r'\1 is not a number'),
+    (re.compile(r'.*URIReference\(.*'), 'the value is not a URL such as https://host:9292'))
 
 
 def value(conf: cfg.ConfigOpts, opt: cfg.Opt, section: str) -> Any:

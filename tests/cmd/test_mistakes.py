@@ -78,6 +78,10 @@ def start(home, *arguments, **changes):
     pytest.param({'database': {'connection': 'oracle://glance:secret@db/glance'}},
                  'database sql: [database] connection: oracle is not supported; use one of '
                  'mariadb, mysql, postgresql, sqlite', id='database driver'),
+    pytest.param({'database': {'connection': 'postgresql://glance:sec@ret:secret@db/glance'}},
+                 'database sql: [database] connection is not a URL such as '
+                 'postgresql://user:password@host/database; in the password, write %40 for '
+                 '"@", %3A for ":" and %2F for "/"', id='characters of a password'),
     pytest.param({'database': {'connection': None}},
                  'database sql: [database] connection must be set, such as '
                  'postgresql://user:password@host/glance or '
@@ -91,6 +95,9 @@ def start(home, *arguments, **changes):
                  'number', id='number'),
     pytest.param({'DEFAULT': {'bind_port': '99999'}},
                  '[DEFAULT] bind_port: Should be less than or equal to 65535', id='port'),
+    pytest.param({'DEFAULT': {'public_endpoint': 'images.example'}},
+                 '[DEFAULT] public_endpoint: the value is not a URL such as https://host:9292',
+                 id='URL'),
     pytest.param({'DEFAULT': {'image_size_cap': 'big'}},
                  "quota limits: [DEFAULT] image_size_cap: 'big' is not a whole number",
                  id='number of a plugin'),

@@ -30,10 +30,11 @@ def driver_url(connection: str | None) -> sa.URL:
             'postgresql://user:password@host/glance or sqlite:////var/lib/glance/glance.sqlite')
     try:
         url = sa.make_url(connection)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # the text may contain a part of the password
         raise contract.Misconfigured(
             '[database] connection is not a URL such as '
-            'postgresql://user:password@host/database') from None
+            'postgresql://user:password@host/database; in the password, write %40 for "@", '
+            '%3A for ":" and %2F for "/"') from None
     backend = url.get_backend_name()
     if backend not in DRIVERS:
         raise contract.Misconfigured(
