@@ -19,10 +19,14 @@ KNOWN = (
     'oslo_middleware:HTTPProxyToWSGI.', 'oslo_middleware.http_proxy_to_wsgi:',
     'oslo_middleware:Healthcheck.', 'oslo_middleware.healthcheck:',
     'oslo_middleware:RequestId.', 'oslo_middleware.request_id:',
+    'egg:oslo.middleware#cors', 'egg:oslo.middleware#healthcheck',
+    'egg:oslo.middleware#http_proxy_to_wsgi', 'egg:oslo.middleware#request_id',
 )
 #: beginnings of factories that authenticate -> the plugin that does the same
 AUTHENTICATION = {
     'keystonemiddleware.auth_token:': 'keystone',
+    'egg:keystonemiddleware#auth_token': 'keystone',
+    'egg:oslo.middleware#basic_auth': 'http_basic',
     'oslo_middleware:BasicAuthMiddleware.': 'http_basic',
     'oslo_middleware.basic_auth:': 'http_basic',
 }
@@ -92,6 +96,7 @@ def _filters(path: pathlib.Path, flavor: str | None) -> Iterator[tuple[str, str]
         elif prefix.startswith('filter'):
             yield name, options.get('paste.filter_factory') or options.get('use', '')
             waiting += [options['next']] if 'next' in options else []
+        waiting += [options['filter-with']] if 'filter-with' in options else []
 
 
 def _section(sections: dict[str, dict[str, str]],
@@ -105,6 +110,14 @@ def _sections(path: pathlib.Path) -> dict[str, dict[str, str]]:
     try:
         parser.read_string(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, configparser.Error) as error:
-        reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
-        raise Misconfigured(f'{path} cannot be read: {reason}') from error
+        raise Misconfigured(f'{path} cannot be read: {_reason(error)}') from error
     return {section: dict(parser[section]) for section in parser.sections()}
+
+
+def _reason(error: Exception) -> str:
+    """Why the file cannot be read, without the invalid lines, which may contain a password."""
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f'line {error.lineno} is not in a section'
+    if isinstance(error, configparser.ParsingError):
+        return f'line {error.errors[0][0]} is not "name = value"'
+    return getattr(error, 'strerror', None) or ' '.join(str(error).split())

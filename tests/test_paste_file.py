@@ -110,12 +110,38 @@ def test_authentication_of_a_pipeline_is_not_lost(load, flavor, filter_, auth):
     assert config.notices(load(pipelines, flavor, more=f'[layers]\nauth = {auth}\n'))
 
 
-def test_a_file_that_cannot_be_parsed_is_named(tmp_path, load):
+@pytest.mark.parametrize(('text', 'reason'), [
+    ('password = secret\n', 'line 1 is not in a section'),
+    ('[filter:cors]\nsecret\n', 'line 2 is not "name = value"')])
+def test_a_file_that_cannot_be_parsed_is_named_and_not_quoted(tmp_path, load, text, reason):
     load(STOCK)
-    (tmp_path / 'glance-api-paste.ini').write_text('pipeline = x\n')
+    (tmp_path / 'glance-api-paste.ini').write_text(text)
     (tmp_path / 'glance-api.conf').write_text('')
 
-    with pytest.raises(contract.Misconfigured, match=r'paste\.ini cannot be read: '):
+    with pytest.raises(contract.Misconfigured) as raised:
+        config.load(['--config-file', str(tmp_path / 'glance-api.conf')])
+
+    assert str(raised.value) == f'{tmp_path}/glance-api-paste.ini cannot be read: {reason}'
+
+
+def test_filters_may_be_named_by_their_package(load, tmp_path):
+    load(STOCK)
+    paste = tmp_path / 'glance-api-paste.ini'
+    paste.write_text('[pipeline:glance-api]\npipeline = cors auth rootapp\n'
+                     '[filter:cors]\nuse = egg:oslo.middleware#cors\n'
+                     '[filter:auth]\nuse = egg:keystonemiddleware#auth_token\n' + APPS)
+    (tmp_path / 'glance-api.conf').write_text('')
+
+    assert config.notices(config.load(['--config-file', str(tmp_path / 'glance-api.conf')]))
+
+
+def test_a_filter_around_an_application_is_found(load, tmp_path):
+    load(STOCK)
+    paste = tmp_path / 'glance-api-paste.ini'
+    paste.write_text(f'{(tmp_path / "acme.ini").read_text()}filter-with = acme\n')
+    (tmp_path / 'glance-api.conf').write_text('')
+
+    with pytest.raises(contract.Misconfigured, match='the filter acme '):
         config.load(['--config-file', str(tmp_path / 'glance-api.conf')])
 
 
