@@ -28,6 +28,7 @@ CHECK_INTERVAL = 1.0
 #: most verified passwords in the cache
 CACHE_SIZE = 1024
 DEFAULT_ROLES = ('member', 'reader')
+USER_FILE = '[oslo_middleware] http_basic_auth_user_file'
 USER_FILE_HELP = """\
 File with the users of the auth plugin http_basic. A line is user:hash, as htpasswd -nB writes \
 it, or user:hash:project, or user:hash:project:role,role. The hash is bcrypt. Without them, the \
@@ -94,7 +95,7 @@ class HTTPBasic(contract.Authenticator):
         try:
             self._users = self._read()
         except (OSError, ValueError) as error:
-            raise contract.Misconfigured(f'http_basic: {error}') from error
+            raise contract.Misconfigured(f'{USER_FILE}: {self._reason(error)}') from error
 
     def identify(self, environ: MutableMapping[str, Any]) -> contract.Context:
         self._watch.check()
@@ -139,9 +140,16 @@ class HTTPBasic(contract.Authenticator):
         try:
             self._users = self._read()
         except (OSError, ValueError) as error:
-            LOG.error('http_basic: the users stay as they were: %s', error)
+            LOG.error('http_basic: the users stay as they were: %s', self._reason(error))
         else:
             LOG.info('http_basic: the users were reloaded')
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return f'{self._path} cannot be read: {error.strerror}'
+        if isinstance(error, UnicodeError):     # its text has no name of a file
+            return f'{self._path} is not in UTF-8'
+        return str(error)
 
     def _read(self) -> Users:
         by_name = {}

@@ -154,8 +154,18 @@ class TestTheFile:
             make(path)
 
     def test_a_missing_file_prevents_the_start(self, make, tmp_path):
-        with pytest.raises(contract.Misconfigured):
+        with pytest.raises(contract.Misconfigured) as raised:
             make(tmp_path / 'none')
+
+        assert str(raised.value) == (
+            f'[oslo_middleware] http_basic_auth_user_file: {tmp_path}/none cannot be read: No '
+            'such file or directory')
+
+    def test_a_file_in_another_encoding_prevents_the_start(self, make, tmp_path):
+        (tmp_path / 'htpasswd').write_bytes(b'# Caf\xe9\n')
+
+        with pytest.raises(contract.Misconfigured, match='htpasswd is not in UTF-8'):
+            make(tmp_path / 'htpasswd')
 
     def test_it_accepts_the_users_that_the_library_accepts(self, make, users):
         auth = make(users)
