@@ -54,11 +54,10 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     of libraries get the defaults that they have here.
     """
     log.set_defaults(default_log_levels=LOG_LEVELS)
-    for layer in contract.LAYERS:
-        for plugin in loader.installed(layer).values():
-            for register_library in plugin.kind.LIBRARY_OPTS if plugin.kind else ():
-                with contextlib.suppress(ImportError):      # an extra that is not installed
-                    register_library(cfg.ConfigOpts())
+    for _, kind in _usable_plugins():
+        for register_library in kind.LIBRARY_OPTS:
+            with contextlib.suppress(ImportError):      # an extra that is not installed
+                register_library(cfg.ConfigOpts())
     sections: dict[str, dict[str, cfg.Opt]] = {}
     for section, opts in (*GROUPS, ('DEFAULT', server.OPTS),
                           (outbound.SECTION, outbound.OPTS), *_plugin_opts()):
@@ -67,14 +66,20 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
 
 def _plugin_opts() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
+    for name, kind in _usable_plugins():
+        opts: list[Any] = [*kind.OPTS]
+        if kind.LAYER == 'store':
+            opts = [*assembly.STORE, *opts]
+        if opts:
+            yield kind.section(name), opts
+
+
+def _usable_plugins() -> Iterator[tuple[str, type[contract.Plugin]]]:
+    """Names and classes of the installed plugins that conform to the contract."""
     for layer in contract.LAYERS:
         for plugin in loader.installed(layer).values():
             if plugin.kind is not None and not conformity.violation(layer, plugin.kind):
-                opts: list[Any] = [*plugin.kind.OPTS]
-                if layer == 'store':
-                    opts = [*assembly.STORE, *opts]
-                if opts:
-                    yield plugin.kind.section(plugin.name), opts
+                yield plugin.name, plugin.kind
 
 
 def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',

@@ -36,6 +36,13 @@ def pytest_configure(config):
         'markers', 'requires(program, ...): programs that the test needs')
 
 
+def pytest_make_parametrize_id(val):
+    """Keep long values out of the names of tests, which go into the environment of programs."""
+    if isinstance(val, (bytes, str)) and len(val) > 200:
+        return f'{val[:20]!a} and {len(val) - 20} more'
+    return None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Run tests that share servers in one process, and otherwise the tests of a file."""

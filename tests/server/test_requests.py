@@ -95,7 +95,7 @@ def test_lines_can_be_read(server, how, expected, encode):
     ('Transfer-Encoding: chunked', b'400\r\n' + b'x' * 1000),
     ('Transfer-Encoding: chunked', b'3\r\nabc\r\n'),
     ('Transfer-Encoding: chunked', b'3\r\nabc\r\n0\r\n'),
-])
+], ids=['small', 'large', 'in a chunk', 'after a chunk', 'before the last line'])
 def test_a_body_that_ends_early_is_an_error(start, framing, sent):
     server = start()
 

@@ -1,6 +1,7 @@
 """The default rules are complete and documented."""
 
 import pytest
+from oslo_config import cfg
 
 from glancelite.plugins.policy import rules
 
@@ -27,7 +28,7 @@ def test_the_sample_can_be_generated(tmp_path):
     from oslo_policy import generator
 
     generator.generate_sample(['--namespace', 'glancelite', '--output-file',
-                               str(tmp_path / 'sample')])
+                               str(tmp_path / 'sample')], conf=cfg.ConfigOpts())
 
     sample = (tmp_path / 'sample').read_text()
     assert all(f'"{name}":' in sample for name in RULES)
