@@ -23,6 +23,7 @@ class QuotaRequest:
 
     ``add_image``
         a new image, which is recorded already: ``images``, ``tags``, ``properties``.
+        Before that, for one with hundreds of tags or properties: these two alone.
     ``modify_image``
         before more tags or properties are written: ``tags``, ``properties``.  After
         visibility, owner, formats or ``os_hidden`` were written: no count.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 
@@ -14,6 +15,8 @@ from glancelite.services.layers import Layers
 #: pause; each later pause is up to twice as long
 TRIES = 8
 PAUSE = 0.01
+#: from this number of tags and properties on, recording them only to withdraw them costs too much
+MANY = 300
 
 
 def add(layers: Layers, ctx: Context, image: Image) -> Image:
@@ -25,13 +28,15 @@ def add(layers: Layers, ctx: Context, image: Image) -> Image:
     :raises QuotaExceeded: too many images, properties or tags.
     :raises Conflict: the id is in use, or was used before.
     """
+    asked = QuotaRequest('add_image', image.owner, tags=len(image.tags),
+                         properties=properties.count_for_quota(image.properties), image=image)
+    if len(image.tags) + len(image.properties) > MANY:
+        layers.quota.check(ctx, asked)
     unchanged = 0
     for number in range(1, TRIES + 1):
         added = layers.database.images.add(image)
         try:
-            layers.quota.check(ctx, QuotaRequest(
-                'add_image', image.owner, images=1, tags=len(image.tags),
-                properties=properties.count_for_quota(image.properties), image=added))
+            layers.quota.check(ctx, dataclasses.replace(asked, images=1, image=added))
             return added
         except contract.QuotaExceeded:
             before = _count(layers, image)

@@ -93,6 +93,15 @@ def test_a_refused_image_leaves_nothing_and_its_id_may_be_used(core, create):
     assert create(id=ID).id == ID
 
 
+def test_an_image_with_very_many_properties_is_refused_before_it_is_recorded(
+        core, ctx, monkeypatch):
+    monkeypatch.setattr(core.layers.database.images, 'add', lambda image: 1 / 0)
+    many = {f'p{number}': 'x' for number in range(1000)}
+
+    with pytest.raises(contract.QuotaExceeded):
+        core.use_cases.images.create(ctx, core.schema.create({**RAW, **many}))
+
+
 def test_an_image_of_no_project_may_be_refused_too(core, admin, monkeypatch, create, quota):
     monkeypatch.setattr(quota, 'check', lambda ctx, request: 1 / 0)
 
