@@ -18,6 +18,8 @@ HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
 LOCATION_FAILURE = 'os_glance_location_failure'
 
 NAME_LIMIT = 255
+#: bytes in UTF-8; MySQL stores no more, and longer values make the index of SQLite slow
+VALUE_LIMIT = 65535
 INTEGER_LIMIT = 2147483647
 
 #: field -> its unit; both are stored in 32 bits
@@ -82,8 +84,8 @@ def check_values(fields: Mapping[str, object], properties: Mapping[str, str]) ->
 
     :param fields: field of ``contract.Image`` -> new value.
     :param properties: new custom properties.
-    :raises Invalid: text with a character that cannot be stored; ``min_disk``
-        or ``min_ram`` below 0 or above 2147483647.
+    :raises Invalid: text with a character that cannot be stored; a property with
+        more than 65535 bytes; ``min_disk`` or ``min_ram`` below 0 or above 2147483647.
     """
     for name, value in fields.items():
         if isinstance(value, str):
@@ -96,6 +98,8 @@ def check_values(fields: Mapping[str, object], properties: Mapping[str, str]) ->
     for name, value in properties.items():
         check_text('The name of a custom property', name)
         check_text(f"'{name}'", value)
+        if len(value) > VALUE_LIMIT // 3 and len(value.encode()) > VALUE_LIMIT:
+            raise errors.Invalid(f"'{name}' must not be longer than {VALUE_LIMIT} bytes.")
 
 
 def _check_requirement(name: str, value: object) -> None:

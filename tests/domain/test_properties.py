@@ -44,6 +44,15 @@ def test_other_text_is_valid(text):
     assert properties.check_values({'name': text, 'tags': (text,)}, {'x': text}) is None
 
 
+@pytest.mark.parametrize('char', ['x', 'ü', '漢'])
+def test_a_value_has_at_most_64_kib(char):
+    longest = char * (65535 // len(char.encode()))
+    properties.check_values({}, {'a': longest})
+
+    with pytest.raises(contract.Invalid, match='65535'):
+        properties.check_values({}, {'a': longest + char})
+
+
 @pytest.mark.parametrize('name', ['min_disk', 'min_ram'])
 def test_min_disk_and_min_ram_have_32_bits(name):
     properties.check_values({name: 0}, {})
