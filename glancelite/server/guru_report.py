@@ -5,11 +5,16 @@ Source: oslo.reports, with its options and its text.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from oslo_config import cfg
+
+LOG = logging.getLogger('glancelite.server')
 
 SERVICE = 'glancelite-api'
 
@@ -30,13 +35,27 @@ class Version:
 def install(conf: cfg.ConfigOpts) -> Callable[[int, Any], None]:
     """Start watching the file that triggers reports, if one is configured.
 
-    :returns: the handler of SIGUSR2; it does nothing if a file is watched instead.
+    :returns: the handler of SIGUSR2; it does nothing if a file is watched instead.  It
+        never fails, because that would end the process wherever the signal met it.
     """
     if conf.oslo_reports.file_event_handler:
         _report(conf).setup_autorun(Version(), SERVICE, conf=conf, setup_signal=False)
         return lambda number, frame: None
-    return lambda number, frame: _report(conf).handle_signal(
-        Version(), SERVICE, conf.oslo_reports.log_dir, frame)
+    is_free = threading.Lock()
+
+    def report(number: int, frame: Any) -> None:
+        # signals that arrive during a report would run into modules that are half imported
+        if not is_free.acquire(blocking=False):
+            return
+        try:
+            _report(conf).handle_signal(Version(), SERVICE, conf.oslo_reports.log_dir, frame)
+        except Exception as exc:
+            with contextlib.suppress(Exception):
+                LOG.error('a report could not be written: %r', exc)
+        finally:
+            is_free.release()
+
+    return report
 
 
 def _report(conf: cfg.ConfigOpts) -> Any:

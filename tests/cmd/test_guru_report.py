@@ -1,5 +1,7 @@
 """The Guru Meditation Report of oslo.reports, for debugging a running service."""
 
+import os
+import pathlib
 import signal
 import time
 
@@ -37,6 +39,23 @@ def test_a_signal_makes_each_worker_write_a_report(tmp_path, reports):
     assert 'default_backend = memory' in report
     assert 'connection = ***' in report     # it may contain a password
     assert 'glance.sqlite' not in report
+
+
+def test_many_signals_at_once_end_no_worker(tmp_path, reports):
+    with live.server(configuration(tmp_path)) as server:
+        before = children(server.pid)
+        for worker in before * 50:
+            os.kill(worker, signal.SIGUSR2)
+            time.sleep(0.005)
+        assert process.until(reports)
+        live.answers(server.port)
+
+        assert children(server.pid) == before
+
+
+def children(pid):
+    return [int(text) for text in
+            pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
 
 
 def test_a_change_of_the_watched_file_makes_a_worker_write_a_report(tmp_path, reports):
