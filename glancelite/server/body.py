@@ -219,7 +219,7 @@ class ChunkedBody(_Arriving):
 
     def __init__(self, connection: Source, early: bytes, *, expects_continue: bool = False):
         super().__init__(connection, expects_continue=expects_continue and not early)
-        self._raw = bytearray(RAW)      # encoded bytes
+        self._raw = bytearray()         # encoded bytes; small until the application reads
         self._start = self._end = 0     # of those not decoded yet
         self._remaining = 0     # bytes of the current chunk
         self._first = True
@@ -324,6 +324,8 @@ class ChunkedBody(_Arriving):
 
     def _receive_raw(self) -> None:
         """Receive more encoded bytes, behind those not decoded yet."""
+        if len(self._raw) < RAW:
+            self._raw += bytes(RAW - len(self._raw))
         if len(self._raw) - self._end < LINE_PIECE:
             rest = self._raw[self._start:self._end]
             self._raw[:len(rest)] = rest

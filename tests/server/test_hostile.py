@@ -186,6 +186,16 @@ def test_unsent_answers_are_kept_up_to_a_limit(start):
         assert memory(pid) - before < 400 << 20     # 600 MB of answers
 
 
+def test_requests_that_wait_for_their_turn_cost_little_memory(start):
+    server = start(threads=4)
+    pid = int(server.get('/pid')[2])
+    before = memory(pid)
+
+    with clients(server, MANY, KINDS['chunks'][0]):
+        seconds_of_a_request(server)
+        assert memory(pid) - before < 60 << 20
+
+
 def memory(pid):
     """Bytes of a process in memory."""
     with open(f'/proc/{pid}/statm') as statm:
