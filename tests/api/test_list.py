@@ -80,6 +80,13 @@ def test_links_do_not_contain_the_mount_point(app):
     assert answer.json['first'] == '/v2/images?name=a+%C3%BC%26'
 
 
+def test_a_page_of_very_large_images_ends_early(app, new):
+    for name in 'abcde':
+        new(name=name, **{f'p{number}': 'x' * 65_000 for number in range(120)})
+
+    assert walk(app, '/v2/images?sort=name:asc') == [['a', 'b'], ['c', 'd'], ['e']]
+
+
 def test_a_limit_of_zero_is_an_empty_page(app, new):
     new()
 
