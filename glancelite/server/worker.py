@@ -313,7 +313,9 @@ class Worker(gthread.ThreadWorker):
                 conn.finish_request()
             return After.AGAIN if again else After.CLOSE
         except errors.ParseException as exc:
-            self.log.warning('invalid request from %s: %s', conn.client[0], exc)
+            # without the request and the user of the thread's last request
+            self.log.warning('invalid request from %s: %s', conn.client[0], exc,
+                             extra={'context': None})
             self._refuse(conn, *_refusal(exc), str(exc))
             self._log_access(conn, None, None, {}, 0)
         except ClientGone as exc:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import urllib.request
 
 import pytest
@@ -40,6 +41,18 @@ def test_a_line_names_request_user_and_project():
 
     assert lines
     assert all('[None req-one ann acme - - - -]' in line for line in lines)
+
+
+def test_an_invalid_request_is_not_logged_as_one_of_the_last_user(server):
+    urllib.request.urlopen(f'{server.url}/v2/images').close()
+    with socket.create_connection(('127.0.0.1', server.port)) as client:
+        client.sendall(b'X\r\n\r\n')
+        client.recv(100)
+    log = server.dir / 'api.log'
+    process.until(lambda: 'invalid request' in log.read_text())
+    [line] = [line for line in log.read_text().splitlines() if 'invalid request' in line]
+
+    assert ' [-] invalid request from 127.0.0.1' in line
 
 
 def test_the_log_says_where_the_service_is_ready_and_how_to_try_it(server):
