@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.services import stream
-from glancelite.services.stream import Digests, Exact, InspectedStream, Limit
+from glancelite.services.stream import BATCH, Digests, Exact, InspectedStream, Limit
 from glancelite.testing.fakes import ClientWentAway, broken_source
 
 MIB = 1 << 20
@@ -203,7 +203,7 @@ def test_an_unknown_algorithm_raises_a_value_error():
 
 
 def test_small_uploads_start_no_thread():
-    with InspectedStream(chunks_of(DATA[:MIB - 1], 1 << 16), [Digests()]) as chunks:
+    with InspectedStream(chunks_of(DATA[:BATCH - 1], 1 << 16), [Digests()]) as chunks:
         for _ in chunks:
             assert hash_threads() == []
 
