@@ -201,7 +201,7 @@ class Images:
             return before
         try:
             check(written)
-        except contract.Error:
+        except Exception:       # of a plugin, too
             optimistic.undo(records, before, written, changes)
             raise
         self._layers.events.image(ctx, 'image.update', written)

@@ -31,6 +31,7 @@ _NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
 _RECOVERED = status.LIVE - {'saving'}
 
 
+_UNKNOWN_QUOTA = 'The quota cannot be checked now; add the location later.'
 _INTERRUPTED = 'The check of the data was interrupted; add the location again.'
 
 
@@ -141,7 +142,7 @@ class Locations:
         before, image = image, records.update(image, changes, status={'queued'})
         try:
             self._check_quota(ctx, image)
-        except contract.Error:
+        except Exception:       # of a plugin, too
             optimistic.undo(records, before, image, changes)
             raise
         events.image(ctx, 'image.update', image)
@@ -187,9 +188,9 @@ class Locations:
         if written is not None and written.status == 'active':
             try:
                 self._check_quota(ctx, written)
-            except contract.Error as error:
-                reason = str(error)
-                LOG.warning('the data of image %s exceeds the quota: %s', image.id, reason)
+            except Exception as error:      # of a plugin, too
+                reason = str(error) if isinstance(error, contract.Error) else _UNKNOWN_QUOTA
+                LOG.warning('the quota does not allow the data of image %s: %s', image.id, error)
                 written = self._write(
                     image, lambda present: present.locations == facts['locations'],
                     lambda present: {**_queued_again(present, reason),

@@ -38,7 +38,7 @@ class Members:
         try:
             layers.quota.check(ctx, QuotaRequest(
                 'add_member', image.owner, members=len(records.list(image.id)), image=image))
-        except contract.Error:
+        except Exception:       # of a plugin, too
             records.remove(image.id, member)
             raise
         layers.events.member(ctx, 'image.member.create', added)

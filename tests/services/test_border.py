@@ -8,12 +8,13 @@ import pytest
 
 from glancelite import contract
 from glancelite.contract import Context, Event, Image, Location, QuotaRequest
+from glancelite.domain import patch
 from glancelite.services.border import PluginFailed
 from glancelite.services.chains import NotifierGroup, PolicyChain, QuotaChain
 from glancelite.services.discovery import Discovery
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
-from tests.services.conftest import RAW, raising, read_data
+from tests.services.conftest import RAW, SHA512, raising, read_data
 
 IMAGE = Image('one')
 #: what would end a process, or the thread of another request
@@ -88,6 +89,58 @@ def test_a_quota_cannot_end_the_process_or_leave_data(
         in_thread(bad.use_cases.uploads.receive, ctx, image.id, iter([b'data']))
 
     assert reread(image).status == 'queued'
+
+def failing_after_the_write():
+    """Return a quota that grants everything but what was written already, and then fails."""
+    def check(ctx, request):
+        if request.action in {'modify_image', 'add_member'} or (
+                request.action == 'add_image_location' and request.bytes is not None):
+            raise RuntimeError('the table of /srv/limits is missing')
+    return QuotaChain([plugin(contract.QuotaEnforcer, check=check)])
+
+
+def test_a_change_is_undone_if_a_quota_fails_after_it(core, ctx, queued, reread):
+    bad, image = service.exchange(core, quota=failing_after_the_write()), queued()
+
+    with pytest.raises(PluginFailed):
+        bad.use_cases.images.update(ctx, image.id, patch.parse(
+            [{'op': 'replace', 'path': '/visibility', 'value': 'community'}], patch.DRAFT_10,
+            core.schema.validate_attribute))
+
+    assert reread(image).visibility == 'shared'
+
+
+def test_a_member_is_removed_again_if_a_quota_fails(core, ctx, queued):
+    bad, image = service.exchange(core, quota=failing_after_the_write()), queued()
+
+    with pytest.raises(PluginFailed):
+        bad.use_cases.members.add(ctx, image.id, 'friend')
+
+    assert core.use_cases.members.list(ctx, image.id) == []
+
+
+def test_data_at_a_location_is_not_used_if_a_quota_fails(
+        core, existing_url, context, queued, reread):
+    bad, image = service.exchange(core, quota=failing_after_the_write()), queued()
+
+    with pytest.raises(PluginFailed):
+        bad.use_cases.locations.add(context('owner', roles=['service', 'member']), image.id,
+                                    existing_url)
+
+    assert (reread(image).status, reread(image).locations) == ('queued', ())
+
+
+def test_verified_data_at_a_location_is_not_used_if_a_quota_fails(
+        core, existing_url, context, queued, wait_for):
+    bad, image = service.exchange(core, quota=failing_after_the_write()), queued()
+
+    bad.use_cases.locations.add(
+        context('owner', roles=['service', 'member']), image.id, existing_url,
+        {'os_hash_algo': 'sha512', 'os_hash_value': SHA512})
+
+    image = wait_for(image, lambda image: 'os_glance_location_failure' in image.properties)
+    assert (image.status, image.locations, image.lease_until) == ('queued', (), None)
+    assert '/srv' not in image.properties['os_glance_location_failure']
 
 
 @fatal
