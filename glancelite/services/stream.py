@@ -41,10 +41,13 @@ class InspectedStream(Iterator[bytes]):
         self._facts: dict[str, object] | None = None
         self._flow = self._run(source)
         self._closed = False
+        #: True if a chunk was asked for
+        self.begun = False
         #: True if the source or an inspection has raised an error
         self.failed = False
 
     def _run(self, source: Iterable[bytes]) -> Iterator[bytes]:
+        self.begun = True
         feeds = [each.feed if each.ACCEPTS_MEMORYVIEW else _with_bytes(each.feed)
                  for each in self._inspections]
         for chunk in source:

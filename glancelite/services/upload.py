@@ -186,7 +186,8 @@ class _Upload:
                     self._store, self.image.key, stream, size=self._size, ctx=self._ctx)
                 self._key_is_used = False
             except contract.ReadOnly:
-                self._may_have_data = self._key_is_used = False
+                # before the first chunk, the store cannot have stored anything
+                self._may_have_data = self._key_is_used = stream.begun
                 raise
             except BaseException:
                 # if the client's data was bad, the store has not begun to complete it

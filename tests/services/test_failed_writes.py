@@ -10,6 +10,7 @@ from glancelite.testing.fakes import ClientWentAway, broken_source
 from tests.services.conftest import raising, read_data
 
 ERRORS = [contract.Unavailable('the answer was lost'), contract.Conflict('too late'),
+          contract.ReadOnly('read-only since a moment ago'),
           RuntimeError('library'), OSError(5, 'broken'), StopIteration(), SystemExit(3),
           KeyboardInterrupt(), GeneratorExit()]
 URL = 'memory://fast/key'
