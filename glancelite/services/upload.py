@@ -72,8 +72,10 @@ class Uploads:
             image = images.update(image, {'attempt': image.attempt + 1,
                                           'lease_until': layers.leases.until()},
                                   status={'saving'})
-            for key in image.keys[:-1]:
-                layers.stores.discard(key, ctx=owner_context(image))
+            # it may take longer than the lease, and whoever took over would start again
+            with layers.leases.hold(image):
+                for key in image.keys[:-1]:
+                    layers.stores.discard(key, ctx=owner_context(image))
             images.update(image, REQUEUED, status={'saving'})
         except (contract.Conflict, contract.NotFound):
             return False    # another process was faster, or the upload is alive

@@ -37,6 +37,26 @@ def test_an_abandoned_upload_is_queued_again_and_its_data_discarded(
         store.read(url)
 
 
+def test_a_recovery_that_takes_longer_than_its_lease_is_left_alone(
+        core, abandoned_upload, advance, reread, monkeypatch):
+    """Otherwise processes take it from each other, and each begins with one key more."""
+    image, store, _ = abandoned_upload()
+    others = []
+
+    def take_long(key, *, ctx=None):
+        if not others:
+            advance(200)
+            core.layers.leases.renew()
+            others.append('asked')
+            others.append(core.use_cases.recovery.sweep())
+    monkeypatch.setattr(store, 'discard', take_long)
+
+    assert core.use_cases.recovery.sweep() == 1
+
+    assert others == ['asked', 0]
+    assert (reread(image).status, reread(image).attempt) == ('queued', 1)
+
+
 def test_data_is_discarded_on_behalf_of_the_owner(core, ctx, abandoned_upload, monkeypatch):
     image, store, _ = abandoned_upload()
     callers = []
