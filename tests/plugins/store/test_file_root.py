@@ -52,6 +52,22 @@ def test_an_empty_directory_at_the_start_proves_nothing(make_store, images):
     assert store.size(url(images)) == 5
 
 
+@pytest.mark.parametrize('name', ['.keep', 'lost+found'])
+@pytest.mark.parametrize('when', ['before the start', 'after the start'])
+def test_a_mount_point_is_as_good_as_empty_with(make_store, images, name, when):
+    if when == 'after the start':
+        store = make_store(datadir=str(images))
+    images.rename(f'{images}.away')
+    images.mkdir()
+    (images / name).mkdir()
+    if when == 'before the start':
+        store = make_store(datadir=str(images))
+
+    for ask in asks(store, images):
+        with pytest.raises(contract.Unavailable):
+            ask()
+
+
 def test_a_missing_directory_at_the_start_proves_nothing(make_store, images, caplog):
     caplog.set_level('INFO')
     shutil.rmtree(images)

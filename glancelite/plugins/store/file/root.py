@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from glancelite.plugins.store.file import mounts
+from glancelite.plugins.store.file import mounts, partial_file
 
 
 class DirectoryAway(OSError):
@@ -26,6 +26,8 @@ class Root:
     * a directory whose mount has ended since it was first seen;
     * an empty directory in the place of the one that was seen first;
     * for a file that should be there: an empty directory that was never seen in use.
+
+    Hidden files, such as ``.keep``, and ``lost+found`` do not count as entries.
 
     A directory is in use when it has entries, when it has changed, or when this process has
     written into it.  The methods make calls into the directory, so its watchdog calls them.
@@ -92,5 +94,9 @@ class Root:
 
 
 def _is_empty(path: str) -> bool:
+    """Return whether there are no files of a store; a mount point may have a few of others."""
     with os.scandir(path) as entries:
-        return next(entries, None) is None
+        return not any(
+            entry.name.startswith(partial_file.PREFIX)
+            or (entry.name != 'lost+found' and not entry.name.startswith('.'))
+            for entry in entries)
