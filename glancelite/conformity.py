@@ -19,7 +19,7 @@ def violation(layer: str, kind: Any) -> str:
     if not (isinstance(kind, type) and issubclass(kind, base)):
         return f'is not a subclass of glancelite.contract.{base.__name__}'
     if kind.CONTRACT != contract.CONTRACT:
-        return (f'was written for version {kind.CONTRACT} of the contract; '
+        return (f'was written for version {kind.CONTRACT!r} of the contract; '
                 f'this service uses version {contract.CONTRACT}')
     return next(itertools.chain(_capabilities(base, kind), _options(kind), _schemes(kind),
                                 _missing(base, kind), _signatures(base, kind)), '')

@@ -67,6 +67,7 @@ def wrong_init(self, options, host):
     (dict, 'is not a subclass of'), (len, 'is not a subclass of'), (None, 'is not a subclass of'),
     (store(CONTRACT=0),
      'was written for version 0 of the contract; this service uses version 1'),
+    (store(CONTRACT='1'), "was written for version '1' of the contract"),
     (WithoutDelete, 'lacks delete'), (store(read=contract.Store.read), 'lacks read'),
     (store(OPTS=cfg.StrOpt('x')),
      'declares OPTS of type StrOpt, not a tuple of options of oslo.config'),
