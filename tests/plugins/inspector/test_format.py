@@ -53,7 +53,7 @@ def inspect(make_plugin):
     ('luks', images.luks(), 6000),
     ('raw', b'x' * 1000, 1000),
     ('raw', b'x' * (3 * MIB), 3 * MIB),
-], ids=str)
+])
 def test_matching_content_has_a_virtual_size(inspect, disk_format, data, virtual_size):
     assert inspect(disk_format, data) == {'virtual_size': virtual_size}
 
@@ -79,7 +79,7 @@ def test_any_format_may_be_declared_as_raw(inspect, data, caplog):
     ('ami', images.qcow2()), ('ploop', images.vmdk()), ('custom', GPT), ('aki', MBR),
     ('qcow2', images.iso(before=GPT)), ('iso', images.iso(before=images.qcow2())),
     ('vhd', images.vhd()[:100]), ('qcow2', images.qcow2(size=1 << 63)),
-    ('vmdk', images.vmdk(version=9))], ids=str)
+    ('vmdk', images.vmdk(version=9))])
 def test_another_format_is_refused_or_logged(inspect, caplog, disk_format, data):
     with pytest.raises(contract.WrongContent):
         inspect(disk_format, data)
