@@ -117,6 +117,8 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
         # an error of the syntax ends with the line, which may contain a password
         text = re.sub(r"""(at \S+:\d+, .*?): ['"].*""", r'\1', loader.one_line(error))
         raise contract.Misconfigured(text) from error
+    except UnicodeDecodeError as error:
+        raise contract.Misconfigured('a configuration file is not in UTF-8') from error
     check(conf)
     return conf
 

@@ -25,6 +25,8 @@ BACKEND_DEFAULTS = 'backend_defaults'
 BUILT_IN = 'glancelite'
 #: seconds that ``__init__`` of a plugin may take
 START_TIMEOUT = 30.0
+#: what oslo.config raises for a value with a "$"
+DOLLAR = (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError)
 
 
 class Options:
@@ -208,13 +210,13 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
 
 def _invalid_value(conf: cfg.ConfigOpts, error: Exception) -> str:
     """What is wrong with the option of a library that a plugin has read; '' for other errors."""
-    if isinstance(error, cfg.ConfigFileValueError):
-        for info, group in conf._all_opt_infos():
-            if f' {info["opt"].name} ' in str(error):
-                try:
-                    value(conf, info['opt'], group.name if group else 'DEFAULT')
-                except Misconfigured as invalid:
-                    return str(invalid)
+    by_name = isinstance(error, cfg.ConfigFileValueError)
+    for info, group in conf._all_opt_infos() if by_name or isinstance(error, DOLLAR) else ():
+        if not by_name or f' {info["opt"].name} ' in str(error):
+            try:
+                value(conf, info['opt'], group.name if group else 'DEFAULT')
+            except Misconfigured as invalid:
+                return str(invalid)
     return ''
 
 
@@ -279,6 +281,9 @@ def value(conf: cfg.ConfigOpts, opt: cfg.Opt, section: str) -> Any:
         for pattern, message in _PLAIN_MESSAGES:
             reason = pattern.sub(message, reason)
         raise Misconfigured(f'[{section}] {name}: {reason}') from None
+    except DOLLAR:      # its text has a part of the value
+        raise Misconfigured(f'[{section}] {name}: "$" begins the name of another option, and '
+                            'there is none; write "$$" for "$"') from None
 
 
 def read_options(conf: cfg.ConfigOpts, opts: Collection[cfg.Opt], section: str, *,

@@ -107,6 +107,11 @@ def start(home, *arguments, **changes):
     pytest.param({'database': {'pool_timeout': 'x'}},
                  "database sql: [database] pool_timeout: 'x' is not a whole number",
                  id='number of a library'),
+    pytest.param({'DEFAULT': {'workers': '$many'}}, '[DEFAULT] workers: "$" begins the name of '
+                 'another option, and there is none; write "$$" for "$"', id='dollar'),
+    pytest.param({'database': {'connection': 'postgresql://glance:a$secret@db/glance'}},
+                 'database sql: [database] connection: "$" begins the name of another option, '
+                 'and there is none; write "$$" for "$"', id='dollar in a password'),
     pytest.param({'layers': {'sync_database': 'perhaps'}},
                  "[layers] sync_database: Unexpected boolean value 'perhaps'", id='switch'),
     pytest.param({'DEFAULT': {'user_storage_quota': '5 PB'}},
@@ -210,6 +215,15 @@ def test_a_line_without_an_option_is_named(tmp_path):
     assert f'{file}:2' in ended.complaint
     assert 'enabled_backends' not in ended.complaint    # the line may contain a password
     assert ended.code == 1
+
+
+def test_a_file_in_another_encoding_is_one_line(tmp_path):
+    (tmp_path / 'glancelite-api.conf').write_bytes(b'[DEFAULT]\n# Caf\xe9\n')
+
+    ended = programs.run('api', ['--config-file', tmp_path / 'glancelite-api.conf'], tmp_path)
+
+    assert ended.code == 1
+    assert ended.err == 'glancelite-api: a configuration file is not in UTF-8\n'
 
 
 def test_a_port_in_use_is_named(tmp_path):
