@@ -1,6 +1,7 @@
 """systemd accepts the example of a unit, and finds it well confined."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ EXPOSURE = 20
 def unit(tmp_path):
     path = tmp_path / 'glancelite-api.service'
     path.write_text(examples.adapted(UNIT, {
-        '/usr/bin/glancelite': pathlib.Path(sys.executable).with_name('glancelite')}))
+        '/opt/glancelite/bin/glancelite': pathlib.Path(sys.executable).with_name('glancelite')}))
     return path
 
 
@@ -44,3 +45,11 @@ def test_the_service_is_confined(unit):
     'SystemCallFilter=@system-service', 'CapabilityBoundingSet='])
 def test_the_unit_sets(line):
     assert line in (examples.CONTRIB / UNIT).read_text().splitlines()
+
+
+def test_a_database_that_is_starting_does_not_end_the_attempts():
+    """Tools ask it once: the fifth failure within ten seconds would be the last."""
+    unit = (examples.CONTRIB / UNIT).read_text()
+
+    assert 'ExecStartPre' not in unit
+    assert 5 * int(re.search(r'^RestartSec=(\d+)$', unit, re.MULTILINE)[1]) > 10
