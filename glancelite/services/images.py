@@ -271,6 +271,8 @@ class Images:
             except contract.Error as error:
                 # an image that got its data just before the deletion is not undeleted
                 if number == 0 and image.status == 'pending_delete':
+                    if isinstance(error, contract.Unavailable):
+                        LOG.warning('the data of image %s cannot be deleted: %s', image.id, error)
                     records.undelete(image, status='deactivated' if before.status == 'deactivated'
                                      else 'active')
                     location_deletion.restore_marks(layers, before)

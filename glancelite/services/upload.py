@@ -119,6 +119,9 @@ class _Upload:
                 with layers.leases.hold(self.image):
                     self._activate(self._write_data(source, limit))
             except Exception as error:
+                if isinstance(error, contract.Unavailable):
+                    LOG.warning('the upload of image %s into the store %s failed: %s',
+                                self.image.id, self._store, error)
                 events.upload_failed(ctx, self.image, _reason(error))
                 raise
         except BaseException:

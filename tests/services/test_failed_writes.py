@@ -233,3 +233,22 @@ def test_a_store_that_does_not_read_all_the_data_is_unavailable(
 
     assert (reread(image).status, reread(image).attempt) == ('queued', 1)
     assert driver.health() == '0 objects, 0 bytes'
+
+
+def test_the_log_says_which_image_could_not_be_written_or_deleted(
+        core, ctx, queued, upload, driver, monkeypatch, caplog):
+    """Drivers of other packages may log nothing."""
+    image, other = queued(), queued()
+    upload(image)
+    monkeypatch.setattr(driver, 'write', raising(contract.Unavailable('the lab is closed')))
+    monkeypatch.setattr(driver, 'delete', raising(contract.Unavailable('the lab is closed')))
+
+    with pytest.raises(contract.Unavailable):
+        upload(other)
+    with pytest.raises(contract.Unavailable):
+        core.use_cases.images.delete(ctx, image.id)
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert (f'the upload of image {other.id} into the store fast failed: the lab is closed'
+            in lines)
+    assert f'the data of image {image.id} cannot be deleted: the lab is closed' in lines
