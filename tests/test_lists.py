@@ -17,7 +17,8 @@ def conf(tmp_path):
 
 
 @pytest.mark.parametrize(('section', 'name', 'text', 'plugins'), [
-    ('layers', 'middleware', '+acme, -cors', ['healthcheck', 'proxy_headers', 'acme']),
+    ('layers', 'middleware', '+acme, -cors',
+     ['healthcheck', 'proxy_headers', 'request_id', 'acme']),
     ('layers', 'middleware', 'acme, cors', ['acme', 'cors']),
     ('layers', 'middleware', '', []),
     ('layers', 'policy', '+ acme', ['ownership', 'oslo', 'acme']),
@@ -33,7 +34,9 @@ def test_a_list_is_complete_or_changes_the_default(conf, section, name, text, pl
     ('acme, +cors', '[layers] middleware = acme, +cors mixes names with changes of the default '
                     'list; write all names, or + or - before each of them'),
     ('-acme', '[layers] middleware: -acme: the default list has no acme; it is: healthcheck, '
-              'cors, proxy_headers'),
+              'cors, proxy_headers, request_id'),
+    ('-request_id', '[layers] middleware: -request_id: it is always there'),
+    ('- request_id, +acme', '[layers] middleware: -request_id: it is always there'),
     ('+cors', '[layers] middleware names cors more than once'),
     ('acme, acme', '[layers] middleware names acme more than once')])
 def test_a_list_that_contradicts_itself_is_refused(conf, text, sentence):
@@ -45,7 +48,7 @@ def test_a_list_that_contradicts_itself_is_refused(conf, text, sentence):
 
 @pytest.mark.parametrize(('text', 'plugins'), [
     ('', ['request_id']), ('cors', ['cors', 'request_id']),
-    ('+acme', ['healthcheck', 'cors', 'proxy_headers', 'acme', 'request_id']),
+    ('+acme', ['healthcheck', 'cors', 'proxy_headers', 'request_id', 'acme']),
     ('request_id, cors', ['request_id', 'cors'])])
 def test_no_list_loses_the_request_id(conf, text, plugins):
     assert lists.middleware(conf(f'[layers]\nmiddleware = {text}\n')) == plugins

@@ -36,7 +36,12 @@ def chosen(conf: cfg.ConfigOpts, section: str, name: str) -> list[str]:
 
 
 def middleware(conf: cfg.ConfigOpts) -> list[str]:
-    """Return the middleware around the API, the outermost first; always with the request id."""
+    """Return the middleware around the API, the outermost first; always with the request id.
+
+    :raises Misconfigured: as `chosen` does, or the list takes the request id away.
+    """
+    if f'-{REQUEST_ID}' in (item.replace(' ', '') for item in conf.layers.middleware):
+        raise Misconfigured(f'[layers] middleware: -{REQUEST_ID}: it is always there')
     listed = chosen(conf, 'layers', 'middleware')
     return listed if REQUEST_ID in listed else [*listed, REQUEST_ID]
 

@@ -34,8 +34,9 @@ LAYERS = (
     cfg.BoolOpt('sync_database', default=False,
                 help='Upgrade the database schema at every start, instead of with '
                      'glancelite-manage db sync.'),
-    cfg.ListOpt('middleware', default=['healthcheck', 'cors', 'proxy_headers'],
-                help='Middleware around authentication and API, the outermost first. '
+    cfg.ListOpt('middleware', default=['healthcheck', 'cors', 'proxy_headers', 'request_id'],
+                help='Middleware around authentication and API, the outermost first; '
+                     'request_id is always there, at the end if a list does not name it. '
                      + _CHANGES),
     cfg.BoolOpt('allow_insecure_bind', default=False,
                 help='Allow an auth plugin that accepts everyone to listen on other addresses '
