@@ -30,6 +30,11 @@ AUTHENTICATION = {
     'oslo_middleware:BasicAuthMiddleware.': 'http_basic',
     'oslo_middleware.basic_auth:': 'http_basic',
 }
+#: options of filters in the file that Glance brings, or that say nothing
+STOCK = {('delay_auth_decision', 'true'), ('backends', 'disable_by_file'),
+         ('disable_by_file_path', '/etc/glance/healthcheck_disable')}
+STRUCTURE = ('paste.filter_factory', 'use', 'next', 'filter-with', 'oslo_config_project',
+             'oslo_config_program', 'hmac_keys', 'enabled')
 PREFIXES = ('pipeline', 'composite', 'app', 'filter-app', 'filter')
 
 
@@ -60,7 +65,11 @@ def check(conf: cfg.ConfigOpts) -> str | None:
         return None
     flavor = conf.paste_deploy.flavor
     plugins = set()
-    for name, factory in _filters(path, flavor):
+    unread = []
+    for name, options in _filters(path, flavor):
+        factory = options.get('paste.filter_factory') or options.get('use', '')
+        unread += [f'[filter:{name}] {option}' for option, value in options.items()
+                   if option not in STRUCTURE and (option, value.lower()) not in STOCK]
         plugins |= {plugin for start, plugin in AUTHENTICATION.items()
                     if factory.startswith(start)}
         if not factory.startswith((*KNOWN, *AUTHENTICATION)):
@@ -72,11 +81,12 @@ def check(conf: cfg.ConfigOpts) -> str | None:
     if conf.layers.auth is None and plugins and default not in plugins:
         raise Misconfigured(f'{path}: the pipeline authenticates callers; set [layers] auth = '
                             f'{" or ".join(sorted(plugins))}')
-    return f'{path} is not read any more: all its filters have a counterpart here'
+    return (f'{path} is not read any more: all its filters have a counterpart here'
+            + (f'; set their options in the configuration: {", ".join(unread)}' if unread else ''))
 
 
-def _filters(path: pathlib.Path, flavor: str | None) -> Iterator[tuple[str, str]]:
-    """Names and factories of the filters that the flavor uses; all if it is not in the file."""
+def _filters(path: pathlib.Path, flavor: str | None) -> Iterator[tuple[str, dict[str, str]]]:
+    """Names and options of the filters that the flavor uses; all if it is not in the file."""
     sections = _sections(path)
     start = f'glance-api-{flavor}' if flavor else 'glance-api'
     waiting = [start] if _section(sections, start) else [
@@ -94,7 +104,7 @@ def _filters(path: pathlib.Path, flavor: str | None) -> Iterator[tuple[str, str]
         elif prefix == 'composite':
             waiting += [target for route, target in options.items() if route.startswith('/')]
         elif prefix.startswith('filter'):
-            yield name, options.get('paste.filter_factory') or options.get('use', '')
+            yield name, options
             waiting += [options['next']] if 'next' in options else []
         waiting += [options['filter-with']] if 'filter-with' in options else []
 
@@ -111,7 +121,9 @@ def _sections(path: pathlib.Path) -> dict[str, dict[str, str]]:
         parser.read_string(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, configparser.Error) as error:
         raise Misconfigured(f'{path} cannot be read: {_reason(error)}') from error
-    return {section: dict(parser[section]) for section in parser.sections()}
+    return {section: {name: value for name, value in parser[section].items()
+                      if name in STRUCTURE or parser.defaults().get(name) != value}
+            for section in parser.sections()}
 
 
 def _reason(error: Exception) -> str:

@@ -124,6 +124,24 @@ def test_a_file_that_cannot_be_parsed_is_named_and_not_quoted(tmp_path, load, te
     assert str(raised.value) == f'{tmp_path}/glance-api-paste.ini cannot be read: {reason}'
 
 
+def test_options_that_only_the_file_sets_are_named(load, tmp_path):
+    load(STOCK)
+    file = tmp_path / 'glance-api.conf'
+    file.write_text(f'[paste_deploy]\nconfig_file = {tmp_path}/acme.ini\nflavor = keystone\n')
+    text = (tmp_path / 'acme.ini').read_text()
+    for name, options in {
+            'healthcheck': 'backends = disable_by_file\ndisable_by_file_path = /srv/off\n',
+            'cors': 'oslo_config_project = glance\nallowed_origin = https://a\n',
+            'authtoken': 'delay_auth_decision = True\npassword = secret\n'}.items():
+        text = text.replace(f'[filter:{name}]\n', f'[filter:{name}]\n{options}')
+    (tmp_path / 'acme.ini').write_text(f'[DEFAULT]\nanything = 1\n{text}')
+
+    assert config.notices(config.load(['--config-file', str(file)])) == [
+        f'{tmp_path}/acme.ini is not read any more: all its filters have a counterpart here; set '
+        'their options in the configuration: [filter:cors] allowed_origin, [filter:healthcheck] '
+        'disable_by_file_path, [filter:authtoken] password']
+
+
 def test_filters_may_be_named_by_their_package(load, tmp_path):
     load(STOCK)
     paste = tmp_path / 'glance-api-paste.ini'
