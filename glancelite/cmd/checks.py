@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import socket
 
 from oslo_config import cfg
 
@@ -35,6 +36,20 @@ def address(conf: cfg.ConfigOpts, *, is_open: bool) -> str:
             'listen on loopback only: set bind_host = 127.0.0.1, or [layers] '
             'allow_insecure_bind = true')
     return f'{conf.bind_host}:{conf.bind_port}'
+
+
+def can_listen(conf: cfg.ConfigOpts) -> None:
+    """Check that this machine has the address; the port may be in use by the service.
+
+    :raises Misconfigured: the server could not listen on it.
+    """
+    try:
+        found = socket.getaddrinfo(conf.bind_host, 0, type=socket.SOCK_STREAM)
+        with socket.socket(*found[0][:2]) as probe:
+            probe.bind(found[0][4])
+    except OSError as error:
+        raise Misconfigured(
+            f'cannot listen on bind_host = {conf.bind_host}: {error.strerror}') from error
 
 
 def workers(conf: cfg.ConfigOpts, core: assembly.Core) -> str:

@@ -62,6 +62,8 @@ def test_the_check_reports_a_database_that_does_not_answer(manage):
     ('[DEFAULT]\nbind_host = 0.0.0.0\n',
      'address: [layers] auth = noauth accepts everyone, so the service must listen on loopback '
      'only: set bind_host = 127.0.0.1, or [layers] allow_insecure_bind = true'),
+    ('[DEFAULT]\nbind_host = 192.0.2.1\n[layers]\nallow_insecure_bind = true\n',
+     'address: cannot listen on bind_host = 192.0.2.1: Cannot assign requested address'),
     ('[DEFAULT]\ncert_file = /nowhere/cert.pem\n',
      'TLS: cert_file cannot be read: /nowhere/cert.pem: No such file or directory'),
     ('[DEFAULT]\nkey_file = key.pem\n', 'TLS: key_file and ca_file require cert_file')])

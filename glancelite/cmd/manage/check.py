@@ -57,7 +57,7 @@ def run(conf: cfg.ConfigOpts) -> int:
 def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
             upgrades: bool) -> Iterator[tuple[str, Callable[[], str]]]:
     if not conf.verb.wsgi:
-        yield 'address', lambda: checks.address(conf, is_open=core.authenticator.OPEN)
+        yield 'address', lambda: _address(conf, is_open=core.authenticator.OPEN)
         yield 'processes', lambda: checks.workers(conf, core)
         yield 'TLS', lambda: checks.tls(conf)
     for plugin in core.plugins:
@@ -65,6 +65,12 @@ def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
     for store in core.layers.stores.not_built:
         yield f'store {store.name}', store.health
     yield 'database schema', lambda: _up_to_date(core.layers.database, upgrades)
+
+
+def _address(conf: cfg.ConfigOpts, *, is_open: bool) -> str:
+    text = checks.address(conf, is_open=is_open)
+    checks.can_listen(conf)
+    return text
 
 
 def _up_to_date(database: Database, upgrades: bool) -> str:
