@@ -64,7 +64,8 @@ def serve(conf_factory: ConfFactory, app_factory: AppFactory,
     try:
         if missing := list(gunicorn_compat.missing()):
             LOG.warning('gunicorn %s lacks %s; serving with its plain gthread worker, which is '
-                        'slower (glancelite is made for gunicorn 27)',
+                        'slower, and whose threads idle clients can hold (glancelite is made for '
+                        'gunicorn 27)',
                         gunicorn.__version__, ', '.join(missing))
             PlainApplication(conf_factory, app_factory, on_config, is_transfer).run()
         else:

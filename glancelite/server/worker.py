@@ -26,7 +26,7 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 from oslo_config import cfg
 
-from glancelite.server import access, aside, body, guru_report
+from glancelite.server import access, answered, body, guru_report
 from glancelite.server.connection import After, ClientGone, Connection, Request
 from glancelite.server.response import Clock, FileWrapper, Response
 
@@ -105,9 +105,9 @@ class Worker(gthread.ThreadWorker):
         """Does not return, because exit handlers of the master must not run here."""
         code = 1
         self._access = access.AccessLog(self.app.conf.access_log)   # logging is set up now
-        self._answers = aside.Answers(self.poller, self._sent, self._drop,
-                                      self.cfg.client_socket_timeout or math.inf)
-        self._lingering = aside.Lingering(self.poller, self._drop)
+        self._answers = answered.Answers(self.poller, self._sent, self._drop,
+                                         self.cfg.client_socket_timeout or math.inf)
+        self._lingering = answered.Lingering(self.poller, self._drop)
         try:
             gc.collect()
             gc.freeze()     # the application's objects live as long as the process
@@ -313,8 +313,10 @@ class Worker(gthread.ThreadWorker):
                 conn.finish_request()
             return After.AGAIN if again else After.CLOSE
         except errors.ParseException as exc:
-            # without the request and the user of the thread's last request
-            self.log.warning('invalid request from %s: %s', conn.client[0], exc,
+            # the text may quote a header, such as a token; the context would be that of the
+            # thread's last request
+            text = 'invalid header' if isinstance(exc, errors.InvalidHeader) else exc
+            self.log.warning('invalid request from %s: %s', conn.client[0], text,
                              extra={'context': None})
             self._refuse(conn, *_refusal(exc), str(exc))
             self._log_access(conn, None, None, {}, 0)

@@ -72,7 +72,7 @@ class Uploads:
             image = images.update(image, {'attempt': image.attempt + 1,
                                           'lease_until': layers.leases.until()},
                                   status={'saving'})
-            # it may take longer than the lease, and whoever took over would start again
+            # it may take longer than the lease, and another process would start again
             with layers.leases.hold(image):
                 for key in image.keys[:-1]:
                     layers.stores.discard(key, ctx=owner_context(image))
