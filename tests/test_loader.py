@@ -12,6 +12,7 @@ from oslo_config import cfg
 from glancelite import contract, loader
 from glancelite.plugins.store.memory import MemoryStore
 from glancelite.testing.fakes import FakeHost
+from tests.test_conformity import ReadOnly
 
 
 @pytest.fixture
@@ -24,21 +25,6 @@ def conf(tmp_path):
         conf(['--config-file', str(path)], project='glancelite', default_config_dirs=[])
         return conf
     return read
-
-
-class ReadOnly(contract.Store):
-    """A read-only store: the minimum."""
-
-    CAPABILITIES = frozenset()
-
-    def read(self, url, *, offset=0, length=None, ctx=None):
-        return iter(())
-
-    def size(self, url, *, ctx=None):
-        return 0
-
-    def owns(self, url):
-        return False
 
 
 def test_a_store_without_the_capability_write_is_read_only():
