@@ -8,6 +8,7 @@ import pytest
 import webtest
 
 from glancelite import contract
+from glancelite.api import buffers, message
 from glancelite.api.app import make_app
 from glancelite.testing import service
 
@@ -119,3 +120,18 @@ def upload(app):
 def error(response):
     """The message of an error in JSON."""
     return response.json['message']
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only the test advances, for the reading of bodies."""
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    for module in message, buffers:
+        monkeypatch.setattr(module, 'time', clock)
+    return clock

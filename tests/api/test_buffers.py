@@ -65,20 +65,6 @@ def test_the_last_chunk_may_be_short():
     assert [bytes(reader.read(SIZE)), bytes(reader.read(SIZE))] == [b'12345', b'']
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that only the test advances."""
-    class Clock:
-        now = 0.0
-
-        def monotonic(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(buffers, 'time', clock)
-    return clock
-
-
 def test_slow_senders_get_small_pieces_until_they_are_quick_for_a_while(clock):
     seconds = iter([0.1, 1, 0.5, *[0.001] * 15, *[0.001] * 16, 0.1])
 

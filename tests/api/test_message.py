@@ -10,20 +10,6 @@ from glancelite.api import buffers, json_body, message
 MIB = 1 << 20
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that only the test advances."""
-    class Clock:
-        now = 0.0
-
-        def monotonic(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(message, 'time', clock)
-    return clock
-
-
 def request(data, **environ):
     return message.Request({'REQUEST_METHOD': 'PUT', 'wsgi.input': io.BytesIO(data), **environ},
                            json_body.JSONParser())
