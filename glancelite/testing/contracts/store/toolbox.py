@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
-import queue
 import re
 import select
 import signal
-import threading
 import time
 import uuid
 import warnings
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 
 from glancelite import contract
+from glancelite.time_limit import Call, TooLate
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -78,22 +77,10 @@ def internals(store: contract.Store, error: contract.Error) -> list[str]:
 
 def within(seconds: float, ask: Callable[..., Any], *args: Any, **named: Any) -> Any:
     """Call ``ask``; return or raise its result.  Fail the test after ``seconds``."""
-    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((ask(*args, **named), None))
-        except BaseException as error:
-            answers.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
     try:
-        answer, error = answers.get(timeout=seconds)
-    except queue.Empty:
+        return Call(lambda: ask(*args, **named)).result('no answer', seconds)
+    except TooLate:
         pytest.fail(f'{getattr(ask, "__name__", ask)}: no answer within {seconds} seconds')
-    if error is not None:
-        raise error
-    return answer
 
 
 def die_while_writing(store: contract.Store, key: str, chunks: Iterator[bytes],
