@@ -113,11 +113,10 @@ class Locations:
     def _refuse(self, ctx: Context, image: Image, error: contract.Error) -> None:
         """Record why an image stays queued."""
         LOG.warning('image %s cannot have the data at its location: %s', image.id, error)
-        written = self._write(image, lambda present: present.status == 'queued',
-                              lambda present: {'properties': properties.with_location_failure(
-                                  present.properties, str(error))})
-        if written is not None:
-            self._layers.events.image(ctx, 'image.update', written)
+        self._report(ctx, self._write(
+            image, lambda present: present.status == 'queued',
+            lambda present: {'properties': properties.with_location_failure(
+                present.properties, str(error))}))
 
     def _set_data(self, ctx: Context, image: Image, location: Location, size: int,
                   expected: Mapping[str, str]) -> None:
@@ -136,9 +135,10 @@ class Locations:
             events.image(ctx, 'image.update', image)
             self._submit(image, lambda: self._verify(ctx, image, facts, expected))
             return
+        is_read = self._secure or not size      # an unknown size is, whatever is configured
         # the lease lets another process continue if this one dies
         changes = {**status.transition(image, 'active'), **facts, **expected, **cleared,
-                   'lease_until': self._layers.leases.until() if self._secure else None}
+                   'lease_until': self._layers.leases.until() if is_read else None}
         before, image = image, records.update(image, changes, status={'queued'})
         try:
             self._check_quota(ctx, image)
@@ -146,12 +146,31 @@ class Locations:
             optimistic.undo(records, before, image, changes)
             raise
         events.image(ctx, 'image.update', image)
-        if self._secure:
-            self._submit(image, lambda: self._add_hash(ctx, image))
+        if is_read:
+            self._submit(image, lambda: self._add_facts(ctx, image))
 
     def _check_quota(self, ctx: Context, image: Image) -> None:
         self._layers.quota.check(
             ctx, QuotaRequest('add_image_location', image.owner, bytes=image.size, image=image))
+
+    def _granted(self, ctx: Context, image: Image) -> Image | None:
+        """Return the image, or the image queued again if the quota does not allow its data."""
+        try:
+            self._check_quota(ctx, image)
+            return image
+        except Exception as error:      # of a plugin, too
+            reason = str(error) if isinstance(error, contract.Error) else _UNKNOWN_QUOTA
+            LOG.warning('the quota does not allow the data of image %s: %s', image.id, error)
+            return self._without_data(image, reason)
+
+    def _without_data(self, image: Image, reason: str) -> Image | None:
+        """Queue an active image again, without its locations, unless they have changed."""
+        pending = tuple(location for location in image.locations if location.status != 'active')
+        return self._write(
+            image, lambda present: (present.status == 'active'
+                                    and present.locations == image.locations),
+            lambda present: {**_queued_again(present, reason), 'locations': pending,
+                             'lease_until': self._lease_after(pending, False)})
 
     def _submit(self, image: Image, work: Callable[[], None]) -> None:
         """Run ``work`` in the background, and hold the lease of ``image`` until it ends."""
@@ -186,35 +205,46 @@ class Locations:
             LOG.warning('image %s does not get the data at its location: %s', image.id, reason)
             written = self._write(image, is_owned, lambda present: _queued_again(present, reason))
         if written is not None and written.status == 'active':
-            try:
-                self._check_quota(ctx, written)
-            except Exception as error:      # of a plugin, too
-                reason = str(error) if isinstance(error, contract.Error) else _UNKNOWN_QUOTA
-                LOG.warning('the quota does not allow the data of image %s: %s', image.id, error)
-                written = self._write(
-                    image, lambda present: present.locations == facts['locations'],
-                    lambda present: {**_queued_again(present, reason),
-                                     'locations': image.locations})
-        if written is not None:
-            self._layers.events.image(ctx, 'image.update', written)
+            written = self._granted(ctx, written)
+        self._report(ctx, written)
 
-    def _add_hash(self, ctx: Context, image: Image) -> None:
-        """Compute the hash of an active image that has none."""
+    def _add_facts(self, ctx: Context, image: Image) -> None:
+        """Read the data of an active image for its hash and its size, as far as unknown."""
         def is_owned(present: Image) -> bool:
-            return present.locations[:1] == image.locations[:1] and not present.os_hash_value
+            return (present.locations[:1] == image.locations[:1]
+                    and (present.size, present.os_hash_value) == (image.size, image.os_hash_value))
 
-        changes: Mapping[str, object]
+        unknown_size = self._has_unknown_size(image, image.locations)
+        facts: Mapping[str, object]
         try:
-            changes = self._hashing.compute(image, self._algorithm, ctx,
-                                            lambda: self._is_still(image, is_owned))
+            facts = self._hashing.compute(image, self._algorithm, ctx,
+                                          lambda: self._is_still(image, is_owned))
         except Cancelled:
             return      # the lease expires, and the recovery starts again
         except contract.Error as error:
             LOG.warning('image %s gets no hash: %s', image.id, error)
-            changes = {}
+            if unknown_size:
+                self._report(ctx, self._without_data(image, str(error)))
+                return
+            facts = {}
+        facts = {name: value for name, value in facts.items()
+                 if name == 'size' or (self._secure and not getattr(image, name))}
         written = self._write(image, is_owned, lambda present: {
-            **changes, **location_deletion.end_lease(present.locations)})
-        if changes and written is not None:
+            **facts, **location_deletion.end_lease(present.locations)})
+        if unknown_size and written is not None:
+            written = self._granted(ctx, written)
+        if facts:
+            self._report(ctx, written)
+
+    def _needs_hash(self, image: Image) -> bool:
+        return self._secure and not (image.checksum or image.os_hash_value)
+
+    def _has_unknown_size(self, image: Image, locations: Sequence[Location]) -> bool:
+        return not image.size and any(
+            self._layers.stores.is_public(location.url) for location in locations)
+
+    def _report(self, ctx: Context, written: Image | None) -> None:
+        if written is not None:
             self._layers.events.image(ctx, 'image.update', written)
 
     def _is_still(self, image: Image, condition: Callable[[Image], bool]) -> bool:
@@ -252,24 +282,24 @@ class Locations:
             with layers.leases.hold(image):
                 discard_leftovers(layers, image)
                 locations = location_deletion.recover(layers, image)
-                needs_hash = bool(self._secure and image.status != 'importing' and locations
-                                  and not (image.checksum or image.os_hash_value))
+                is_read = bool(image.status != 'importing' and locations and (
+                    self._needs_hash(image) or self._has_unknown_size(image, locations)))
                 image = images.update(image, {
                     **(_queued_again(image, _INTERRUPTED) if image.status == 'importing'
                        else {}),
                     'locations': locations,
-                    'lease_until': self._lease_after(locations, needs_hash)})
+                    'lease_until': self._lease_after(locations, is_read)})
         except (contract.Conflict, contract.NotFound):
             return False    # another process was faster
-        if needs_hash:
-            LOG.warning('image %s has no hash yet; its data is read', image.id)
-            self._submit(image, lambda: self._add_hash(owner_context(image), image))
+        if is_read:
+            LOG.warning('image %s has no hash or size yet; its data is read', image.id)
+            self._submit(image, lambda: self._add_facts(owner_context(image), image))
         else:
             LOG.warning('interrupted work on image %s is finished', image.id)
         return True
 
-    def _lease_after(self, locations: Sequence[Location], needs_hash: bool) -> Any:
-        if needs_hash:
+    def _lease_after(self, locations: Sequence[Location], is_read: bool) -> Any:
+        if is_read:
             return self._layers.leases.until()
         return self._layers.retention.due() if location_deletion.is_pending(locations) else None
 

@@ -110,7 +110,7 @@ def test_adding_a_hash_does_not_cancel_the_deletion_of_a_location(
     until = image.lease_until
 
     core.use_cases.locations._submit(
-        image, lambda: core.use_cases.locations._add_hash(owner_context(image), image))
+        image, lambda: core.use_cases.locations._add_facts(owner_context(image), image))
 
     assert wait_for(replicated).os_hash_value == hashlib.sha512(b'data').hexdigest()
     assert reread(replicated).lease_until == until

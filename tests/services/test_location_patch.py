@@ -100,6 +100,41 @@ def test_data_of_unknown_size_counts_as_0_until_the_recovery_has_read_it(
     assert (image.size, image.os_hash_value) == (len(DATA), SHA512)
 
 
+@pytest.mark.parametrize('secure', [True, False], ids=['secure', 'not secure'])
+def test_an_unknown_size_is_read_beside_a_given_hash(
+        core, ctx, without_length, queued, expire, reread, wait_for, secure):
+    exchanged = service.exchange(core, options=Options(show_multiple_locations=True,
+                                                       do_secure_hash=secure))
+    facts = {'os_hash_algo': 'sha512', 'os_hash_value': 'ab' * 64}
+    image = exchanged.use_cases.images.update(ctx, queued().id, patch.parse(
+        [add(without_length, validation_data=facts)], patch.DRAFT_10,
+        core.schema.validate_attribute))
+    assert (image.status, image.size) == ('active', 0)
+
+    expire(image)
+    exchanged.use_cases.recovery.sweep()
+
+    image = wait_for(image, lambda present: present.size)
+    assert (image.size, image.os_hash_value, image.lease_until) == (len(DATA), 'ab' * 64, None)
+
+
+@pytest.mark.parametrize('facts', [
+    {}, {'validation_data': {'os_hash_algo': 'sha512', 'os_hash_value': 'ab' * 64}}],
+    ids=['no hash', 'hash'])
+def test_the_quota_is_asked_when_the_recovery_has_found_the_size(
+        core, ctx, without_length, queued, expire, wait_for, small_quota, facts):
+    limited = service.exchange(small_quota(core), options=PATCHES)
+    image = limited.use_cases.images.update(ctx, queued().id, patch.parse(
+        [add(without_length, **facts)], patch.DRAFT_10, core.schema.validate_attribute))
+
+    expire(image)
+    limited.use_cases.recovery.sweep()
+
+    image = wait_for(image, lambda present: present.status == 'queued')
+    assert (image.size, image.locations, image.os_hash_value) == (None, (), None)
+    assert 'quota' in image.properties['os_glance_location_failure']
+
+
 def test_data_of_unknown_size_may_be_another_copy(change, ctx, without_length, active):
     image = active()
 

@@ -88,13 +88,45 @@ def test_without_secure_hash_the_given_hash_is_recorded_unverified(
     assert (reread(without_hash).status, reread(without_hash).os_hash_value) == ('active', None)
 
 
-def test_an_unknown_size_that_nobody_reads_stays_0(core, without_length, ctx, queued, reread):
+@pytest.mark.parametrize('expected', [{}, EXPECTED], ids=['no hash', 'hash'])
+def test_an_unknown_size_is_read_without_secure_hash_too(core, without_length, ctx, queued,
+                                                         wait_for, expected):
     image = queued()
 
     service.exchange(core, options=Options(do_secure_hash=False)).use_cases.locations.add(
-        ctx, image.id, without_length)
+        ctx, image.id, without_length, expected)
 
-    assert (reread(image).status, reread(image).size) == ('active', 0)
+    image = wait_for(image, lambda image: image.size)
+    assert (image.status, image.size, image.os_hash_value) == (
+        'active', len(DATA), expected.get('os_hash_value'))
+    assert image.lease_until is None
+
+
+@pytest.mark.parametrize('secure', [True, False], ids=['secure', 'not secure'])
+@pytest.mark.parametrize('expected', [{}, EXPECTED], ids=['no hash', 'hash'])
+def test_the_quota_is_asked_when_an_unknown_size_becomes_known(
+        core, without_length, ctx, queued, wait_for, small_quota, secure, expected):
+    image = queued()
+
+    service.exchange(small_quota(core), options=Options(do_secure_hash=secure),
+                     ).use_cases.locations.add(ctx, image.id, without_length, expected)
+
+    image = wait_for(image, lambda image: REASON in image.properties)
+    assert (image.status, image.size, image.locations) == ('queued', None, ())
+    assert (image.os_hash_value, image.lease_until) == (None, None)
+    assert 'quota' in image.properties[REASON]
+
+
+def test_data_of_unknown_size_that_cannot_be_read_leaves_the_image_queued(
+        core, without_length, ctx, queued, wait_for, monkeypatch):
+    monkeypatch.setattr(Stores, 'read', raising(contract.Unavailable('no answer')))
+    image = queued()
+
+    core.use_cases.locations.add(ctx, image.id, without_length)
+
+    image = wait_for(image, lambda image: REASON in image.properties)
+    assert (image.status, image.locations) == ('queued', ())
+    assert image.properties[REASON] == 'The data cannot be read.'
 
 
 def test_missing_or_unusable_data_leaves_the_image_queued(core, existing_url, service_user,
