@@ -353,6 +353,7 @@ def _source_with(act):
 def test_links_pipes_and_directories_are_not_data(store, tmp_path):
     secret = tmp_path.parent / f'{tmp_path.name}-secret'
     secret.write_text('secret')
+    (tmp_path / '6d9f0b8e-3c0a-4b1f-9d57-8f2a60f4c3d1').touch()     # a living directory
     (tmp_path / 'link').symlink_to(secret)
     (tmp_path / 'directory').mkdir()
     os.mkfifo(tmp_path / 'pipe')

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 
 from glancelite.plugins.store.file import mounts, partial_file
+
+#: names that a store gives to files, as Glance does: the key of an image begins with its id
+_IMAGE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', re.IGNORECASE)
+_EMPTY, _FOREIGN, _IMAGES = range(3)
 
 
 class DirectoryAway(OSError):
@@ -19,18 +24,20 @@ class DirectoryAway(OSError):
 class Root:
     """One data directory, and what this process has seen of it.
 
-    A missing file means nothing without its directory.  Of a share that is not mounted, an
-    empty directory remains: the mount point.  So these count as away:
+    A missing file means nothing without its directory.  Of a share that is not mounted, the
+    mount point remains: a directory that is empty, or has files of others.  So these count as
+    away:
 
     * a path that leads to no directory;
     * a directory whose mount has ended since it was first seen;
-    * an empty directory in the place of the one that was seen first;
-    * for a file that should be there: an empty directory that was never seen in use.
+    * a directory without images in the place of the one that was seen first;
+    * for a file that should be there: a directory that was never seen in use.
 
-    Hidden files, such as ``.keep``, and ``lost+found`` do not count as entries.
-
-    A directory is in use when it has entries, when it has changed, or when this process has
-    written into it.  The methods make calls into the directory, so its watchdog calls them.
+    A directory is in use when it has a file that is named like an image, when it is empty and
+    has changed, or when this process has written into it.  A marker in the directory would
+    prove no more: those that Glance made have none.  Hidden files, such as ``.keep``, and
+    ``lost+found`` are in empty directories, too.  The methods make calls into the
+    directory, so its watchdog calls them.
     """
 
     def __init__(self, path: str):
@@ -46,7 +53,7 @@ class Root:
         """
         self.check_usable()
         if not self._in_use:
-            raise DirectoryAway(self.path, 'the directory is empty and was never in use: is its '
+            raise DirectoryAway(self.path, 'no image is in the directory, and none was: is its '
                                            'file system mounted?')
 
     def check_usable(self) -> None:
@@ -61,13 +68,15 @@ class Root:
         if is_same and self._in_use:
             return
         is_mounted_anew = self._check_mount()
-        if ((is_same and known is not None and status.st_mtime_ns != known.st_mtime_ns)
-                or not _is_empty(self.path)):
+        content = _content(self.path)
+        has_changed = (is_same and known is not None
+                       and status.st_mtime_ns != known.st_mtime_ns)
+        if content == _IMAGES or (content == _EMPTY and has_changed):
             self._in_use = True
         elif is_mounted_anew:
             self._in_use = False
         elif known is not None and not is_same:
-            raise DirectoryAway(self.path, 'there is another directory, which is empty; if that '
+            raise DirectoryAway(self.path, 'there is another directory, without images; if that '
                                            'is intended, restart the service')
         self._known = status
 
@@ -93,10 +102,13 @@ class Root:
         return True
 
 
-def _is_empty(path: str) -> bool:
-    """Return whether there are no files of a store; a mount point may have a few of others."""
+def _content(path: str) -> int:
+    """Return whether there are files of a store, files of others, or none that count."""
+    content = _EMPTY
     with os.scandir(path) as entries:
-        return not any(
-            entry.name.startswith(partial_file.PREFIX)
-            or (entry.name != 'lost+found' and not entry.name.startswith('.'))
-            for entry in entries)
+        for entry in entries:
+            if entry.name.startswith(partial_file.PREFIX) or _IMAGE.match(entry.name):
+                return _IMAGES
+            if entry.name != 'lost+found' and not entry.name.startswith('.'):
+                content = _FOREIGN
+    return content
