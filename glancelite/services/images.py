@@ -71,6 +71,8 @@ class Images:
         if creation.read_only:
             raise contract.Forbidden(f"Attribute '{creation.read_only[0]}' is read-only.")
         properties.check_values(fields, custom)
+        if fields.get('id') and layers.database.images.is_used(image.id):
+            raise contract.Conflict(f'the image id {image.id} is in use')
         image = image_count.add(layers, ctx, image)
         layers.events.image(ctx, 'image.create', image)
         return image

@@ -52,3 +52,15 @@ def test_an_id_works_in_filters_and_as_a_marker(app, image, form, new):
     assert listed(f'id=in:{form},{newer}') == [newer, older]
     assert listed(f'sort=created_at:asc&marker={form}') == [newer]
     assert listed('id=in:x,y') == []
+
+
+@pytest.mark.parametrize('form', [LOWER, LOWER.upper()], ids=['lower', 'upper'])
+@pytest.mark.parametrize('is_deleted', [False, True], ids=['live', 'deleted'])
+def test_an_id_cannot_be_given_twice(app, image, form, is_deleted):
+    if is_deleted:
+        app.delete(f'/v2/images/{image}', status=204)
+
+    app.post_json('/v2/images', {'id': form}, status=409)
+
+    assert app.get(f'/v2/images/{form}', status=404 if is_deleted else 200)
+    assert len(app.get('/v2/images').json['images']) == (0 if is_deleted else 1)

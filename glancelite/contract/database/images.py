@@ -6,6 +6,7 @@ import abc
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 
+from glancelite.contract.errors import NotFound
 from glancelite.contract.query import ImageQuery, Viewer
 from glancelite.contract.values import Image, Page, Usage
 
@@ -24,6 +25,21 @@ class ImageRecords(abc.ABC):
             and are returned sorted.
         :raises Conflict: the id is in use, or was used before.
         """
+
+    def is_used(self, image_id: str) -> bool:
+        """Return whether an image has this id, or had it before it was deleted.
+
+        The core asks before it adds an image with an id that a caller has chosen.  By default
+        deleted images are not found; an override finds them.
+
+        :param image_id: any of the images that ``glancelite.contract.query.id_forms`` names
+            counts, since callers would reach one when they mean the other.
+        """
+        try:
+            self.get(image_id, viewer=None)
+            return True
+        except NotFound:
+            return False
 
     def withdraw(self, image: Image) -> None:
         """Undo ``add``: the id may be used again, if the backend can free it.

@@ -40,6 +40,12 @@ class MemoryImages(contract.ImageRecords):
             records.images[image.id] = added
         return added
 
+    def is_used(self, image_id: str) -> bool:
+        records = self._records
+        with records.lock:
+            return any(form in records.images or form in records.deleted_images
+                       for form in queries.id_forms(image_id))
+
     def withdraw(self, image: Image) -> None:
         with self._records.lock:
             if self._records.images.get(image.id) == image:

@@ -121,6 +121,13 @@ class SQLImages(contract.ImageRecords):
             raise contract.Invalid('the database cannot store this image') from error
         return added
 
+    def is_used(self, image_id: str) -> bool:
+        if not image_id_is_possible(image_id, self._engine):
+            return False
+        select = self._engine.statement('select_id', _select_id)
+        return any(self._engine.rows(select, {'image_id': form})
+                   for form in dict.fromkeys(id_forms(image_id)))
+
     def withdraw(self, image: Image) -> None:
         values = {'image_id': image.id, 'revision': image.revision}
         remove = self._engine.statement('withdraw', lambda _: sa.delete(tables.images).where(

@@ -189,6 +189,22 @@ class DatabaseContract(LifecycleContract, ListingContract):
                 with pytest.raises(contract.NotFound):
                     images.get(other, viewer=None)
 
+    def test_an_id_is_used_in_lower_and_upper_case(self, images):
+        lower = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
+        upper = images.add(rich(f'ABCDEF{str(uuid.uuid4())[6:].upper()}'))
+
+        for kept in (lower, upper):
+            for form in (kept.id, kept.id.lower(), kept.id.upper()):
+                assert images.is_used(form)
+        assert not images.is_used(str(uuid.uuid4()))
+
+    def test_the_id_of_a_deleted_image_stays_used_in_lower_and_upper_case(self, images):
+        for image_id in (f'abcdef{str(uuid.uuid4())[6:]}',
+                         f'ABCDEF{str(uuid.uuid4())[6:].upper()}'):
+            images.delete(images.add(rich(image_id)), pending=False)
+            for form in (image_id, image_id.lower(), image_id.upper()):
+                assert images.is_used(form)
+
     def test_of_two_ids_in_different_case_the_one_as_given_is_found(self, images):
         lower = images.add(rich(f'abcdef{str(uuid.uuid4())[6:]}'))
         upper = images.add(rich(lower.id.upper()))
