@@ -10,6 +10,9 @@ from oslo_config import cfg
 
 from glancelite.contract import Misconfigured
 
+#: the flavors of the pipelines that Glance brings
+FLAVORS = ('keystone', 'caching', 'cachemanagement', 'keystone+caching',
+           'keystone+cachemanagement')
 #: beginnings of factories that have a counterpart here, or whose absence is reported otherwise
 KNOWN = (
     'glance.api.middleware.cache:', 'glance.api.middleware.cache_manage:',
@@ -58,31 +61,62 @@ def find(conf: cfg.ConfigOpts) -> pathlib.Path | None:
 def check(conf: cfg.ConfigOpts) -> str | None:
     """Return one line about the file, or None if there is none.
 
-    :raises Misconfigured: a filter has no counterpart here, or authentication would be lost.
+    :raises Misconfigured: a filter has no counterpart here, authentication would be lost, or
+        the flavor is unknown.
     """
     path = find(conf)
+    _check_flavor(conf.paste_deploy.flavor, path)
     if path is None:
         return None
-    flavor = conf.paste_deploy.flavor
     plugins = set()
     unread = []
-    for name, options in _filters(path, flavor):
-        factory = options.get('paste.filter_factory') or options.get('use', '')
+    for name, options in _filters(path, conf.paste_deploy.flavor):
+        factory = _factory(options)
         unread += [f'[filter:{name}] {option}' for option, value in options.items()
                    if option not in STRUCTURE and (option, value.lower()) not in STOCK]
-        plugins |= {plugin for start, plugin in AUTHENTICATION.items()
-                    if factory.startswith(start)}
+        plugins |= _authentication(factory)
         if not factory.startswith((*KNOWN, *AUTHENTICATION)):
             raise Misconfigured(
                 f'{path}: the filter {name} ({factory or "without a factory"}) has no counterpart '
                 'here; remove it from the pipeline, or make a plugin of it and choose it in '
                 '[layers] middleware, or in [pipeline] extra if it needs the caller')
-    default = 'noauth' if flavor and 'keystone' not in flavor else 'keystone'
-    if conf.layers.auth is None and plugins and default not in plugins:
+    if conf.layers.auth is None and plugins and default_auth(conf) not in plugins:
         raise Misconfigured(f'{path}: the pipeline authenticates callers; set [layers] auth = '
                             f'{" or ".join(sorted(plugins))}')
     return (f'{path} is not read any more: all its filters have a counterpart here'
             + (f'; set their options in the configuration: {", ".join(unread)}' if unread else ''))
+
+
+def default_auth(conf: cfg.ConfigOpts) -> str:
+    """Return the auth plugin of a configuration that chooses none."""
+    flavor = conf.paste_deploy.flavor
+    path = find(conf) if flavor and flavor not in FLAVORS else None
+    if path is not None:
+        plugins = {plugin for _, options in _filters(path, flavor)
+                   for plugin in _authentication(_factory(options))}
+        if len(plugins) == 1:
+            return plugins.pop()
+    return 'noauth' if flavor and 'keystone' not in flavor else 'keystone'
+
+
+def _check_flavor(flavor: str | None, path: pathlib.Path | None) -> None:
+    """
+    :raises Misconfigured: the flavor is not one of Glance's, and not in the file.
+    """
+    if flavor and flavor not in FLAVORS and not (
+            path is not None and _section(_sections(path), f'glance-api-{flavor}')):
+        raise Misconfigured(
+            f'[paste_deploy] flavor = {flavor} is unknown: it is none of {", ".join(FLAVORS)}, '
+            'and ' + (f'{path} has no pipeline glance-api-{flavor}' if path is not None else
+               'there is no PasteDeploy file that may have its pipeline'))
+
+
+def _factory(options: dict[str, str]) -> str:
+    return options.get('paste.filter_factory') or options.get('use', '')
+
+
+def _authentication(factory: str) -> set[str]:
+    return {plugin for start, plugin in AUTHENTICATION.items() if factory.startswith(start)}
 
 
 def _filters(path: pathlib.Path, flavor: str | None) -> Iterator[tuple[str, dict[str, str]]]:

@@ -3,6 +3,7 @@
 import pytest
 
 from glancelite import config, contract
+from glancelite.assembly import auth_name
 
 FILTERS = {
     'healthcheck': 'oslo_middleware:Healthcheck.factory',
@@ -108,6 +109,36 @@ def test_authentication_of_a_pipeline_is_not_lost(load, flavor, filter_, auth):
         load(pipelines, flavor)
 
     assert config.notices(load(pipelines, flavor, more=f'[layers]\nauth = {auth}\n'))
+
+
+@pytest.mark.parametrize(('filters', 'auth'), [
+    ('cors authtoken context rootapp', 'keystone'), ('cors basic context rootapp', 'http_basic'),
+    ('cors anonymous rootapp', 'noauth')])
+def test_a_flavor_of_ones_own_is_resolved_from_the_file(load, filters, auth):
+    conf = load({**STOCK, 'glance-api-ours': filters}, 'ours')
+
+    assert auth_name(conf) == auth
+    assert config.notices(conf)
+
+
+def test_a_flavor_with_two_ways_of_authentication_needs_a_choice(load):
+    with pytest.raises(contract.Misconfigured, match=r'auth = http_basic or keystone$'):
+        load({**STOCK, 'glance-api-ours': 'authtoken basic context rootapp'}, 'ours')
+
+
+def test_a_flavor_of_ones_own_with_an_unknown_filter_is_refused_by_its_name(load):
+    with pytest.raises(contract.Misconfigured, match='the filter acme '):
+        load({**STOCK, 'glance-api-ours': 'cors acme authtoken rootapp'}, 'ours')
+
+
+def test_a_flavor_that_is_not_in_the_file_is_refused_by_its_name(load, tmp_path):
+    with pytest.raises(contract.Misconfigured) as raised:
+        load(STOCK, 'keystone+cache')
+
+    assert str(raised.value) == (
+        '[paste_deploy] flavor = keystone+cache is unknown: it is none of keystone, caching, '
+        'cachemanagement, keystone+caching, keystone+cachemanagement, and '
+        f'{tmp_path}/acme.ini has no pipeline glance-api-keystone+cache')
 
 
 @pytest.mark.parametrize(('text', 'reason'), [

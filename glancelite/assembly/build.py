@@ -12,7 +12,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancelite import config_files, contract, loader
+from glancelite import config_files, contract, loader, paste_file
 from glancelite.assembly import lists
 from glancelite.assembly.core import Core, Settings
 from glancelite.assembly.host import ServiceHost
@@ -114,10 +114,7 @@ def _layers(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Layers
 
 def auth_name(conf: cfg.ConfigOpts) -> str:
     """Return the name of the auth plugin that the configuration chooses."""
-    flavor = conf.paste_deploy.flavor
-    if conf.layers.auth:
-        return str(conf.layers.auth)
-    return 'noauth' if flavor and 'keystone' not in flavor else 'keystone'
+    return str(conf.layers.auth or paste_file.default_auth(conf))
 
 
 def _extra_schema(conf: cfg.ConfigOpts) -> Any:

@@ -44,10 +44,11 @@ LAYERS = (
 )
 PASTE_DEPLOY = (
     cfg.StrOpt('flavor',
-               choices=['keystone', 'caching', 'cachemanagement', 'keystone+caching',
-                        'keystone+cachemanagement', ''],
                help='Default of [layers] auth in existing configurations: keystone if the '
-                    'flavor contains it, otherwise noauth.'),
+                    'flavor contains it, otherwise noauth. Beside keystone, caching, '
+                    'cachemanagement, keystone+caching and keystone+cachemanagement, the name of '
+                    'a pipeline of your own in the PasteDeploy file, without "glance-api-": then '
+                    'the default is what authenticates in this pipeline.'),
     cfg.StrOpt('config_file',
                help='A PasteDeploy file of an existing configuration. Its filters must have '
                     'counterparts here, otherwise the service does not start: add others with '

@@ -148,7 +148,7 @@ def test_the_line_names_the_error_and_the_right_value(changes, complaint, tmp_pa
 
 @pytest.mark.parametrize(('changes', 'words'), [
     pytest.param({'paste_deploy': {'flavor': 'keystone+cache'}},
-                 ['[paste_deploy] flavor:', 'keystone+caching', "found 'keystone+cache'"],
+                 ['[paste_deploy] flavor = keystone+cache is unknown', 'keystone+caching,'],
                  id='flavor'),
     pytest.param({'DEFAULT': {'hashing_algorithm': 'sha5'}},
                  ['[DEFAULT] hashing_algorithm = sha5 is unknown; known:', 'sha512'], id='hash'),
