@@ -8,6 +8,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_middleware import healthcheck, opts
 from oslo_middleware.healthcheck import opts as healthcheck_opts
+from stevedore import NamedExtensionManager
 
 from glancelite import contract
 from glancelite.contract.middleware import WSGIApp
@@ -31,6 +32,25 @@ class Healthcheck(contract.Middleware):
     """
 
     LIBRARY_OPTS = (_register,)
+
+    def __init__(self, options: Any, host: contract.Host, **named: Any):
+        super().__init__(options, host, **named)
+        # the library only logs a name that it does not know
+        manager: Any = NamedExtensionManager(healthcheck.Healthcheck.NAMESPACE, [])
+        known = sorted(manager.entry_points_names())
+        backends = self.conf.healthcheck.backends
+        if {'disable_by_file', 'enable_by_files'} <= {*backends}:
+            raise contract.Misconfigured('[healthcheck] backends: disable_by_file and '
+                                         'enable_by_files cannot be used together')
+        for name in backends:
+            if name not in known:
+                raise contract.Misconfigured(
+                    f'[healthcheck] backends: there is no backend {name!r}; there are: '
+                    f'{", ".join(known)}')
+        try:
+            healthcheck.Healthcheck(None, self.conf)
+        except Exception as error:      # of a backend, or about another option
+            raise contract.Misconfigured(f'[healthcheck] {error}') from error
 
     def wrap(self, app: WSGIApp) -> WSGIApp:
         check: WSGIApp = healthcheck.Healthcheck(app, self.conf)

@@ -1,7 +1,10 @@
 """The middleware ``healthcheck`` keeps the contract and answers load balancers."""
 
+import re
+
 import pytest
 
+from glancelite import contract
 from glancelite.plugins.middleware.healthcheck import Healthcheck
 from glancelite.testing.contracts.middleware import Answer, Client, MiddlewareContract, request
 
@@ -59,3 +62,14 @@ class TestHealthcheck(MiddlewareContract):
 
         assert options.backends == ['disable_by_file']
         assert options.disable_by_file_path == '/etc/glance/healthcheck_disable'
+
+
+@pytest.mark.parametrize(('options', 'complaint'), [
+    ({'backends': ['disable_by_fiel']},
+     "[healthcheck] backends: there is no backend 'disable_by_fiel'; there are: disable_by_file, "
+     'disable_by_files_ports, enable_by_files'),
+    ({'backends': ['disable_by_file', 'enable_by_files']}, 'cannot be used together'),
+    ({'allowed_source_ranges': ['here']}, "'here' does not appear to be")])
+def test_options_that_cannot_work_stop_the_start(make_middleware, options, complaint):
+    with pytest.raises(contract.Misconfigured, match=re.escape(complaint)):
+        make_middleware(Healthcheck, healthcheck=options)
