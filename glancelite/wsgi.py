@@ -50,14 +50,15 @@ class Application:
 
     def _build(self) -> None:
         from glancelite import config
-        from glancelite.cmd import api
+        from glancelite.cmd import api, repeated
         with self._lock:
             if self._pid != os.getpid():
                 conf = config.load()
                 config.set_up_logging(conf)
-                with contextlib.suppress(contract.Unavailable):     # callers get this error, too
+                with (repeated.recorded() as lines,
+                      contextlib.suppress(contract.Unavailable)):   # callers get this error, too
                     api.check(conf, single=True)
-                self._app = api.application(conf)
+                self._app = api.application(conf, logged=lines)
                 self._pid = os.getpid()
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, MutableMapping, Sequence
 from typing import Any, NoReturn, cast
 
 from oslo_config import cfg
 
 from glancelite import assembly, config, loader
 from glancelite.api.app import make_app
-from glancelite.cmd import checks
+from glancelite.cmd import checks, repeated
 from glancelite.cmd.ending import end
 from glancelite.contract import Authenticator, Error, Misconfigured
 from glancelite.contract.middleware import WSGIApp
@@ -30,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         conf = configuration(argv)
         config.set_up_logging(conf)
-        check(conf)
-        code = serve(lambda: configuration(argv), application, config.set_up_logging,
-                     is_transfer)
+        with repeated.recorded() as lines:
+            check(conf)
+        code = serve(lambda: configuration(argv), functools.partial(application, logged=lines),
+                     config.set_up_logging, is_transfer)
     except (Misconfigured, Error) as error:
         print(f'glancelite-api: {error}', file=sys.stderr)
         code = 1
@@ -55,10 +57,14 @@ def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
     return conf
 
 
-def application(conf: cfg.ConfigOpts) -> WSGIApp:
-    """The WSGI application of one worker process, with a method ``close``."""
+def application(conf: cfg.ConfigOpts, logged: Collection[repeated.Line] = ()) -> WSGIApp:
+    """The WSGI application of one worker process, with a method ``close``.
+
+    :param logged: what the start of the service has logged about its plugins.
+    """
     config.set_up_logging(conf)
-    core = assembly.build(conf)
+    with repeated.left_out(logged):
+        core = assembly.build(conf)
     core.start()
     app: Any = make_app(core)
     if core.authenticator.OPEN and not conf.layers.allow_insecure_bind:

@@ -199,6 +199,18 @@ def test_a_plugin_is_listed_once_at_the_start(tmp_path, live_server):
     assert logged.count('inspector: format is glancelite ') == 1
 
 
+def test_a_warning_of_a_plugin_is_logged_once_for_all_workers(tmp_path, live_server):
+    config = {section: {name: value.format(home=tmp_path) for name, value in options.items()}
+              for section, options in VALID.items()}
+    config['DEFAULT'] |= {'workers': '2', 'log_file': 'api.log'}
+    config['oslo_policy'] = {'policy_file': '/nowhere/policy.yaml'}
+
+    server = live_server(config)
+
+    logged = (server.dir / 'api.log').read_text()
+    assert logged.count('there is no policy file /nowhere/policy.yaml') == 1
+
+
 def test_a_missing_configuration_file_is_named(tmp_path):
     ended = programs.run('api', ['--config-file', '/nowhere/glance.conf'], tmp_path)
 
