@@ -23,8 +23,10 @@ LOG = logging.getLogger(__name__)
 BACKEND_DEFAULTS = 'backend_defaults'
 #: the package of the built-in plugins
 BUILT_IN = 'glancelite'
-#: seconds that ``__init__`` of a plugin may take
+#: seconds that the import of a plugin may take, and its ``__init__``
 START_TIMEOUT = 30.0
+#: seconds after which an import that goes on is named in the log
+SLOW_IMPORT = 5.0
 #: what oslo.config raises for a value with a "$"
 DOLLAR = (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError)
 
@@ -70,22 +72,23 @@ class Installed:
     problem: str = ''
 
 
-def installed(layer: str) -> dict[str, Installed]:
+def installed(layer: str, *, timeout: float = START_TIMEOUT) -> dict[str, Installed]:
     """All installed plugins of a layer, by name; also those that cannot be imported."""
-    return {name: _import(layer, name, offers)
+    return {name: _import(layer, name, offers, timeout)
             for name, offers in sorted(_offers(layer).items())}
 
 
-def find(layer: str, name: str) -> Installed:
+def find(layer: str, name: str, *, timeout: float = START_TIMEOUT) -> Installed:
     """The installed plugin ``name``.  Only this one is imported.
 
+    :param timeout: seconds that the import may take.
     :raises Misconfigured: it is not installed, cannot be imported, or violates the contract.
     """
     offers = _offers(layer)
     if name not in offers:
         raise Misconfigured(f'no {layer} plugin is called {name!r}; '
                             f'installed: {", ".join(sorted(offers)) or "none"}')
-    plugin = _import(layer, name, offers[name])
+    plugin = _import(layer, name, offers[name], timeout)
     if plugin.problem:
         raise Misconfigured(f'the {layer} plugin {name!r} {plugin.problem}')
     problem = conformity.violation(layer, plugin.kind)
@@ -104,7 +107,8 @@ def _offers(layer: str) -> dict[str, list[metadata.EntryPoint]]:
     return offers
 
 
-def _import(layer: str, name: str, offers: Sequence[metadata.EntryPoint]) -> Installed:
+def _import(layer: str, name: str, offers: Sequence[metadata.EntryPoint],
+            timeout: float) -> Installed:
     """Import a plugin, unless several packages offer its name: one would win silently."""
     packages = _origins().get((f'glancelite.{layer}', name), [('unknown', '')])
     package, version = packages[0]
@@ -115,11 +119,26 @@ def _import(layer: str, name: str, offers: Sequence[metadata.EntryPoint]) -> Ins
         return Installed(layer, name, None, ', '.join(names), '',
                          f'is offered by {" and ".join(names)}; uninstall {remedy}')
     try:
-        return Installed(layer, name, offers[0].load(), package, version)
+        return Installed(layer, name, _loaded(offers[0], f'{layer} plugin {name!r} of {package}',
+                                              timeout), package, version)
+    except time_limit.TooLate as error:
+        return Installed(layer, name, None, package, version, f'cannot be loaded: {error}')
     except BaseException as error:  # an import may raise anything, such as SystemExit
         LOG.debug('importing the %s plugin %r', layer, name, exc_info=True)
         return Installed(layer, name, None, package, version,
                          f'cannot be loaded: {described(error)}')
+
+
+def _loaded(offer: metadata.EntryPoint, what: str, timeout: float) -> Any:
+    """Import a plugin, in a thread: one that hangs must not hold up the program for ever.
+
+    :raises TooLate: the import has not ended.
+    """
+    call = time_limit.Call(offer.load)
+    early = min(SLOW_IMPORT, timeout)
+    if not call.has_ended(early):
+        LOG.warning('the import of the %s has been running for %g s already', what, early)
+    return call.result('its import did not return', timeout - early, timeout)
 
 
 def origin(layer: str, name: str) -> str:
@@ -170,12 +189,12 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
     :param instance: name of the instance, such as that of a store; default: ``name``.
     :param section: section of the options, if not the plugin's own.
     :param given: values that take precedence over the configuration.
-    :param start_timeout: seconds that ``__init__`` of the plugin may take.
+    :param start_timeout: seconds that the import of the plugin may take, and its ``__init__``.
     :raises Misconfigured: the plugin is not installed, violates the contract, or its options
         are invalid.  The text is one line that names the plugin, without secrets.
     :raises Error: the plugin needs its backend now, and it does not answer.
     """
-    plugin = find(layer, name)
+    plugin = find(layer, name, timeout=start_timeout)
     kind = plugin.kind
     assert kind is not None
     instance = instance or name

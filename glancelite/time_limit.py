@@ -35,6 +35,10 @@ class Call(Generic[T]):
         finally:
             self._ended.set()
 
+    def has_ended(self, seconds: float) -> bool:
+        """Wait for the end, at most so many seconds; return whether it came."""
+        return self._ended.wait(max(0.0, seconds))
+
     def result(self, what: str, seconds: float, limit: float | None = None) -> T:
         """Return what the function returns, or raise what it raises.
 
@@ -43,7 +47,7 @@ class Call(Generic[T]):
         :param limit: the limit that the error names, if the call began earlier.
         :raises TooLate: the time is over.
         """
-        if not self._ended.wait(max(0.0, seconds)):
+        if not self.has_ended(seconds):
             raise TooLate(f'{what} within '
                           f'{seconds if limit is None else limit:g} seconds')
         if self._error is not None:

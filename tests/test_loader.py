@@ -1,5 +1,6 @@
 """Finding and building plugins: options, errors, violations of the contract."""
 
+import contextlib
 import functools
 import re
 import sys
@@ -182,12 +183,33 @@ def packages(tmp_path_factory):
     (home / 'acme_stores.py').write_text(STORES)
     for name, error in IMPORTS.items():
         (home / f'acme_{name}.py').write_text(f'raise {error}')
+    with on_path(home):
+        yield
+    sys.modules.pop('acme_stores', None)
+
+
+@contextlib.contextmanager
+def on_path(home):
+    """Packages in this directory are installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(home)
         patch.setattr(stevedore.ExtensionManager, 'ENTRY_POINT_CACHE', {})
         patch.setattr(loader, '_origins', functools.cache(loader._origins.__wrapped__))
         yield
-    sys.modules.pop('acme_stores', None)
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A package of two stores; the import of one hangs."""
+    info = tmp_path / 'endless-1.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: endless\nVersion: 1.0\n')
+    (info / 'entry_points.txt').write_text(
+        '[glancelite.store]\nendless = endless_store:Store\n'
+        'other = glancelite.plugins.store.memory:MemoryStore\n')
+    (tmp_path / 'endless_store.py').write_text('import threading\nthreading.Event().wait()\n')
+    with on_path(tmp_path):
+        yield
 
 
 @pytest.fixture
@@ -246,6 +268,22 @@ def test_an_init_that_hangs_is_named_when_its_time_is_over(packages, conf):
 
     assert str(raised.value) == ('store fast (driver hangs): __init__ did not return within '
                                  '0.05 seconds')
+
+
+def test_an_import_that_hangs_is_named_and_ended_when_its_time_is_over(endless, conf, caplog):
+    with pytest.raises(contract.Misconfigured) as raised:
+        loader.load(conf(), FakeHost(), 'store', 'endless', 'fast', start_timeout=0.05)
+
+    assert str(raised.value) == ("the store plugin 'endless' cannot be loaded: its import did not "
+                                 'return within 0.05 seconds')
+    assert "the import of the store plugin 'endless' of endless has been running" in caplog.text
+
+
+def test_an_import_that_hangs_does_not_hold_up_the_others(endless):
+    shown = loader.installed('store', timeout=0.2)
+
+    assert shown['endless'].problem.endswith('its import did not return within 0.2 seconds')
+    assert shown['other'].kind is MemoryStore
 
 
 def test_an_error_of_a_plugin_names_store_and_section_and_hides_secrets(failure):

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pathlib
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -31,19 +32,25 @@ from glancelite.services.use_cases import Options, UseCases
 
 LOG = logging.getLogger(__name__)
 
+#: seconds that a plugin has to start, even if others have used the time up
+SHORTEST_START = 3.0
 
-def build(conf: cfg.ConfigOpts, *, start_timeout: float = loader.START_TIMEOUT,
+
+def build(conf: cfg.ConfigOpts, *, until: float | None = None,
           announce: bool = False) -> Core:
     """Load the chosen plugins and build the service; close it in the end.
 
     Call it after the fork, as connections to a database do not survive one.
 
-    :param start_timeout: seconds that ``__init__`` of a plugin may take.
+    :param until: when the plugins should be built, by the monotonic clock: one that takes longer
+        counts as failed, but each has ``SHORTEST_START``.  Default: ``loader.START_TIMEOUT``.
     :param announce: log each plugin, with its package.
     :raises Misconfigured: the configuration is invalid.
     """
     def make(layer: str, name: str, **where: Any) -> contract.Plugin:
-        plugin = loader.load(conf, host, layer, name, start_timeout=start_timeout, **where)
+        seconds = (loader.START_TIMEOUT if until is None
+                   else max(SHORTEST_START, round(until - time.monotonic(), 1)))
+        plugin = loader.load(conf, host, layer, name, start_timeout=seconds, **where)
         if announce:
             LOG.info('%s: %s is %s (%s)', layer, plugin.name, loader.origin(layer, name),
                      type(plugin).__qualname__)

@@ -103,6 +103,58 @@ def test_a_database_that_is_silent_is_asked_within_the_timeout(manage, scheme, c
     assert 'secret' not in ended.out + ended.err
 
 
+HANGS = """
+import threading
+
+from glancelite import contract
+
+
+class Hangs(contract.Notifier):
+    def notify(self, event):
+        pass
+
+    def health(self):
+        threading.Event().wait()
+
+    close = health
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """The environment with a package of a notifier whose ``health`` and ``close`` hang."""
+    info = tmp_path / 'packages/hanging-1.0.dist-info'
+    info.mkdir(parents=True)
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: hanging\nVersion: 1.0\n')
+    (info / 'entry_points.txt').write_text('[glancelite.notifier]\nhangs = hangs:Hangs\n'
+                                           '[glancelite.store]\nendless = endless:Store\n')
+    (info.parent / 'hangs.py').write_text(HANGS)
+    (info.parent / 'endless.py').write_text('import threading\nthreading.Event().wait()\n')
+    return {'PYTHONPATH': str(info.parent)}
+
+
+def test_checking_and_closing_share_the_timeout(manage, hanging):
+    manage('db', 'sync')
+    began = time.monotonic()
+    manage('check', more='[layers]\nnotifier = log\n', env=hanging)
+    usual, began = time.monotonic() - began, time.monotonic()
+
+    ended = manage('check', '--timeout', '6', more='[layers]\nnotifier = hangs\n', env=hanging)
+
+    assert [line for line in ended.out.splitlines() if 'FAIL' in line] == [
+        'FAIL  notifier hangs: the check did not return within 6 seconds']
+    assert 'ok    store fast: ' in ended.out
+    assert time.monotonic() - began < 11 + usual
+
+
+def test_an_import_that_hangs_is_named_within_the_timeout(manage, hanging):
+    ended = manage('layers', '--timeout', '1', env=hanging)
+
+    assert ended.code == 0
+    assert 'endless - not chosen' in ended.out
+    assert 'its import did not return within 1 seconds' in ended.out
+
+
 def test_a_timeout_that_is_no_number_is_wrong_usage(manage):
     ended = manage('check', '--timeout', 'soon')
 

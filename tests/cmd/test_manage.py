@@ -28,10 +28,10 @@ auth = noauth
 
 @pytest.fixture
 def manage(tmp_path):
-    def run(*arguments, more='', cold=tmp_path / 'cold'):
+    def run(*arguments, more='', cold=tmp_path / 'cold', env=None):
         file = tmp_path / 'glancelite-api.conf'
         file.write_text(CONFIGURATION.format(home=tmp_path, cold=cold) + more)
-        return programs.run('manage', ['--config-file', file, *arguments], tmp_path)
+        return programs.run('manage', ['--config-file', file, *arguments], tmp_path, env=env)
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,10 +35,12 @@ def run(conf: cfg.ConfigOpts) -> int:
     """Print one line per check; returns 1 if one failed."""
     failed = 0
     seconds = conf.verb.timeout
+    until = time.monotonic() + seconds
     upgrades = conf.layers.sync_database
     try:
-        with service_for_checks(conf, seconds) as core:
-            for subject, passed, text in run_checks(conf, seconds, _checks(conf, core, upgrades)):
+        with service_for_checks(conf, until) as core:
+            for subject, passed, text in run_checks(conf, seconds, until,
+                                                    _checks(conf, core, upgrades)):
                 failed += not passed
                 print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
             missing = list(config.missing(conf))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -40,11 +41,12 @@ def add_parser(subparsers: Any) -> None:
 def run(conf: cfg.ConfigOpts) -> int:
     """Print one line per plugin, the chosen ones first in each layer."""
     seconds = conf.verb.timeout
-    with service_for_checks(conf, seconds) as core:
+    until = time.monotonic() + seconds
+    with service_for_checks(conf, until) as core:
         chosen = list(_chosen(core))
         texts = [text for _, _, text in run_checks(
-            conf, seconds, [(each.name, each.check) for each in chosen])]
-        rows = [HEADINGS, *_rows(chosen, texts)]
+            conf, seconds, until, [(each.name, each.check) for each in chosen])]
+        rows = [HEADINGS, *_rows(chosen, texts, until)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in
@@ -64,9 +66,9 @@ def _chosen(core: assembly.Core) -> Iterator[Chosen]:
         yield Chosen('store', store.name, store.driver_name, store.kind, section, store.health)
 
 
-def _rows(chosen: list[Chosen], texts: list[str]) -> Iterator[Row]:
+def _rows(chosen: list[Chosen], texts: list[str], until: float) -> Iterator[Row]:
     for layer in contract.LAYERS:
-        installed = loader.installed(layer)
+        installed = loader.installed(layer, timeout=max(1.0, until - time.monotonic()))
         here = [(each, text) for each, text in zip(chosen, texts, strict=True)
                 if each.layer == layer]
         for each, text in here:
