@@ -30,6 +30,8 @@ FAST_RATE = 64 << 20
 FAST_CHUNKS = 16
 #: bytes per read of a JSON body
 JSON_CHUNK = 1 << 16
+#: bytes of a JSON body that are read even if its sender may do nothing with them
+SHORT_JSON = 1024
 
 _CODINGS = frozenset({'chunked', 'compress', 'deflate', 'gzip', 'identity'})
 
@@ -158,15 +160,21 @@ class Request:
             size = min(LARGE_CHUNK if fast >= FAST_CHUNKS else CHUNK, most)
             began = now
 
-    def json(self) -> Any:
+    def json(self, if_long: Callable[[], None] | None = None) -> Any:
         """Parse the body as JSON, regardless of ``Content-Type``.
 
+        :param if_long: called before more than ``SHORT_JSON`` bytes are read; its errors pass.
         :raises Invalid: there is no body, or it is not a JSON object or array.
         :raises TooLarge: it is longer or has more elements than ``JSONParser`` allows.
         """
         if not self.has_body:
             raise contract.Invalid('The request must have a JSON body.')
-        body = self._parser.parse(self.chunks(JSON_CHUNK), self.length)
+        chunks, length = self.chunks(JSON_CHUNK), self.length
+        if if_long is not None and length is None:
+            chunks = _announcing(chunks, if_long)
+        elif if_long is not None and length is not None and length > SHORT_JSON:
+            if_long()
+        body = self._parser.parse(chunks, length)
         if not isinstance(body, dict | list):
             raise contract.Invalid('The body must be a JSON object or array.')
         return body
@@ -180,6 +188,16 @@ class Request:
         if not isinstance(body, dict):
             raise contract.Invalid('The body must be a JSON object.')
         return body
+
+
+def _announcing(chunks: Iterator[bytes], if_long: Callable[[], None]) -> Iterator[bytes]:
+    """Yield the chunks; call ``if_long`` once when there are more than ``SHORT_JSON`` bytes."""
+    size = 0
+    for chunk in chunks:
+        if size <= SHORT_JSON < size + len(chunk):
+            if_long()
+        size += len(chunk)
+        yield chunk
 
 
 def parse_number(text: str, header: str) -> int:

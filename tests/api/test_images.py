@@ -303,3 +303,26 @@ def test_direct_url_and_locations_are_shown_to_all_who_see_the_image(
         listing, = caller.get('/v2/images?visibility=all').json['images']
         assert listing == shown
     assert 'direct_url' in admin.get(f'/v2/images/{image}').json
+
+
+def _chunked(app, path, body, **named):
+    return app.request(path, method='PATCH', body=body, headers={
+        'Transfer-Encoding': 'chunked', 'Content-Type': V21},
+        environ={'wsgi.input_terminated': True, 'CONTENT_LENGTH': ''}, **named)
+
+
+@pytest.mark.parametrize('send', [
+    lambda app, path, body, **named: app.patch(path, body, content_type=V21, **named),
+    _chunked], ids=['length', 'chunked'])
+@pytest.mark.parametrize(('visibility', 'refused'), [('community', 403), ('private', 404)])
+def test_a_caller_who_may_patch_nothing_is_refused_before_a_long_body_is_parsed(
+        wsgi, new, send, visibility, refused):
+    reader, path = client(wsgi, 'other:reader'), f'/v2/images/{new(visibility=visibility)}'
+    seen = refused == 403
+
+    send(reader, path, b'[]', status=200 if seen else 404)
+    send(reader, path, b'[ ' + b' ' * 1000 + b']', status=200 if seen else 404)
+    send(reader, path, b'{', status=400)
+    send(reader, path, b'[{"op": "remove", "path": "/x"}]', status=refused)
+    send(reader, path, b'{' + b' ' * 2000, status=refused)
+    send(client(wsgi, 'other'), path, b'{' + b' ' * 2000, status=400)

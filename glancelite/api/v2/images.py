@@ -99,7 +99,10 @@ class Image(_ImageResource):
             dialect = patch.dialect(request.media_type)
         except contract.WrongContent as error:
             raise HTTPError(415, str(error), (('Accept-Patch', patch.ACCEPT_PATCH),)) from None
-        operations = patch.parse(request.json(), dialect, self._schema.validate_attribute)
+        # the answer to a short body may depend on it: anyone who sees the image may send []
+        body = request.json(if_long=lambda: self._images.check_caller(
+            request.context, 'modify_image', image_id))
+        operations = patch.parse(body, dialect, self._schema.validate_attribute)
         image = self._images.update(request.context, image_id, operations)
         return Response.json(self._json(request, image))
 
