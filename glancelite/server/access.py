@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from oslo_config import cfg
+
 NAME = 'glancelite.access'
 COMMON, JSON, NONE = 'common', 'json', 'none'
 REQUEST_ID = 'x-openstack-request-id'
@@ -25,6 +27,13 @@ _SPECIAL = re.compile(r'[^!#-\[\]-~]')
 #: a name in a query with its value; no byte is looked at more than twice
 _FIELD = re.compile(r'([?&][^=&?]*=)([^&]*)')
 _SECRET = re.compile('token|secret|passw|credential|sig|key|auth', re.IGNORECASE)
+
+
+def form(conf: cfg.ConfigOpts) -> str:
+    """The form that the configuration chooses; JSON if all of the log is JSON."""
+    if conf.access_log is None:
+        return JSON if 'use_json' in conf and conf.use_json else COMMON
+    return str(conf.access_log)
 
 
 class Entry(NamedTuple):

@@ -196,7 +196,7 @@ class PlainApplication(Application):
     def extra_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         return {
             'worker_class': 'gthread',
-            'logger_class': type('PlainLog', (PlainLog,), {'form': conf.access_log}),
+            'logger_class': type('PlainLog', (PlainLog,), {'form': access.form(conf)}),
             'keepalive': (conf.client_socket_timeout or HEARTBEAT_TIMEOUT
                           if conf.http_keepalive else 0),
             'when_ready': _ignore_report_signal,

@@ -64,6 +64,8 @@ class Request(message.Request):
         # Without a peer address gunicorn does not check for trusted proxies;
         # headers of proxies are the matter of a middleware.
         super().__init__(cfg, _Head(head), None)
+        if self.version > (1, 1):
+            raise errors.InvalidHTTPVersion(self.version)
         if self.version >= (1, 1) and sum(name == 'HOST' for name, _ in self.headers) != 1:
             raise errors.InvalidHeader('Host (exactly one is required)', req=self)
 

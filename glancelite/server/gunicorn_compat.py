@@ -19,8 +19,8 @@ DEFINED = {
     'gunicorn.errors': 'AppImportError HaltServer',
     'gunicorn.http.body': 'LengthReader',
     'gunicorn.http.errors': (
-        'ExpectationFailed InvalidHeader LimitRequestHeaders LimitRequestLine ParseException '
-        'UnsupportedTransferCoding'),
+        'ExpectationFailed InvalidHTTPVersion InvalidHeader LimitRequestHeaders '
+        'LimitRequestLine ParseException UnsupportedTransferCoding'),
     'gunicorn.http.message:Request': 'set_body_reader should_close',
     'gunicorn.http.wsgi:FileWrapper': '__next__',
     'gunicorn.http.wsgi:Response': (

@@ -44,16 +44,16 @@ OPTS = (
     cfg.StrOpt('ca_file',
                help='Certificate authorities (PEM); every client must present a certificate of '
                     'one of them.'),
-    cfg.StrOpt('access_log', default=access.COMMON,
+    cfg.StrOpt('access_log', sample_default=access.COMMON,
                choices=[(access.COMMON, 'the common form, with the seconds that the request took '
                                         'and its request id'),
                         (access.JSON, 'one JSON object with the same contents'),
                         (access.NONE, 'no access log')],
                help='Form of the access log of glancelite-api, one line for each answer, also for '
-                    'requests that the server itself refuses; use json with use_json. The lines '
-                    'go where the other lines of the log go, unless log_config_append has '
-                    'handlers for the logger glancelite.access. Headers are not logged, nor are '
-                    'values in the query whose names suggest secrets.'),
+                    'requests that the server itself refuses. The default is json with use_json. '
+                    'The lines go where the other lines of the log go, unless log_config_append '
+                    'has handlers for the logger glancelite.access. Headers are not logged, nor '
+                    'are values in the query whose names suggest secrets.'),
     cfg.IntOpt('graceful_shutdown_timeout', default=60, min=0,
                help='Seconds for running requests to finish after SIGTERM.'),
 )

@@ -104,7 +104,7 @@ class Worker(gthread.ThreadWorker):
     def run(self) -> None:
         """Does not return, because exit handlers of the master must not run here."""
         code = 1
-        self._access = access.AccessLog(self.app.conf.access_log)   # logging is set up now
+        self._access = access.AccessLog(access.form(self.app.conf))  # logging is set up now
         self._answers = answered.Answers(self.poller, self._sent, self._drop,
                                          self.cfg.client_socket_timeout or math.inf)
         self._lingering = answered.Lingering(self.poller, self._drop)
@@ -443,6 +443,8 @@ class Worker(gthread.ThreadWorker):
 
 def _refusal(exc: errors.ParseException) -> tuple[int, str]:
     """Status and reason for a head that is not accepted."""
+    if isinstance(exc, errors.InvalidHTTPVersion) and isinstance(exc.version, tuple):
+        return 505, 'HTTP Version Not Supported'    # others are no versions
     for kind, status, reason in REFUSALS:
         if isinstance(exc, kind):
             return status, reason

@@ -75,9 +75,14 @@ class Conformance:
     def _sentences(self):
         """Yield the report as sentences."""
         plugin, claims = self.subject.installed, list(self._report['claims'].values())
-        yield (f'{plugin.layer} {plugin.name} of {plugin.package} {plugin.version} '
-               f'{"conforms" if self._report["conforms"] else "does not conform"}: '
-               f'{claims.count("passed")} of {len(claims)} claims are true')
+        asked = [outcome for outcome in claims if outcome != 'not asked']
+        is_part = len(asked) < len(claims) or self._deselected
+        verdict = ('conforms' if self._report['conforms'] else
+                   'does not conform' if self._report['failed'] or not is_part else
+                   'is not shown to conform')
+        yield (f'{plugin.layer} {plugin.name} of {plugin.package} {plugin.version} {verdict}: '
+               f'{asked.count("passed")} of {len(asked)} claims are true'
+               + (f'; {len(claims) - len(asked)} were not asked' if is_part else ''))
         for topic, option in self._report['not_shown'].items():
             yield f'{topic}: not shown; give {option}'
 

@@ -6,8 +6,10 @@ import re
 import time
 
 import pytest
+from oslo_config import cfg
+from oslo_log import log
 
-from glancelite.server import access
+from glancelite.server import access, options
 from tests.server.conftest import read_all, wait_for
 
 COMMON = re.compile(r'(?P<address>\S+) - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] '
@@ -216,3 +218,20 @@ def test_lines_go_where_the_other_lines_of_the_service_go(log_of_the_program, mo
 
     assert 'GET /hello' in ours.read_text()
     assert others.read_text() == ''
+
+
+@pytest.mark.parametrize(('given', 'expected'), [
+    ({}, access.COMMON), ({'use_json': False}, access.COMMON), ({'use_json': True}, access.JSON),
+    ({'use_json': True, 'access_log': access.COMMON}, access.COMMON),
+    ({'use_json': True, 'access_log': access.NONE}, access.NONE),
+    ({'access_log': access.JSON}, access.JSON)], ids=str)
+def test_the_form_is_json_if_all_of_the_log_is_json_unless_it_is_set(given, expected):
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    if 'use_json' in given:
+        log.register_options(conf)
+    conf([], default_config_files=[])
+    for name, value in given.items():
+        conf.set_override(name, value)
+
+    assert access.form(conf) == expected

@@ -414,6 +414,16 @@ def test_the_environment_describes_the_request(server):
     assert 'HTTP_CONTENT_LENGTH' not in environ
 
 
+@pytest.mark.parametrize(('version', 'expected'), [
+    ('HTTP/1.0', 200), ('HTTP/1.1', 200), ('HTTP/1.2', 505), ('HTTP/1.3', 505), ('HTTP/2.0', 505),
+    ('HTTP/0.9', 505), ('HTTP/3', 400), ('HTTP/1.10', 400), ('http/1.1', 400), ('ICY/1.0', 400)])
+def test_other_versions_of_http_are_refused(server, version, expected):
+    with server.connect() as sock:
+        sock.sendall(f'GET /hello {version}\r\nHost: lab\r\nConnection: close\r\n\r\n'.encode())
+
+        assert status(read_all(sock)) == expected
+
+
 def test_repeated_headers_are_joined(server):
     answer = server.raw(head('/environ', 'X-Two: a', 'X-Two: b', 'Connection: close',
                              method='GET'))

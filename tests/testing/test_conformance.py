@@ -6,6 +6,7 @@ import http.server
 import json
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -276,6 +277,8 @@ def test_a_run_without_all_claims_does_not_conform(run_here):
     assert not said['conforms']
     assert said['claims']['zeros_are_data'] == 'passed'
     assert said['claims']['never_overwrites'] == 'not asked'
+    assert re.search(r' is not shown to conform: 1 of 1 claims are true; \d\d were not asked\n',
+                     run.stdout.str())
 
 
 def test_claims_can_be_listed_without_a_report(run_here, pytester):
