@@ -62,24 +62,39 @@ class Uploads:
         return image
 
     def _recover(self, image: Image) -> bool:
-        """Discard the data of an abandoned upload and queue the image again."""
+        """Discard the data of an abandoned upload and queue the image again.
+
+        If a store does not answer, the image is queued all the same, with a lease: then its
+        keys do not grow with each try, and another upload need not wait.
+        """
         layers = self._layers
         images = layers.database.images
         try:
             # After the first write the upload cannot succeed any more. If this process dies
-            # before the second one, the image is found again when the new lease expires, not
-            # at once: each try adds a key, also while a store does not answer.
+            # before the second one, the image is found again when the new lease expires.
             image = images.update(image, {'attempt': image.attempt + 1,
                                           'lease_until': layers.leases.until()},
                                   status={'saving'})
             # it may take longer than the lease, and another process would start again
             with layers.leases.hold(image):
-                for key in image.keys[:-1]:
-                    layers.stores.discard(key, ctx=owner_context(image))
-            images.update(image, REQUEUED, status={'saving'})
+                has_leftovers = not self._discard(image)
+            images.update(image, {
+                **REQUEUED, **({'lease_until': layers.leases.until()} if has_leftovers else {}),
+            }, status={'saving'})
         except (contract.Conflict, contract.NotFound):
             return False    # another process was faster, or the upload is alive
         LOG.warning('the upload of image %s was abandoned; the image is queued again', image.id)
+        return not has_leftovers
+
+    def _discard(self, image: Image) -> bool:
+        """Discard the data of an abandoned upload; return whether nothing is left."""
+        try:
+            for key in image.keys[:-1]:
+                self._layers.stores.discard(key, ctx=owner_context(image))
+        except contract.Error as error:
+            LOG.warning('the data of an abandoned upload of image %s is discarded later: %s',
+                        image.id, error)
+            return False
         return True
 
 

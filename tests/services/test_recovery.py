@@ -160,6 +160,41 @@ def test_an_interrupted_sweep_is_completed_by_a_later_one(
         store.read(url)
 
 
+def test_an_abandoned_upload_has_one_key_more_however_long_its_store_is_down(
+        core, ctx, abandoned_upload, reread, advance, monkeypatch):
+    image, store, url = abandoned_upload()
+    with monkeypatch.context() as down:
+        down.setattr(store, 'discard', raising(contract.Unavailable('no answer')))
+        for _ in range(5):
+            assert core.use_cases.recovery.sweep() == 0
+            advance(3600)
+
+    assert (reread(image).status, reread(image).attempt) == ('queued', 1)
+    assert store.size(url) == 5
+
+    assert core.use_cases.recovery.sweep() == 1
+
+    assert (reread(image).attempt, reread(image).lease_until) == (1, None)
+    with pytest.raises(contract.NotFound):
+        store.size(url)
+
+
+def test_a_new_upload_need_not_wait_until_that_of_a_dead_process_is_discarded(
+        core, ctx, abandoned_upload, reread, advance, monkeypatch):
+    image, store, url = abandoned_upload()
+    with monkeypatch.context() as down:
+        down.setattr(store, 'discard', raising(contract.Unavailable('no answer')))
+        core.use_cases.recovery.sweep()
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'new data']))
+    advance(3600)
+
+    core.use_cases.recovery.sweep()
+
+    assert read_data(core, ctx, image) == b'new data'
+    with pytest.raises(contract.NotFound):
+        store.size(url)
+
+
 def test_a_failing_driver_does_not_delay_other_images(core, abandoned_upload, reread, monkeypatch):
     first, store, _ = abandoned_upload()
     second, _, _ = abandoned_upload()
