@@ -9,6 +9,7 @@ import gc
 import logging
 import math
 import os
+import select
 import selectors
 import signal
 import socket
@@ -26,12 +27,13 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 from oslo_config import cfg
 
-from glancelite.server import access, answered, body, guru_report
+from glancelite.server import access, answered, body, guru_report, waiting
 from glancelite.server.connection import After, ClientGone, Connection, Request
 from glancelite.server.response import Clock, FileWrapper, Response
 
 NEXT_REQUEST_WAIT = 10      # milliseconds that a thread waits for a connection's next request
 REQUESTS_IN_A_ROW = 100     # that a thread answers on one connection before others have a turn
+ACCEPTED_IN_A_ROW = 64      # clients by a busy worker, before other events have a turn
 ACCEPT_DELAY = 2e-5     # seconds before a client is accepted, per client already connected
 FULL_DELAY = 6e-4       # the same if the client may have to wait in this worker
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -73,6 +75,7 @@ class Worker(gthread.ThreadWorker):
         self.cfg.graceful_timeout = math.inf    # an alarm limits the time, see `handle_exit`
         self._shutdown_timeout = conf.graceful_shutdown_timeout
         self._context = gunicorn_sock.ssl_context(settings) if self.cfg.is_ssl else None
+        self.keepalived_conns: Any = waiting.Waiting()
         self._running = 0       # connections that hold a thread, or wait for one
         self._transfers = threading.Semaphore(conf.threads)
         self._queue: collections.deque[Connection] = collections.deque()    # for a transfer
@@ -164,7 +167,7 @@ class Worker(gthread.ThreadWorker):
         super().set_accept_enabled(enabled)
         if not (enabled or self.alive):
             for listener in self.sockets:
-                while self.accept(listener):    # the kernel has already connected these clients
+                while self._accept_one(listener):   # the kernel has already connected them
                     pass
                 listener.close()
 
@@ -180,7 +183,16 @@ class Worker(gthread.ThreadWorker):
             self._lingering.expire(now, stopping=not self.alive)
             self._access.flush()
 
-    def accept(self, listener: socket.socket) -> bool:
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a client; if the worker is busy, all that wait, as its next turn takes long."""
+        self._accept_one(listener)
+        for _ in range(ACCEPTED_IN_A_ROW):
+            if (self._running <= self.cfg.threads or self.nr_conns >= self.worker_connections
+                    or not _is_readable(listener)):
+                break
+            self._accept_one(listener)
+
+    def _accept_one(self, listener: socket.socket) -> bool:
         """:returns: whether a client was waiting."""
         if self.cfg.workers > 1:    # lets a worker with fewer clients accept first
             is_full = self._queue or self._running >= self.cfg.threads
@@ -217,6 +229,10 @@ class Worker(gthread.ThreadWorker):
         now = time.monotonic()
         while self.keepalived_conns and (force or self.keepalived_conns[0].timeout <= now):
             self._drop_idle()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Called by gunicorn when the worker stops."""
+        self.keepalived_conns.limit(deadline)
 
     def _drop_idle(self) -> None:
         """Close the connection that has waited longest for its client."""
@@ -439,6 +455,12 @@ class Worker(gthread.ThreadWorker):
         environ['REMOTE_PORT'] = str(conn.client[1])
         environ['wsgi.input'] = req.body
         return environ
+
+
+def _is_readable(listener: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _refusal(exc: errors.ParseException) -> tuple[int, str]:

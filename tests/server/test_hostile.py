@@ -98,6 +98,15 @@ def test_a_request_is_answered_soon_beside_many_clients(start, kind):
     assert max(took) < 5
 
 
+def test_many_requests_in_advance_on_many_connections_delay_no_request(start):
+    server = start(threads=4)
+
+    with clients(server, MANY, GET * 200, receive_buffer=None):
+        took = [seconds_of_a_request(server) for _ in range(2)]
+
+    assert max(took) < 5        # the answers to all take longer
+
+
 @pytest.mark.parametrize('first', [b'', b'\x16\x03\x01\x02\x00\x01', BAD])
 def test_unfinished_tls_handshakes_delay_no_request(start_tls, first):
     server = start_tls(threads=4)
