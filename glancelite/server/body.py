@@ -19,6 +19,7 @@ RAW = 1 << 17           # size of the buffer for encoded bytes
 DIRECT_MIN = 1 << 14    # from this size on, a chunk is received into the caller's buffer
 MAX_EXPECTED = 256      # chunks received at once, if they are expected to be of one size
 SKIP_MAX = 1 << 16      # bytes that are collected before the application runs, or skipped
+TRIES = 8               # to decode what may be a whole body in chunks
 MAX_SIZE_LINE = 1 << 12
 MAX_TRAILERS = 1 << 15
 
@@ -63,6 +64,11 @@ class Body:
 
     def __init__(self, ahead: bytes = b''):
         self._ahead = ahead     # decoded bytes, not returned yet
+
+    @property
+    def may_be_small(self) -> bool:
+        """Whether the body is small, as far as is known."""
+        return self.finished
 
     @property
     def can_skip(self) -> bool:
@@ -183,6 +189,10 @@ class SizedBody(_Arriving):
         self.pending = size - len(early)
         self.finished = not self.pending
 
+    @property
+    def may_be_small(self) -> bool:
+        return self.pending <= SKIP_MAX
+
     def add(self, data: bytes) -> None:
         """Let ``data``, received from the connection, be read later."""
         self._ahead += data
@@ -228,7 +238,39 @@ class ChunkedBody(_Arriving):
         self._expected = 0      # number of chunks expected to be like the last one
         self._separators = bytearray()          # receives separators ...
         self._gaps: list[memoryview] = []       # ... in these slices
+        self._searched = 0      # encoded bytes in which no end was found
+        self._tries = TRIES
         self._unread(early)
+
+    @property
+    def may_be_small(self) -> bool:
+        return self._tries > 0 and self._end <= SKIP_MAX
+
+    def add(self, data: bytes) -> None:
+        """Let ``data``, received from the connection, be read later.
+
+        If all has arrived then, the body is finished.  The application has read nothing yet.
+        """
+        self._raw[self._end:] = data
+        self._end += len(data)
+        has_end = self._raw.find(b'\r\n\r\n', self._searched) >= 0
+        self._searched = max(0, self._end - 3)
+        if has_end:
+            self._decode()
+
+    def _decode(self) -> None:
+        """Decode the whole body, if it has arrived."""
+        self._tries -= 1
+        whole = ChunkedBody(_Nothing(), bytes(self._raw))
+        try:
+            self._ahead = whole.read()
+        except BodyCutShort:
+            return
+        except BodyMalformed:
+            self._tries = 0     # the application is told when it reads
+            return
+        self.surplus = whole.surplus
+        self.finished, self.pending = True, 0
 
     def _read_some(self, size: int, whole: bool = False) -> bytes:
         if not self._in_chunk():
@@ -378,6 +420,28 @@ class ChunkedBody(_Arriving):
             if self._end >= limited:
                 raise self._fail(BodyMalformed('a line of the chunked encoding is too long'))
             self._receive_raw()
+
+
+class _Nothing:
+    """A connection on which nothing more arrives."""
+
+    can_scatter = False
+
+    def send(self, *parts: bytes) -> None:
+        pass
+
+    def receive(self, size: int) -> bytes:
+        return b''
+
+    receive_all = receive
+
+    def receive_into(self, buffer: memoryview) -> int:
+        return 0
+
+    fill = receive_into
+
+    def scatter(self, buffers: Sequence[memoryview]) -> int:
+        return 0
 
 
 def _first(parts: Iterable[Any], size: int) -> Iterator[memoryview]:

@@ -175,17 +175,25 @@ class Connection(gthread.TConn):
         self._answered = False
         return self._request
 
-    def body_arrived(self) -> bool:
+    def body_arrived(self, is_transfer: bool) -> bool:
         """Whether the application can read the body without waiting for the client.
 
-        So it is, too, if the body is not one that is collected: it is large, chunked or
-        not sent before "100 Continue".
+        So it is, too, if the body is not one that is collected: it is large, or it is that
+        of a transfer, and chunked or not sent before "100 Continue".
         """
         assert self._request is not None
         rest = self._request.body
-        while isinstance(rest, body.SizedBody) and not rest.finished and rest.can_skip:
+        if is_transfer and (rest.expects_continue or isinstance(rest, body.ChunkedBody)):
+            return True
+        if rest.expects_continue and rest.may_be_small:
+            rest.expects_continue = False
+            self.keeps_unsent = True
+            self.send(body.CONTINUE)
+        if isinstance(rest, body.ChunkedBody):
+            rest.add(b'')
+        while not (rest.finished or rest.expects_continue) and rest.may_be_small:
             try:
-                data = self._receive_available(rest.pending)
+                data = self._receive_available(rest.pending or HEAD_PIECE)
             except OSError:
                 data = b''
             if not data:

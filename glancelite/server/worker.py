@@ -314,9 +314,10 @@ class Worker(gthread.ThreadWorker):
         """Answer the request whose head has arrived."""
         try:
             req = conn.next_request()
-            if not conn.body_arrived():
+            is_transfer = self.app.is_transfer(req.path)
+            if not conn.body_arrived(is_transfer):
                 return After.WAIT
-            is_short = req.body.finished and not self.app.is_transfer(req.path)
+            is_short = req.body.finished and not is_transfer
             if not (is_short or conn.is_transfer or self._begin_transfer(conn)):
                 return After.QUEUE
             try:

@@ -138,9 +138,12 @@ def test_tls_clients_that_do_nothing_delay_no_request(start_tls, kind):
 def test_transfers_beyond_the_threads_wait_for_their_turn(start):
     server = start(threads=2)
 
-    with clients(server, 2, put('/digest', 1 << 20)) as uploads, \
-            clients(server, 3, b'GET /stream?count=2 HTTP/1.1\r\nHost: lab\r\n'
-                    b'Connection: close\r\n\r\n') as downloads:
+    with clients(server, 2, put('/digest', 1 << 20)) as uploads, contextlib.ExitStack() as later:
+        for _ in range(5):
+            seconds_of_a_request(server)    # until the uploads have begun
+        downloads = later.enter_context(clients(
+            server, 3, b'GET /stream?count=2 HTTP/1.1\r\nHost: lab\r\n'
+                       b'Connection: close\r\n\r\n'))
         seconds_of_a_request(server)
         downloads[0].settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -153,6 +156,23 @@ def test_transfers_beyond_the_threads_wait_for_their_turn(start):
         assert uploads[0].recv(100).startswith(b'HTTP/1.1 200')
         uploads[1].sendall(bytes(1 << 20))
         assert uploads[1].recv(100).startswith(b'HTTP/1.1 200')
+
+
+@pytest.mark.parametrize('how', ['Transfer-Encoding: chunked',
+                                 'Content-Length: 3\r\nExpect: 100-continue',
+                                 'Transfer-Encoding: chunked\r\nExpect: 100-continue'])
+def test_a_small_body_does_not_wait_for_transfers_however_it_is_sent(start, how):
+    server = start(threads=2)
+
+    with clients(server, 2, put('/digest', 1 << 20)), server.connect() as sock:
+        seconds_of_a_request(server)
+        sock.sendall(f'PUT /digest HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n{how}'
+                     '\r\n\r\n'.encode())
+        if 'Expect' in how:
+            assert read_all(sock, until=b'\r\n\r\n') == b'HTTP/1.1 100 Continue\r\n\r\n'
+        sock.sendall(b'3\r\nabc\r\n0\r\n\r\n' if 'chunked' in how else b'abc')
+
+        assert read_all(sock).startswith(b'HTTP/1.1 200')
 
 
 def test_a_stream_that_finds_no_room_is_refused_with_a_time_to_retry(start):

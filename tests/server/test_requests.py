@@ -164,6 +164,28 @@ def test_a_small_body_is_complete_before_the_application_runs(server):
         b'0123456789ab').hexdigest()
 
 
+@pytest.mark.parametrize('piece', [1, 3, 4, 1000])
+@pytest.mark.parametrize('data', [b'', b'abc', b'\r\n\r\n' * 20, b'0\r\n\r\n', bytes(3000)],
+                         ids=['empty', 'short', 'line ends', 'an end', 'long'])
+@pytest.mark.parametrize('kind', ['server', 'tls_server'])
+def test_a_small_body_in_chunks_is_read_whole_however_it_arrives(kind, data, piece, request):
+    server = request.getfixturevalue(kind)
+    sent = b''.join(chunked(data, 70)) + head('/hello', 'Connection: close', method='GET')
+    if piece == 1 and len(data) > 1000:
+        piece = 7
+
+    with server.connect() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        sock.sendall(head('/digest', 'Transfer-Encoding: chunked'))
+        for start in range(0, len(sent), piece):
+            sock.sendall(sent[start:start + piece])
+        answer = read_all(sock)
+
+    assert answer.count(b'HTTP/1.1 200') == 2
+    assert hashlib.sha256(data).hexdigest().encode() in answer
+    assert answer.endswith(b'hello')
+
+
 # --- Expect: 100-continue
 
 def test_100_continue_is_sent_when_the_body_is_read(server):
@@ -175,6 +197,19 @@ def test_100_continue_is_sent_when_the_body_is_read(server):
 
     assert interim == b'HTTP/1.1 100 Continue\r\n\r\n'
     assert status(final) == 200
+
+
+def test_100_continue_is_sent_once_before_a_small_body_in_chunks(server):
+    with server.connect() as sock:
+        sock.sendall(head('/digest', 'Expect: 100-continue', 'Transfer-Encoding: chunked'))
+        interim = read_all(sock, until=b'\r\n\r\n')
+        for piece in chunked(b'abcdef', 2):
+            sock.sendall(piece)
+        final = read_all(sock, until=b'}')
+
+    assert interim == b'HTTP/1.1 100 Continue\r\n\r\n'
+    assert final.startswith(b'HTTP/1.1 200')
+    assert hashlib.sha256(b'abcdef').hexdigest().encode() in final
 
 
 def test_100_continue_is_not_sent_when_the_body_stays_unread(server):
