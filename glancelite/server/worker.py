@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import errno
 import gc
 import logging
@@ -36,6 +37,7 @@ REQUESTS_IN_A_ROW = 100     # that a thread answers on one connection before oth
 ACCEPTED_IN_A_ROW = 64      # clients by a busy worker, before other events have a turn
 ACCEPT_DELAY = 2e-5     # seconds before a client is accepted, per client already connected
 FULL_DELAY = 6e-4       # the same if the client may have to wait in this worker
+M_ARENA_MAX, ARENAS = -8, 2     # of glibc: each arena keeps memory that was freed
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 REFUSALS = (
@@ -64,6 +66,8 @@ class Worker(gthread.ThreadWorker):
     """
 
     def init_process(self) -> None:
+        with contextlib.suppress(AttributeError):       # another C library
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
         conf, settings = self.app.conf, self.cfg
         # A plain object, because gunicorn's own looks up each name through two functions.
         self.cfg: Any = types.SimpleNamespace(
