@@ -30,6 +30,9 @@ def whole_seconds(value: Any) -> Any:
     return value.replace(microsecond=0) if isinstance(value, datetime.datetime) else value
 
 
+#: bytes of the properties, tags and locations of the images of a page; a page with more ends
+#: early, unless it has one image only
+PAGE_SIZE = 4 << 20
 SORT_KEYS = ('name', 'status', 'container_format', 'disk_format', 'size', 'id',
              'created_at', 'updated_at')
 

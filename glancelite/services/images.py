@@ -20,9 +20,6 @@ LOG = logging.getLogger(__name__)
 
 #: a quota may count images by these, so it is asked about their changes, after the write
 _COUNTED = frozenset({'visibility', 'owner', 'disk_format', 'container_format', 'os_hidden'})
-#: characters in the properties of all images of a page, unless it has one image only; a larger
-#: page ends early, because the server does not keep an unlimited answer for a slow client
-PAGE_SIZE = 16 << 20
 _VISIBILITY_ACTIONS = {'public': 'publicize_image', 'community': 'communitize_image'}
 
 
@@ -112,10 +109,9 @@ class Images:
         if marker is not None:
             query = dataclasses.replace(query, after=self._marker(ctx, marker))
         page = layers.database.images.list(query)
-        items = _within(PAGE_SIZE, page.items)
-        more = page.more or len(items) < len(page.items)
+        items = page.items
         return Listing(layers.policy.filter(ctx, 'get_image', items),
-                       items[-1].id if more and items else None)
+                       items[-1].id if page.more and items else None)
 
     def may_see_locations_of(self, ctx: Context, images: Sequence[Image]) -> frozenset[str]:
         """Return the ids of those images whose locations the caller may see."""
@@ -125,7 +121,9 @@ class Images:
     def _marker(self, ctx: Context, image_id: str) -> Image:
         records = self._layers.database.images
         try:
-            return records.get(image_id, viewer=ctx.viewer)
+            marker = records.get(image_id, viewer=ctx.viewer)
+            # only what images are sorted by is needed; the rest may be large
+            return dataclasses.replace(marker, properties={}, tags=(), locations=())
         except contract.NotFound:
             pass
         try:
@@ -331,12 +329,3 @@ class Images:
             return status.transition(image, new) if image.status == old else {}
 
         self.change(ctx, image_id, change)
-
-
-def _within(size: int, images: tuple[Image, ...]) -> tuple[Image, ...]:
-    """Return the first images, as many as have properties of this size, but at least one."""
-    for number, image in enumerate(images):
-        size -= sum(map(len, image.properties.values()))
-        if size < 0 and number:
-            return images[:number]
-    return images

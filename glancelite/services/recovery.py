@@ -6,6 +6,7 @@ the use case that sets it registers a handler.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import time
@@ -64,11 +65,12 @@ class Recovery:
                 now=layers.host.now(), deleted_before=layers.retention.due_before(),
                 limit=PAGE, after=self._last)
             for image in images:
-                self._last = image
+                # where to go on; without what may be large
+                self._last = dataclasses.replace(image, properties={}, tags=(), locations=())
                 count += self._recover(image)
                 if self._sweeps.stopping or time.monotonic() > end:
                     return count
-            if len(images) < PAGE:
+            if not images:      # fewer than PAGE may be as many as the database reads at once
                 self._last = None
                 return count
 

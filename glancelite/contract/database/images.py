@@ -72,6 +72,12 @@ class ImageRecords(abc.ABC):
         ``membership`` of ``query.viewer``.  The page consists of the first ``query.limit``
         of them that ``glancelite.contract.query.compare`` puts after ``query.after``,
         which may have been changed or deleted since it was read.
+
+        Properties, tags and locations may be large.  A page with more than
+        ``glancelite.contract.query.PAGE_SIZE`` bytes of them ends early, with ``more``, after
+        at least one image, and the driver reads no more of them than that.  A driver whose
+        clients are remote should also limit what concurrent calls read together;
+        ``glancelite.support.memory`` does it.
         """
 
     @abc.abstractmethod
@@ -143,9 +149,11 @@ class ImageRecords(abc.ABC):
         (images without a lease never), and images that have been ``pending_delete`` since
         before ``deleted_before``.
 
-        :param after: one image of an earlier result, unchanged: continue behind it.
+        :param after: one image of an earlier result: continue behind it.  Its ``id``,
+            ``lease_until`` and ``deleted_at`` are unchanged; it may lack the rest.
         :returns: at most ``limit`` images: first those with a lease, by ``lease_until``,
-            then the others, by ``deleted_at``.
+            then the others, by ``deleted_at``.  There may be fewer, but at least one, as in
+            ``list``; only an empty result means that there are no more.
         """
 
     @abc.abstractmethod

@@ -119,7 +119,7 @@ def test_reads_and_writes_the_images_of_glance(database, engine):
 def test_metadata_of_a_location_that_is_no_json_object_is_empty(database, engine, caplog):
     glance33.fill(engine)
     database.sync()
-    rows._metadata.cache_clear()        # each text is logged once
+    rows._cached_metadata.cache_clear()         # each short text is logged once
 
     for number, text in enumerate(['{', 'store: fast', '[1]', '"fast"', '7', '[' * 60_000]):
         with engine.begin() as connection:

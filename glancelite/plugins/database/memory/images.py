@@ -14,12 +14,15 @@ from glancelite.contract import query as queries
 from glancelite.contract.query import ImageQuery, Viewer
 from glancelite.contract.values import Image, Page, Usage
 from glancelite.plugins.database.memory.records import Records, image_not_found
+from glancelite.support.memory import Budget, HoldingProperties
 
 #: fields that ``update`` can change
 _UPDATABLE = frozenset(contract.IMAGE_FIELDS) - {
     'id', 'revision', 'membership', 'created_at', 'updated_at', 'deleted_at'}
 _DELETED_STATUSES = frozenset({'deleted', 'pending_delete', 'killed'})
 _UPLOAD_STATUSES = frozenset({'saving', 'uploading', 'importing'})
+#: bytes of a page that cost nothing
+_SMALL = 1 << 19
 
 
 class MemoryImages(contract.ImageRecords):
@@ -27,6 +30,7 @@ class MemoryImages(contract.ImageRecords):
     def __init__(self, records: Records, host: contract.Host):
         self._records = records
         self._host = host
+        self._budget = Budget()
 
     def add(self, image: Image) -> Image:
         now = self._host.now()
@@ -62,7 +66,25 @@ class MemoryImages(contract.ImageRecords):
                 image = self._with_membership_locked(image, viewer)
         if image is None or (viewer is not None and not viewer.may_see(image)):
             raise image_not_found(image_id)
-        return image
+        return self._page([image])[0]
+
+    def _page(self, images: Sequence[Image]) -> tuple[Image, ...]:
+        """Return the first images, as many as fit a page.
+
+        They share the memory of the records; but each may become an answer of its size, so
+        what large ones need is limited.
+        """
+        size, page = 0, list[Image]()
+        for image in images:
+            size += _size(image)
+            if size > queries.PAGE_SIZE and page:
+                break
+            page.append(image)
+        if size <= _SMALL:
+            return tuple(page)
+        held = self._budget.take(size)
+        return tuple([dataclasses.replace(image, properties=HoldingProperties(
+            image.properties, held)) for image in page])
 
     def list(self, query: ImageQuery) -> Page[Image]:
         with self._records.lock:
@@ -72,9 +94,8 @@ class MemoryImages(contract.ImageRecords):
         if query.after is not None:
             compare = functools.partial(queries.compare, query, query.after)
             images = [image for image in images if compare(image) < 0]
-        if query.limit is None:
-            return Page(tuple(images))
-        return Page(tuple(images[:query.limit]), more=len(images) > query.limit)
+        page = self._page(images[:query.limit])
+        return Page(page, more=len(images) > len(page))
 
     def _with_membership_locked(self, image: Image, viewer: Viewer) -> Image:
         membership = self._records.membership(image.id, viewer.project)
@@ -172,7 +193,7 @@ class MemoryImages(contract.ImageRecords):
         if after is not None:
             unfinished = [i for i in unfinished
                           if _unfinished_order(i) > _unfinished_order(after)]
-        return tuple(unfinished[:limit])
+        return self._page(unfinished[:limit])
 
     def usage(self, project: str) -> Usage:
         with self._records.lock:
@@ -202,3 +223,10 @@ def _with_status(image: Image, status: str) -> Image:
     """Return ``image`` with this status, also of its locations."""
     return dataclasses.replace(image, status=status, locations=tuple(
         dataclasses.replace(location, status=status) for location in image.locations))
+
+
+def _size(image: Image) -> int:
+    """Return about how many bytes the properties, tags and locations of an image have."""
+    return (sum(map(len, image.properties)) + sum(map(len, image.properties.values()))
+            + sum(map(len, image.tags))
+            + sum(len(location.url) + len(str(location.metadata)) for location in image.locations))

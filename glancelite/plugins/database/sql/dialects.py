@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,8 @@ class Dialect:
     """
 
     BEGIN = 'BEGIN'
+    #: begin a transaction whose statements see the records of one moment
+    SNAPSHOT: tuple[str, ...] = ('BEGIN',)
     #: connections lead to a server, which may fall silent
     IS_SERVER = True
     #: codes of errors caused by concurrent transactions: a retry may succeed
@@ -104,6 +107,10 @@ class Dialect:
         """Return a JSON expression as text."""
         return expression
 
+    def octets(self, text: Any) -> Any:
+        """Return the number of bytes of a text."""
+        return sa.func.octet_length(text)
+
     def upsert(self, table: sa.Table, values: dict[str, Any], keys: list[str],
                changed: list[str]) -> Any:
         """Insert, or update the columns ``changed`` if a row has the same ``keys``."""
@@ -124,6 +131,7 @@ class Dialect:
 
 
 class PostgreSQL(Dialect):
+    SNAPSHOT = ('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',)
     #: serialization failure, deadlock
     RETRY = frozenset({'40001', '40P01'})
     explicit_null_order = True
@@ -178,6 +186,11 @@ class SQLite(Dialect):
     def without_index(self, column: Any) -> Any:
         return sa.literal_column(f'+{column.table.name}.{column.name}', column.type)
 
+    def octets(self, text: Any) -> Any:
+        if sqlite3.sqlite_version_info >= (3, 43):
+            return sa.func.octet_length(text)       # does not read the text
+        return sa.func.length(sa.cast(text, sa.LargeBinary))
+
     def bind_time(self, time: datetime.datetime | None) -> Any:
         return time and time.astimezone(UTC).replace(tzinfo=None).isoformat(
             ' ', 'microseconds')
@@ -189,6 +202,7 @@ class SQLite(Dialect):
 class MySQL(Dialect):
     """MariaDB and MySQL."""
 
+    SNAPSHOT = ('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'START TRANSACTION READ ONLY')
     #: lock wait timeout, deadlock, and a conflict that Galera detects at the commit
     RETRY = frozenset({1205, 1213, 1020})
     row_values = False

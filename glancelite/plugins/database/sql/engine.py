@@ -73,7 +73,7 @@ class Engine:
         if not self._tables_inspected:
             def inspect(connection: Connection) -> None:
                 self.dialect.inspect_tables(lambda sql: connection.execute(sql).fetchall())
-            self._retrying(inspect, begin=False)
+            self._retrying(inspect)
             self._tables_inspected = True
         return self.dialect
 
@@ -91,8 +91,7 @@ class Engine:
             rows = connection.rows(statement, values)
         except BaseException as error:
             self._handle_error(connection, error)
-            return self._retrying(lambda connection: connection.rows(statement, values),
-                                  begin=False)
+            return self._retrying(lambda connection: connection.rows(statement, values))
         self._pool.release(connection)
         return rows
 
@@ -102,35 +101,40 @@ class Engine:
         :returns: the number of rows affected.
         """
         return self._retrying(lambda connection: connection.run(statement, values),
-                              begin=False, single_write=True)
+                              single_write=True)
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` as one transaction; it may be called several times."""
-        return self._retrying(work, begin=True)
+        return self._retrying(work, begin=(self.dialect.BEGIN,), writes=True)
 
-    def _retrying(self, work: Callable[[Connection], T], *, begin: bool,
-                  single_write: bool = False) -> T:
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which only reads, so that it sees the records of one moment."""
+        return self._retrying(work, begin=self.dialect.SNAPSHOT)
+
+    def _retrying(self, work: Callable[[Connection], T], *, begin: tuple[str, ...] = (),
+                  writes: bool = False, single_write: bool = False) -> T:
         """Run ``work``; retry after a conflict with others or a lost connection.
 
-        :param begin: run ``work`` in a transaction.
+        :param begin: the beginning of a transaction for ``work``; none if empty.
+        :param writes: the transaction writes.
         :param single_write: do not retry after a lost connection, since the write may have
             been committed.
         """
         reconnects = 0 if single_write else 2
         deadline = time.monotonic() + self._limits.statement_timeout
         for attempt in range(MAX_ATTEMPTS):
-            with self._one_writer(begin or single_write):
+            with self._one_writer(writes or single_write):
                 connection = self._pool.acquire()
                 committing = False
                 try:
-                    if begin:
-                        connection.execute(self.dialect.BEGIN)
+                    for sql in begin:
+                        connection.execute(sql)
                     result = work(connection)
                     if begin:
-                        committing = True
+                        committing = writes
                         connection.execute('COMMIT')
                 except BaseException as error:
-                    lost = self._handle_error(connection, error, begin=begin)
+                    lost = self._handle_error(connection, error, begin=bool(begin))
                     if lost and (committing or not reconnects):
                         raise unavailable(error) from None
                     reconnects -= lost
@@ -250,7 +254,7 @@ class Engine:
             return connection.execute(
                 'SELECT sqlite_version()' if self.url.get_backend_name() == 'sqlite'
                 else 'SELECT version()').fetchone()[0]
-        version = str(self._retrying(select, begin=False))
+        version = str(self._retrying(select))
         name = self.dialect.server_name(version)
         return version if version.startswith(name) else f'{name} {version}'
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from glancelite import contract
 from glancelite.contract.query import ImageQuery, Viewer, id_forms
 from glancelite.contract.values import Image, Page, Usage
-from glancelite.plugins.database.sql import queries, tables
+from glancelite.plugins.database.sql import large, queries, tables
 from glancelite.plugins.database.sql.connection import Connection, Statement
 from glancelite.plugins.database.sql.dependent_rows import DependentRows
 from glancelite.plugins.database.sql.dialects import Dialect
@@ -24,6 +24,7 @@ from glancelite.plugins.database.sql.rows import (
     image_id_is_possible,
     image_of,
     image_row,
+    size_of,
 )
 
 _i = tables.images.c
@@ -44,6 +45,7 @@ class SQLImages(contract.ImageRecords):
         self._dialect = engine.dialect
         self._host = host
         self._dependent_rows = DependentRows(engine)
+        self._large = large.LargeImages(engine)
 
     # --- reading
 
@@ -61,9 +63,19 @@ class SQLImages(contract.ImageRecords):
         select = self._select(project is not None)
         # one after the other: nearly always the first is found, by the shortest plan
         for form in dict.fromkeys(id_forms(image_id)):
-            for row in self._engine.rows(select, {'image_id': form, 'project': project}):
-                return image_of(row, self._dialect)
+            values = {'image_id': form, 'project': project, 'share': large.FIRST}
+            rows = self._engine.rows(select, values)
+            for image in self._images(select, values, rows):
+                return image
         raise _not_found(image_id)
+
+    def _images(self, statement: Statement, values: Mapping[str, Any], rows: Sequence[Any], *,
+                limit: int | None = None, deleted: bool = False) -> tuple[Image, ...]:
+        """Return the first images of a statement: at most ``limit``, as many as fit a page."""
+        if any(map(size_of, rows[:limit])):
+            return self._large.images(statement, values, rows, limit=limit, deleted=deleted)
+        dialect = self._dialect
+        return tuple([image_of(row, dialect) for row in rows[:limit]])
 
     def _select(self, membership: bool) -> Statement:
         return self._engine.statement(('get', membership), lambda dialect: sa.select(
@@ -80,10 +92,9 @@ class SQLImages(contract.ImageRecords):
             return Page(())
         statement = self._engine.statement(
             shape, lambda dialect: queries.listing(shape, dialect))
-        dialect = self._dialect
         rows = self._engine.rows(statement, values)
-        more = query.limit is not None and len(rows) > query.limit
-        return Page(tuple([image_of(row, dialect) for row in rows[:query.limit]]), more)
+        items = self._images(statement, values, rows, limit=query.limit)
+        return Page(items, len(items) < len(rows))
 
     def usage(self, project: str) -> Usage:
         if not self._engine.ready_dialect().storable(project):
@@ -193,7 +204,8 @@ class SQLImages(contract.ImageRecords):
         self._check_id(image.id)
         now = self._now()
         status = 'pending_delete' if pending else 'deleted'
-        values = {'image_id': image.id, 'at': self._dialect.bind_time(now), 'status': status}
+        values = {'image_id': image.id, 'at': self._dialect.bind_time(now), 'status': status,
+                  'share': large.FIRST}
         if image.protected:
             update = self._engine.statement('delete', lambda _: _delete())
         else:
@@ -203,14 +215,13 @@ class SQLImages(contract.ImageRecords):
 
         def write(connection: Connection) -> Image:
             deleted = connection.run(update, values)
-            rows = connection.rows(select, values)
+            found, _ = self._large.complete(connection, connection.rows(select, values))
             if not deleted:
-                if rows and image_of(rows[0], self._dialect).deleted_at is None:
+                if found and found[0].deleted_at is None:
                     raise contract.Conflict(f'image {image.id} is protected now')
                 raise _not_found(image.id)
-            row, = rows
             self._dependent_rows.delete(connection, values)
-            return image_of(row, self._dialect)
+            return found[0]
 
         deleted = self._engine.transaction(write)
         return dataclasses.replace(
@@ -228,7 +239,8 @@ class SQLImages(contract.ImageRecords):
             raise conflict
         now = self._now()
         values = {'image_id': image.id, 'at': self._dialect.bind_time(now), 'before': status,
-                  'removed_at': self._dialect.bind_time(image.deleted_at)}
+                  'removed_at': self._dialect.bind_time(image.deleted_at),
+                  'share': large.FIRST}
         update = self._engine.statement('undelete', lambda _: _undelete())
         select = self._select_with_live_rows()
 
@@ -236,8 +248,8 @@ class SQLImages(contract.ImageRecords):
             if not (connection.run(update, values)
                     and self._dependent_rows.undelete(connection, image, values)):
                 raise conflict
-            row, = connection.rows(select, values)
-            return image_of(row, self._dialect)
+            (restored,), _ = self._large.complete(connection, connection.rows(select, values))
+            return restored
 
         return dataclasses.replace(self._engine.transaction(write),
                                    membership=image.membership)
@@ -265,23 +277,31 @@ class SQLImages(contract.ImageRecords):
     def unfinished(self, *, now: datetime.datetime, deleted_before: datetime.datetime,
                    limit: int = 100, after: Image | None = None) -> Sequence[Image]:
         after_is_deleted = after is not None and after.deleted_at is not None
-        rows: Sequence[Any] = ()
+        images: tuple[Image, ...] = ()
         if not after_is_deleted:
-            rows = self._unfinished_rows(_expired, now, limit, after)
-        if len(rows) < limit:
-            rows = [*rows, *self._unfinished_rows(
-                _pending, deleted_before, limit - len(rows), after if after_is_deleted else None)]
-        return tuple(image_of(row, self._dialect) for row in rows)
+            images, are_large = self._unfinished(_expired, now, limit, after)
+            if are_large:
+                return images
+        if len(images) < limit:
+            pending, _ = self._unfinished(_pending, deleted_before, limit - len(images),
+                                          after if after_is_deleted else None)
+            images += pending
+        return images
 
-    def _unfinished_rows(self, build: Callable[..., Any], end: datetime.datetime, limit: int,
-                         after: Image | None) -> Sequence[Any]:
-        values: dict[str, Any] = {'end': self._dialect.bind_time(end), 'limit': limit}
+    def _unfinished(self, build: Callable[..., Any], end: datetime.datetime, limit: int,
+                    after: Image | None) -> tuple[tuple[Image, ...], bool]:
+        """:returns: images, as many as fit a page, and whether there are large ones."""
+        values: dict[str, Any] = {'end': self._dialect.bind_time(end), 'limit': limit,
+                                  'share': large.share(limit)}
         if after is not None:
             values |= {'since': self._dialect.bind_time(after.deleted_at or after.lease_until),
                        'since_id': after.id}
-        return self._engine.rows(self._engine.statement(
+        statement = self._engine.statement(
             (build.__name__, after is None),
-            lambda dialect: build(dialect, continued=after is not None)), values)
+            lambda dialect: build(dialect, continued=after is not None))
+        rows = self._engine.rows(statement, values)
+        images = self._images(statement, values, rows, deleted=build is _pending)
+        return images, any(map(size_of, rows))
 
     def _now(self) -> datetime.datetime:
         return self._engine.ready_dialect().truncate(self._host.now())

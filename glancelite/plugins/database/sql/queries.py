@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from glancelite.contract.query import ImageQuery, Where, whole_seconds
 from glancelite.contract.values import VISIBILITIES
-from glancelite.plugins.database.sql import tables
+from glancelite.plugins.database.sql import large, tables
 from glancelite.plugins.database.sql.dialects import Dialect
 from glancelite.plugins.database.sql.rows import EMPTY, image_columns
 
@@ -75,7 +75,8 @@ def decompose(query: ImageQuery, dialect: Dialect) -> tuple[Shape, dict[str, Any
     """
     values: dict[str, Any] = {
         'hidden': query.hidden, 'project': query.viewer.project,
-        'member_status': query.member_status}
+        'member_status': query.member_status,
+        'share': large.share(query.limit and query.limit + 1)}
     for text in (query.viewer.project or '', query.member_status, *query.tags,
                  *query.properties, *query.properties.values()):
         if not dialect.storable(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import operator
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -26,42 +27,77 @@ PLAIN = ('id', 'name', 'status', 'visibility', 'owner', 'protected', 'os_hidden'
          'min_ram', 'disk_format', 'container_format', 'size', 'virtual_size', 'checksum',
          'os_hash_algo', 'os_hash_value')
 TIMES = ('created_at', 'updated_at', 'deleted_at')
+#: where the JSON texts of the dependent rows begin in a row of ``image_columns``
+TEXTS = len(PLAIN) + len(TIMES)
+#: texts whose metadata is kept parsed are not longer
+_CACHED_LENGTH = 256
 
 
 def image_columns(dialect: Dialect, *, membership: bool = False, deleted: bool = False,
                   ) -> list[Any]:
     """Return the columns of an image as one row; its dependent rows become JSON texts.
 
+    The parameter ``share`` limits the bytes of each of these texts: instead of a longer one
+    there is the number of bytes.  See ``large``.
+
     :param membership: include that of the project in the parameter ``project``.
     :param deleted: select the dependent rows that were deleted with the image.
     """
     image, prop = tables.images.c, tables.properties.c
     tag, location, member = tables.tags.c, tables.locations.c, tables.members.c
+    share = sa.bindparam('share', type_=sa.Integer)
 
-    def dependent(table: Any) -> Any:
-        of_image = table.c.image_id == image.id
-        if not deleted:
-            return sa.and_(of_image, dialect.live(table))
-        if table is tables.locations:       # Glance gives each its own deletion time
-            return sa.and_(of_image, location.status == 'pending_delete')
-        return sa.and_(of_image, table.c.deleted_at == image.deleted_at)
+    def of_image(table: Any) -> Any:
+        return dependent(dialect, table, image.id, image.deleted_at if deleted else None)
 
-    def aggregate(table: Any, expression: Any) -> Any:
-        return sa.select(dialect.json(expression)).where(dependent(table)).scalar_subquery()
+    def aggregate(table: Any, json: Any, *texts: Any) -> Any:
+        size = sa.func.sum(functools.reduce(operator.add, map(dialect.octets, texts)))
+        return sa.select(sa.case(
+            (size <= share, dialect.json(json)), else_=sa.cast(size, TEXT),
+        )).where(of_image(table)).scalar_subquery()
+
+    def short(text: Any) -> Any:
+        """Spare the database the work on a text that is too long."""
+        return sa.case((dialect.octets(text) <= share, text), else_=EMPTY)
 
     status: Any = sa.null()
     if membership:
         status = sa.select(sa.func.max(member.status)).where(
-            dependent(tables.members),
+            of_image(tables.members),
             member.member == sa.bindparam('project', type_=TEXT)).scalar_subquery()
+    value = sa.func.coalesce(prop.value, EMPTY)
+    metadata = sa.func.coalesce(location.meta_data, EMPTY)
     return [
         *(image[name] for name in PLAIN), *(image[name] for name in TIMES),
-        aggregate(tables.tags, dialect.list_of(tag.value)),
-        aggregate(tables.properties, dialect.object_of(
-            prop.name, sa.func.coalesce(prop.value, EMPTY))),
+        aggregate(tables.tags, dialect.list_of(tag.value), tag.value),
+        aggregate(tables.properties, dialect.object_of(prop.name, short(value)),
+                  prop.name, value),
         aggregate(tables.locations, dialect.list_of(dialect.array(
-            location.id, location.value, location.meta_data, location.status))),
+            location.id, short(location.value), short(metadata), location.status)),
+            location.value, metadata),
         image.revision, status, image.attempt, image.lease_until]
+
+
+def dependent(dialect: Dialect, table: Any, image_id: Any, deleted_at: Any = None) -> Any:
+    """Match the dependent rows of an image.
+
+    :param deleted_at: those that were deleted with the image at this time.
+    """
+    of_image = table.c.image_id == image_id
+    if deleted_at is None:
+        return sa.and_(of_image, dialect.live(table))
+    if table is tables.locations:       # Glance gives each its own deletion time
+        return sa.and_(of_image, table.c.status == 'pending_delete')
+    return sa.and_(of_image, table.c.deleted_at == deleted_at)
+
+
+def size_of(row: Any) -> int:
+    """Return the bytes that ``image_columns`` left out; 0 if it left out nothing."""
+    size = 0
+    for text in row[TEXTS:TEXTS + 3]:
+        if text and text < ':':         # a number: JSON texts begin with a bracket
+            size += int(text)
+    return size
 
 
 def image_of(row: Any, dialect: Dialect) -> Image:
@@ -77,21 +113,25 @@ def image_of(row: Any, dialect: Dialect) -> Image:
         os_hash_value, time(created_at), time(updated_at), time(deleted_at),
         tuple(sorted(set(_decode(tags)[0]))) if tags else (),
         _decode(properties)[0] if properties else {},
-        _locations(locations) if locations else (),
+        parse_locations(_decode(locations)[0]) if locations else (),
         revision, membership, attempt, time(lease_until))
 
 
-def _locations(text: str) -> tuple[Location, ...]:
-    rows, _ = _decode(text)
+def parse_locations(rows: list[Any]) -> tuple[Location, ...]:
+    """Return the locations of rows of id, URL, metadata and status, which this sorts."""
     if len(rows) > 1:
         rows.sort()         # by id, that is in the order in which they were added
     return tuple([Location(url, _metadata(metadata), status)
                   for _, url, metadata, status in rows])
 
 
-@functools.lru_cache(maxsize=1024)
 def _metadata(text: str | None) -> Mapping[str, object]:
-    """Parse metadata; cached, as most locations have the name of their store only."""
+    if text and len(text) > _CACHED_LENGTH:
+        return _parse_metadata(text)
+    return _cached_metadata(text)
+
+
+def _parse_metadata(text: str | None) -> Mapping[str, object]:
     try:
         found = json.loads(text) or {} if text else {}
     except (ValueError, RecursionError):
@@ -101,6 +141,10 @@ def _metadata(text: str | None) -> Mapping[str, object]:
         LOG.warning('the metadata of a location is no JSON object; it counts as empty')
         found = {}
     return MappingProxyType(found)
+
+
+#: most locations have the name of their store only
+_cached_metadata = functools.lru_cache(maxsize=1024)(_parse_metadata)
 
 
 def image_row(image: Image, dialect: Dialect) -> dict[str, Any]:

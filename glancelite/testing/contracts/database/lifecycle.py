@@ -9,7 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.contract import Location, Viewer
-from glancelite.testing.contracts.database.values import SECOND, race, rich
+from glancelite.testing.contracts.database.values import SECOND, content, large, race, rich
 
 
 class LifecycleContract:
@@ -174,6 +174,21 @@ class LifecycleContract:
         assert [image.lease_until for image in whole[:4]] == [
             now - ago * SECOND for ago in (3, 2, 2, 2)]
 
+    def test_large_unfinished_images_are_read_in_batches(self, images, host):
+        now = host.now()
+        added = [images.add(large(30, lease_until=now - SECOND)) for _ in range(3)]
+        gone = [images.delete(images.add(large(30)), pending=True) for _ in range(3)]
+        host.advance(seconds=5)
+
+        found, last = [], None
+        while batch := images.unfinished(now=now, deleted_before=host.now(), after=last):
+            assert content(batch) <= contract.query.PAGE_SIZE
+            found += batch
+            last = dataclasses.replace(batch[-1], properties={}, tags=(), locations=())
+
+        assert found == [*sorted(added, key=lambda image: image.id),
+                         *sorted(gone, key=lambda image: image.id)]
+
     def test_unfinished_deletes_can_be_undone_or_completed(self, images, host):
         one, two = images.add(rich()), images.add(rich())
         images.delete(one, pending=True)
@@ -186,6 +201,21 @@ class LifecycleContract:
 
         assert images.get(one.id, viewer=None).locations == one.locations
         assert list(images.unfinished(now=host.now(), deleted_before=host.now())) == []
+
+    def test_a_large_image_can_be_read_changed_deleted_and_undeleted(self, images):
+        image = images.add(large(
+            90, tags=tuple(f'{n:03}' * 80 for n in range(100)),
+            locations=tuple(Location(f'u:{n}', {'text': 'x' * 60_000}) for n in range(10))))
+
+        assert images.get(image.id, viewer=Viewer('p')) == image
+        changed = images.update(images.get(image.id, viewer=None), {'name': 'changed'})
+        assert images.get(image.id, viewer=None) == changed
+        deleted = images.delete(changed, pending=True)
+        assert deleted.properties == image.properties
+        restored = images.undelete(deleted)
+        assert images.get(image.id, viewer=None) == restored
+        assert dataclasses.replace(restored, name=image.name, updated_at=image.updated_at,
+                                   revision=image.revision) == image
 
     def test_counts_what_a_project_holds(self, images):
         one, two = (Location('u:1'),), (Location('u:1'), Location('u:2'))

@@ -14,7 +14,7 @@ import pytest
 from glancelite import contract
 from glancelite.contract import Image, ImageQuery, Viewer, Where
 from glancelite.contract.query import compare, matches, ordered
-from glancelite.testing.contracts.database.values import SIMILAR
+from glancelite.testing.contracts.database.values import SIMILAR, content, large
 
 PROJECTS = ('p', 'q', 'P')
 NAMES = (None, '', 'a', 'A', 'b', 'aa', 'a b', 'é', 'z', '漢', '\ufb01', '😀')
@@ -149,6 +149,25 @@ class ListingContract:
         crowd.images = [image for image in crowd.images if image.id != last.id]
 
         crowd.check(dataclasses.replace(query, after=gone))
+
+    def test_a_page_of_large_images_ends_early(self, database, host):
+        crowd = Population(database)
+        for number in (0, 20, 1, 20, 1, 1, 90, 20, 20, 0):
+            crowd.images.append(database.images.add(large(number)))
+            host.advance(seconds=1)
+        query = ImageQuery(Viewer('p'), limit=25)
+
+        sizes, seen, more = [], list[Image](), True
+        while more:
+            page = database.images.list(
+                dataclasses.replace(query, after=seen[-1] if seen else None))
+            sizes.append((content(page.items), len(page.items)))
+            seen += page.items
+            more = page.more
+
+        assert seen == crowd.expected(query)
+        assert all(size <= contract.query.PAGE_SIZE or amount == 1 for size, amount in sizes)
+        assert len(sizes) < 5, 'the pages have fewer images than they may have'
 
     @pytest.mark.parametrize(('field', 'values'), [
         ('name', ('a', 'A', '', 'é', 'a ', '😀', 'x\0y', 'a\0', '\ud800', '漢\udfff', 'x' * 999)),

@@ -7,6 +7,7 @@ import datetime
 import sys
 import threading
 import uuid
+from collections.abc import Iterable
 
 from glancelite import contract
 from glancelite.contract import Image, ImageQuery, Location, Viewer
@@ -28,6 +29,18 @@ def rich(image_id: str | None = None, **fields) -> Image:
     return Image(image_id or str(uuid.uuid4()), **{**given, **fields})
 
 
+def large(properties: int, **fields) -> Image:
+    """Return an image with so many properties of 60 kB each, some of wide characters."""
+    texts = 'x' * 60_000, '\u6f22' * 20_000, '\x01' * 60_000
+    return rich(properties={f'k{n}': texts[n % 3] for n in range(properties)}, **fields)
+
+
+def content(images: Iterable[Image]) -> int:
+    """Return how many bytes the properties of images have."""
+    return sum(len(name) + len(value.encode())
+               for image in images for name, value in image.properties.items())
+
+
 #: texts that some databases take for the same: they differ in case, accents or blanks
 SIMILAR = (' keep', 'KEEP', 'Keep', 'ke\u0301ep', 'keep', 'keep ', 'keep  ', 'k\u00e9ep')
 #: later than all times in the suite
@@ -47,10 +60,12 @@ def is_empty(images: contract.ImageRecords) -> bool:
 
 def clear(images: contract.ImageRecords) -> None:
     """Delete every image."""
-    for image in live(images):
-        images.delete(image, pending=False)
-    for image in images.unfinished(now=END, deleted_before=END, limit=10_000):
-        images.complete_delete(image)
+    while found := live(images):
+        for image in found:
+            images.delete(image, pending=False)
+    while found := [*images.unfinished(now=END, deleted_before=END)]:
+        for image in found:
+            images.complete_delete(image)
 
 
 def race(runners: int, run) -> list:
