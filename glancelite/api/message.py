@@ -28,6 +28,8 @@ CHUNK = 1 << 20
 LARGE_CHUNK = 8 << 20
 FAST_RATE = 64 << 20
 FAST_CHUNKS = 16
+#: an answer of more bytes keeps what it is made of until the server has it
+LARGE_ANSWER = 1 << 19
 #: bytes per read of a JSON body
 JSON_CHUNK = 1 << 16
 #: bytes of a JSON body that are read even if its sender may do nothing with them
@@ -225,6 +227,16 @@ def _read(read: Callable[[int], bytes], count: int) -> bytes:
         raise contract.Invalid('The connection was lost before the body was complete.') from None
 
 
+class _MadeOf(list[bytes]):
+    """One piece of an answer, with what it is made of."""
+
+    __slots__ = ('_made_of',)
+
+    def __init__(self, piece: bytes, made_of: object):
+        super().__init__((piece,))
+        self._made_of = made_of
+
+
 class Response(webob.Response):
     """A response with exactly the given headers.
 
@@ -251,10 +263,16 @@ class Response(webob.Response):
         return self._app_iter
 
     @classmethod
-    def json(cls, body: bytes, status: int = 200,
-             headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """Return a response with encoded JSON."""
-        return cls(status, (('Content-Type', 'application/json'), *headers), body)
+    def json(cls, body: bytes, status: int = 200, headers: Iterable[tuple[str, str]] = (),
+             made_of: object = None) -> Response:
+        """Return a response with encoded JSON.
+
+        :param made_of: what holds memory that is counted, such as images.
+        """
+        response = cls(status, (('Content-Type', 'application/json'), *headers), body)
+        if len(body) > LARGE_ANSWER:
+            response._app_iter = _MadeOf(body, made_of)
+        return response
 
     @classmethod
     def empty(cls, status: int = 204, headers: Iterable[tuple[str, str]] = ()) -> Response:

@@ -1,6 +1,7 @@
-"""Bodies are read in chunks whose size follows the speed of the client."""
+"""Bodies are read in chunks that follow the speed of the client; answers hold their images."""
 
 import io
+import weakref
 
 import pytest
 
@@ -79,3 +80,19 @@ def test_a_body_that_ends_early_is_invalid(clock):
 
     with pytest.raises(contract.Invalid, match='1 bytes early'):
         next(chunks)
+
+
+def test_a_large_answer_keeps_what_it_is_made_of_until_the_server_closes_it():
+    class Images(list):
+        """A list that can be referred to weakly."""
+
+    def kept(body):
+        images = Images()
+        found = weakref.ref(images)
+        pieces = message.Response.json(body, made_of=images)({}, lambda *head: None)
+        del images
+        return found() is not None, list(pieces)
+
+    large = b'x' * (message.LARGE_ANSWER + 1)
+    assert kept(large) == (True, [large])
+    assert kept(b'{}') == (False, [b'{}'])

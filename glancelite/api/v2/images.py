@@ -63,7 +63,7 @@ class Images(_ImageResource):
                    if self._view.shows_locations else None)
         return Response.json(self._view.page(page.images, first=first, following=following,
                                              may_see_locations_of=visible,
-                                             ctx=request.context))
+                                             ctx=request.context), made_of=page)
 
     @operation('Create an image.', accepts='image', returns='image', statuses=(201,))
     def post(self, request: Request) -> Response:
@@ -91,7 +91,7 @@ class Image(_ImageResource):
     @operation('Show an image.', returns='image')
     def get(self, request: Request, image_id: str) -> Response:
         image = self._images.get(request.context, image_id)
-        return Response.json(self._json(request, image))
+        return Response.json(self._json(request, image), made_of=image)
 
     @operation('Change an image with a JSON patch.', accepts='patch', returns='image')
     def patch(self, request: Request, image_id: str) -> Response:
@@ -104,7 +104,7 @@ class Image(_ImageResource):
             request.context, 'modify_image', image_id))
         operations = patch.parse(body, dialect, self._schema.validate_attribute)
         image = self._images.update(request.context, image_id, operations)
-        return Response.json(self._json(request, image))
+        return Response.json(self._json(request, image), made_of=image)
 
     @operation('Delete an image and its data.', statuses=(204,))
     def delete(self, request: Request, image_id: str) -> Response:
