@@ -63,11 +63,14 @@ class Core:
         request_id = environ.get('openstack.request_id')
         if request_id is None:      # there is no middleware that has begun the request
             log_context.begin()
-        with border.Calling(self.authenticator):
+        try:
             answer = self.authenticator.identify(environ)
+        except BaseException as error:
+            border.check_error(self.authenticator, error)
+            raise
         ctx = border.check_context(self.authenticator, answer)
         roles, service_roles = _without_case(ctx.roles), _without_case(ctx.service_roles)
-        if ctx.is_admin or (roles, service_roles) != (ctx.roles, ctx.service_roles):
+        if roles != ctx.roles or service_roles != ctx.service_roles or ctx.is_admin:
             ctx = dataclasses.replace(ctx, roles=roles, service_roles=service_roles,
                                       is_admin=False)
         log_context.set_caller(ctx)
@@ -88,4 +91,4 @@ class Core:
 
 def _without_case(roles: Iterable[str]) -> frozenset[str]:
     """Return the roles as the identity service compares them: without case."""
-    return frozenset([role.lower() for role in roles])
+    return frozenset(map(str.lower, roles))

@@ -25,8 +25,11 @@ class PolicyChain(contract.PolicyEngine):
                 member: str | None = None) -> None:
         try:
             for engine in self._engines:
-                with border.Calling(engine):
+                try:
                     answer: object = engine.enforce(ctx, action, image, member=member)
+                except BaseException as error:
+                    border.check_error(engine, error)
+                    raise
                 if answer is not None:      # False would be meant as a refusal
                     raise border.wrong(engine, f'returned {answer!r:.80} from enforce, which '
                                                'returns None or raises Forbidden')
@@ -41,8 +44,11 @@ class PolicyChain(contract.PolicyEngine):
     def allows(self, ctx: Context, action: str, image: Image | None = None, *,
                member: str | None = None) -> bool:
         for engine in self._engines:
-            with border.Calling(engine):
+            try:
                 answer: object = engine.allows(ctx, action, image, member=member)
+            except BaseException as error:
+                border.check_error(engine, error)
+                raise
             if not isinstance(answer, bool):
                 raise border.wrong(engine, f'returned {answer!r:.80} from allows, which returns '
                                            'True or False')
@@ -52,23 +58,32 @@ class PolicyChain(contract.PolicyEngine):
 
     def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
         for engine in self._engines:
-            with border.Calling(engine):
+            try:
                 answer = engine.filter(ctx, action, images)
+            except BaseException as error:
+                border.check_error(engine, error)
+                raise
             images = border.check_images(engine, answer, images)
         return images
 
     def may_ever(self, ctx: Context, action: str) -> bool:
         for engine in self._engines:
-            with border.Calling(engine):
+            try:
                 allowed = engine.may_ever(ctx, action)
+            except BaseException as error:
+                border.check_error(engine, error)
+                raise
             if not allowed:
                 return False
         return True
 
     def is_admin(self, ctx: Context) -> bool:
         for engine in self._engines:
-            with border.Calling(engine):
+            try:
                 answer = engine.is_admin(ctx)
+            except BaseException as error:
+                border.check_error(engine, error)
+                raise
             if isinstance(answer, bool):
                 return answer
             if answer is not None:
@@ -86,8 +101,11 @@ class QuotaChain(contract.QuotaEnforcer):
     def check(self, ctx: Context, request: QuotaRequest) -> int | None:
         lowest = None
         for enforcer in self._enforcers:
-            with border.Calling(enforcer):
+            try:
                 answer = enforcer.check(ctx, request)
+            except BaseException as error:
+                border.check_error(enforcer, error)
+                raise
             limit = border.check_limit(enforcer, answer)
             if limit is not None and (lowest is None or limit < lowest):
                 lowest = limit
