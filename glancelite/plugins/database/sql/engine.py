@@ -37,6 +37,24 @@ class ConstraintViolated(contract.Conflict):
     """The rows violate a constraint of the tables, such as a unique key."""
 
 
+class _OneWriter(contextlib.AbstractContextManager[None]):
+    """Lets one thread write at a time.
+
+    :raises Unavailable: other threads write for longer than ``timeout``.
+    """
+
+    def __init__(self, timeout: float):
+        self._lock = threading.Lock()
+        self._timeout = timeout
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._timeout):
+            raise contract.Unavailable('other writes keep the database busy')
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
 class Engine:
     """Runs statements on pooled connections; raises errors of the contract."""
 
@@ -50,8 +68,10 @@ class Engine:
         self._limits = limits
         self._pool = Pool(with_timeouts(self.url, limits, answer=limits.connect_timeout),
                           self.dialect, settings, limits)
+        self._any_number: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         #: SQLite has one writer at a time; waiting here is cheaper than polling its lock
-        self._write_lock = None if self.dialect.IS_SERVER else threading.Lock()
+        self._one_writer = self._any_number if self.dialect.IS_SERVER else (
+            _OneWriter(limits.statement_timeout))
         self._statements: dict[Any, Statement] = {}
         self._tables_inspected = False
 
@@ -123,7 +143,7 @@ class Engine:
         reconnects = 0 if single_write else 2
         deadline = time.monotonic() + self._limits.statement_timeout
         for attempt in range(MAX_ATTEMPTS):
-            with self._one_writer(writes or single_write):
+            with self._one_writer if writes or single_write else self._any_number:
                 connection = self._pool.acquire()
                 committing = False
                 try:
@@ -146,18 +166,6 @@ class Engine:
                 break
             time.sleep(random.uniform(0, min(0.2, 0.002 * 2 ** attempt)))  # noqa: S311
         raise unavailable(last_error) from None
-
-    @contextlib.contextmanager
-    def _one_writer(self, writes: bool) -> Iterator[None]:
-        if not writes or self._write_lock is None:
-            yield
-        elif self._write_lock.acquire(timeout=self._limits.statement_timeout):
-            try:
-                yield
-            finally:
-                self._write_lock.release()
-        else:
-            raise contract.Unavailable('other writes keep the database busy')
 
     def _handle_error(self, connection: Connection, error: BaseException, *,
                       begin: bool = False) -> bool:
