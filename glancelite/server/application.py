@@ -103,10 +103,10 @@ class PlainLog(Log):
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         if self._access is None:
             self._access = access.AccessLog(self.form)
-        self._access.write(access.Entry(
+        self._access.write(
             environ.get('REMOTE_ADDR', '-'), req.method, req.uri, req.version[1],
             int(str(resp.status)[:3]) if resp.status else None, resp.sent or 0,
-            request_time.total_seconds(), access.request_id(resp.headers)))
+            request_time.total_seconds(), access.request_id(resp.headers))
         self._access.flush()
 
 

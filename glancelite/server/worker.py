@@ -375,7 +375,7 @@ class Worker(gthread.ThreadWorker):
         if response.cut_short:
             self.log.error('%s %s: %d bytes were announced but %d given', req.method, req.uri,
                            response.response_length, response.sent)
-        return not response.should_close()
+        return not response.must_close and req.body.can_skip
 
     def _log_access(self, conn: Connection, req: Request | None, response: Response | None,
                     environ: dict[str, Any], seconds: float) -> None:
@@ -385,17 +385,18 @@ class Worker(gthread.ThreadWorker):
         if conn.refused is not None:
             status, size = conn.refused
         elif response is not None and response.status is not None:
-            status, size = int(response.status[:3]), response.sent
+            status, size = response.status_code, response.sent
             request_id = access.request_id(response.headers)
-        method, uri, version = (None, None, None) if req is None else (
-            req.method, req.uri, req.version[1])
-        self._access.write(access.Entry(address, method, uri, version, status, size, seconds,
-                                        request_id))
+        if req is None:
+            self._access.write(address, None, None, None, status, size, seconds, request_id)
+        else:
+            self._access.write(address, req.method, req.uri, req.version[1], status, size,
+                               seconds, request_id)
 
     def _respond(self, environ: dict[str, Any], conn: Connection, response: Response) -> None:
         result = self.wsgi(environ, response.start_response)
         try:
-            if isinstance(result, list | tuple):
+            if isinstance(result, (list, tuple)):
                 conn.keeps_unsent = True
             elif not (conn.is_transfer or self._begin_transfer(conn)):
                 raise NoRoom
