@@ -29,6 +29,7 @@ from glancelite.server import body
 HEAD_PIECE = 1 << 14    # bytes received at once while collecting a head
 TLS_RECORD = 1 << 14    # TLS returns no more at once; asking for more only costs memory
 SMALL = 1 << 16         # up to this size, copying parts together is cheaper than sending each
+KNOWN_HEADERS = 1 << 12         # bytes of headers up to which a connection remembers the last ones
 MAX_BLANK = 64          # empty lines that are skipped before a request line
 NOTHING = memoryview(b'')
 CORK = getattr(socket, 'TCP_CORK', None)        # Linux
@@ -66,8 +67,18 @@ class Request(message.Request):
         super().__init__(cfg, _Head(head), None)
         if self.version > (1, 1):
             raise errors.InvalidHTTPVersion(self.version)
-        if self.version >= (1, 1) and sum(name == 'HOST' for name, _ in self.headers) != 1:
+        if self.version >= (1, 1) and [name for name, _ in self.headers].count('HOST') != 1:
             raise errors.InvalidHeader('Host (exactly one is required)', req=self)
+
+    def parse_headers(self, data: bytes, from_trailer: bool = False) -> list[tuple[str, str]]:
+        """As gunicorn's; most clients send the same headers again on a connection."""
+        known, headers = self._connection.last_headers
+        if from_trailer or data != known:
+            headers = super().parse_headers(data, from_trailer)
+            # what Expect means depends on the version in the request line
+            if len(data) <= KNOWN_HEADERS and all(name != 'EXPECT' for name, _ in headers):
+                self._connection.last_headers = data, headers
+        return headers.copy()
 
     def set_body_reader(self) -> None:
         super().set_body_reader()
@@ -128,6 +139,7 @@ class Connection(gthread.TConn):
         self.is_transfer = False        # whether the request holds one of the transfers
         self.broken = False             # nothing more can be sent
         self.refused: tuple[int, int] | None = None     # status, and size of the body
+        self.last_headers: tuple[bytes | None, list[tuple[str, str]]] = None, []
         self._request: Request | None = None
         self._answered = True           # whether `_request` was
         self._head = b''
@@ -359,8 +371,15 @@ class Connection(gthread.TConn):
     def _send_or_keep(self, data: bytes) -> None:
         if self.unsent:
             self.unsent = memoryview(b''.join((self.unsent, data)))
-        else:
-            self.unsent = memoryview(data)
+            return
+        sent = 0
+        if not self._secure:
+            with contextlib.suppress(BlockingIOError):
+                sent = self.sock.send(data, socket.MSG_DONTWAIT)
+            if sent == len(data):       # like nearly always
+                return
+        self.unsent = memoryview(data)[sent:]
+        if self._secure:
             self.send_unsent()
 
     @property

@@ -17,6 +17,7 @@ from gunicorn.http import wsgi
 
 from glancelite.server.connection import ClientGone, Connection, Request
 
+KNOWN = frozenset({'Content-Type', 'Location', 'x-openstack-request-id'})
 BLOCK = 1 << 18             # bytes read at once where the kernel cannot send a file
 SENDFILE_MAX = 1 << 30      # bytes per system call
 
@@ -65,6 +66,14 @@ class Response(wsgi.Response):
 
     def should_close(self) -> bool:
         return bool(super().should_close()) or not self.req.body.can_skip
+
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """As gunicorn's, which checks names; those of nearly all headers are well known."""
+        for name, value in headers:
+            if name in KNOWN and type(value) is str and wsgi.HEADER_VALUE_RE.fullmatch(value):
+                self.headers.append((name, value.strip(' \t')))
+            else:
+                super().process_headers([(name, value)])
 
     def send_headers(self) -> None:
         """Does nothing: see `_take_head`."""

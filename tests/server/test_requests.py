@@ -299,6 +299,40 @@ def test_requests_follow_one_another_on_a_connection(server):
     assert data == b'hello'
 
 
+@pytest.mark.parametrize('headers', [
+    [['X-Two: a'], ['X-Two: b'], ['X-Two: b'], []],
+    [['X-Two: a', 'X-Two: b'], [], ['X-Two: a', 'X-Two: b'], ['X-Two: a', 'X-Two: b']],
+])
+def test_headers_are_those_of_the_request_and_not_of_the_one_before(headers, server):
+    expected = [','.join(line.partition(': ')[2] for line in lines) for lines in headers]
+    seen = []
+    with server.connect() as sock:
+        for number, lines in enumerate(headers):
+            sock.sendall(head(f'/environ/{number}', *lines, method='GET'))
+            environ = json.loads(read_all(sock, until=b'}').split(b'\r\n\r\n')[1])
+            assert environ['PATH_INFO'] == f'/environ/{number}'
+            seen.append(environ.get('HTTP_X_TWO', ''))
+
+    assert seen == expected
+
+
+def test_an_expectation_that_http_1_0_ignores_holds_for_the_next_request(server):
+    request = head('/digest', 'Connection: keep-alive', 'Expect: 100-continue',
+                   'Content-Length: 3')
+    with server.connect() as sock:
+        sock.sendall(request.replace(b'HTTP/1.1', b'HTTP/1.0') + b'abc')
+        first = read_all(sock, until=b'}')
+        answers = []
+        for _ in range(2):
+            sock.sendall(request)
+            answers.append(read_all(sock, until=b'\r\n\r\n'))
+            sock.sendall(b'abc')
+            read_all(sock, until=b'}')
+
+    assert status(first) == 200
+    assert answers == [b'HTTP/1.1 100 Continue\r\n\r\n'] * 2
+
+
 def test_pipelined_requests_are_answered_in_order(server):
     answer = server.raw(
         head('/digest', 'Content-Length: 3') + b'abc' + head('/hello', method='GET')
