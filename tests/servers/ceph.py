@@ -111,8 +111,7 @@ class Ceph:
 
     def create_pool(self, name):
         """Create a pool for RBD."""
-        self.command('osd', 'pool', 'create', name, '4')
-        self.command('osd', 'pool', 'application', 'enable', name, 'rbd')
+        _run_commands(programs.require('ceph'), self, *_creation(name))
 
     def delete_pool(self, name):
         self.command('osd', 'pool', 'delete', name, name, '--yes-i-really-really-mean-it')
@@ -174,8 +173,7 @@ def server():
         _run_commands(
             needed['ceph'], cluster, f'osd new {osd} 0',
             'osd crush add osd.0 1.0 root=default host=localhost',
-            *(line for pool in (IMAGES, CLONES) for line in (
-                f'osd pool create {pool} 4', f'osd pool application enable {pool} rbd')))
+            *_creation(IMAGES), *_creation(CLONES))
         run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', osd, '-c', cluster.conf)
         start('ceph-mgr', 'x', lambda: True)
         cluster.osd = start('ceph-osd', '0', lambda: True)
@@ -208,6 +206,11 @@ def _write_keys(run, home):
     for name, allowed in CAPABILITIES.items():
         caps = [part for kind, text in allowed.items() for part in ('--cap', kind, text)]
         run('ceph-authtool', home / 'keyring', '--gen-key', '-n', name, *caps)
+
+
+def _creation(pool):
+    """The commands that create a pool for RBD."""
+    return f'osd pool create {pool} 4', f'osd pool application enable {pool} rbd'
 
 
 def _run_commands(ceph, cluster, *commands):

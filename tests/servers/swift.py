@@ -14,6 +14,7 @@ USER, KEY = 'test:tester', 'testing'
 #: users of the built-in authentication: user -> key
 USERS = {USER: KEY, 'test:reader': 'reading', 'other:tester': 'testing2',
          'admin:admin': 'admin'}
+PAGE, SHORT_PAGE = 10_000, 5    # names in a listing; the short one with Keystone
 
 COMMON = """
 [DEFAULT]
@@ -158,6 +159,7 @@ class Swift:
         self.url = url
         self.auth_url = auth_url
         self._memcached = memcached
+        self._page = PAGE if auth_url else SHORT_PAGE
 
     def token(self, user=USER):
         """Return ``(storage URL, token)`` of a user of the built-in authentication."""
@@ -186,11 +188,13 @@ class Swift:
 
     def _list(self, url, token, prefix=''):
         names, marker = [], ''
-        while page := json.loads(self.request(
-                'GET', f'{url}?format=json&prefix={prefix}&marker={marker}', token).body or '[]'):
+        while True:
+            page = json.loads(self.request(
+                'GET', f'{url}?format=json&prefix={prefix}&marker={marker}', token).body or '[]')
             names += [entry['name'] for entry in page]
+            if len(page) < self._page:
+                return names
             marker = names[-1]
-        return names
 
 
 class Response:
@@ -254,7 +258,7 @@ def _configure(home, ports, keystone):
     (home / 'proxy.conf').write_text(PROXY.format(
         port=ports['proxy'], memcached=ports['memcached'], auth=auth,
         segments=10 if keystone else 1000, **common) + filters)
-    (home / 'swift.conf').write_text(SWIFT.format(listing=5 if keystone else 10000))
+    (home / 'swift.conf').write_text(SWIFT.format(listing=SHORT_PAGE if keystone else PAGE))
 
 
 def _free_ports(count):
