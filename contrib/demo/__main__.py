@@ -223,7 +223,7 @@ def main():
             with steps.step('Debian: find or download bootable images'):
                 files = images.collect(folder)
             with steps.step('glancelite-api: start without configuration'):
-                url = arguments.url or cleanup.enter_context(live.server()).url
+                url = arguments.url or cleanup.enter_context(live.server(executable=True)).url
                 with urllib.request.urlopen(f'{url}/v2/images') as reply:
                     expect('status', reply.status, 200)
             Demo(steps, url, files, folder).run()

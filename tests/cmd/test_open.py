@@ -39,7 +39,7 @@ def test_only_requests_from_loopback_are_accepted(address, status):
 
 
 def test_reloading_does_not_open_the_service_to_other_hosts():
-    with live.server(OPEN) as server:
+    with live.server(OPEN, executable=True) as server:
         path, = server.dir.glob('*.conf')
         path.write_text(path.read_text().replace('127.0.0.1', '0.0.0.0'))
 

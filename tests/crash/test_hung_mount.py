@@ -61,7 +61,8 @@ def folder_and_mount():
 @pytest.fixture(scope='module')
 def world(folder_and_mount, run_server):
     folder, mounted = folder_and_mount
-    with run_server(config(folder, mounted), mounted.env) as server:
+    with run_server(config(folder, mounted), mounted.env,
+                    executable=bool(mounted.env)) as server:
         yield World(server, mounted, folder)
 
 
@@ -183,7 +184,8 @@ def test_a_service_starts_and_stops_while_a_mount_hangs(world, run_server, silen
     silence()
     (tmp_path / 'glancelite.sqlite').symlink_to(world.folder / 'glancelite.sqlite')
 
-    with run_server(config(tmp_path, world.mounted, **options), world.mounted.env) as server:
+    with run_server(config(tmp_path, world.mounted, **options), world.mounted.env,
+                    executable=bool(world.mounted.env)) as server:
         with service.Client(server) as client:
             near = upload(client, b'near', 'file')
             assert client.ask('GET', f'/v2/images/{near}/file') == (200, b'near')

@@ -4,19 +4,16 @@ import contextlib
 import http.client
 import json
 import os
-import pathlib
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.servers import process
+from tests.servers import process, ready
 
-PROGRAM = pathlib.Path(__file__).with_name('program.py')
 TIMEOUT = 20
 
 
@@ -31,10 +28,8 @@ class Server:
         self.port = process.free_port()
         self.tls = None
         self.configure(**options)
-        with open(folder / 'stderr', 'w') as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), str(folder / 'lab.conf')], stderr=errors,
-                env={**os.environ, 'PYTHONPATH': str(PROGRAM.parents[2])})
+        self.process = ready.start('server-of-tests', [folder / 'lab.conf'], env=os.environ,
+                                   cwd=folder, log=folder / 'stderr')
 
     def configure(self, **options):
         options = {'bind_host': '127.0.0.1', 'bind_port': self.port, 'workers': 1,

@@ -1,4 +1,7 @@
-"""A program with the server and a test application, which can misbehave on request."""
+"""A program with the server and a test application, which can misbehave on request.
+
+It is started by tests/servers/ready.py.
+"""
 
 import hashlib
 import json
@@ -186,5 +189,5 @@ def is_transfer(path):
     return path.startswith(('/file', '/stream'))
 
 
-if __name__ == '__main__':
-    sys.exit(server.serve(read_conf, Lab, is_transfer=is_transfer))
+def main():
+    return server.serve(read_conf, Lab, is_transfer=is_transfer)

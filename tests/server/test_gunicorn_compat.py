@@ -57,7 +57,7 @@ def server(tmp_path_factory):
             'file': {'filesystem_store_datadir': folder / 'images'},
             'database': {'connection': f'sqlite:///{folder}/glancelite.sqlite'},
             'layers': {'auth': 'noauth', 'sync_database': 'true'}},
-            env={'PYTHONPATH': str(folder)}) as server:
+            env={'PYTHONPATH': str(folder)}, executable=True) as server:
         yield server
 
 

@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 
-from tests.servers import process
+from tests.servers import process, ready
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LiveServer:
 
 
 @contextlib.contextmanager
-def server(config=None, env=None, *, arguments=(), timeout=60):
+def server(config=None, env=None, *, arguments=(), timeout=60, executable=False):
     """Run ``glancelite-api`` while the block runs.
 
     :param config: section -> option -> value, for a configuration file in
@@ -42,12 +42,14 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
     :param env: environment variables in addition to the present ones.
     :param arguments: further command line arguments.
     :param timeout: seconds to wait for the first answer.
+    :param executable: start the installed executable, not a fork as in ``ready``: slower, and
+        needed where ``env`` has an effect before the first line of the program.
     """
     port = process.free_port()
     address = {'bind_host': '127.0.0.1', 'bind_port': port}
     with process.directory('api') as home:
         log = home / 'log'
-        command = [pathlib.Path(sys.executable).with_name('glancelite-api'), *arguments]
+        arguments = [*arguments]
         variables = private(home)
         if config is None:
             variables |= {f'OS_DEFAULT__{name.upper()}': str(value)
@@ -55,10 +57,18 @@ def server(config=None, env=None, *, arguments=(), timeout=60):
         else:
             file = home / 'glancelite-api.conf'
             write_config(file, {**config, 'DEFAULT': {**address, **config.get('DEFAULT', {})}})
-            command += ['--config-file', file]
-        with process.running(command, answers=lambda: answers(port), log=log, cwd=home,
-                             env=variables | (env or {}), timeout=timeout) as started:
+            arguments += ['--config-file', file]
+        with _running(executable, arguments, answers=lambda: answers(port), log=log, cwd=home,
+                      env=variables | (env or {}), timeout=timeout) as started:
             yield LiveServer(f'http://127.0.0.1:{port}', home, log, started)
+
+
+def _running(executable, arguments, *, log, cwd, env, **waiting):
+    if executable:
+        path = pathlib.Path(sys.executable).with_name('glancelite-api')
+        return process.running([path, *arguments], log=log, cwd=cwd, env=env, **waiting)
+    started = ready.start('glancelite-api', arguments, log=log, cwd=cwd, env=os.environ | env)
+    return process.answering(started, 'glancelite-api', log=log, **waiting)
 
 
 def private(home):

@@ -60,13 +60,10 @@ def running(command, *, answers, log, cwd, env=None, user=None,
             stop=signal.SIGTERM, timeout=60):
     """Run a server while the block runs.
 
-    :param answers: called until it returns true; an OSError means "not yet".
-    :param log: file for the output of the process.
     :param env: environment variables in addition to the present ones.
     :param user: account to run as; None for the present one.
-    :param stop: signal that stops the server gracefully.
-    :param timeout: seconds to wait for the first answer.
-    :raises DidNotStart: it ended, or did not answer in time.
+
+    The others are those of ``answering``.
     """
     command = [str(part) for part in command]
     name = pathlib.Path(command[0]).name
@@ -76,6 +73,20 @@ def running(command, *, answers, log, cwd, env=None, user=None,
         process = subprocess.Popen(
             command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **account(user))
+    with answering(process, name, answers=answers, log=log, stop=stop, timeout=timeout):
+        yield process
+
+
+@contextlib.contextmanager
+def answering(process, name, *, answers, log, stop=signal.SIGTERM, timeout=60):
+    """Wait for a server that starts; stop it after the block.
+
+    :param answers: called until it returns true; an OSError means "not yet".
+    :param log: file for the output of the process.
+    :param stop: signal that stops the server gracefully.
+    :param timeout: seconds to wait for the first answer.
+    :raises DidNotStart: it ended, or did not answer in time.
+    """
     try:
         _wait(process, name, answers, log, timeout)
         yield process
