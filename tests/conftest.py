@@ -1,6 +1,7 @@
 """Fixtures with real servers, and the summary of missing programs."""
 
 import contextlib
+import gc
 import os
 import sys
 
@@ -27,6 +28,7 @@ TOGETHER = {
 
 
 def pytest_configure(config):
+    gc.disable()        # until all tests are collected
     # compiled modules are kept: tests start hundreds of Python processes
     os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
     sys.dont_write_bytecode = False
@@ -48,6 +50,12 @@ def pytest_collection_modifyitems(items):
     """Run tests that share servers in one process, and otherwise the tests of a file."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def pytest_collection_finish(session):
+    """Keep the garbage collector away from the millions of objects of the collection."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
