@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 from collections.abc import Iterator
@@ -94,15 +95,18 @@ def _records(database: contract.Database) -> Iterator[str]:
                 yield f'{name}: {problem}'
 
 
-def _signatures(base: type, kind: type) -> Iterator[str]:
+@functools.cache
+def _signatures(base: type, kind: type) -> tuple[str, ...]:
     """The overridden methods that cannot be called as the contract calls them."""
+    found: list[str] = []
     for name in dir(base):
         expected = inspect.getattr_static(base, name)
         if (name == '__init__' or not name.startswith('_')) and (
                 inspect.isfunction(expected) or isinstance(expected, classmethod)):
             own = inspect.getattr_static(kind, name)
             if own is not expected:
-                yield from _uncallable(base, kind, name, expected, own)
+                found += _uncallable(base, kind, name, expected, own)
+    return tuple(found)
 
 
 def _uncallable(base: type, kind: type, name: str, expected: Any, own: Any) -> Iterator[str]:
