@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import subprocess
 import threading
@@ -15,6 +16,16 @@ from glancelite.plugins.store.file import FileStore
 from glancelite.plugins.store.rbd import RBDStore
 from glancelite.plugins.store.s3 import S3Store
 from tests.servers import fault_proxy, programs
+
+
+@pytest.fixture(scope='session', autouse=True)
+def files_of_boto3():
+    """Read the files of boto3 once: the driver of glance_store reads 2 MB for each request."""
+    from botocore.loaders import JSONFileLoader
+    read = functools.cache(JSONFileLoader()._load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, '_load_file', staticmethod(read))
+        yield
 
 
 @pytest.fixture
