@@ -32,7 +32,9 @@ def emptied(make_sql, synced):
         database = make_sql(url, **options)
         if url not in synced:
             database.sync()
-            synced.add(url)
+            synced[url] = {}
+        # compiling the same statements again for each test takes longer than running them
+        database._engine._statements = synced[url].setdefault((*options.items(),), {})
         database._engine.transaction(
             lambda connection: [connection.execute(f'DELETE FROM {table}') for table in TABLES])
         return database
@@ -41,8 +43,8 @@ def emptied(make_sql, synced):
 
 @pytest.fixture(scope='session')
 def synced():
-    """URLs of databases that have the tables."""
-    return set()
+    """URLs of databases that have the tables -> options -> compiled statements."""
+    return {}
 
 
 @pytest.fixture(scope='session')

@@ -49,7 +49,7 @@ def big(make_sql, big_postgres, synced):
         for statement in FILL:
             database._engine.transaction(
                 lambda connection: connection.raw.execute(statement.format(AMOUNT)))  # noqa: B023
-        synced.add(big_postgres)
+        synced[big_postgres] = {}
     return database
 
 
