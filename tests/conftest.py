@@ -1,5 +1,6 @@
 """Fixtures with real servers, and the summary of missing programs."""
 
+import collections
 import contextlib
 import gc
 import os
@@ -25,6 +26,15 @@ TOGETHER = {
     'keystone': {'keystone', 'barbican', 'swift_keystone', 'with_keystone', 'with_barbican'},
     'swift': {'swift'},
 }
+#: files that take long for their number of tests; the processes start with them, after the groups
+#: of TOGETHER, so that none is left alone with one at the end
+LONG = tuple(f'tests/{name}.py' for name in (
+    'plugins/database/test_migrations', 'plugins/store/test_sheepdog',
+    'plugins/database/test_mariadb', 'plugins/database/test_postgresql',
+    'server/test_processes', 'plugins/database/test_frozen', 'contrib/test_example_store',
+    'testing/test_conformance', 'crash/test_hung_mount', 'crash/test_crash',
+    'clients/test_http_basic', 'plugins/database/test_with_glance', 'cmd/test_existing',
+    'crash/test_failures', 'cmd/test_manage', 'cmd/test_check', 'cmd/test_logging'))
 
 
 def pytest_configure(config):
@@ -46,10 +56,16 @@ def pytest_make_parametrize_id(val):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Run tests that share servers in one process, and otherwise the tests of a file."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, 'workerinput'):  # a worker of xdist, which takes groups in this order
+        first, sizes = [*TOGETHER, *LONG], collections.Counter(groups.values())
+        items.sort(key=lambda item: (
+            first.index(groups[item]) if groups[item] in first else len(first),
+            -sizes[groups[item]], groups[item]))
 
 
 def pytest_collection_finish(session):
