@@ -128,7 +128,8 @@ def existing(request, tmp_path):
 
 
 def test_the_service_starts_and_requires_authentication(existing, live_server):
-    server = live_server(env={'OS_GLANCE_CONFIG_DIR': str(existing)})
+    # the name of the log file is that of the executable
+    server = live_server(env={'OS_GLANCE_CONFIG_DIR': str(existing)}, executable=True)
 
     connection = http.client.HTTPConnection('127.0.0.1', server.port)
     connection.request('GET', '/v2/images')

@@ -69,7 +69,7 @@ def test_the_size_is_that_of_the_body_that_was_sent(logged):
 @pytest.mark.parametrize(('sent', 'request_', 'status'), [
     (b'X\r\n\r\n', '', 400),
     (b'GET /' + b'a' * 9000 + b' HTTP/1.1\r\nHost: lab\r\n\r\n', '', 414),
-    (b'PUT /digest HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\nbad\r\n',
+    (b'PUT /digest HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\nworse\r\n',
      'PUT /digest HTTP/1.1', 400),
     (b'PUT /digest?slow HTTP/1.1\r\nHost: lab\r\nContent-Length: 5\r\n\r\n1',
      'PUT /digest?slow HTTP/1.1', 408),

@@ -491,10 +491,3 @@ def test_other_versions_of_http_are_refused(server, version, expected):
         sock.sendall(f'GET /hello {version}\r\nHost: lab\r\nConnection: close\r\n\r\n'.encode())
 
         assert status(read_all(sock)) == expected
-
-
-def test_repeated_headers_are_joined(server):
-    answer = server.raw(head('/environ', 'X-Two: a', 'X-Two: b', 'Connection: close',
-                             method='GET'))
-
-    assert json.loads(answer.split(b'\r\n\r\n')[1])['HTTP_X_TWO'] == 'a,b'

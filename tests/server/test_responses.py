@@ -254,3 +254,10 @@ def test_plain_http_to_a_tls_port_does_no_harm(tls_server):
             assert b'HTTP' not in read_all(sock)
 
     assert tls_server.get('/hello')[2] == b'hello'
+
+
+def test_repeated_headers_of_a_request_are_joined(server):
+    answer = server.raw(b'GET /environ HTTP/1.1\r\nHost: lab\r\nX-Two: a\r\nX-Two: b\r\n'
+                        b'Connection: close\r\n\r\n')
+
+    assert json.loads(answer.split(b'\r\n\r\n')[1])['HTTP_X_TWO'] == 'a,b'

@@ -154,7 +154,7 @@ def test_check_shows_the_health_of_the_store(run, configured):
 
 @pytest.mark.parametrize(('driver', 'failure'), [
     ('acme_hanging', 'configuration: store fast (driver acme_hanging): __init__ did not return '
-                     'within 1 seconds'),
+                     'within 3 seconds'),
     ('acme_ill', 'store fast: the check did not return within 1 seconds')])
 def test_a_plugin_that_hangs_is_named_and_holds_up_nothing(run, configured, driver, failure):
     began = time.monotonic()
