@@ -255,8 +255,8 @@ class ChunkedBody(_Arriving):
         self._end += len(data)
         has_end = self._raw.find(b'\r\n\r\n', self._searched) >= 0
         self._searched = max(0, self._end - 3)
-        first, line_end, _ = self._raw.partition(b'\r\n')
-        if has_end or (line_end and not _SIZE_LINE.fullmatch(first)):
+        first = self._raw.find(b'\r\n')     # where the line of the first size ends
+        if has_end or (first >= 0 and not _SIZE_LINE.fullmatch(self._raw, 0, first)):
             self._decode()
 
     def _decode(self) -> None:
