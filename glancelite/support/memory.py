@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 import weakref
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 
 from glancelite import contract
 
+#: bytes of content for which nothing is taken, of all images that are read together
+ORDINARY = 1 << 19
 #: bytes of content; each is in memory two to four times while an answer is made of it
 TOTAL = 12 << 20
 #: seconds for which others wait for what is taken: a transfer may keep its image for hours
@@ -79,6 +82,11 @@ class HoldingProperties(dict[str, str]):
     def __init__(self, properties: Mapping[str, str], held: Held):
         super().__init__(properties)
         self._held = held
+
+
+def holding(image: contract.Image, held: Held) -> contract.Image:
+    """Return the image such that ``held`` is not given back while its properties are used."""
+    return dataclasses.replace(image, properties=HoldingProperties(image.properties, held))
 
 
 def _busy() -> contract.Unavailable:

@@ -14,15 +14,13 @@ from glancelite.contract import query as queries
 from glancelite.contract.query import ImageQuery, Viewer
 from glancelite.contract.values import Image, Page, Usage
 from glancelite.plugins.database.memory.records import Records, image_not_found
-from glancelite.support.memory import Budget, HoldingProperties
+from glancelite.support.memory import ORDINARY, Budget, holding
 
 #: fields that ``update`` can change
 _UPDATABLE = frozenset(contract.IMAGE_FIELDS) - {
     'id', 'revision', 'membership', 'created_at', 'updated_at', 'deleted_at'}
 _DELETED_STATUSES = frozenset({'deleted', 'pending_delete', 'killed'})
 _UPLOAD_STATUSES = frozenset({'saving', 'uploading', 'importing'})
-#: bytes of a page that cost nothing
-_SMALL = 1 << 19
 
 
 class MemoryImages(contract.ImageRecords):
@@ -80,11 +78,10 @@ class MemoryImages(contract.ImageRecords):
             if size > queries.PAGE_SIZE and page:
                 break
             page.append(image)
-        if size <= _SMALL:
+        if size <= ORDINARY:
             return tuple(page)
         held = self._budget.take(size)
-        return tuple([dataclasses.replace(image, properties=HoldingProperties(
-            image.properties, held)) for image in page])
+        return tuple([holding(image, held) for image in page])
 
     def list(self, query: ImageQuery) -> Page[Image]:
         with self._records.lock:

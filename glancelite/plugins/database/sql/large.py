@@ -28,10 +28,10 @@ from glancelite.plugins.database.sql.rows import (
     parse_locations,
     size_of,
 )
-from glancelite.support.memory import Budget, HoldingProperties
+from glancelite.support.memory import ORDINARY, Budget, holding
 
 #: bytes of the dependent rows that the first pass reads of all images together
-FIRST = 1 << 19
+FIRST = ORDINARY
 #: the same of one image, in pages of any length
 LEAST = 1 << 12
 #: bytes, and images, in one statement of the second pass; unless one image is larger
@@ -65,9 +65,8 @@ class LargeImages:
         values = {**values, 'limit': len(page)}
         images, sizes = self._engine.snapshot(lambda connection: self.complete(
             connection, _page(connection.rows(statement, values)[:len(page)]), deleted=deleted))
-        return tuple([dataclasses.replace(
-            image, properties=HoldingProperties(image.properties, held)) if size else image
-            for image, size in zip(images, sizes, strict=True)])
+        return tuple([holding(image, held) if size else image
+                      for image, size in zip(images, sizes, strict=True)])
 
     def complete(self, connection: Connection, rows: Sequence[Any], *, deleted: bool = False,
                  ) -> tuple[list[Image], list[int]]:
