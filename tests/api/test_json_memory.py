@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import http.client
-import pathlib
 
 import pytest
 
@@ -38,26 +37,11 @@ def server():
         yield server
 
 
-def worker(server):
-    children = pathlib.Path(f'/proc/{server.pid}/task/{server.pid}/children')
-    return pathlib.Path('/proc') / children.read_text().split()[0]
-
-
-def memory(directory, name):
-    for line in (directory / 'status').read_text().splitlines():
-        if line.startswith(f'{name}:'):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(name)
-
-
 @pytest.fixture
 def cost(server):
     """Returns by how many bytes the worker has grown at most."""
-    directory = worker(server)
     send(server, b'{}')
-    (directory / 'clear_refs').write_text('5')
-    before = memory(directory, 'VmRSS')
-    return lambda: memory(directory, 'VmHWM') - before
+    return live.growth(server)
 
 
 def send(server, body):

@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
-import pathlib
 
 import pytest
 
@@ -50,25 +49,10 @@ def send(server, method, path, body=None):
     return len(content), content[-300:].partition(b'"next":"')[2].partition(b'"')[0].decode()
 
 
-def worker(server):
-    children = pathlib.Path(f'/proc/{server.pid}/task/{server.pid}/children')
-    return pathlib.Path('/proc') / children.read_text().split()[0]
-
-
-def memory(directory, name):
-    for line in (directory / 'status').read_text().splitlines():
-        if line.startswith(f'{name}:'):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(name)
-
-
 @pytest.fixture
 def cost(server):
     """Returns by how many bytes the worker has grown at most."""
-    directory = worker(server)
-    (directory / 'clear_refs').write_text('5')
-    before = memory(directory, 'VmRSS')
-    return lambda: memory(directory, 'VmHWM') - before
+    return live.growth(server)
 
 
 def test_a_listing_costs_less_than_64_mib_and_its_pages_have_all_images(server, cost):

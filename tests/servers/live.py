@@ -93,6 +93,22 @@ def answers(port):
         connection.close()
 
 
+def growth(server):
+    """Return a function that returns by how many bytes the worker has grown at most since."""
+    children = pathlib.Path(f'/proc/{server.pid}/task/{server.pid}/children')
+    worker = pathlib.Path('/proc') / children.read_text().split()[0]
+    (worker / 'clear_refs').write_text('5')
+    before = _memory(worker, 'VmRSS')
+    return lambda: _memory(worker, 'VmHWM') - before
+
+
+def _memory(worker, name):
+    for line in (worker / 'status').read_text().splitlines():
+        if line.startswith(f'{name}:'):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(name)
+
+
 def write_config(file, config):
     """Write section -> option -> value in the form that oslo.config reads."""
     parser = configparser.RawConfigParser()
