@@ -107,12 +107,12 @@ def test_the_limit_has_a_default_and_a_cap():
 
 
 def test_no_limit_takes_long_to_refuse():
-    began = time.monotonic()
+    began = time.thread_time()
 
     with pytest.raises(contract.Invalid):
         query('limit=' + '0' * 8000 + 'x')
 
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_a_marker_must_be_known_and_visible(app, other):

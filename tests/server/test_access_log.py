@@ -160,11 +160,11 @@ def test_no_query_takes_long_to_log(part):
     log = access.AccessLog(access.COMMON)
     log.is_on = True
     uri = '/a?' + part * (8000 // len(part))
-    began = time.monotonic()
+    began = time.thread_time()
 
     log.write('::1', 'GET', uri, 1, 200, 0, 0.1, None)
 
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.fixture

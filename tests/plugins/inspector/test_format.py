@@ -213,15 +213,18 @@ def test_wrong_content_is_refused_early(make_plugin):
 
 @pytest.mark.parametrize('length', [1 << 14, 1 << 16, MIB])
 def test_a_large_image_takes_little_time(make_plugin, length):
-    inspection = make_plugin(FormatInspector).open(image('raw'))
     chunk = b'x' * length
-    start = time.thread_time()
+    times = []
 
-    for _ in range((256 * MIB) // length):
-        inspection.feed(chunk)
-    inspection.finish()
+    for _ in range(3):
+        inspection = make_plugin(FormatInspector).open(image('raw'))
+        start = time.thread_time()
+        for _ in range((256 * MIB) // length):
+            inspection.feed(chunk)
+        inspection.finish()
+        times.append(time.thread_time() - start)
 
-    assert time.thread_time() - start < 0.1    # seconds; hashing takes 0.6
+    assert min(times) < 0.1    # seconds; hashing takes 0.6
 
 
 # --- images of qemu

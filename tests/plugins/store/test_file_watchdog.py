@@ -11,6 +11,7 @@ from glancelite.plugins.store.file.mounts import Mount
 from glancelite.plugins.store.file.watchdog import DirectoryTimeout, Watchdog
 
 TIMEOUT = 0.3      # seconds per call
+SLACK = 5          # seconds that a busy machine may add; the calls hang for longer
 
 
 @pytest.fixture
@@ -43,6 +44,14 @@ def seconds(act, *arguments):
     return time.monotonic() - started
 
 
+def fails_immediately(act, *arguments):
+    """Whether a call raises ``DirectoryTimeout`` without a wait.
+
+    Only the fastest of several calls counts: a busy machine delays some.
+    """
+    return min(seconds(act, *arguments) for _ in range(5)) < 0.05
+
+
 def wait_until(condition):
     deadline = time.monotonic() + 10
     while not condition():
@@ -64,7 +73,7 @@ def test_results_and_errors_are_passed_on(make_watchdog):
 
 
 def test_a_call_is_abandoned_after_the_timeout(make_watchdog, stuck):
-    assert TIMEOUT <= seconds(make_watchdog().call, stuck.wait) < TIMEOUT + 0.5
+    assert TIMEOUT <= seconds(make_watchdog().call, stuck.wait) < TIMEOUT + SLACK
 
 
 def test_a_slow_call_does_not_affect_others(make_watchdog, stuck):
@@ -81,11 +90,11 @@ def test_calls_into_a_hung_directory_fail_immediately(make_watchdog, stuck, sile
     silence.begin(tmp_path)
 
     first = seconds(watchdog.call, stuck.wait)
-    others = [seconds(method, stuck.wait) for method in (
-        watchdog.call, watchdog.transfer, watchdog.call_with_timeout)]
 
-    assert first < TIMEOUT + 0.5
-    assert max(others) < 0.05
+    assert first < TIMEOUT + SLACK
+    assert fails_immediately(watchdog.call, stuck.wait)
+    assert fails_immediately(watchdog.transfer, stuck.wait)
+    assert fails_immediately(watchdog.call_with_timeout, stuck.wait)
     assert caplog.text.count('does not answer') == 1
 
 
@@ -155,8 +164,8 @@ def test_the_number_of_hung_threads_is_limited(make_watchdog, stuck):
     for caller in callers:
         caller.join()
 
-    assert max(waits) < TIMEOUT + 0.5
-    assert seconds(watchdog.call, int) < 0.05
+    assert max(waits) < TIMEOUT + SLACK
+    assert fails_immediately(watchdog.call, int)
     assert len(threads() - before) == 3
     stuck.set()
     wait_until(lambda: watchdog._abandoned == 0)
@@ -175,7 +184,7 @@ def test_calls_do_not_queue_behind_hung_ones(make_watchdog, stuck, silence, tmp_
     time.sleep(0.2)
 
     assert seconds(watchdog.call, int) < 1
-    assert seconds(watchdog.call, int) < 0.05
+    assert fails_immediately(watchdog.call, int)
     stuck.set()
     silence.end()
     for each in waiting:
@@ -212,18 +221,18 @@ def test_background_calls_run_after_the_recovery(make_watchdog, stuck, silence, 
 def test_the_timeout_is_extended_while_the_directory_answers(make_watchdog):
     watchdog = make_watchdog()
 
-    def sleep(timeout_factor):
-        return watchdog.transfer(time.sleep, 4 * TIMEOUT, timeout_factor=timeout_factor)
+    def sleep(duration, timeout_factor):
+        return watchdog.transfer(time.sleep, duration, timeout_factor=timeout_factor)
 
-    assert sleep(10) is None
-    assert seconds(sleep, 2) < 3 * TIMEOUT
+    assert sleep(4 * TIMEOUT, 10) is None
+    assert seconds(sleep, 10, 2) < 9
 
 
 def test_the_timeout_is_not_extended_for_a_hung_directory(make_watchdog, stuck, silence, tmp_path):
     watchdog = make_watchdog()
     silence.begin(tmp_path)
 
-    assert seconds(lambda: watchdog.transfer(stuck.wait, timeout_factor=100)) < TIMEOUT + 0.5
+    assert seconds(lambda: watchdog.transfer(stuck.wait, timeout_factor=100)) < TIMEOUT + SLACK
 
 
 def test_busy_threads_are_reported_once(make_watchdog, stuck, caplog):
@@ -322,8 +331,8 @@ def test_a_hung_local_disk_blocks_only_a_few_callers(make_watchdog, stuck, silen
         each.start()
     wait_until(lambda: len(watchdog._inline_calls) == watchdog_module.MAX_INLINE_CALLS)
 
-    assert seconds(watchdog.call, os.stat, tmp_path) < TIMEOUT + 0.5
-    assert seconds(watchdog.call, os.stat, tmp_path) < 0.05
+    assert seconds(watchdog.call, os.stat, tmp_path) < TIMEOUT + SLACK
+    assert fails_immediately(watchdog.call, os.stat, tmp_path)
     stuck.set()
     silence.end()
     wait_until(lambda: watchdog._hung_since is None)
