@@ -38,6 +38,8 @@ class Dialect:
     #: have this order; Glance's index on the time alone has not, so the planner avoids it
     #: (it would pass by the images of all other projects).
     explicit_null_order = False
+    #: ``octets`` copies the text, which ``length``, the number of its characters, does not
+    octets_are_costly = False
     array: Any = sa.func.json_array
     list_of: Any = sa.func.json_group_array
     object_of: Any = sa.func.json_group_object
@@ -171,6 +173,7 @@ class SQLite(Dialect):
     # with BEGIN, two transactions that read and then write could not upgrade their locks
     BEGIN = 'BEGIN IMMEDIATE'
     RETRY = frozenset({'database is locked', 'database table is locked'})
+    octets_are_costly = sqlite3.sqlite_version_info < (3, 43)
     insert = staticmethod(sqlite.insert)
 
     def session_setup(self, seconds: int) -> tuple[str, ...]:
@@ -187,9 +190,9 @@ class SQLite(Dialect):
         return sa.literal_column(f'+{column.table.name}.{column.name}', column.type)
 
     def octets(self, text: Any) -> Any:
-        if sqlite3.sqlite_version_info >= (3, 43):
-            return sa.func.octet_length(text)       # does not read the text
-        return sa.func.length(sa.cast(text, sa.LargeBinary))
+        if self.octets_are_costly:
+            return sa.func.length(sa.cast(text, sa.LargeBinary))
+        return sa.func.octet_length(text)
 
     def bind_time(self, time: datetime.datetime | None) -> Any:
         return time and time.astimezone(UTC).replace(tzinfo=None).isoformat(

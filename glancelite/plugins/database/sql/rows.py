@@ -37,8 +37,8 @@ def image_columns(dialect: Dialect, *, membership: bool = False, deleted: bool =
                   ) -> list[Any]:
     """Return the columns of an image as one row; its dependent rows become JSON texts.
 
-    The parameter ``share`` limits the bytes of each of these texts: instead of a longer one
-    there is the number of bytes.  See ``large``.
+    The parameter ``share`` limits the bytes of each of these texts (in an old SQLite, the
+    characters): instead of a longer one there is the number of bytes.  See ``large``.
 
     :param membership: include that of the project in the parameter ``project``.
     :param deleted: select the dependent rows that were deleted with the image.
@@ -46,19 +46,26 @@ def image_columns(dialect: Dialect, *, membership: bool = False, deleted: bool =
     image, prop = tables.images.c, tables.properties.c
     tag, location, member = tables.tags.c, tables.locations.c, tables.members.c
     share = sa.bindparam('share', type_=sa.Integer)
+    length = sa.func.length if dialect.octets_are_costly else dialect.octets
 
     def of_image(table: Any) -> Any:
         return dependent(dialect, table, image.id, image.deleted_at if deleted else None)
 
     def aggregate(table: Any, json: Any, *texts: Any) -> Any:
-        size = sa.func.sum(functools.reduce(operator.add, map(dialect.octets, texts)))
+        def total(measure: Any) -> Any:
+            return sa.func.sum(functools.reduce(operator.add, map(measure, texts)))
+
+        size: Any = sa.cast(total(dialect.octets), TEXT)
+        if dialect.octets_are_costly:       # a subquery, to count them only if it is too long
+            size = sa.select(size).where(of_image(table)).correlate(
+                tables.images).scalar_subquery()
         return sa.select(sa.case(
-            (size <= share, dialect.json(json)), else_=sa.cast(size, TEXT),
+            (total(length) > share, size), else_=dialect.json(json),
         )).where(of_image(table)).scalar_subquery()
 
     def short(text: Any) -> Any:
         """Spare the database the work on a text that is too long."""
-        return sa.case((dialect.octets(text) <= share, text), else_=EMPTY)
+        return sa.case((length(text) <= share, text), else_=EMPTY)
 
     status: Any = sa.null()
     if membership:
