@@ -94,12 +94,12 @@ def test_a_database_that_refuses_is_asked_once(manage, scheme):
 @pytest.mark.parametrize('command', ['check', 'layers'])
 def test_a_database_that_is_silent_is_asked_within_the_timeout(manage, scheme, command):
     with socket.create_server(('127.0.0.1', 0)) as silent:
-        ended = manage(command, '--timeout', '1',
+        ended = manage(command, '--timeout', '2',
                        more=DEAD.format(scheme, silent.getsockname()[1]))
 
     lines = [line for line in ended.out.splitlines() if 'database' in line and ' sql' in line]
     assert ended.code == (1 if command == 'check' else 0)
-    assert 'the check did not return within 1 seconds' in lines[0]
+    assert 'the check did not return within 2 seconds' in lines[0]
     assert 'secret' not in ended.out + ended.err
 
 
