@@ -23,7 +23,8 @@ BACKENDS = pytest.StashKey[dict]()
 #: those of fixtures, of parameters that choose a fixture, or the MODE of a test class.
 TOGETHER = {
     'ceph': {'ceph', 'ceph_s3', 'rbd', 's3', 'two_stores'},
-    'keystone': {'keystone', 'barbican', 'swift_keystone', 'with_keystone', 'with_barbican'},
+    'keystone': {'keystone', 'barbican', 'swift_keystone', 'keystone_swift', 'with_keystone',
+                 'with_barbican'},
     'swift': {'swift'},
 }
 #: files that take long for their number of tests; the processes start with them, after the groups

@@ -64,6 +64,7 @@ class Keystone:
     def __init__(self, url):
         self.url = url
         self._admin = None
+        self._granted = set()
 
     def token(self, user, *, project=None, system=False):
         """A new token.
@@ -81,7 +82,7 @@ class Keystone:
 
     def token_data(self, token):
         """What Keystone returns when the token is validated."""
-        found, _ = self._call('GET', '/auth/tokens', token=self.token('glance'), subject=token)
+        found, _ = self._admin_call('GET', '/auth/tokens', subject=token)
         return found['token']
 
     def revoke(self, token):
@@ -129,11 +130,14 @@ class Keystone:
 
     def add_user(self, name, role, project='service'):
         """Grant a role to a user; both are created if they do not exist."""
+        if (name, role, project) in self._granted:
+            return
         users, roles = self._ids('user'), self._ids('role')
         user = users.get(name) or self._make_user(name)
         role_id = roles.get(role) or self._make('role', name=role)
         self._admin_call('PUT', f'/projects/{self._ids("project")[project]}/users/{user}'
                                 f'/roles/{role_id}')
+        self._granted.add((name, role, project))
 
     def set_identity_url(self):
         """Put this Keystone into the catalogue."""
@@ -188,10 +192,10 @@ class Keystone:
             else:
                 self._admin_call('POST', '/endpoints', body)
 
-    def _admin_call(self, method, path, body=None):
+    def _admin_call(self, method, path, body=None, subject=None):
         if self._admin is None:
             self._admin = self.token('admin', system=True)
-        return self._call(method, path, body, self._admin)
+        return self._call(method, path, body, self._admin, subject)
 
     def _call(self, method, path, body=None, token=None, subject=None):
         headers = {'Content-Type': 'application/json'} | ({'X-Auth-Token': token} if token else {})

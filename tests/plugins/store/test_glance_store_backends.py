@@ -56,13 +56,13 @@ def s3(make_bridge, ceph_s3):
 
 
 @pytest.fixture
-def swift(make_bridge, swift_keystone, keystone, tmp_path):
+def keystone_swift(make_bridge, swift_keystone, keystone, tmp_path):
     (tmp_path / 'swift.conf').write_text(
         f'[r1]\nauth_address = {keystone.url}\nuser = alpha:alpha-member\nkey = {PASSWORD}\n')
     return make_bridge(SWIFT)
 
 
-@pytest.fixture(params=['rbd', 's3', 'swift'])
+@pytest.fixture(params=['rbd', 's3', 'keystone_swift'])
 def store(request):
     return request.getfixturevalue(request.param)
 
