@@ -9,43 +9,44 @@ import pytest
 
 from tests.clients import case
 from tests.clients.conftest import Service
+from tests.plugins.store.relay import relay
 from tests.servers import live, programs
-from tests.servers import swift as swift_starter
 
-BUCKET = 'images'
+BUCKET = 'two-stores'
 POOL = 'story'
 
 
 @pytest.fixture(scope='module')
-def two_stores(ceph):
-    """A service whose store ``fast`` uses the S3 API of a Swift, which ``stop`` stops."""
+def two_stores(ceph, ceph_s3):
+    """A service whose store ``fast`` uses an S3 endpoint, which ``stop`` stops."""
     with contextlib.ExitStack() as running, contextlib.ExitStack() as first, \
             live.process.directory('two-stores') as home:
-        swift = first.enter_context(swift_starter.server(swift_starter.install(),
-                                                         programs.require('memcached')))
-        _client(swift).create_bucket(Bucket=BUCKET)
+        endpoint = first.enter_context(relay(ceph_s3.url))
+        # its open connections end with the next piece of data, and no others are accepted
+        first.callback(setattr, endpoint, 'cut', lambda data, direction: True)
+        _client(ceph_s3).create_bucket(Bucket=BUCKET)
         ceph.create_pool(POOL)
         running.callback(ceph.delete_pool, POOL)
         server = running.enter_context(live.server({
             'DEFAULT': {'enabled_backends': 'fast:s3, cold:rbd', 'workers': 1,
                         'show_multiple_locations': 'true'},
             'glance_store': {'default_backend': 'fast'},
-            'fast': {'s3_store_host': swift.url, 's3_store_bucket': BUCKET, 'weight': 10,
-                     's3_store_access_key': 'test:tester', 's3_store_secret_key': 'testing',
-                     'store_description': 'Objects'},
+            'fast': {'s3_store_host': endpoint.url, 's3_store_bucket': BUCKET, 'weight': 10,
+                     's3_store_access_key': ceph_s3.access_key,
+                     's3_store_secret_key': ceph_s3.secret_key, 'store_description': 'Objects'},
             'cold': {'rbd_store_ceph_conf': ceph.conf, 'rbd_store_user': 'admin',
                      'rbd_store_pool': POOL},
             'database': {'connection': f'sqlite:///{home}/glancelite.sqlite'},
             'layers': {'auth': 'noauth', 'sync_database': 'true'},
         }, timeout=90))
         service = Service(server, None, 'noauth', 'noauth', 'other', home, running)
-        service.stop, service.swift, service.ceph = first.close, swift, ceph
+        service.stop, service.s3, service.ceph = first.close, ceph_s3, ceph
         yield service
 
 
-def _client(swift):
-    return boto3.session.Session('test:tester', swift_starter.USERS['test:tester']).client(
-        's3', endpoint_url=swift.url, region_name='us-east-1')
+def _client(service):
+    return boto3.session.Session(service.access_key, service.secret_key).client(
+        's3', endpoint_url=service.url, region_name=service.region)
 
 
 class TestTwoStores(case.Case):
@@ -98,7 +99,7 @@ class TestTwoStores(case.Case):
         return json.loads(self.request('GET', '/v2/info/stores/detail').body)
 
     def objects(self):
-        listing = _client(self.service.swift).list_objects_v2(Bucket=BUCKET)
+        listing = _client(self.service.s3).list_objects_v2(Bucket=BUCKET)
         return [item['Key'] for item in listing.get('Contents', ())]
 
     def rbd(self, *arguments):
