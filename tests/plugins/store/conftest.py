@@ -20,11 +20,18 @@ from tests.servers import fault_proxy, programs
 
 @pytest.fixture(scope='session', autouse=True)
 def files_of_boto3():
-    """Read the files of boto3 once: the driver of glance_store reads 2 MB for each request."""
+    """Read the files of boto3 once: the driver of glance_store reads 2 MB for each request.
+
+    What it derives from names of events for each client is kept as well.
+    """
+    from botocore.hooks import EventAliaser
     from botocore.loaders import JSONFileLoader
     read = functools.cache(JSONFileLoader()._load_file)
+    aliaser = EventAliaser(None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, '_load_file', staticmethod(read))
+        patch.setattr(EventAliaser, '_alias_event_name',
+                      staticmethod(functools.cache(aliaser._alias_event_name)))
         yield
 
 
@@ -98,7 +105,7 @@ class S3Server:
         for upload in self.admin.list_multipart_uploads(Bucket=name).get('Uploads', ()):
             self.admin.abort_multipart_upload(Bucket=name, Key=upload['Key'],
                                               UploadId=upload['UploadId'])
-        for key in self.keys(name):
+        for key in self._listed(name):
             self.admin.delete_object(Bucket=name, Key=key)
         if self.kind == 'ceph':     # the number of its buckets is limited
             self.admin.delete_bucket(Bucket=name)
@@ -109,9 +116,11 @@ class S3Server:
 
     def keys(self, bucket):
         """Return the keys of all objects of a bucket."""
+        return [key for key in self._listed(bucket) if self.has(bucket, key)]
+
+    def _listed(self, bucket):
         return [each['Key'] for page in self.admin.get_paginator('list_objects_v2').paginate(
-            Bucket=bucket) for each in page.get('Contents', ())
-            if self.has(bucket, each['Key'])]
+            Bucket=bucket) for each in page.get('Contents', ())]
 
     def has(self, bucket, key):
         try:

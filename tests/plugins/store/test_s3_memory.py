@@ -39,7 +39,7 @@ def test_a_slow_endpoint_slows_down_the_source(make_s3, s3_proxy, release, size)
         for number in range(200):
             pulled.append(number)
             yield b'x' * MIB
-            if number == 60:
+            if number == 24:
                 raise ClientWentAway
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -62,7 +62,7 @@ def test_many_uploads_at_once_hold_two_parts_each(make_s3, s3_proxy, release):
     pulled = [0] * 4
 
     def source(upload):
-        for _ in range(60):
+        for _ in range(20):
             pulled[upload] += 1
             yield b'x' * MIB
 
@@ -74,7 +74,7 @@ def test_many_uploads_at_once_hold_two_parts_each(make_s3, s3_proxy, release):
         held = list(pulled)
         release.set()
 
-        assert [task.result().size for task in tasks] == [60 * MIB] * 4
+        assert [task.result().size for task in tasks] == [20 * MIB] * 4
 
     # the first upload may hold three parts, the others two; and each reads one chunk ahead
     assert max(held) <= 16
