@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -164,10 +165,10 @@ class Box:
         self._store.delete(url)
 
     def clean(self) -> None:
+        """Delete what was written; discard what the other keys may have."""
         for key in self._keys:
-            try:
-                if key in self._urls:
+            if key in self._urls:
+                with contextlib.suppress(contract.NotFound):
                     self._store.delete(self._urls[key])
-            except contract.NotFound:
-                pass
-            self._store.discard(key)
+            else:
+                self._store.discard(key)
