@@ -293,8 +293,7 @@ def test_an_address_in_use_changes_nothing_on_reload(start):
     assert server.get('/pid')[2] == pid
 
 
-@pytest.mark.parametrize('count', [1, 10])
-@pytest.mark.parametrize('pause', [0, 0.05, 0.2, 0.5, 1])
+@pytest.mark.parametrize(('count', 'pause'), [(1, 0.05), (1, 0.5), (10, 0), (10, 0.2), (10, 1)])
 def test_stopping_after_a_reload_takes_no_longer_than_without(start, count, pause):
     server = start(workers=2, start_seconds=0.3)
     for _ in range(count):
