@@ -357,7 +357,7 @@ def outcome(function):
 
 
 @given(one=CHECKS, two=CHECKS, three=CHECKS, data=st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_rules_are_evaluated_as_by_the_library(
         one, two, three, data, tmp_path_factory):
     logging.disable(logging.CRITICAL)
