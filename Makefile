@@ -33,6 +33,10 @@ demo: $(VENV)/.test  ## show the service with real images and real clients
 test: $(VENV)/.test  ## run all tests, or TESTS=...; list programs that are missing
 	$(BIN)/python -m pytest $(or $(TESTS),$(IN_PARALLEL))
 
+.PHONY: test-long
+test-long: $(VENV)/.test  ## run the long forms of tests, or those of TESTS=...
+	$(BIN)/python -m pytest -m long $(TESTS)
+
 .PHONY: test-next-gunicorn
 test-next-gunicorn: NEXT := build/next-gunicorn
 test-next-gunicorn:  ## tests of the server with the newest gunicorn

@@ -47,6 +47,8 @@ def pytest_configure(config):
     config.stash[BACKENDS] = {}
     config.addinivalue_line(
         'markers', 'requires(program, ...): programs that the test needs')
+    config.addinivalue_line(
+        'markers', 'long: takes minutes; run by `make test-long` only')
 
 
 def pytest_make_parametrize_id(val):

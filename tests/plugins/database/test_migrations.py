@@ -18,6 +18,7 @@ from glancelite.contract import (
 )
 from glancelite.plugins.database.sql import collation, rows, schema, tables
 from glancelite.testing.contracts.database import DatabaseContract
+from glancelite.testing.contracts.database.listing import ListingContract
 from glancelite.testing.contracts.database.values import rich
 from tests.plugins.database import glance33
 
@@ -254,12 +255,21 @@ def adopted(mariadb_url):
     return url
 
 
-class TestTablesOfGlanceOnMariaDB(DatabaseContract):
+class TablesOfGlance:
     """They store whole seconds; the plugin keeps the contract nevertheless."""
 
     @pytest.fixture
     def database(self, emptied, adopted):
         return emptied(adopted)
+
+
+class TestListingsOfTablesOfGlanceOnMariaDB(TablesOfGlance, ListingContract):
+    pass
+
+
+@pytest.mark.long
+class TestTablesOfGlanceOnMariaDB(TablesOfGlance, DatabaseContract):
+    pass
 
 
 @pytest.fixture

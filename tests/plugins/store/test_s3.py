@@ -27,7 +27,7 @@ def shared_bucket(s3_server):
         yield name
 
 
-class TestS3Store(StoreContract):
+class S3Contract(StoreContract):
 
     @pytest.fixture
     def store(self, make_s3):
@@ -40,6 +40,17 @@ class TestS3Store(StoreContract):
     @pytest.fixture(autouse=True)
     def bucket(self, s3_server, s3_bucket):
         self.leftovers = lambda store: s3_server.everything(s3_bucket)
+
+
+@pytest.mark.parametrize('s3_server', ['ceph'], indirect=True)
+class TestS3Store(S3Contract):
+    pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('s3_server', ['swift'], indirect=True)
+class TestS3StoreOfSwift(S3Contract):
+    pass
 
 
 class TestTwoBuckets(TwoStoresContract):
