@@ -6,7 +6,7 @@ It needs the standard library only.  ``CONTRACT`` is its version.
 from glancelite.contract.auth import Authenticator
 from glancelite.contract.context import Context
 from glancelite.contract.credential import Credential, CredentialSource
-from glancelite.contract.database import Database, ImageRecords, MemberRecords
+from glancelite.contract.database import Database, ImageRecords, MemberRecords, TaskRecords
 from glancelite.contract.errors import (
     ERRORS_BY_CODE,
     Conflict,
@@ -27,26 +27,33 @@ from glancelite.contract.errors import (
     WrongContent,
 )
 from glancelite.contract.event import EVENTS, Event
+from glancelite.contract.executor import Executor, Work
+from glancelite.contract.importer import Importer
 from glancelite.contract.inspector import Inspection, Inspector
+from glancelite.contract.job import Job
 from glancelite.contract.key_manager import KeyManager
 from glancelite.contract.location import LocationStrategy
 from glancelite.contract.middleware import Middleware
 from glancelite.contract.notifier import Notifier
 from glancelite.contract.plugin import CONTRACT, Host, Plugin
 from glancelite.contract.policy import PolicyEngine
-from glancelite.contract.query import ImageQuery, Viewer, Where
+from glancelite.contract.query import ImageQuery, TaskQuery, Viewer, Where
 from glancelite.contract.quota import QuotaEnforcer, QuotaRequest
+from glancelite.contract.step import Step
 from glancelite.contract.store import FileExtent, Store
 from glancelite.contract.values import (
     EMPTY,
     IMAGE_FIELDS,
     MEMBER_STATUSES,
     STATUSES,
+    TASK_FIELDS,
+    TASK_STATUSES,
     VISIBILITIES,
     Image,
     Location,
     Member,
     Page,
+    Task,
     Usage,
     WriteResult,
 )
@@ -55,7 +62,7 @@ from glancelite.contract.values import (
 LAYERS: dict[str, type[Plugin]] = {
     kind.LAYER: kind for kind in (
         Authenticator, PolicyEngine, QuotaEnforcer, Notifier, LocationStrategy, Inspector,
-        Database, Store, CredentialSource, KeyManager, Middleware)
+        Database, Store, CredentialSource, KeyManager, Middleware, Importer, Step, Executor)
 }
 
 __all__ = [
@@ -67,6 +74,8 @@ __all__ = [
     'LAYERS',
     'MEMBER_STATUSES',
     'STATUSES',
+    'TASK_FIELDS',
+    'TASK_STATUSES',
     'VISIBILITIES',
     'Authenticator',
     'Conflict',
@@ -76,6 +85,7 @@ __all__ = [
     'Database',
     'Error',
     'Event',
+    'Executor',
     'FileExtent',
     'Forbidden',
     'Gone',
@@ -83,10 +93,12 @@ __all__ = [
     'Image',
     'ImageQuery',
     'ImageRecords',
+    'Importer',
     'InUse',
     'Inspection',
     'Inspector',
     'Invalid',
+    'Job',
     'KeyManager',
     'Location',
     'LocationStrategy',
@@ -104,7 +116,11 @@ __all__ = [
     'QuotaRequest',
     'RangeNotSatisfiable',
     'ReadOnly',
+    'Step',
     'Store',
+    'Task',
+    'TaskQuery',
+    'TaskRecords',
     'TooLarge',
     'Unauthenticated',
     'Unavailable',
@@ -112,6 +128,7 @@ __all__ = [
     'Usage',
     'Viewer',
     'Where',
+    'Work',
     'WriteResult',
     'WrongContent',
 ]

@@ -23,6 +23,9 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     'uploads.receive': ('image.update', 'image.prepare', 'image.upload', 'image.activate',
                         'image.update'),
     'downloads.open': ('image.send',),
+    'stages.receive': ('image.update', 'image.update'),
+    'imports.begin': ('image.update', 'task.create'),
+    'tasks.create': ('task.create',),
     'locations.add': ('image.update',),
     'locations.remove_copy': ('image.update',),
 }
@@ -31,6 +34,9 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 @dataclasses.dataclass(frozen=True, slots=True)
 class Event:
     """Something that has happened.
+
+    Tasks emit ``task.run`` and ``task.processing`` when they are claimed first, then
+    ``task.success`` or ``task.failure``.
 
     ``payload`` is JSON-ready and has the form of OpenStack's image notifications; for
     errors it is a text that names the image.  ``priority`` is ``INFO`` or ``ERROR``.

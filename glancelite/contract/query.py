@@ -1,4 +1,4 @@
-"""Queries for listings of images.
+"""Queries for listings of images and of tasks.
 
 ``matches`` and ``ordered`` define what a query means.  A database translates an
 ``ImageQuery`` into its own language; the conformance kit compares the result with these
@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from glancelite.contract.values import Image
+from glancelite.contract.values import Image, Task
 
 
 def id_forms(image_id: str) -> tuple[str, str, str]:
@@ -150,7 +150,7 @@ def ordered(query: ImageQuery, images: Iterable[Image]) -> list[Image]:
     return sorted(images, key=functools.cmp_to_key(functools.partial(compare, query)))
 
 
-def compare(query: ImageQuery, one: Image, other: Image) -> int:
+def compare(query: ImageQuery | TaskQuery, one: Any, other: Any) -> int:
     """Return a negative number, zero or a positive one: ``one`` before, with, after ``other``."""
     for key, direction in query.sort:
         mine, theirs = getattr(one, key), getattr(other, key)
@@ -159,3 +159,43 @@ def compare(query: ImageQuery, one: Image, other: Image) -> int:
         less = mine is None or (theirs is not None and mine < theirs)
         return -1 if less == (direction == 'asc') else 1
     return 0
+
+
+#: fields by which tasks are filtered and sorted
+TASK_KEYS = ('id', 'type', 'status', 'owner', 'image_id', 'user_id', 'request_id',
+             'created_at', 'updated_at', 'expires_at')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """A page of tasks.
+
+    :param now: tasks that have expired by then are not listed.
+    :param owner: the project whose tasks are listed; None for all.
+    :param types: types that the tasks may have.
+    :param equal: field of ``TASK_KEYS`` -> the value that it must have.
+    :param sort: ``(key, 'asc' | 'desc')`` pairs, keys of ``TASK_KEYS``, complete with the
+        tie-breaker ``id``.
+    :param after: the last task of the previous page.
+    :param limit: most tasks on the page; None for all.
+    """
+
+    now: datetime.datetime
+    owner: str | None = None
+    types: tuple[str, ...] = ()
+    equal: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    sort: tuple[tuple[str, str], ...] = (('created_at', 'desc'), ('id', 'desc'))
+    after: Task | None = None
+    limit: int | None = None
+
+
+def task_matches(query: TaskQuery, task: Task) -> bool:
+    """Return whether ``task`` is in the listing, on any page.
+
+    Times are compared in whole seconds.
+    """
+    return (not (task.expires_at is not None and task.expires_at <= query.now)
+            and query.owner in (None, task.owner)
+            and task.type in query.types
+            and all(whole_seconds(getattr(task, name)) == whole_seconds(value)
+                    for name, value in query.equal.items()))

@@ -30,6 +30,12 @@ class QuotaRequest:
     ``upload_image``
         after the announced size was reserved, and if none was announced, again when the
         size is known: ``bytes``.  The answer limits the upload.
+    ``stage_image``
+        after the image became ``uploading`` with the announced size: ``bytes``.  The answer
+        limits the data.
+    ``import_image``
+        before an import is accepted, and while it stages data: the answer limits the data.
+        After the size was recorded, and after each location: ``bytes``, times the locations.
     ``add_member``
         after the member was added: ``members``.
     ``set_image_location``, ``add_image_location``
@@ -61,8 +67,8 @@ class QuotaEnforcer(Plugin):
     def check(self, ctx: Context, request: QuotaRequest) -> int | None:
         """Grant the request by returning.
 
-        :returns: for an upload, the most bytes that it may have in total; None for
-            no limit, and for other actions.
+        :returns: for an upload, a stage and an import, the most bytes that the image may
+            have; None for no limit, and for other actions.
         :raises QuotaExceeded: the request exceeds a limit.
         :raises Unavailable: the limits are not known; counts as a refusal.
         """

@@ -122,6 +122,8 @@ class Store(Plugin):
     #: True if only this instance has the data, and it is lost with it (stores for tests).
     #: A service with such a store has one process.
     VOLATILE: ClassVar[bool] = False
+    #: True if other nodes usually do not see the data, such as files in a directory
+    NODE_LOCAL: ClassVar[bool] = False
     #: True if ``write`` accepts chunks that are read-only ``memoryview``, which saves a copy
     ACCEPTS_MEMORYVIEW: ClassVar[bool] = False
 

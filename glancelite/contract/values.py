@@ -26,6 +26,7 @@ STATUSES = ('queued', 'saving', 'active', 'killed', 'deleted', 'uploading',
             'importing', 'pending_delete', 'deactivated')
 VISIBILITIES = ('community', 'public', 'private', 'shared')
 MEMBER_STATUSES = ('pending', 'accepted', 'rejected')
+TASK_STATUSES = ('pending', 'processing', 'success', 'failure')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,6 +121,49 @@ class Member:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """Work that outlives a request, as it was when it was read.
+
+    ``input``, ``result``, ``journal`` and ``progress`` are JSON-ready.  ``input`` has what the
+    work needs and what users see of it; ``journal`` is what the work has recorded for the
+    process that continues it, and is never shown; ``progress`` has some of ``step``,
+    ``bytes``, ``total`` and ``rate`` (bytes per second).  ``message`` is for users.
+
+    A process that runs a task has claimed it: ``holder`` names the process, ``attempt`` counts
+    the claims, and after ``lease_until`` any other process may claim it.  ``not_before`` is the
+    earliest time of the next claim.  ``node`` names the only node whose processes may claim
+    it; None for any.  ``cancelled``: its owner wants it to end, or its image was deleted.
+    """
+
+    id: str
+    type: str
+    owner: str | None = None
+    status: str = 'pending'
+    image_id: str | None = None
+    user_id: str | None = None
+    request_id: str | None = None
+    input: Mapping[str, Any] = dataclasses.field(default_factory=_empty)
+    result: Mapping[str, Any] | None = None
+    message: str = ''
+    created_at: datetime.datetime | None = None
+    updated_at: datetime.datetime | None = None
+    expires_at: datetime.datetime | None = None
+    attempt: int = 0
+    holder: str | None = None
+    lease_until: datetime.datetime | None = None
+    not_before: datetime.datetime | None = None
+    node: str | None = None
+    journal: Mapping[str, Any] = dataclasses.field(default_factory=_empty)
+    progress: Mapping[str, Any] = dataclasses.field(default_factory=_empty)
+    cancelled: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        """True if it has succeeded or failed."""
+        return self.status in ('success', 'failure')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """One page of a listing; ``more`` is True if another page follows."""
 
@@ -146,9 +190,9 @@ class Usage:
     """What a project uses, without images that are killed, deleted or pending deletion.
 
     ``bytes`` is the sum of size times active locations; an image in ``saving`` counts with
-    the size that its upload announced.  ``staged`` is the size of images ``uploading`` or
-    ``importing``.  ``uploading`` counts images in ``saving``, ``uploading`` and
-    ``importing``.
+    the size that its upload announced, one in ``importing`` at least once.  ``staged`` is the
+    size of images ``uploading`` or ``importing``.  ``uploading`` counts images in ``saving``,
+    ``uploading`` and ``importing``.
     """
 
     images: int = 0
@@ -157,4 +201,5 @@ class Usage:
     uploading: int = 0
 
 
+TASK_FIELDS = tuple(field.name for field in dataclasses.fields(Task))
 IMAGE_FIELDS = tuple(field.name for field in dataclasses.fields(Image))

@@ -10,6 +10,7 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Location, QuotaRequest
+from glancelite.contract.digests import parse_hash
 from glancelite.domain import digests, properties, status
 from glancelite.services import location_deletion, optimistic
 from glancelite.services.hashing import Cancelled, Hashing
@@ -28,7 +29,7 @@ LOG = logging.getLogger(__name__)
 _SERVICE_ROLE = 'service'
 _NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
 #: statuses in which an expired lease means that work on locations was interrupted
-_RECOVERED = status.LIVE - {'saving'}
+_RECOVERED = status.LIVE - {'saving', 'uploading'}
 
 
 _UNKNOWN_QUOTA = 'The quota cannot be checked now; add the location later.'
@@ -83,7 +84,7 @@ class Locations:
         """
         layers = self._layers
         if expected:
-            expected = {**expected, 'os_hash_value': digests.parse_hash(
+            expected = {**expected, 'os_hash_value': parse_hash(
                 expected['os_hash_algo'], expected['os_hash_value'])}
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'add_image_location', image)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
+import json
+import pathlib
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from glancelite import contract
@@ -124,3 +130,156 @@ def slow_source(*chunks: bytes, pause: float = 0.05) -> Iterator[bytes]:
     for chunk in chunks:
         time.sleep(pause)
         yield chunk
+
+
+class FakeJob:
+    """A ``Job`` whose staged data is in memory, in parts as the service has them.
+
+    ``parts`` are durable: build another job with the same ``parts`` and ``memory`` for a
+    process that continues the work.  Set ``ended`` to make the next call raise ``Gone``.
+
+    :param folder: where ``local_file`` and ``new_file`` have their files.
+    :param part_size: bytes of a part; more than one chunk may be needed for one.
+    :param size_limit: bytes that the image may have; None for no limit.
+    """
+
+    def __init__(self, folder: pathlib.Path, data: bytes = b'', *,
+                 image: contract.Image | None = None, ctx: contract.Context | None = None,
+                 arguments: Mapping[str, Any] = contract.EMPTY, part_size: int = 1 << 16,
+                 size_limit: int | None = None, parts: list[bytes] | None = None,
+                 memory: dict[str, Any] | None = None):
+        self.image = image or contract.Image('11111111-2222-4333-8444-555555555555',
+                                             disk_format='raw', container_format='bare')
+        self.ctx = ctx or contract.Context(user='user', project='project',
+                                           roles=frozenset({'member'}))
+        self.arguments = arguments
+        self.memory: dict[str, Any] = {} if memory is None else memory
+        self.parts = parts if parts is not None else [data] if data else []
+        self.size_limit = size_limit
+        self.ended = False
+        #: the ``(done, total)`` that were reported
+        self.reports: list[tuple[int, int | None]] = []
+        self._folder = folder
+        self._part_size = part_size
+
+    @property
+    def data(self) -> bytes:
+        """All staged data."""
+        return b''.join(self.parts)
+
+    @property
+    def staged_size(self) -> int:
+        return sum(map(len, self.parts))
+
+    def remember(self, **values: object) -> None:
+        self.check()
+        self.memory.update(json.loads(json.dumps(values)))
+
+    def append(self, chunks: Iterable[bytes], *, total: int | None = None) -> None:
+        self._write(self.parts, chunks, total)
+
+    def _write(self, parts: list[bytes], chunks: Iterable[bytes],
+               total: int | None = None) -> None:
+        part = b''
+        for chunk in chunks:
+            self.check()
+            assert chunk, 'chunks are not empty'
+            part += bytes(chunk)
+            done = sum(map(len, parts)) + len(part)
+            if self.size_limit is not None and done > self.size_limit:
+                raise contract.QuotaExceeded(
+                    f'The image is larger than the {self.size_limit} bytes allowed.')
+            self.report(done, total)
+            if len(part) >= self._part_size:
+                parts.append(part)
+                part = b''
+        if part:
+            parts.append(part)
+
+    def restart(self) -> None:
+        self.check()
+        self.parts.clear()
+
+    def read(self) -> Iterator[bytes]:
+        self.check()
+        return (part for part in list(self.parts))
+
+    def replace(self, chunks: Iterable[bytes]) -> None:
+        parts: list[bytes] = []
+        self._write(parts, chunks)
+        self.parts[:] = parts
+
+    @contextlib.contextmanager
+    def local_file(self) -> Iterator[str]:
+        with self.new_file() as path:
+            pathlib.Path(path).write_bytes(self.data)
+            yield path
+
+    @contextlib.contextmanager
+    def new_file(self) -> Iterator[str]:
+        self.check()
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            yield f'{folder}/file'
+
+    def change(self, **fields: Any) -> None:
+        self.check()
+        unknown = fields.keys() - {'disk_format', 'container_format', 'virtual_size', 'min_disk',
+                                   'min_ram', 'properties'}
+        assert not unknown, unknown
+        properties = {**self.image.properties, **fields.pop('properties', {})}
+        self.image = dataclasses.replace(self.image, **fields, properties=properties)
+
+    def report(self, done: int, total: int | None = None) -> None:
+        self.reports.append((done, total))
+
+    def check(self) -> None:
+        if self.ended:
+            raise contract.Gone('The work is to end.')
+
+
+class FakeWork:
+    """A ``Work`` whose tasks are in memory; each is done when ``action`` returns.
+
+    :param action: called with each claimed task; by default nothing happens.
+    """
+
+    def __init__(self, action: Callable[[contract.Task], object] = lambda task: None):
+        self.action = action
+        #: set to an error, it is raised by ``waiting``
+        self.failure: BaseException | None = None
+        #: ids of the tasks that were run, in the order of their ends
+        self.done: list[str] = []
+        self._waiting: dict[str, contract.Task] = {}
+        self._changed = threading.Condition()
+
+    def add(self, task_id: str, **fields: Any) -> contract.Task:
+        """Add a task that waits."""
+        task = contract.Task(task_id, 'import', **fields)
+        with self._changed:
+            self._waiting[task_id] = task
+        return task
+
+    def run(self, task_id: str | None = None) -> bool:
+        with self._changed:
+            task = self._waiting.pop(task_id or next(iter(self._waiting), ''), None)
+        if task is None:
+            return False
+        try:
+            self.action(task)
+        finally:
+            with self._changed:
+                self.done.append(task.id)
+                self._changed.notify_all()
+        return True
+
+    def waiting(self) -> tuple[contract.Task, ...]:
+        if self.failure is not None:
+            raise self.failure
+        with self._changed:
+            return tuple(self._waiting.values())
+
+    def wait(self, count: int = 1, seconds: float = 30) -> list[str]:
+        """Return the ids of the tasks that were run, sorted, when there are ``count``."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.done) >= count, seconds)
+            return sorted(self.done)

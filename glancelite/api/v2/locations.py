@@ -10,7 +10,7 @@ from glancelite.api.message import Request, Response
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 from glancelite.assembly import Core
-from glancelite.domain import digests
+from glancelite.contract import digests
 from glancelite.schema import views
 
 #: maximum length of a URL, as in a PATCH of the locations

@@ -1,4 +1,4 @@
-"""The layer ``database``: the records of images.
+"""The layer ``database``: the records of images and of tasks.
 
 Each method is atomic and no transaction spans two methods, so that SQL, memory and a
 remote registry can behave alike.  Arguments and results are values.
@@ -18,9 +18,10 @@ import abc
 
 from glancelite.contract.database.images import ImageRecords
 from glancelite.contract.database.members import MemberRecords
+from glancelite.contract.database.tasks import TaskRecords
 from glancelite.contract.plugin import Plugin
 
-__all__ = ['Database', 'ImageRecords', 'MemberRecords']
+__all__ = ['Database', 'ImageRecords', 'MemberRecords', 'TaskRecords']
 
 
 class Database(Plugin):
@@ -40,6 +41,11 @@ class Database(Plugin):
     @abc.abstractmethod
     def members(self) -> MemberRecords:
         """The memberships."""
+
+    @property
+    @abc.abstractmethod
+    def tasks(self) -> TaskRecords:
+        """The tasks."""
 
     def wait(self) -> None:
         """Wait for a backend that is starting, as long as the options say.
