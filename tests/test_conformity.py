@@ -125,18 +125,16 @@ def test_only_stores_have_capabilities():
         'declares unknown capabilities: write; there are: none in this layer')
 
 
-def test_records_with_other_signatures_are_named():
-    class Database(MemoryDatabase):
-        @property
-        def images(self):
-            return records
-
-    def get(self, image_id):
+@pytest.mark.parametrize(('name', 'parameters'), [
+    ('images', 'image_id, *, viewer'), ('tasks', 'task_id')])
+def test_records_with_other_signatures_are_named(name, parameters):
+    def get(self, record, more):
         return None
 
-    database = Database(None, None, name='acme')
-    records = type('Records', (type(MemoryDatabase(None, None).images),), {'get': get})(
-        None, None)
+    plain = MemoryDatabase(None, None, name='acme')
+    records = type('Records', (type(getattr(plain, name)),), {'get': get})(None, None)
+    database = type('Database', (MemoryDatabase,), {name: property(lambda self: records)})(
+        None, None, name='acme')
 
     assert conformity.fault(database, 'acme').startswith(
-        'images: has get(self, image_id), which cannot be called as get(image_id, *, viewer): ')
+        f'{name}: has get(self, record, more), which cannot be called as get({parameters}): ')

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.database.memory import MemoryDatabase, MemoryImages
+from glancelite.plugins.database.memory import MemoryDatabase, MemoryImages, MemoryTasks
 from glancelite.plugins.database.sql import engine  # noqa: F401 - cannot be imported twice
 from glancelite.testing import conformance
+from glancelite.testing.contracts.database.values import clear
 from glancelite.testing.subject import Settings, Subject
 
 
@@ -52,10 +53,40 @@ class ReadsBeforeItWrites(_Exchanged):
                     present = dataclasses.replace(present, revision=lost.details['revision'])
 
 
+class _ExchangedTasks(MemoryDatabase):
+    """Has another class of task records on the same data."""
+
+    TASKS: type[MemoryTasks]
+
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        self._tasks.__class__ = self.TASKS
+
+
+class ClaimsWhatOthersClaim(_ExchangedTasks):
+    class TASKS(MemoryTasks):
+        def claim(self, *, task_id=None, **named):
+            before = dict(self._records.tasks)
+            found = super().claim(task_id=task_id, **named)
+            if found is not None:   # another process sees the task as it was
+                self._records.tasks[found.id] = before[found.id]
+                time.sleep(0.005)
+                self._records.tasks[found.id] = found
+            return found
+
+
+class ForgetsTheFence(_ExchangedTasks):
+    class TASKS(MemoryTasks):
+        def update(self, task, changes, *, release=False):
+            return super().update(self.get(task.id), changes, release=release)
+
+
 BAD = {
     ForgetsUndeclared: 'another_instance_has_the_same_images_unless_it_is_volatile',
     CompletesLiveImages: 'only_pending_deletes_are_completed',
     ReadsBeforeItWrites: 'one_of_many_writers_wins',
+    ClaimsWhatOthersClaim: 'one_of_many_claims_a_task',
+    ForgetsTheFence: 'a_process_that_lost_its_task_changes_nothing',
 }
 SUITE = '''
 import pytest
@@ -100,8 +131,13 @@ def test_a_database_that_all_tests_share_must_be_empty_and_is_left_empty(run, tm
     assert [run(*command).ret for _ in range(2)] == [0, 0]
 
     settings = Settings(layer='database', driver='sql', config=str(config))
-    with Subject(settings).instance() as database:
+    subject = Subject(settings)
+    with subject.instance() as database:
         database.images.add(contract.Image('of-another-service'))
     refused = run(*command)
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    assert 'there are images in this database' in refused.stderr.str()
+    assert 'there are images or tasks in this database' in refused.stderr.str()
+    with subject.instance() as database:
+        clear(database)
+        database.tasks.add(contract.Task('of-another-service', 'import'))
+    assert run(*command).ret == pytest.ExitCode.USAGE_ERROR

@@ -5,8 +5,9 @@ from oslo_config import cfg
 
 from glancelite.plugins.database.sql import SQLDatabase
 
-#: dependent tables before ``images``
-TABLES = ('image_members', 'image_locations', 'image_tags', 'image_properties', 'images')
+#: dependent tables first
+TABLES = ('task_info', 'tasks', 'image_members', 'image_locations', 'image_tags',
+          'image_properties', 'images')
 
 
 @pytest.fixture

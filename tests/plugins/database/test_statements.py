@@ -4,9 +4,10 @@ import uuid
 
 import pytest
 
-from glancelite.contract import ImageQuery, Location, NotFound, Viewer
+from glancelite.contract import ImageQuery, Location, NotFound, TaskQuery, Viewer
 from glancelite.plugins.database.sql.connection import Connection
-from glancelite.testing.contracts.database.values import rich
+from glancelite.testing.contracts.database.tasks import KIND, LONG, claim, claimed, finished, new
+from glancelite.testing.contracts.database.values import BEGINNING, END, rich
 
 
 @pytest.fixture(params=['one_sqlite', 'one_postgres', 'one_mariadb'])
@@ -106,3 +107,34 @@ def test_an_impossible_query_executes_no_statement(database, count):
     query = ImageQuery(Viewer('p'), visibility='no such')
 
     assert count(*2 * [lambda: database.images.list(query)]) == 0
+
+
+@pytest.mark.parametrize('amount', [1, 40])
+def test_calls_for_tasks_are_a_few_statements(database, count, amount):
+    tasks, both_ends = database.tasks, 2
+    held = [claimed(tasks) for _ in range(amount)]
+    waiting = [tasks.add(new()) for _ in range(4)]
+
+    def page():
+        assert len(tasks.list(TaskQuery(BEGINNING, types=(KIND,), limit=100)).items) > amount
+
+    assert count(page, page) == 1
+    assert count(*2 * [lambda: tasks.get(held[0].id)]) == 1
+    assert count(*2 * [lambda: tasks.renew(held, seconds=LONG)]) == 2
+    assert count(*2 * [lambda: tasks.add(new(not_before=END))]) == both_ends + 3
+    assert count(*2 * [lambda: claim(tasks)]) == 1 + both_ends + 2
+    assert count(*2 * [lambda: claim(tasks, types=('none',))]) == 1
+    assert count(*2 * [lambda: tasks.cancel(waiting[3].id)]) == both_ends + 2
+    assert count(*2 * [lambda: tasks.update(held[0], {'node': 'n'})]) == both_ends + 2
+    assert count(*2 * [lambda: tasks.update(held[0], {
+        'progress': {'bytes': 1}, 'message': 'm'})]) == both_ends + 3
+
+    def purge():
+        for _ in range(amount):
+            finished(tasks, expires_at=BEGINNING)
+        return tasks
+
+    purge()
+    tasks.purge(expired_before=END)
+    purge()
+    assert count(lambda: None, lambda: tasks.purge(expired_before=END)) == 1 + both_ends + 3

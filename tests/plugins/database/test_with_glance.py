@@ -1,9 +1,30 @@
 """Glance itself creates a database, shares it with the plugin, and still serves it."""
 
+import subprocess
+
 import pytest
 
-from glancelite.contract import ImageQuery, Viewer
+from glancelite.contract import ImageQuery, TaskQuery, Viewer
+from glancelite.testing.contracts.database.tasks import claim, claimed, new
+from glancelite.testing.contracts.database.values import BEGINNING
 from tests.servers import glance
+
+#: uses the tasks as the API and the workers of Glance do
+TASKS_OF_GLANCE = """
+import sys
+from oslo_config import cfg
+from oslo_db import options
+from glance.common import config
+from glance.context import RequestContext
+from glance.db.sqlalchemy import api
+cfg.CONF([], project='glance', default_config_files=[])
+options.set_defaults(cfg.CONF, connection=sys.argv[1])
+context = RequestContext(is_admin=True, project_id='p')
+given = dict(type='import', status='pending', owner='p', input={'k': 'v'}, message='')
+made = [api.task_create(context, {**given, 'id': task_id}) for task_id in ('one', 'two')]
+api.task_update(context, 'one', {'status': 'success', 'result': {'image_id': 'i'}})
+print(sorted((task['id'], task['status'], task['owner']) for task in api.task_get_all(context)))
+"""
 
 
 @pytest.fixture
@@ -47,3 +68,25 @@ def test_glance_serves_the_database_after_its_conversion(make_sql, url):
 
         rest = database.images.list(ImageQuery(Viewer(None, True), 'all')).items
         assert [image.id for image in rest] == [before['id']]
+
+
+def test_glance_goes_on_with_its_tasks_in_the_same_tables(make_sql, url):
+    venv = glance.install()
+    with glance.server(venv, url):
+        database = make_sql(url)
+        database.sync()
+    tasks = database.tasks
+    ours = tasks.add(new(owner='p'))
+    held = claimed(tasks, owner='p')
+
+    shown = subprocess.run([venv / 'bin/python', '-c', TASKS_OF_GLANCE, url], text=True,
+                           capture_output=True, check=False)
+
+    assert shown.stdout.strip() == str(sorted([
+        ('one', 'success', 'p'), ('two', 'pending', 'p'), (ours.id, 'pending', 'p'),
+        (held.id, 'processing', 'p')])), shown.stderr
+    assert {task.id for task in tasks.list(TaskQuery(BEGINNING, 'p', ('import',))).items} == {
+        'one', 'two', ours.id, held.id}
+    assert (tasks.get('one').result, tasks.get('two').input) == ({'image_id': 'i'}, {'k': 'v'})
+    assert [claim(tasks).id, claim(tasks)] == [ours.id, None]
+    assert tasks.update(held, {'status': 'success'}).is_finished

@@ -8,8 +8,9 @@ from glancelite import contract
 from glancelite.plugins.database.memory.images import MemoryImages
 from glancelite.plugins.database.memory.members import MemoryMembers
 from glancelite.plugins.database.memory.records import Records
+from glancelite.plugins.database.memory.tasks import MemoryTasks
 
-__all__ = ['MemoryDatabase', 'MemoryImages', 'MemoryMembers']
+__all__ = ['MemoryDatabase', 'MemoryImages', 'MemoryMembers', 'MemoryTasks']
 
 
 class MemoryDatabase(contract.Database):
@@ -22,6 +23,7 @@ class MemoryDatabase(contract.Database):
         records = Records()
         self._images = MemoryImages(records, host)
         self._members = MemoryMembers(records, host)
+        self._tasks = MemoryTasks(records, host)
 
     @property
     def images(self) -> MemoryImages:
@@ -30,6 +32,10 @@ class MemoryDatabase(contract.Database):
     @property
     def members(self) -> MemoryMembers:
         return self._members
+
+    @property
+    def tasks(self) -> MemoryTasks:
+        return self._tasks
 
     def health(self) -> str:
         return 'in memory'

@@ -20,6 +20,8 @@ from glancelite.support.memory import ORDINARY, Budget, holding
 _UPDATABLE = frozenset(contract.IMAGE_FIELDS) - {
     'id', 'revision', 'membership', 'created_at', 'updated_at', 'deleted_at'}
 _DELETED_STATUSES = frozenset({'deleted', 'pending_delete', 'killed'})
+#: statuses in which an image counts with its size before it has a location
+_RESERVING = frozenset({'saving', 'importing'})
 _UPLOAD_STATUSES = frozenset({'saving', 'uploading', 'importing'})
 
 
@@ -198,7 +200,7 @@ class MemoryImages(contract.ImageRecords):
                       if image.owner == project and image.status not in _DELETED_STATUSES]
         return Usage(
             images=len(images),
-            bytes=sum((i.size or 0) * max(len(i.active_locations), i.status == 'saving')
+            bytes=sum((i.size or 0) * max(len(i.active_locations), i.status in _RESERVING)
                       for i in images),
             staged=sum(i.size or 0 for i in images if i.status in ('uploading', 'importing')),
             uploading=sum(i.status in _UPLOAD_STATUSES for i in images))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from glancelite import contract
-from glancelite.contract.values import Image, Member
+from glancelite.contract.values import Image, Member, Task
 
 
 class Records:
@@ -18,6 +18,8 @@ class Records:
         #: image id -> project -> member, in the order of their addition; the members of an
         #: image that is pending deletion stay here for ``undelete``
         self.members: dict[str, dict[str, Member]] = {}
+        #: in the order of their addition
+        self.tasks: dict[str, Task] = {}
 
     def membership(self, image_id: str, project: str | None) -> str | None:
         """Return the member status of a project; None if it is no member."""

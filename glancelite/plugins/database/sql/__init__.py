@@ -13,6 +13,7 @@ from glancelite.plugins.database.sql.engine import Engine
 from glancelite.plugins.database.sql.images import SQLImages
 from glancelite.plugins.database.sql.members import SQLMembers
 from glancelite.plugins.database.sql.schema import Schema
+from glancelite.plugins.database.sql.tasks import SQLTasks
 from glancelite.plugins.database.sql.urls import is_in_memory
 
 
@@ -40,6 +41,7 @@ class SQLDatabase(contract.Database):
         self._schema = Schema(self._engine)
         self._images = SQLImages(self._engine, host)
         self._members = SQLMembers(self._engine, host)
+        self._tasks = SQLTasks(self._engine, host)
         self.VOLATILE = is_in_memory(self._engine.url)  # type: ignore[misc]
         if self.VOLATILE:
             self.sync()         # no other process can do it
@@ -51,6 +53,10 @@ class SQLDatabase(contract.Database):
     @property
     def members(self) -> SQLMembers:
         return self._members
+
+    @property
+    def tasks(self) -> SQLTasks:
+        return self._tasks
 
     def sync(self) -> str:
         return self._schema.sync()

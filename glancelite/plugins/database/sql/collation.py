@@ -16,9 +16,12 @@ import sqlalchemy as sa
 
 #: those that compare by code point, trailing blanks included; the first one of MariaDB
 EXACT = ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')
-#: tables whose ``image_id`` is a foreign key
-DEPENDENT = ('image_properties', 'image_tags', 'image_locations', 'image_members')
-TABLES = ('images', *DEPENDENT)
+#: table -> its foreign key, and the table that this refers to
+DEPENDENT = {
+    **dict.fromkeys(('image_properties', 'image_tags', 'image_locations', 'image_members'),
+                    ('image_id', 'images')),
+    'task_info': ('task_id', 'tasks')}
+TABLES = ('images', 'tasks', *DEPENDENT)
 
 
 def inexact_tables(rows: Callable[[str], Any]) -> list[str]:
@@ -57,17 +60,18 @@ def convert(connection: sa.Connection) -> list[str]:
             f'ALTER TABLE {table} ROW_FORMAT = DYNAMIC,'
             f' CONVERT TO CHARACTER SET utf8mb4 COLLATE {exact}')
     for table in _without_key(connection):
+        column, parent = DEPENDENT[table]
         connection.exec_driver_sql(
             f'ALTER TABLE {table} ADD CONSTRAINT {table}_ibfk_1'
-            ' FOREIGN KEY (image_id) REFERENCES images (id)')
+            f' FOREIGN KEY ({column}) REFERENCES {parent} (id)')
     return tables
 
 
 def _keys(connection: sa.Connection) -> dict[str, str]:
     """Return table -> name of its foreign key, for those that have one."""
-    return {table: key['name'] or '' for table in DEPENDENT
+    return {table: key['name'] or '' for table, (_, parent) in DEPENDENT.items()
             for key in sa.inspect(connection).get_foreign_keys(table)
-            if key['referred_table'] == 'images'}
+            if key['referred_table'] == parent}
 
 
 def _without_key(connection: sa.Connection) -> list[str]:

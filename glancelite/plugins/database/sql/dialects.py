@@ -16,6 +16,7 @@ from glancelite.plugins.database.sql import collation
 UTC = datetime.UTC
 #: characters of a property's value in the index on PostgreSQL, which limits their length
 INDEXED_LENGTH: Any = sa.literal_column('128')
+_MICROSECONDS: Any = sa.bindparam('microseconds', type_=sa.BigInteger())
 
 
 class Dialect:
@@ -76,6 +77,14 @@ class Dialect:
     def truncate(self, time: datetime.datetime) -> datetime.datetime:
         """Return ``time`` with the precision of the database."""
         return time if self.microseconds else time.replace(microsecond=0)
+
+    def lease_clock(self, *, later: bool = False) -> Any:
+        """Return the time by the clock with which leases of tasks are measured.
+
+        :param later: the time in ``microseconds``, a parameter.
+        """
+        # one host has one clock
+        return sa.bindparam('until' if later else 'now', type_=sa.DateTime())
 
     def error_code(self, error: BaseException) -> Any:
         """Return the database's code of an error."""
@@ -153,6 +162,12 @@ class PostgreSQL(Dialect):
     def storable(self, text: str) -> bool:
         return '\0' not in text and super().storable(text)
 
+    def lease_clock(self, *, later: bool = False) -> Any:
+        # statement_timestamp() would be too early after a wait for a lock
+        now = sa.func.timezone('utc', sa.func.clock_timestamp(), type_=sa.DateTime())
+        second: Any = sa.literal_column("interval '1 microsecond'")
+        return now + _MICROSECONDS * second if later else now
+
     def error_code(self, error: BaseException) -> Any:
         return getattr(error, 'sqlstate', None)
 
@@ -228,6 +243,11 @@ class MySQL(Dialect):
         # PyMySQL limits the handshake with the same option as statements, which have a limit
         # of their own
         raw._read_timeout = raw._write_timeout = None
+
+    def lease_clock(self, *, later: bool = False) -> Any:
+        now = sa.func.utc_timestamp(sa.literal_column('6'), type_=sa.DateTime())
+        return sa.func.timestampadd(sa.literal_column('microsecond'), _MICROSECONDS, now,
+                                    type_=sa.DateTime()) if later else now
 
     def upsert(self, table: sa.Table, values: dict[str, Any], keys: list[str],
                changed: list[str]) -> Any:

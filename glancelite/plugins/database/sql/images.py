@@ -329,6 +329,8 @@ def _canonical(changes: Mapping[str, Any]) -> dict[str, Any]:
 # --- statements
 
 _STAGED: list[Any] = [sa.literal_column("'uploading'"), sa.literal_column("'importing'")]
+#: statuses in which an image counts with its size before it has a location
+_RESERVING: list[Any] = [sa.literal_column("'saving'"), sa.literal_column("'importing'")]
 _UPLOADING: list[Any] = [sa.literal_column("'saving'"), *_STAGED]
 _AT = sa.bindparam('at', type_=_i.updated_at.type)
 
@@ -429,7 +431,7 @@ def _usage(dialect: Dialect) -> Any:
     zero: Any
     one, zero = sa.literal_column('1'), sa.literal_column('0')
     times = sa.case((owned.c.copies > zero, owned.c.copies),
-                    (owned.c.status == 'saving', one), else_=zero)
+                    (owned.c.status.in_(_RESERVING), one), else_=zero)
 
     def total(expression: Any) -> Any:
         return sa.func.coalesce(sa.func.sum(expression), zero)

@@ -16,14 +16,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import operator
-from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from glancelite.contract.query import ImageQuery, Where, whole_seconds
 from glancelite.contract.values import VISIBILITIES
-from glancelite.plugins.database.sql import large, tables
+from glancelite.plugins.database.sql import large, paging, tables
 from glancelite.plugins.database.sql.dialects import Dialect
 from glancelite.plugins.database.sql.rows import EMPTY, image_columns
 
@@ -81,13 +80,13 @@ def decompose(query: ImageQuery, dialect: Dialect) -> tuple[Shape, dict[str, Any
                  *query.properties, *query.properties.values()):
         if not dialect.storable(text):
             raise EmptyListing
-    sort = tuple(_first_of_each_key(query.sort).items())
+    sort = paging.first_of_each_key(query.sort)
     shape = Shape(
         branches=_branches(query), any_membership=query.member_status == 'all',
         membership=query.viewer.project is not None,
         wheres=_decompose_conditions(query, dialect, values),
         tags=len(query.tags), properties=tuple(v == '' for v in query.properties.values()),
-        sort=sort, after=_decompose_after(query, sort, dialect, values),
+        sort=sort, after=paging.decompose_after(query.after, sort, dialect, values),
         limited=query.limit is not None)
     for number, tag in enumerate(sorted(query.tags)):
         values[f'tag_{number}'] = tag
@@ -109,28 +108,6 @@ def _decompose_conditions(query: ImageQuery, dialect: Dialect, values: dict[str,
                 values[f'where_{len(wheres)}_{position}'] = operand
             wheres.append((field, operation, len(operands)))
     return tuple(wheres)
-
-
-def _first_of_each_key(sort: Iterable[tuple[str, str]]) -> dict[str, str]:
-    keys: dict[str, str] = {}
-    for key, direction in sort:
-        keys.setdefault(key, direction)
-    return keys
-
-
-def _decompose_after(query: ImageQuery, sort: Iterable[tuple[str, str]], dialect: Dialect,
-                     values: dict[str, Any]) -> tuple[bool, ...] | None:
-    """Return ``Shape.after``, and add the parameters to ``values``."""
-    if query.after is None:
-        return None
-    are_set = []
-    for key, _ in sort:
-        value = getattr(query.after, key)
-        if isinstance(value, datetime.datetime):
-            value = dialect.bind_time(value)
-        values[f'after_{key}'] = value
-        are_set.append(value is not None)
-    return tuple(are_set)
 
 
 def _branches(query: ImageQuery) -> tuple[tuple[str, str | None], ...]:
@@ -184,7 +161,7 @@ def _possible_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
     if operation == 'in':
         if isinstance(column.type, sa.DateTime):
             return [(where.field, 'in', tuple(
-                end for time in value for end in _second(time, dialect)))]
+                end for time in value for end in second(time, dialect)))]
         possible = [v for v in (_column_value(column, dialect, v) for v in value)
                     if v is not None]
         if not possible:
@@ -205,7 +182,7 @@ def _possible_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
     return [(where.field, operation, (_column_value(column, dialect, value),))]
 
 
-def _second(time: datetime.datetime, dialect: Dialect) -> tuple[Any, Any]:
+def second(time: datetime.datetime, dialect: Dialect) -> tuple[Any, Any]:
     """Return the beginning of the time's second, and that of the next one."""
     start = whole_seconds(time)
     last = datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.UTC)
@@ -215,7 +192,7 @@ def _second(time: datetime.datetime, dialect: Dialect) -> tuple[Any, Any]:
 def _time_conditions(where: Where, dialect: Dialect) -> list[_Condition]:
     """Compare whole seconds, in conditions that can use an index."""
     value: Any = where.value
-    start, end = _second(value, dialect)
+    start, end = second(value, dialect)
     after: _Condition = where.field, 'gte', (end,)
     since: _Condition = where.field, 'gte', (start,)
     before: _Condition = where.field, 'lt', (start,)
@@ -341,97 +318,11 @@ def _branch_conditions(reason: str, visibility: str | None, shape: Shape, dialec
     return conditions
 
 
-# --- order
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _SortKey:
-    """A sort key with the value that the last image of the page before has.
-
-    :param value: None if the image has no value there.
-    """
-
-    column: Any
-    descending: bool
-    value: Any
-    nullable: bool
-
-    @property
-    def never_null(self) -> bool:
-        return self.value is not None and not self.nullable
-
-    def same(self) -> Any:
-        """The column has this value."""
-        return self.column.is_(None) if self.value is None else self.column == self.value
-
-    def further(self) -> Any:
-        """The column sorts after this value; None if no value does.  NULL is the smallest."""
-        if not self.descending:
-            return self.column.is_not(None) if self.value is None else self.column > self.value
-        if self.value is None:
-            return None
-        less = self.column < self.value
-        return sa.or_(less, self.column.is_(None)) if self.nullable else less
-
-
-def _after(shape: Shape, dialect: Dialect) -> list[Any]:
-    """Return the conditions for images after the last image of the page before."""
-    if shape.after is None:
-        return []
-    keys = [_sort_key(key, direction, is_set, dialect)
-            for (key, direction), is_set in zip(shape.sort, shape.after, strict=True)]
-    if (dialect.row_values and len({key.descending for key in keys}) == 1
-            and all(key.never_null for key in keys)):
-        return [_row_comparison(keys)]
-    first = keys[0]
-    if first.never_null:        # redundant, but this condition can use an index
-        bound = (first.column <= first.value if first.descending
-                 else first.column >= first.value)
-        return [bound, sa.or_(*_alternatives(keys))]
-    return [sa.or_(sa.false(), *_alternatives(keys))]
-
-
-def _alternatives(keys: list[_SortKey]) -> list[Any]:
-    """Return for each key the condition that it decides: the keys before it are the same."""
-    alternatives = []
-    for number, key in enumerate(keys):
-        further = key.further()
-        if further is not None:
-            alternatives.append(sa.and_(*(before.same() for before in keys[:number]), further))
-    return alternatives
-
-
-def _sort_key(key: str, direction: str, is_set: bool, dialect: Dialect) -> _SortKey:
-    column = _i[key]
-    value: Any = None
-    if is_set:
-        value = sa.bindparam(f'after_{key}', type_=column.type)
-        if isinstance(column.type, sa.String) and key != 'id':
-            value = dialect.text(value)
-    return _SortKey(dialect.sortable(column), direction == 'desc', value, bool(column.nullable))
-
-
-def _row_comparison(keys: list[_SortKey]) -> Any:
-    compare = operator.lt if keys[0].descending else operator.gt
-    return compare(sa.tuple_(*(key.column for key in keys)),
-                   sa.tuple_(*(key.value for key in keys)))
-
-
-def _order(shape: Shape, dialect: Dialect, columns: Any) -> list[Any]:
-    order = []
-    for key, direction in shape.sort:
-        column = dialect.sortable(columns[key])
-        ordered = column.desc() if direction == 'desc' else column.asc()
-        if dialect.explicit_null_order:
-            ordered = ordered.nulls_last() if direction == 'desc' else ordered.nulls_first()
-        order.append(ordered)
-    return order
-
-
 def listing(shape: Shape, dialect: Dialect) -> Any:
     """Build the statement."""
-    common = [*_conditions(shape, dialect), *_after(shape, dialect)]
+    common = [*_conditions(shape, dialect), *paging.after(_i, shape.sort, shape.after, dialect)]
     images = sa.select(*image_columns(dialect, membership=shape.membership))
-    order = _order(shape, dialect, _i)
+    order = paging.order(_i, shape.sort, dialect)
     conditions = [sa.and_(*_branch_conditions(*branch, shape, dialect))
                   for branch in shape.branches]
     if not shape.limited:
@@ -444,6 +335,6 @@ def listing(shape: Shape, dialect: Dialect) -> Any:
     if len(branches) > 1:
         either = sa.union(*branches).subquery('either')
         page = sa.select(either).order_by(
-            *_order(shape, dialect, either.c)).limit(limit).subquery('page')
+            *paging.order(either.c, shape.sort, dialect)).limit(limit).subquery('page')
     return (images.select_from(page.join(tables.images, _i.id == page.c.id))
             .order_by(*order))

@@ -1,8 +1,10 @@
 """The tables that requests use; the migrations create them, and others.
 
 Names and meanings are those of Glance, so that both services can use one database.
-``revision``, ``attempt`` and ``lease_until`` are our own columns: Glance ignores them,
-and their server defaults are right for the rows that Glance inserts.
+``revision``, ``attempt`` and ``lease_until`` of images are our own columns: Glance ignores
+them, and their server defaults are right for the rows that Glance inserts.  So are ``attempt``
+and what follows it in ``tasks``, ``journal`` and ``progress`` in ``task_info``; they are NULL in
+the rows of Glance, whose tasks are not ours to run.
 """
 
 from __future__ import annotations
@@ -76,3 +78,30 @@ members = sa.Table(
     sa.Column('can_share', sa.Boolean, nullable=False),
     sa.Column('status', sa.String(20), nullable=False),
     *_lifecycle_columns())
+
+tasks = sa.Table(
+    'tasks', _meta,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('type', sa.String(30), nullable=False),
+    sa.Column('status', sa.String(30), nullable=False),
+    sa.Column('owner', sa.String(255), nullable=False),     # '' for none
+    sa.Column('expires_at', sa.DateTime),
+    sa.Column('image_id', sa.String(36)),
+    sa.Column('request_id', sa.String(64)),
+    sa.Column('user_id', sa.String(64)),
+    sa.Column('attempt', sa.Integer),                       # NULL: a task of Glance
+    sa.Column('holder', sa.String(255)),
+    sa.Column('lease_until', sa.DateTime),
+    sa.Column('not_before', sa.DateTime),
+    sa.Column('node', sa.String(255)),
+    sa.Column('cancelled', sa.Boolean),
+    *_lifecycle_columns())
+
+task_info = sa.Table(
+    'task_info', _meta,
+    sa.Column('task_id', sa.String(36), primary_key=True),
+    sa.Column('input', sa.Text),
+    sa.Column('result', sa.Text),
+    sa.Column('message', sa.Text),
+    sa.Column('journal', sa.Text),
+    sa.Column('progress', sa.Text))

@@ -236,7 +236,7 @@ class LifecycleContract:
         images.update(images.update(active, {'locations': leaving}), {'size': 7})
 
         assert images.usage('counted') == contract.Usage(
-            images=8, bytes=10 + 200 + 1000 + 7, staged=50_000, uploading=4)
+            images=8, bytes=10 + 200 + 1000 + 30_000 + 7, staged=50_000, uploading=4)
         assert images.usage('nobody') == contract.Usage()
         assert images.usage('a\0b') == contract.Usage()
 

@@ -1,6 +1,7 @@
 """The suite for databases.  Subclass ``DatabaseContract`` and override ``database``.
 
-The database must be empty, and use the ``host`` fixture, whose clock the suite sets.
+The database must be empty, and use the ``host`` fixture, whose clock the suite sets.  Leases of
+tasks may be measured with another clock.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ from glancelite import contract
 from glancelite.contract import Image, ImageQuery, Location, Viewer
 from glancelite.testing.contracts.database.lifecycle import LifecycleContract
 from glancelite.testing.contracts.database.listing import ListingContract
-from glancelite.testing.contracts.database.values import SECOND, SIMILAR, race, rich
+from glancelite.testing.contracts.database.task_listing import TaskListingContract
+from glancelite.testing.contracts.database.tasks import TaskContract
+from glancelite.testing.contracts.database.values import (
+    IMPOSSIBLE,
+    ODD,
+    SECOND,
+    SIMILAR,
+    race,
+    rich,
+)
 
-#: texts that some databases do not keep unchanged
-ODD = ['', ' ', 'a ', "it's \"quoted\"", 'back\\slash', '100%s %(x)s :y ?', 'new\nline\ttab',
-       '\x01\x7f', 'ü', 'u\u0308', 'Ü', 'ss', 'ß', 'ﬁ', '漢字', '\ufffd', '\u2028', '😀',
-       "'; DROP TABLE images; --", '{"json": [1]}', 'null', 'x' * 255]
-#: ids that no image can have; some databases cannot store some of them
-IMPOSSIBLE = ['', '\0', 'a\0b', '\ud800', 'x' * 10_000, '😀' * 40, "' OR 1=1 --"]
 NOBODY = Viewer()
 
 
-class DatabaseContract(LifecycleContract, ListingContract):
+class DatabaseContract(LifecycleContract, ListingContract, TaskContract,
+                       TaskListingContract):
 
     @pytest.fixture
     def database(self, host):

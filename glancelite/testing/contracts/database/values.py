@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 
 from glancelite import contract
-from glancelite.contract import Image, ImageQuery, Location, Viewer
+from glancelite.contract import Image, ImageQuery, Location, Task, TaskQuery, Viewer
 
 SECOND = datetime.timedelta(seconds=1)
 
@@ -43,8 +43,18 @@ def content(images: Iterable[Image]) -> int:
 
 #: texts that some databases take for the same: they differ in case, accents or blanks
 SIMILAR = (' keep', 'KEEP', 'Keep', 'ke\u0301ep', 'keep', 'keep ', 'keep  ', 'k\u00e9ep')
+#: texts that some databases do not keep unchanged
+ODD = ['', ' ', 'a ', "it's \"quoted\"", 'back\\slash', '100%s %(x)s :y ?', 'new\nline\ttab',
+       '\x01\x7f', 'ü', 'u\u0308', 'Ü', 'ss', 'ß', 'ﬁ', '漢字', '\ufffd', '\u2028', '😀',
+       "'; DROP TABLE images; --", '{"json": [1]}', 'null', 'x' * 255]
+#: ids that no image can have; some databases cannot store some of them
+IMPOSSIBLE = ['', '\0', 'a\0b', '\ud800', 'x' * 10_000, '😀' * 40, "' OR 1=1 --"]
 #: later than all times in the suite
 END = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
+#: earlier than all times in the suite
+BEGINNING = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+#: types of tasks in the suite, the second also in the service
+TASK_TYPES = ('import', 'api_image_import', 'Import')
 
 
 def live(images: contract.ImageRecords, limit: int | None = None) -> list[Image]:
@@ -53,19 +63,29 @@ def live(images: contract.ImageRecords, limit: int | None = None) -> list[Image]
         Viewer(None, True), 'all', hidden=hidden, limit=limit)).items]
 
 
-def is_empty(images: contract.ImageRecords) -> bool:
-    """Return whether there are no images, deleted or not."""
-    return not (live(images, 1) or images.unfinished(now=END, deleted_before=END, limit=1))
+def listed_tasks(tasks: contract.TaskRecords, limit: int | None = None) -> list[Task]:
+    """Return all tasks, also those that have expired."""
+    return list(tasks.list(TaskQuery(BEGINNING, types=TASK_TYPES, limit=limit)).items)
 
 
-def clear(images: contract.ImageRecords) -> None:
-    """Delete every image."""
+def is_empty(database: contract.Database) -> bool:
+    """Return whether there are no images, deleted or not, and no tasks."""
+    images = database.images
+    return not (live(images, 1) or images.unfinished(now=END, deleted_before=END, limit=1)
+                or listed_tasks(database.tasks, 1))
+
+
+def clear(database: contract.Database) -> None:
+    """Delete every image and every task."""
+    images = database.images
     while found := live(images):
         for image in found:
             images.delete(image, pending=False)
     while found := [*images.unfinished(now=END, deleted_before=END)]:
         for image in found:
             images.complete_delete(image)
+    for task in listed_tasks(database.tasks):
+        database.tasks.remove(task)
 
 
 def race(runners: int, run) -> list:
