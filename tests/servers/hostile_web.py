@@ -173,6 +173,15 @@ class _Handler(socketserver.StreamRequestHandler):
             self.wfile.write(bytes([byte]))
             time.sleep(0.02)
 
+    def _stalls(self, request):
+        self._respond(200, f'Content-Length: {len(DATA)}', body=DATA[:100])
+        self.server.stopped.wait(30)
+
+    def _stalls_chunked(self, request):
+        self._respond(200, 'Transfer-Encoding: chunked', body=b''.join(
+            b'1\r\n%c\r\n' % byte for byte in DATA[:100]))
+        self.server.stopped.wait(30)
+
     def _silent(self, request):
         self.server.stopped.wait(30)
 

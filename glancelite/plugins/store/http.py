@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-
-from oslo_config import cfg
 
 from glancelite import contract
 from glancelite.contract import store_rules
 from glancelite.support import outbound
+from glancelite.support.outbound import headers
 
 LOG = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
-_CONTENT_RANGE = re.compile(r'bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\Z', re.ASCII)
 
 
 class HTTPStore(contract.Store):
@@ -29,24 +26,7 @@ class HTTPStore(contract.Store):
     ``https_ca_certificates_file`` is set. A service can have only one such store.
     """
 
-    OPTS = (
-        cfg.StrOpt('https_ca_certificates_file',
-                   help='PEM file with the certificate authorities for checking the certificates '
-                        'of web servers. Takes precedence over https_insecure.'),
-        cfg.BoolOpt('https_insecure', default=True,
-                    help='Do not check the certificates of web servers. Anyone on the network '
-                         'path can then replace the data. Set it to false unless all web '
-                         'servers are trusted and the hashes of images are checked.'),
-        cfg.DictOpt('http_proxy_information', default={}, secret=True,
-                    sample_default='http:10.0.0.1:3128, https:10.0.0.1:1080',
-                    help='Proxies: comma-separated scheme:proxy. The proxy resolves host names, '
-                         'so it should refuse loopback and link-local addresses itself.'),
-        cfg.FloatOpt('http_connect_timeout', default=10, min=0.1,
-                     help='Seconds to wait for a connection to a web server.'),
-        cfg.FloatOpt('http_read_timeout', default=60, min=0.1,
-                     help='Seconds to wait for the next bytes of a web server. It must also send '
-                          'at least 1 KiB/s on average over this time.'),
-    )
+    OPTS = outbound.client_opts(insecure=True)
     LIBRARY_OPTS = (outbound.register,)
     CAPABILITIES = frozenset({'range', 'adopt'})
     SCHEMES = PUBLIC_SCHEMES = ('http', 'https')
@@ -54,19 +34,12 @@ class HTTPStore(contract.Store):
     def __init__(self, options: Any, host: contract.Host, *, name: str = 'http',
                  conf: Any = None):
         super().__init__(options, host, name=name, conf=conf)
-        verify = options.https_ca_certificates_file or not options.https_insecure
-        self._certificates = 'checked' if verify else 'not checked'
-        if not verify:
+        checked = outbound.checks_certificates(options)
+        self._certificates = 'checked' if checked else 'not checked'
+        if not checked:
             LOG.warning('store %s does not check the certificates of web servers, so anyone on '
                         'the network path can replace images: set https_insecure = false', name)
-        try:
-            self._client = outbound.Client(
-                outbound.Rules(conf), verify=verify, proxies=options.http_proxy_information,
-                connect_timeout=options.http_connect_timeout,
-                read_timeout=options.http_read_timeout)
-        except contract.Misconfigured as error:
-            raise contract.Misconfigured(f'https_ca_certificates_file or http_proxy_information '
-                                         f'is invalid: {error}') from error
+        self._client = outbound.make_client(options, conf)
 
     def read(self, url: str, *, offset: int = 0, length: int | None = None,
              ctx: contract.Context | None = None) -> Iterator[bytes]:
@@ -94,14 +67,14 @@ class HTTPStore(contract.Store):
         response = self._request('HEAD', url)
         response.drain()
         # some servers report 0 when they do not know the size
-        if response.status < 300 and (size := _content_length(response)):
+        if response.status < 300 and (size := headers.content_length(response.headers)):
             return size
         response = self._request('GET', url, {'Range': 'bytes=0-0'})
         response.drain()
         if response.status != 200:
-            size = _content_range(response)[2]
+            size = headers.content_range(response.headers)[2]
         else:
-            size = _content_length(response)
+            size = headers.content_length(response.headers)
             if size is None and not _is_without_length(response):
                 raise _unknown_size()
         if size is None and response.status == 416:
@@ -127,17 +100,17 @@ class HTTPStore(contract.Store):
     def close(self) -> None:
         self._client.close()
 
-    def _request(self, method: str, url: str, headers: Mapping[str, str] | None = None,
+    def _request(self, method: str, url: str, asked: Mapping[str, str] | None = None,
                  ) -> outbound.Response:
         """Return a response with data; a response to a range request may have status 416.
 
         The response to ``HEAD`` may be an error other than 404 and 410, because some servers
         allow only ``GET``.
         """
-        response = self._client.open(method, url, headers)
+        response = self._client.open(method, url, asked)
         status = response.status
-        if status == 200 or (status in (206, 416) and headers):
-            if _is_encoded(response):
+        if status == 200 or (status in (206, 416) and asked):
+            if headers.is_encoded(response.headers):
                 response.close()
                 raise contract.Unavailable('The web server sends the data with an encoding.')
             return response
@@ -155,7 +128,7 @@ class HTTPStore(contract.Store):
                length: int | None) -> Iterator[bytes]:
         """Return the requested bytes from the response to a range request."""
         if response.status == 416:
-            size = _content_range(response)[2]
+            size = headers.content_range(response.headers)[2]
             response.drain()
             if size is None:
                 size = self._size(url)
@@ -166,12 +139,12 @@ class HTTPStore(contract.Store):
                 raise contract.Unavailable('The web server refuses this range of the data.')
             return iter(())
         if response.status == 200:     # the whole body: the server does not support ranges
-            size = _content_length(response)
+            size = headers.content_length(response.headers)
             if size is not None:
                 _check_offset(offset, size)
             _skip(response, offset)
             return _Body(response, length)
-        first, last, size = _content_range(response)
+        first, last, size = headers.content_range(response.headers)
         if size is not None:
             _check_offset(offset, size)
             length = size - offset if length is None else min(length, size - offset)
@@ -227,19 +200,6 @@ def _skip(response: outbound.Response, offset: int) -> None:
         position += len(data)
 
 
-def _is_encoded(response: outbound.Response) -> bool:
-    """Return whether the body is encoded, such as compressed."""
-    return response.headers.get('content-encoding', '').strip().lower() not in ('', 'identity')
-
-
-def _content_length(response: outbound.Response) -> int | None:
-    """Return the length of the body, or None if it is unknown."""
-    text = response.headers.get('content-length', '').strip()
-    if 'transfer-encoding' in response.headers or not (text.isascii() and text.isdecimal()):
-        return None
-    return int(text)
-
-
 def _is_without_length(response: outbound.Response) -> bool:
     """Return whether the server sends the data without its length, as it may."""
     return ('content-length' not in response.headers
@@ -248,12 +208,3 @@ def _is_without_length(response: outbound.Response) -> bool:
 
 def _unknown_size() -> contract.Unavailable:
     return contract.Unavailable('The web server does not report the size of the data.')
-
-
-def _content_range(response: outbound.Response) -> tuple[int | None, int | None, int | None]:
-    """Return the first byte, the last byte and the total size; None for what is unknown."""
-    header = _CONTENT_RANGE.match(response.headers.get('content-range', '').strip())
-    if not header:
-        return None, None, None
-    first, last, size = (int(text) if text and text != '*' else None for text in header.groups())
-    return first, last, size

@@ -6,6 +6,8 @@ redirects, and connects only to the addresses that were checked.
 """
 
 from glancelite.support.outbound.client import Client, Response
+from glancelite.support.outbound.options import checks_certificates, client_opts, make_client
 from glancelite.support.outbound.rules import OPTS, SECTION, Rules, Target, register
 
-__all__ = ['OPTS', 'SECTION', 'Client', 'Response', 'Rules', 'Target', 'register']
+__all__ = ['OPTS', 'SECTION', 'Client', 'Response', 'Rules', 'Target', 'checks_certificates',
+           'client_opts', 'make_client', 'register']

@@ -7,17 +7,18 @@ import functools
 import http.client
 import io
 import logging
+import select
 import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import urllib3
 from urllib3 import exceptions
 
-from glancelite.contract import Invalid, Misconfigured, Unavailable
+from glancelite.contract import EMPTY, Invalid, Misconfigured, Unavailable
 from glancelite.support.outbound.rules import DEFAULT_PORTS, Rules, Target, UnknownHost
 
 LOG = logging.getLogger(__name__)
@@ -29,6 +30,10 @@ MIN_RATE = 1 << 10
 #: bytes of the status line and all headers, including those of ``100 Continue``
 MAX_HEADER_SIZE = 1 << 20
 
+#: seconds
+_SOON = 1.0
+
+_READ_ERRORS = (exceptions.HTTPError, http.client.HTTPException, OSError)
 _CONNECTION_ERRORS = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError,
                       exceptions.ProxyError)
 
@@ -42,6 +47,7 @@ class Response:
     def __init__(self, response: urllib3.BaseHTTPResponse, target: Target):
         self._response = response
         self._target = target
+        self._failure: BaseException | None = None
         self.status = response.status
         #: values by case-insensitive name
         self.headers: Mapping[str, str] = response.headers
@@ -51,11 +57,60 @@ class Response:
 
         :raises Unavailable: the body is truncated, or too slow.
         """
-        try:
+        with self._errors():
             return self._response.read(amount, decode_content=False)
-        except (exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+
+    def read_soon(self, amount: int) -> bytes:
+        """Return at most ``amount`` bytes: what arrives within a second, but at least one byte.
+
+        Nothing is returned at the end only.  What arrives before an error is returned, and the
+        next call raises the error.
+
+        :raises Unavailable: the body is truncated, or too slow.
+        """
+        pieces: list[bytes] = []
+        until = time.monotonic() + _SOON
+        while amount and not self._failure:
+            left = self._response.length_remaining
+            # http.client may read beyond the body otherwise, before Python 3.12.2
+            piece_size = amount if left is None else min(amount, left)
+            if not piece_size or (pieces and not self._has_data(until - time.monotonic())):
+                break
+            try:
+                piece = self._response.read1(piece_size, decode_content=False)
+            except _READ_ERRORS as error:
+                self._failure = error
+                break
+            pieces.append(piece)
+            amount -= len(piece)
+            if not piece:
+                break
+        data = pieces[0] if len(pieces) == 1 else b''.join(pieces)
+        if self._failure and not data:
+            with self._errors():
+                raise self._failure
+        return data
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except _READ_ERRORS as error:
             self.close()
             raise translate_error(error, self._target) from error
+
+    def while_waiting(self, call: Callable[[], None]) -> None:
+        """Call a function each second in which a read waits for data; its errors pass through."""
+        if stream := self._stream():
+            stream.while_waiting = call
+
+    def _has_data(self, seconds: float) -> bool:
+        stream = self._stream()
+        return seconds > 0 and (stream is None or stream.has_data(seconds))
+
+    def _stream(self) -> _LimitedStream | None:
+        response = getattr(self._response, '_original_response', None)
+        return response.stream if isinstance(response, _HTTPResponse) else None
 
     def close(self) -> None:
         # a connection with an unread body cannot be reused
@@ -102,28 +157,29 @@ class Client:
         self._resolve(target)
         return target
 
-    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Response:
+    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None, *,
+             secrets: Mapping[str, str] = EMPTY) -> Response:
         """Send a request and follow redirects.
 
-        Credentials of the URL are sent to the same origin only.
-
         :param method: ``GET`` or ``HEAD``.
+        :param secrets: headers that are sent to the origin of the URL only, as are the
+            credentials in a URL.
         :raises Invalid: the rules forbid the URL or a redirect, or there are too many redirects.
         :raises Unavailable: the server does not answer, or its response is malformed.
         """
         target = self._rules.parse(url)
-        authorization = target.authorization
+        secrets = {**_authorization(target), **secrets}
         for _ in range(MAX_REDIRECTS + 1):
             response = self._request(method, target, {
                 'Accept': '*/*', 'Accept-Encoding': 'identity', 'User-Agent': 'glancelite',
-                **({'Authorization': authorization} if authorization else {}),
-                **(headers or {}), 'Host': target.netloc})
+                **secrets, **(headers or {}), 'Host': target.netloc})
             if response.status not in REDIRECTS:
                 return response
             response.drain()
             redirect = self._rules.parse(urllib.parse.urljoin(target.url, _location(response)))
-            same_origin = (redirect.scheme, redirect.netloc) == (target.scheme, target.netloc)
-            authorization = redirect.authorization or (authorization if same_origin else None)
+            if (redirect.scheme, redirect.netloc) != (target.scheme, target.netloc):
+                secrets = {}
+            secrets = {**secrets, **_authorization(redirect)}
             target = redirect
         raise Invalid('Too many redirects.')
 
@@ -139,7 +195,7 @@ class Client:
         try:
             addresses = self._resolve(target)
         except UnknownHost as error:    # the URL was accepted when the host was known
-            raise Unavailable('The host of this location is unknown now.') from error
+            raise Unavailable('The host of this URL is unknown now.') from error
         options: dict[str, Any] = {'headers': headers, 'redirect': False,
                                    'preload_content': False, 'decode_content': False}
         try:
@@ -172,24 +228,55 @@ class _LimitedStream(io.RawIOBase):
 
     def __init__(self, sock: socket.socket):
         self._raw = sock.makefile('rb', buffering=0)
+        self._socket = sock
+        self._blocks = True
+        self.while_waiting: Callable[[], None] | None = None
         self._timeout = sock.gettimeout()
         self._waited = 0.0
         self._received = 0
         #: bytes that may still come; None for no limit
         self.limit: int | None = None
 
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self, 1 << 16)
+    def makefile(self, mode: str) -> io.BufferedReader[Any]:
+        self._reader = io.BufferedReader(self, 1 << 16)
+        return self._reader
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def has_data(self, seconds: float) -> bool:
+        """Return whether data, or its end, arrives within this time."""
+        if self._is_ready(0):
+            return True
+        self._blocks = False
+        try:
+            buffered = self._reader.peek(1)
+        finally:
+            self._blocks = True
+        if buffered:
+            return True
+        start = time.monotonic()
+        ready = self._is_ready(seconds)
+        self._waited += time.monotonic() - start
+        return ready
+
+    def _is_ready(self, seconds: float) -> bool:
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+
+    def readinto(self, buffer: Any) -> int | None:
+        if not self._blocks:
+            return None
         if self._timeout and self._waited > self._timeout:
             if self._received < MIN_RATE * self._timeout:
                 raise TimeoutError('the server is too slow')
             self._waited, self._received = 0.0, 0
         start = time.monotonic()
+        if self.while_waiting:
+            self._wait(start, self.while_waiting)
         count = self._raw.readinto(buffer) or 0
         if self._received:    # the time before the first bytes does not count
             self._waited += time.monotonic() - start
@@ -200,6 +287,13 @@ class _LimitedStream(io.RawIOBase):
                 raise http.client.HTTPException('the headers are too long')
         return count
 
+    def _wait(self, start: float, call: Callable[[], None]) -> None:
+        """Return when there is data to read; a socket with a timeout cannot be read again."""
+        while not self._is_ready(_SOON):
+            call()
+            if self._timeout and time.monotonic() - start > self._timeout:
+                raise TimeoutError('the server sends nothing')
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._raw.close()
@@ -209,13 +303,13 @@ class _LimitedStream(io.RawIOBase):
 class _HTTPResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **named: Any):
-        self._stream = _LimitedStream(sock)
-        super().__init__(self._stream, *args, **named)  # type: ignore[arg-type]
+        self.stream = _LimitedStream(sock)
+        super().__init__(self.stream, *args, **named)  # type: ignore[arg-type]
 
     def begin(self) -> None:
-        self._stream.limit = MAX_HEADER_SIZE
+        self.stream.limit = MAX_HEADER_SIZE
         super().begin()
-        self._stream.limit = None
+        self.stream.limit = None
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
@@ -247,6 +341,10 @@ def _retry_stale(request: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.Bas
         if not isinstance(error.args[-1], ConnectionError):
             raise
         return request()
+
+
+def _authorization(target: Target) -> dict[str, str]:
+    return {'Authorization': target.authorization} if target.authorization else {}
 
 
 def _location(response: Response) -> str:
@@ -289,12 +387,12 @@ def translate_error(error: BaseException, target: Target) -> Unavailable:
     LOG.info('%s://%s: %s: %s', target.scheme, target.netloc, type(error).__name__,
              _text_without_url(error))
     if isinstance(error, exceptions.SSLError):
-        return Unavailable('No secure connection to the web server of this location.')
+        return Unavailable('No secure connection to the web server of this URL.')
     if isinstance(error, _CONNECTION_ERRORS):
-        return Unavailable('The web server of this location cannot be reached.')
+        return Unavailable('The web server of this URL cannot be reached.')
     if isinstance(error, exceptions.ReadTimeoutError):
-        return Unavailable('The web server of this location is too slow.')
-    return Unavailable('The response of the web server of this location is incomplete or invalid.')
+        return Unavailable('The web server of this URL is too slow.')
+    return Unavailable('The response of the web server of this URL is incomplete or invalid.')
 
 
 def _text_without_url(error: BaseException) -> str:

@@ -16,23 +16,15 @@ import urllib3
 from oslo_config import cfg, types
 
 from glancelite.contract import Invalid, Unavailable
+from glancelite.support.bracketed import BracketedList
 
 LOG = logging.getLogger(__name__)
 
 SECTION = 'import_filtering_opts'
 
 
-class _List(types.List):
-    """A list with or without the brackets that Glance requires around it."""
-
-    def __call__(self, value: object) -> Any:
-        if isinstance(value, str) and (text := value.strip())[:1] + text[-1:] == '[]':
-            value = text[1:-1]
-        return super().__call__(value)
-
-
-_PORTS = _List(types.Integer(min=1, max=65535))
-_SCHEMES = _List(types.String(ignore_case=True))
+_PORTS = BracketedList(types.Integer(min=1, max=65535))
+_SCHEMES = BracketedList(types.String(ignore_case=True))
 OPTS = (
     cfg.Opt('allowed_schemes', _SCHEMES,
             default=['http', 'https'],
@@ -40,11 +32,11 @@ OPTS = (
                  'and https are supported.'),
     cfg.Opt('disallowed_schemes', _SCHEMES, default=[],
             help='Schemes that are refused. Ignored unless allowed_schemes is empty.'),
-    cfg.Opt('allowed_hosts', _List(), default=[],
+    cfg.Opt('allowed_hosts', BracketedList(), default=[],
             help='Hosts that URLs of users may name: host names, addresses, or networks such '
                  'as 10.1.0.0/16. If it is not empty, all other hosts are refused. Loopback '
                  'and link-local addresses are refused unless they are listed here.'),
-    cfg.Opt('disallowed_hosts', _List(), default=[],
+    cfg.Opt('disallowed_hosts', BracketedList(), default=[],
             help='Hosts that are refused: host names, addresses or networks. Host names that '
                  'resolve to these addresses are refused as well. Ignored unless '
                  'allowed_hosts is empty.'),
@@ -172,7 +164,7 @@ class Rules:
             if not must_exist:
                 return []
             if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-                raise Unavailable('The host of this location cannot be resolved now.') from error
+                raise Unavailable('The host of this URL cannot be resolved now.') from error
             raise UnknownHost(str(refusal('its host is unknown'))) from error
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         if not self._allowed:
@@ -195,7 +187,7 @@ def refusal(reason: str) -> Invalid:
 
     Clients look for the words "does not pass filtering".
     """
-    return Invalid(f'This location does not pass filtering: {reason}.')
+    return Invalid(f'This URL does not pass filtering: {reason}.')
 
 
 def _disallowed_host() -> Invalid:

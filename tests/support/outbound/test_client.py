@@ -87,6 +87,16 @@ def test_a_password_is_sent_to_its_origin_only(client, hostile):
         assert ['authorization' in each.headers for each in other.requests] == [False]
 
 
+def test_secret_headers_are_sent_to_their_origin_only(client, hostile):
+    with hostile_web.running() as other:
+        for there in (other.url, hostile.url):
+            client.open('GET', f'{hostile.url}/to?{there}/data',
+                        secrets={'X-Auth-Token': 'secret'}).close()
+
+        assert [each.headers.get('x-auth-token') for each in hostile.requests] == ['secret'] * 3
+        assert ['x-auth-token' in each.headers for each in other.requests] == [False]
+
+
 # --- the checked address is the one that is used
 
 def _names(known):
@@ -162,6 +172,61 @@ def test_a_truncated_body_is_an_error(client, hostile, path):
 
     with pytest.raises(contract.Unavailable):
         body(response)
+
+
+@pytest.mark.parametrize('path', ['/data', '/chunked', '/closes', '/smuggled',
+                                  '/no-range-and-length'])
+@pytest.mark.parametrize('amount', [1, 999, 1 << 20])
+def test_what_arrives_soon_is_all_of_the_body(client, hostile, path, amount):
+    response = client.open('GET', hostile.url + path)
+
+    pieces = list(iter(lambda: response.read_soon(amount), b''))
+
+    assert b''.join(pieces) == (b'1234' if path == '/smuggled' else DATA)
+    assert max(map(len, pieces)) <= amount
+    assert response.read_soon(amount) == b''
+
+
+@pytest.mark.parametrize('path', ['/short', '/chunked-cut', '/stalls'])
+def test_what_arrives_before_an_error_is_returned(make_client, hostile, path):
+    response = make_client(read_timeout=0.2).open('GET', hostile.url + path)
+
+    pieces = []
+    with pytest.raises(contract.Unavailable):
+        pieces.extend(iter(lambda: response.read_soon(1 << 20), b''))
+
+    assert b''.join(pieces) == DATA[:100]
+
+
+@pytest.mark.parametrize('path', ['/stalls', '/stalls-chunked'])
+def test_what_arrives_before_a_silence_is_returned_during_it(make_client, hostile, path):
+    response = make_client(read_timeout=60).open('GET', hostile.url + path)
+
+    assert response.read_soon(1 << 20) == DATA[:100]
+    response.close()
+
+
+def test_a_slow_body_is_returned_in_pieces(client, hostile):
+    response = client.open('GET', f'{hostile.url}/slow-body')
+
+    first = response.read_soon(len(DATA))
+
+    response.close()
+    assert 0 < len(first) < len(DATA)
+
+
+@pytest.mark.parametrize('read', ['read', 'read_soon'])
+def test_a_function_is_called_while_a_server_is_silent(make_client, hostile, read):
+    class EndedError(Exception):
+        pass
+
+    def end():
+        raise EndedError
+    response = make_client(read_timeout=60).open('GET', f'{hostile.url}/stalls')
+    response.while_waiting(end)
+
+    with pytest.raises(EndedError):
+        list(iter(lambda: getattr(response, read)(len(DATA)), b''))
 
 
 def test_a_closed_port_is_reported_as_unreachable(client):

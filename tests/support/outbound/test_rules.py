@@ -218,7 +218,7 @@ def test_a_refusal_names_the_option_that_decides(rules, names, options, url, rea
     with pytest.raises(contract.Invalid) as refused:
         rules(**options).check(url)
 
-    assert str(refused.value) == f'This location does not pass filtering: {reason}.'
+    assert str(refused.value) == f'This URL does not pass filtering: {reason}.'
 
 
 def test_an_allowed_host_may_have_an_internal_address(rules, names):

@@ -1,0 +1,146 @@
+"""A web server with one file, which drops connections, lies, and counts what it sends."""
+
+import contextlib
+import dataclasses
+import re
+import socket
+import socketserver
+import struct
+import threading
+
+
+@dataclasses.dataclass
+class Site:
+    """How the server behaves; a test may change it while the server runs.
+
+    ``drop`` is the number of bytes after which a response ends, each time or ``drops`` times.
+    ``reset`` ends it with an error of TCP.  ``length`` replaces the true Content-Length; None
+    means none, and ``chunked`` is the other way to do without.  ``pages`` limits the bytes of
+    a range.  ``statuses`` are answered first.  ``record`` is the answer to all paths but
+    those that end with ``/file``.
+    """
+
+    data: bytes
+    drop: int | None = None
+    drops: int = 1 << 30
+    reset: bool = False
+    ranges: bool = True
+    if_range: bool = True
+    etag: str | None = '"one"'
+    changed: str | None = None
+    length: int | None = -1
+    total: str | None = None
+    chunked: bool = False
+    encoding: str | None = None
+    pages: int | None = None
+    statuses: list = dataclasses.field(default_factory=list)
+    record: bytes | None = None
+
+
+class _Handler(socketserver.StreamRequestHandler):
+
+    def handle(self):
+        with contextlib.suppress(OSError):
+            while self._answer():
+                pass
+
+    def _answer(self):
+        asked = self._read()
+        if asked is None:
+            return False
+        server, site = self.server, self.server.site
+        server.requests.append(asked)
+        if site.statuses:
+            self.wfile.write(b'HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n' % site.statuses.pop(0))
+            return True
+        if site.record is not None and not asked[':path'].endswith('/file'):
+            self.wfile.write(b'HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n%s' % (
+                len(site.record), site.record))
+            return True
+        start, stop = self._range(site, asked)
+        if start is not None and start >= len(site.data):
+            self.wfile.write(b'HTTP/1.1 416 x\r\nContent-Range: bytes */%d\r\n'
+                             b'Content-Length: 0\r\n\r\n' % len(site.data))
+            return True
+        body = site.data[start or 0:stop]
+        self.wfile.write(self._head(site, start, body).encode('latin-1'))
+        return self._send(site, body)
+
+    def _read(self):
+        line = self.rfile.readline(65_537)
+        if not line:
+            return None
+        headers = {':path': line.split()[1].decode()}
+        while header := self.rfile.readline(65_537).strip():
+            name, _, value = header.decode('latin-1').partition(':')
+            headers[name.lower()] = value.strip()
+        return headers
+
+    def _range(self, site, asked):
+        found = re.fullmatch(r'bytes=(\d+)-', asked.get('range', ''))
+        if not found or not site.ranges or (
+                site.if_range and asked.get('if-range') not in (None, site.etag, site.changed)):
+            return None, len(site.data)
+        start = int(found[1])
+        return start, len(site.data) if site.pages is None else start + site.pages
+
+    def _head(self, site, start, body):
+        fields = {'ETag': site.etag, 'Last-Modified': site.changed,
+                  'Date': 'Mon, 30 Nov 2026 12:00:00 GMT', 'Content-Encoding': site.encoding}
+        if start is not None:
+            fields['Content-Range'] = (f'bytes {start}-{start + len(body) - 1}/'
+                                       f'{site.total or len(site.data)}')
+        if site.chunked:
+            fields['Transfer-Encoding'] = 'chunked'
+        elif site.length is not None:
+            fields['Content-Length'] = len(body) if site.length == -1 else site.length
+        return f'HTTP/1.1 {200 if start is None else 206} x\r\n' + ''.join(
+            f'{name}: {value}\r\n' for name, value in fields.items() if value is not None) + '\r\n'
+
+    def _send(self, site, body):
+        drops = site.drop is not None and len(body) > site.drop and site.drops > 0
+        if drops:
+            site.drops -= 1
+        sent = memoryview(body)[:site.drop] if drops else memoryview(body)
+        for begin in range(0, len(sent), 1 << 18):
+            piece = sent[begin:begin + (1 << 18)]
+            if site.chunked:
+                self.wfile.write(b'%x\r\n%s\r\n' % (len(piece), piece))
+            else:
+                self.wfile.write(piece)
+            self.server.sent += len(piece)
+        if not drops and site.chunked:
+            self.wfile.write(b'0\r\n\r\n')
+        if drops and site.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack('ii', 1, 0))
+            self.connection.close()
+        return not drops and site.length == -1
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 64
+    block_on_close = False
+
+    def __init__(self, site):
+        super().__init__(('127.0.0.1', 0), _Handler)
+        self.site = site
+        self.requests = []
+        self.sent = 0
+        self.port = self.server_address[1]
+        self.url = f'http://127.0.0.1:{self.port}'
+
+
+@contextlib.contextmanager
+def running(data, **behaviour):
+    """Run a server with ``url``, ``site``, ``requests`` (their headers) and ``sent`` (bytes)."""
+    with _Server(Site(data, **behaviour)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
