@@ -14,6 +14,7 @@ from tests.servers import hostile_web, live, postgresql, process, programs
 from tests.servers import keystone as keystone_starter
 from tests.servers import mariadb as mariadb_starter
 from tests.servers import nginx as nginx_starter
+from tests.servers import rabbitmq as rabbitmq_starter
 from tests.servers import sheepdog as sheepdog_starter
 from tests.servers import swift as swift_starter
 
@@ -25,6 +26,7 @@ TOGETHER = {
     'ceph': {'ceph', 'ceph_s3', 'rbd', 's3', 'two_stores'},
     'keystone': {'keystone', 'barbican', 'swift_keystone', 'keystone_swift', 'with_keystone',
                  'with_barbican'},
+    'rabbitmq': {'rabbitmq'},
     'swift': {'swift'},
 }
 #: files that take long for their number of tests; the processes start with them, after the groups
@@ -273,3 +275,19 @@ def sheepdog(pytestconfig):
     with sheepdog_starter.factory() as farm:
         pytestconfig.stash[BACKENDS]['sheepdog'] = farm.description
         yield farm
+
+
+@pytest.fixture(scope='session')
+def rabbitmq_broker():
+    """RabbitMQ, started by the first test that uses it; see tests/servers/rabbitmq.py."""
+    with rabbitmq_starter.server(programs.require(rabbitmq_starter.SERVER),
+                                 programs.require('epmd')) as broker:
+        yield broker
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_broker):
+    """The broker, which runs, also if the test before has stopped it."""
+    if rabbitmq_broker.process is None:
+        rabbitmq_broker.start()
+    return rabbitmq_broker

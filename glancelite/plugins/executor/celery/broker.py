@@ -1,0 +1,119 @@
+"""The broker, and how messages are sent to it."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import celery
+from kombu.entity import Exchange, Queue
+
+from glancelite.contract import Misconfigured, Task, Unavailable
+
+#: name of the only task of Celery; its argument is the id of a task
+RUN = 'glancelite.run'
+#: seconds to wait for a connection, and for the answers of the broker
+CONNECT_TIMEOUT, ANSWER_TIMEOUT = 4, 10
+#: schemes of oslo.messaging for RabbitMQ
+SCHEMES = ('rabbit', 'amqp', 'amqps')
+
+
+class Broker:
+    """Sends messages, and has the settings of Celery.  ``send`` is for one thread.
+
+    :param options: those of the executor.
+    :param transport_url: as in oslo.messaging; used if ``options`` have no ``broker_url``.
+    :raises Misconfigured: there is no address.
+    """
+
+    def __init__(self, options: Any, transport_url: str | None):
+        self._queue = options.queue
+        self._priorities = options.priorities
+        self.url = options.broker_url or from_transport_url(transport_url)
+        self.app = celery.Celery('glancelite', broker=self.url, set_as_current=False)
+        self.app.conf.update(
+            task_default_queue=options.queue, task_ignore_result=True,
+            broker_connection_timeout=CONNECT_TIMEOUT,
+            broker_connection_retry_on_startup=True, broker_connection_max_retries=None)
+        if options.ssl_ca_file:
+            self.app.conf.broker_use_ssl = {'ca_certs': options.ssl_ca_file,
+                                            'cert_reqs': ssl.CERT_REQUIRED}
+        self._producer: Any = None
+
+    def queue(self, node: str | None = None) -> Any:
+        """Return the queue of tasks for one node, or of those for all."""
+        name = self._queue if node is None else f'{self._queue}.{node}'
+        most = max(self._priorities.values(), default=None)
+        return Queue(name, Exchange(name, 'direct'), routing_key=name, max_priority=most)
+
+    def send(self, task: Task, expiration: float) -> None:
+        """Send a message, and wait until the broker has recorded it.
+
+        :param expiration: seconds after which the broker drops the message.
+        :raises Exception: the broker does not answer, or refuses the message.
+        """
+        try:
+            self._send(task, expiration)
+        except Exception:
+            self.close()
+            self._send(task, expiration)    # the connection may have been old
+
+    def _send(self, task: Task, expiration: float) -> None:
+        if self._producer is None:
+            self._producer = self.app.amqp.Producer(self._connect(confirm_publish=True))
+        self.app.send_task(
+            RUN, (task.id,), producer=self._producer, queue=self.queue(task.node), retry=False,
+            priority=self._priorities.get(task.type), expiration=expiration,
+            confirm_timeout=ANSWER_TIMEOUT)
+
+    def _connect(self, **options: Any) -> Any:
+        connection = self.app.connection_for_write(heartbeat=0, transport_options={
+            'read_timeout': ANSWER_TIMEOUT, 'write_timeout': ANSWER_TIMEOUT, **options})
+        try:
+            connection.ensure_connection(max_retries=self.url.count(';') + 1, interval_start=0,
+                                         interval_step=0, timeout=3 * CONNECT_TIMEOUT)
+        except BaseException:
+            connection.release()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Close the connection of ``send``."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.__connection__.collect(socket_timeout=0.1)
+
+    def health(self) -> str:
+        """Return the broker's name and version.
+
+        :raises Unavailable: it does not answer, or refuses the account.
+        """
+        try:
+            with self._connect() as connection:
+                told = connection.connection.server_properties
+        except Exception as error:
+            raise Unavailable(f'the broker does not answer: {described(error)}') from error
+        return f'{told.get("product", "broker")} {told.get("version", "")}'.strip()
+
+
+def described(error: BaseException) -> str:
+    """Return the reason of a failure in one line; errors of the library contain no password."""
+    reason = error.__cause__ or error
+    return ' '.join(str(reason).split()) or type(reason).__name__
+
+
+def from_transport_url(url: str | None) -> str:
+    """Return the address of oslo.messaging as Celery writes it: an URL for each host.
+
+    :raises Misconfigured: there is none, or its broker is not RabbitMQ.
+    """
+    scheme, separator, rest = (url or '').partition('://')
+    hosts, _, path = rest.partition('?')[0].partition('/')
+    if not separator or not hosts:
+        raise Misconfigured('[executor:celery] broker_url must be set, or [DEFAULT] '
+                            'transport_url, such as rabbit://user:password@host:5672/')
+    if scheme not in SCHEMES:
+        raise Misconfigured(f'[DEFAULT] transport_url begins with {scheme}://, and messages are '
+                            'sent to RabbitMQ (rabbit://) only; set [executor:celery] broker_url')
+    scheme = 'amqps' if scheme == 'amqps' else 'amqp'
+    return ';'.join(f'{scheme}://{host}/{path or "/"}' for host in hosts.split(',') if host)
