@@ -56,11 +56,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
         'metavar': 'URL',
         'help': 'a URL of the store of --config-broken, if that store does not own the URLs of '
                 'the store of --config'},
+    'method': {
+        'metavar': 'FILE',
+        'help': 'for an importer: a file with the value of "method" (JSON) in a request that it '
+                'accepts; it must fetch the data of --sample-file'},
     'sample-url': {
         'metavar': 'URL', 'help': 'for a read-only store: a URL of existing data'},
     'sample-file': {
         'metavar': 'FILE',
-        'help': 'for a read-only store: a file with the same data, more than 192 KiB'},
+        'help': 'for a read-only store or an importer: a file with the same data, more than '
+                '192 KiB'},
     'missing-url': {
         'metavar': 'URL', 'help': 'for a read-only store: a URL without data'},
     'pause': {

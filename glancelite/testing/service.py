@@ -15,6 +15,8 @@ MEMORY = """
 enabled_backends = fast:memory, cold:memory
 [glance_store]
 default_backend = fast
+[os_glance_staging_store]
+driver = memory
 [layers]
 auth = noauth
 key_manager = none

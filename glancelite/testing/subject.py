@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import subprocess
@@ -35,6 +36,7 @@ class Settings:
     config: str | None = None
     config_broken: str | None = None
     broken_url: str | None = None
+    method: str | None = None
     sample_url: str | None = None
     sample_file: str | None = None
     missing_url: str | None = None
@@ -78,16 +80,18 @@ class Subject:
         self.settings = settings
         self.layer = settings.layer
         self._headers = _headers(settings.credentials) if settings.credentials else {}
+        self._method = _method(settings) if settings.method else {}
         self._prepared: set[str] = set()
         self.installed = loader.find(self.layer, settings.driver)
         with self.instance() as plugin:
             self.capabilities = plugin.CAPABILITIES     # an instance may have fewer
             self.is_open = getattr(plugin, 'OPEN', False)
-            empty = not isinstance(plugin, contract.Database) or is_empty(plugin.images)
+            self.polls = getattr(plugin, 'POLLS', False)
+            empty = not isinstance(plugin, contract.Database) or is_empty(plugin)
             self.backend = settings.backend or _health(plugin)
         if not empty:
-            raise contract.Misconfigured('there are images in this database; the suite deletes '
-                                         'all images, so give it a database of its own')
+            raise contract.Misconfigured('there are images or tasks in this database; the suite '
+                                         'deletes all, so give it a database of its own')
         self.two = self.layer == 'store' and len(self._names(self._read(settings.config, ''))) > 1
         self._check()
 
@@ -96,7 +100,7 @@ class Subject:
         if self.layer != 'store':
             given = [name for name in ('config_broken', 'broken_url', 'leftovers', 'large',
                                        'root_away', 'root_back') if getattr(settings, name)]
-            if given or any(settings.sample):
+            if given or (any(settings.sample) and not settings.method):
                 raise contract.Misconfigured('samples, leftovers, roots, broken configurations '
                                              'and large images are for the layer store')
             return
@@ -130,6 +134,8 @@ class Subject:
         """Return what this run does not test -> the option that would test it."""
         if self.layer == 'auth' and not (self.is_open or self._headers):
             return {'valid credentials': '--credentials FILE'}
+        if self.layer == 'importer' and not self._method:
+            return {'fetching data': '--method FILE and --sample-file FILE'}
         if self.layer != 'store':
             return {}
         possible: list[tuple[str, str, object]] = [
@@ -218,6 +224,13 @@ class Subject:
             bases = [contracts.IdentityContract]
             names['credentials'] = pytest.fixture(name='credentials')(
                 lambda _: dict(self._headers))
+        if self.layer == 'executor' and not self.polls:
+            bases = [contracts.SubmissionContract]
+        if self._method:
+            bases = [contracts.FetchContract]
+            data = pathlib.Path(self.settings.sample_file or '').read_bytes()
+            names['method'] = pytest.fixture(name='method')(lambda _: dict(self._method))
+            names['data'] = pytest.fixture(name='data')(lambda _: data)
         if self.layer == 'store':
             if not self.writes:
                 bases = [contracts.ReadingContract]
@@ -250,7 +263,7 @@ class Subject:
                     self._before = self._held()
                 yield tested
                 if isinstance(tested, contract.Database):
-                    clear(tested.images)    # the next test may use the same database
+                    clear(tested)      # the next test may use the same database
 
         def other(_, tmp_path):
             with self.instance(str(tmp_path), which=1) as store:
@@ -267,7 +280,13 @@ class Subject:
                             'sample; give a URL of that store with --broken-url', pytrace=False)
             return url
 
+        def worker(_, tmp_path):
+            with self.instance(str(tmp_path)) as executor:
+                yield executor
+
         fixtures: dict[str, Any] = {self.layer: plugin}
+        if self.layer == 'executor':
+            fixtures['worker'] = worker
         if self.layer == 'store':
             fixtures |= {'other': other, 'broken': broken, 'broken_url': broken_url,
                          'pause': lambda _: settings.pause,
@@ -316,6 +335,26 @@ def _headers(file: str) -> dict[str, str]:
         raise contract.Misconfigured(f'--credentials {file} has no line such as '
                                      'X-Auth-Token: TOKEN')
     return headers
+
+
+def _method(settings: Settings) -> dict[str, Any]:
+    """Read the request for an importer.
+
+    :raises Misconfigured: a file is missing or malformed, or the layer is another.
+    """
+    if settings.layer != 'importer':
+        raise contract.Misconfigured('--method is for the layer importer')
+    if not pathlib.Path(settings.sample_file or '').is_file():
+        raise contract.Misconfigured('give a file with the data that --method fetches with '
+                                     '--sample-file')
+    try:
+        method = json.loads(pathlib.Path(settings.method or '').read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise contract.Misconfigured(f'--method {settings.method}: {error}') from error
+    if not isinstance(method, dict):
+        raise contract.Misconfigured(f'--method {settings.method} must be a JSON object, such as '
+                                     '{"name": "acme", "volume": "5"}')
+    return method
 
 
 def _health(plugin: contract.Plugin) -> str:

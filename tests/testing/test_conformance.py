@@ -378,9 +378,10 @@ def test_what_cannot_be_tested_is_reported_in_one_sentence(run_here, pytester, a
 
 
 @pytest.mark.parametrize(('layer', 'driver'), [
-    ('auth', 'noauth'), ('credential', 'none'), ('inspector', 'format'), ('location', 'as_listed'),
-    ('middleware', 'cors'), ('notifier', 'log'), ('policy', 'ownership'), ('quota', 'limits'),
-    ('database', 'memory')])
+    ('auth', 'noauth'), ('credential', 'none'), ('database', 'memory'), ('executor', 'inline'),
+    ('executor', 'threads'), ('importer', 'web-download'), ('inspector', 'format'),
+    ('location', 'as_listed'), ('middleware', 'cors'), ('notifier', 'log'),
+    ('policy', 'ownership'), ('quota', 'limits'), ('step', 'inject_metadata')])
 def test_every_layer_can_be_tested(run_here, layer, driver):
     run = run_here('--layer', layer, '--driver', driver)
 

@@ -1,12 +1,14 @@
-"""The conformance command prepares a backend, and shows that valid credentials are accepted."""
+"""Options of the conformance command that prepare a backend and show valid requests."""
 
 import base64
+import json
 import shlex
 
 import bcrypt
 import pytest
 
 from glancelite.testing import conformance
+from glancelite.testing.contracts.store.toolbox import pattern
 from tests.testing.test_conformance import report
 
 pytest_plugins = ['pytester']
@@ -85,3 +87,55 @@ def test_an_option_that_cannot_work_is_reported_in_one_sentence(run, pytester, a
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     assert [line for line in ran.errlines if sentence in line]
     assert len([line for line in ran.errlines if line]) == 1
+
+
+# --- importers
+
+@pytest.fixture
+def run_importer(pytester, nginx):
+    """Runs the command for ``web-download``, with a file that nginx serves."""
+    data = pattern(200_000)
+    (pytester.path / 'sample').write_bytes(data)
+    (pytester.path / 'method').write_text(json.dumps(
+        {'name': 'web-download', 'uri': nginx.url + nginx.put('sample', data)}))
+    (pytester.path / 'web.conf').write_text(
+        f'[import_filtering_opts]\nallowed_hosts = 127.0.0.1\nallowed_ports = {nginx.port}\n')
+    return lambda *arguments: pytester.runpytest_inprocess(
+        '-q', '-p', 'no:hypothesispytest', '--pyargs', conformance.__name__, '--layer',
+        'importer', '--driver', 'web-download', '--config', 'web.conf', *arguments)
+
+
+def test_a_method_of_a_file_shows_that_an_importer_fetches(run_importer):
+    ran = run_importer('--method', 'method', '--sample-file', 'sample')
+
+    said = report(ran.stdout.str())
+    assert ran.ret == 0, ran.stdout.str()
+    assert said['not_shown'] == {}
+    assert said['claims']['the_data_is_staged'] == 'passed'
+
+
+def test_the_report_says_that_no_data_was_fetched(run_importer):
+    said = report(run_importer().stdout.str())
+
+    assert said['conforms']
+    assert said['not_shown'] == {'fetching data': '--method FILE and --sample-file FILE'}
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    ('--method method', 'give a file with the data that --method fetches'),
+    ('--method nowhere --sample-file sample', '--method nowhere: '),
+    ('--method sample --sample-file sample', '--method sample: '),
+    ('--method list --sample-file sample', '--method list must be a JSON object'),
+    ('--sample-file sample', 'are for the layer store'),
+    ('--layer store --driver memory --method method --sample-file sample',
+     '--method is for the layer importer')])
+def test_a_method_that_cannot_be_used_is_reported_in_one_sentence(run_importer, pytester,
+                                                                  arguments, sentence):
+    (pytester.path / 'list').write_text('[]')
+
+    ran = run_importer(*arguments.split())
+
+    said = [line for line in ran.errlines if line]
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    assert len(said) == 1
+    assert sentence in said[0]
