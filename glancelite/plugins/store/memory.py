@@ -17,6 +17,7 @@ class MemoryStore(contract.Store):
     CAPABILITIES = frozenset({'write', 'range'})
     SCHEMES = ('memory',)
     VOLATILE = True
+    NODE_LOCAL = True
 
     def __init__(self, options: Any, host: contract.Host, *, name: str = 'memory',
                  conf: Any = None):

@@ -46,6 +46,7 @@ class FileStore(contract.Store):
     OPTS = OPTS
     CAPABILITIES = frozenset({'write', 'range'})
     ACCEPTS_MEMORYVIEW = True
+    NODE_LOCAL = True
     SCHEMES = ('file', 'filesystem')
 
     @classmethod
