@@ -32,12 +32,12 @@ from glancelite.support import outbound
 
 #: libraries whose informational messages are not logged
 LOG_LEVELS = [*log.get_default_log_levels(), 'alembic=WARN', 'barbicanclient=WARN', 'boto3=WARN',
-              'botocore=WARN', 'castellan=WARN', 'keystoneauth=ERROR', 'swiftclient=WARN',
-              'urllib3=WARN']
+              'botocore=WARN', 'castellan=WARN', 'celery=WARN', 'keystoneauth=ERROR',
+              'kombu=WARN', 'swiftclient=WARN', 'urllib3=WARN']
 
 #: section -> options of the core
 GROUPS: tuple[tuple[str, Sequence[cfg.Opt]], ...] = (
-    ('DEFAULT', api.OPTS), ('DEFAULT', services.OPTS), (schema.SECTION, schema.OPTS),
+    ('DEFAULT', api.OPTS), *services.GROUPS, (schema.SECTION, schema.OPTS),
     *assembly.GROUPS)
 
 

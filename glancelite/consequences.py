@@ -6,22 +6,14 @@ from collections.abc import Mapping, Sequence
 
 #: (section, option) -> what happens here instead; the option '' stands for all of its section
 CONSEQUENCES: Mapping[tuple[str, str], str] = {
-    ('DEFAULT', 'enabled_import_methods'): 'imports answer 404 here',
-    ('image_import_opts', ''): 'imports answer 404 here',
-    ('import_filtering_opts', ''): 'imports answer 404 here',
-    ('inject_metadata_properties', ''): 'imports answer 404 here',
-    ('image_conversion', ''): 'imports answer 404 here',
     ('DEFAULT', 'image_cache_dir'): 'images are not cached here',
     ('DEFAULT', 'transport_url'): 'no event is sent to a message bus here; [layers] notifier = '
                                   'log writes events to the log',
     ('oslo_messaging_notifications', 'driver'): 'no event is sent to a message bus here; '
                                                 '[layers] notifier = log writes events to the log',
-    ('task', ''): 'tasks answer 404 here',
-    ('taskflow_executor', ''): 'tasks answer 404 here',
 }
 #: (section, option) -> values that ask for nothing
 NOTHING = {
-    ('DEFAULT', 'enabled_import_methods'): ('', '[]'),
     ('DEFAULT', 'image_cache_dir'): ('',), ('DEFAULT', 'transport_url'): ('',),
     ('oslo_messaging_notifications', 'driver'): ('', 'noop'),
 }

@@ -20,6 +20,12 @@ default_backend = file
 store_description = Files on this machine
 filesystem_store_datadir = {state}/images
 
+[os_glance_staging_store]
+filesystem_store_datadir = {state}/staging
+
+[task]
+work_dir = {state}/work
+
 [database]
 connection = sqlite:///{state}/glancelite.sqlite
 

@@ -58,3 +58,39 @@ def test_no_list_loses_the_request_id(conf, text, plugins):
 def test_every_list_of_the_layers_names_a_plugin_once(conf, name):
     with pytest.raises(contract.Misconfigured, match=f'{name} names x more than once'):
         lists.chosen(conf(f'[layers]\n{name} = x, x\n'), 'layers', name)
+
+
+@pytest.mark.parametrize(('text', 'plugins'), [
+    ('', []),
+    ('[image_import_opts]\nimage_import_plugins = []\n', []),
+    ('[image_import_opts]\nimage_import_plugins = [no_op]\n', []),
+    ('[image_import_opts]\nimage_import_plugins = image_conversion\n', ['conversion']),
+    ('[image_import_opts]\nimage_import_plugins = [image_decompression, no_op, '
+     'image_conversion,inject_image_metadata]\n',
+     ['decompression', 'conversion', 'inject_metadata']),
+    ("[image_import_opts]\nimage_import_plugins = ['inject_image_metadata', 'image_conversion']\n",
+     ['inject_metadata', 'conversion']),
+    ('[layers]\nstep = acme, conversion\n', ['acme', 'conversion']),
+    ('[layers]\nstep = +decompression\n', ['decompression']),
+    ('[layers]\nstep = acme\n[image_import_opts]\nimage_import_plugins = [image_conversion]\n',
+     ['acme']),
+    ('[layers]\nstep =\n[image_import_opts]\nimage_import_plugins = [image_conversion]\n', [])])
+def test_steps_are_those_of_glance_unless_the_layer_has_a_list(conf, text, plugins):
+    assert lists.steps(conf(text)) == plugins
+
+
+@pytest.mark.parametrize(('text', 'sentence'), [
+    ('[image_import_opts]\nimage_import_plugins = [image_conversion, acme]\n',
+     '[image_import_opts] image_import_plugins: acme: there are: image_conversion, '
+     'image_decompression, inject_image_metadata, no_op; name steps of other packages in '
+     '[layers] step'),
+    ('[image_import_opts]\nimage_import_plugins = [image_conversion, image_conversion]\n',
+     '[image_import_opts] image_import_plugins = image_conversion, image_conversion names a step '
+     'more than once'),
+    ('[layers]\nstep = -acme\n', '[layers] step: -acme: the default list has no acme; it is: '
+                                 'empty')])
+def test_steps_that_are_unknown_or_named_twice_are_refused(conf, text, sentence):
+    with pytest.raises(contract.Misconfigured) as raised:
+        lists.steps(conf(text))
+
+    assert str(raised.value) == sentence

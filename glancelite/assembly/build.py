@@ -14,7 +14,7 @@ from typing import Any
 from oslo_config import cfg
 
 from glancelite import config_files, contract, loader, paste_file
-from glancelite.assembly import lists
+from glancelite.assembly import imports, lists
 from glancelite.assembly.core import Core, Settings
 from glancelite.assembly.host import ServiceHost
 from glancelite.assembly.plugins import Plugins
@@ -83,13 +83,22 @@ def _build(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Core:
                   for name in lists.chosen(conf, 'pipeline', 'extra'))
     return Core(
         settings=settings, layers=layers, authenticator=authenticator, middleware=middleware,
-        extra=extra, use_cases=UseCases.build(layers, Options(**{
-            field.name: conf[field.name] for field in dataclasses.fields(Options)})),
+        extra=extra, use_cases=UseCases.build(layers, use_case_options(conf)),
         schema=schema,
         view=ImageView(show_direct_url=conf.show_image_direct_url,
                        show_locations=conf.show_multiple_locations,
                        show_stores=settings.multi_store, locations_of=stores.displayed),
         documents=documents(schema.resource), plugins=plugins)
+
+
+def use_case_options(conf: cfg.ConfigOpts) -> Options:
+    """Return the options of the use cases."""
+    grouped = {'imports': imports.options(conf), 'task_lease': conf.worker.lease,
+               'task_time_to_live': conf.task.task_time_to_live,
+               'abandon_after': conf.worker.abandon_after}
+    return Options(**grouped, **{
+        field.name: conf[field.name] for field in dataclasses.fields(Options)
+        if field.name not in grouped})
 
 
 def _layers(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Layers:
@@ -104,15 +113,20 @@ def _layers(conf: cfg.ConfigOpts, host: ServiceHost, plugins: Plugins) -> Layers
         LOG.info('database: %s', database.sync())
     key_manager = host.plugins[contract.KeyManager] = load('key_manager', chosen.key_manager)
     leases = Leases(database, host, seconds=conf.upload_lease)
+    stores = build_stores(conf, load, plugins.unload)
     notifiers = NotifierGroup(chain('notifier'), conf.disabled_notifications)
     return Layers(
         policy=PolicyChain(chain('policy')),
         quota=QuotaChain(chain('quota')),
         events=Events(notifiers, host, publisher=conf.default_publisher_id),
-        stores=build_stores(conf, load, plugins.unload),
+        stores=stores,
         database=database,
         inspectors=tuple(chain('inspector')),
         key_manager=key_manager,
+        importers=imports.importers(conf, load),
+        steps=imports.steps(conf, load),
+        executor=load('executor', chosen.executor),
+        staging=imports.staging(conf, load, stores, host.node),
         leases=leases,
         retention=Retention(host, leases.duration,
                             delay=conf.scrub_time if conf.delayed_delete else None),

@@ -30,7 +30,6 @@ class Settings:
     multi_store: bool = True
     store_ids: tuple[str, ...] = ()
     cache: bool = False
-    import_methods: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,10 +76,15 @@ class Core:
         return dataclasses.replace(ctx, is_admin=bool(self.layers.policy.is_admin(ctx)),
                                    request_id=request_id)
 
-    def start(self) -> None:
-        """Start the work in the background: renewal of leases, and recovery."""
+    def start(self, *, serves: bool = True) -> None:
+        """Start the work in the background: renewal of leases, recovery, and tasks.
+
+        :param serves: False in a worker process, which serves no requests.
+        """
         self.layers.leases.start()
         self.use_cases.recovery.start()
+        self.use_cases.work.start()
+        self.layers.executor.start(self.use_cases.work, serves=serves)
 
     def close(self) -> None:
         """Stop the work in the background and close all plugins."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from glancelite.assembly.options import LAYERS, PIPELINE
+from glancelite.assembly.options import IMPORT_PLUGINS, LAYERS, PIPELINE
 from glancelite.contract import Misconfigured
 
 #: the core cannot do without it, so a list need not name it
@@ -44,6 +44,29 @@ def middleware(conf: cfg.ConfigOpts) -> list[str]:
         raise Misconfigured(f'[layers] middleware: -{REQUEST_ID}: it is always there')
     listed = chosen(conf, 'layers', 'middleware')
     return listed if REQUEST_ID in listed else [*listed, REQUEST_ID]
+
+
+def steps(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the steps of imports, in order: those of ``[layers]``, otherwise of Glance's option.
+
+    :raises Misconfigured: as `chosen` does, or Glance's option names a plugin that has no
+        counterpart here.
+    """
+    found = conf.get_location('step', 'layers')
+    if found is not None and found.location.is_user_controlled:
+        return chosen(conf, 'layers', 'step')
+    # Glance wants brackets around the list, and allows quotes
+    names = [item.strip('[]\'" ') for item in conf.image_import_opts.image_import_plugins]
+    where = '[image_import_opts] image_import_plugins'
+    for name in filter(None, names):
+        if name not in IMPORT_PLUGINS:
+            raise Misconfigured(
+                f'{where}: {name}: there are: {", ".join(IMPORT_PLUGINS)}; name steps of other '
+                'packages in [layers] step')
+    plugins = [plugin for name in names if (plugin := IMPORT_PLUGINS.get(name))]
+    if len(set(plugins)) < len(plugins):
+        raise Misconfigured(f'{where} = {", ".join(names)} names a step more than once')
+    return plugins
 
 
 def _default(section: str, name: str) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+from glancelite.support.bracketed import BracketedList
+
 _CHANGES = 'Write +name to add a plugin to the default list, and -name to take one away.'
 
 LAYERS = (
@@ -26,6 +28,10 @@ LAYERS = (
     cfg.ListOpt('inspector', default=['format', 'signature'],
                 help='Plugins that examine uploaded data; all must accept it. '
                      + _CHANGES),
+    cfg.ListOpt('step', default=[],
+                help='Plugins that change the data of imports before it is stored, in this '
+                     'order. If this is not set, those that correspond to [image_import_opts] '
+                     'image_import_plugins. ' + _CHANGES),
     cfg.StrOpt('key_manager', default='castellan',
                help='Plugin that provides certificates for signatures and deletes keys of '
                     'encrypted volumes; castellan uses [key_manager] backend.'),
@@ -38,6 +44,9 @@ LAYERS = (
                 help='Middleware around authentication and API, the outermost first; '
                      'request_id is always there, at the end if a list does not name it. '
                      + _CHANGES),
+    cfg.StrOpt('executor', default='threads',
+               help='Plugin that decides which processes run tasks, such as imports: with threads '
+                    'all, with external and celery those of glancelite-worker.'),
     cfg.BoolOpt('allow_insecure_bind', default=False,
                 help='Allow an auth plugin that accepts everyone to listen on other addresses '
                      'than loopback.'),
@@ -90,9 +99,32 @@ RESERVED_STORES = ('os_glance_staging_store', 'os_glance_tasks_store')
 RESERVED_STORE = (
     cfg.StrOpt('driver', default='file',
                help='Driver of this store.'),
+    cfg.BoolOpt('shared',
+                help='All nodes see the same data in this store. Default: false for '
+                     'directories, true for servers. Set it to true for a file system that all '
+                     'nodes mount.'),
+)
+IMPORTS = (
+    cfg.Opt('enabled_import_methods', BracketedList(),
+                default=['glance-direct', 'web-download', 'copy-image'],
+                help='Import methods that users may choose, in brackets: plugins of the layer '
+                     'importer.'),
+    cfg.StrOpt('node_staging_uri', default='file:///tmp/staging/',
+               help='Directory of the staging area, if enabled_backends is not set. Otherwise the '
+                    'store os_glance_staging_store is the staging area.'),
 )
 #: values of location_strategy -> plugins of the layer ``location``
 LOCATION_STRATEGIES = {'location_order': 'as_listed', 'store_type': 'by_weight'}
+#: names of Glance for steps of imports -> plugins of the layer ``step``
+IMPORT_PLUGINS = {
+    'image_conversion': 'conversion', 'image_decompression': 'decompression',
+    'inject_image_metadata': 'inject_metadata', 'no_op': None}
+IMAGE_IMPORT = (
+    cfg.ListOpt('image_import_plugins', default=[],
+                help='Glance\'s names of the steps of an import, in this order: '
+                     f'{", ".join(IMPORT_PLUGINS)}. [layers] step takes precedence, and can '
+                     'name plugins of other packages.'),
+)
 
 #: options of Glance that protect something in a way that is not supported here
 GUARDS = (
@@ -110,4 +142,5 @@ GUARDS = (
 #: section -> options
 GROUPS: tuple[tuple[str, Sequence[cfg.Opt]], ...] = (
     ('DEFAULT', (*STORES, *GUARDS)), ('layers', LAYERS), ('pipeline', PIPELINE),
-    ('paste_deploy', PASTE_DEPLOY), ('glance_store', GLANCE_STORE))
+    ('paste_deploy', PASTE_DEPLOY), ('glance_store', GLANCE_STORE), ('DEFAULT', IMPORTS),
+    ('image_import_opts', IMAGE_IMPORT))

@@ -12,7 +12,7 @@ RESERVED = frozenset({'location', 'deleted', 'deleted_at'})
 RESERVED_PREFIX = 'os_glance'
 
 #: properties for the service's own use; they are never shown
-HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
+HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host', 'os_glance_staged'})
 
 #: property with the reason why the image did not get the data at the location that was added
 LOCATION_FAILURE = 'os_glance_location_failure'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 
 from glancelite import contract
-from glancelite.contract import Context, Image, Member
+from glancelite.contract import Context, Image, Member, Task
 from glancelite.services.chains import NotifierGroup
 
 
@@ -34,6 +34,15 @@ class Events:
                 'image_id': member.image_id, 'member_id': member.member, 'status': member.status,
                 'created_at': _time(member.created_at), 'updated_at': _time(member.updated_at),
                 'deleted': member.deleted_at is not None, 'deleted_at': _time(member.deleted_at)})
+
+    def task(self, ctx: Context, event_type: str, task: Task) -> None:
+        """Emit an event about a task."""
+        if self._notifiers.is_enabled(event_type):
+            self._emit(ctx, event_type, {
+                'id': task.id, 'type': task.type, 'status': task.status, 'result': None,
+                'owner': task.owner, 'message': None, 'expires_at': _time(task.expires_at),
+                'created_at': _time(task.created_at), 'updated_at': _time(task.updated_at),
+                'deleted': False, 'deleted_at': None})
 
     def upload_failed(self, ctx: Context, image: Image, reason: str) -> None:
         """Emit an event about an upload that has failed; its payload is a text, as in Glance."""

@@ -9,17 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Context, Image, ImageQuery, QuotaRequest
-from glancelite.domain import encryption, patch, properties, status
+from glancelite.domain import encryption, imports, patch, properties, status
 from glancelite.schema.image import Creation
 from glancelite.services import border, image_count, location_deletion, optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.location_patch import LocationPatch
 from glancelite.services.recovery import Recovery, owner_context
+from glancelite.services.stage import Stages
 
 LOG = logging.getLogger(__name__)
 
 #: a quota may count images by these, so it is asked about their changes, after the write
 _COUNTED = frozenset({'visibility', 'owner', 'disk_format', 'container_format', 'os_hidden'})
+#: statuses in which a request or a task may be writing data
+_IN_PROGRESS = frozenset({'saving', 'uploading', 'importing'})
 _VISIBILITY_ACTIONS = {'public': 'publicize_image', 'community': 'communitize_image'}
 
 
@@ -37,10 +40,11 @@ class Images:
     :param hashing_algorithm: for ``os_hash_value``.
     """
 
-    def __init__(self, layers: Layers, recovery: Recovery, *, patches_locations: bool = False,
-                 hashing_algorithm: str = 'sha512'):
+    def __init__(self, layers: Layers, recovery: Recovery, stages: Stages, *,
+                 patches_locations: bool = False, hashing_algorithm: str = 'sha512'):
         self._layers = layers
         recovery.register(('pending_delete', 'deleted'), self._recover_deletion)
+        self._stages = stages
         self._patches_locations = patches_locations
         self._algorithm = hashing_algorithm
 
@@ -237,7 +241,9 @@ class Images:
         """
         before, deleted = self._delete(ctx, image_id)
         delayed = self._layers.retention.delayed
-        if deleted.locations and not delayed:
+        if (lock := imports.lock_of(before.properties)) is not None:
+            self._cancel(lock)
+        if not delayed and (deleted.locations or imports.staged_of(before.properties)):
             self._delete_data(ctx, deleted, before)
         self._delete_key(ctx, deleted)
         self._layers.events.image(
@@ -253,7 +259,8 @@ class Images:
             self._layers.policy.enforce(ctx, 'delete_image', image)
             if image.protected:
                 raise contract.Forbidden(f'Image {image.id} is protected and cannot be deleted.')
-            return bool(image.locations or image.attempt or image.status == 'saving')
+            return bool(image.locations or image.attempt or image.status in _IN_PROGRESS
+                        or imports.lock_of(image.properties))
 
         deleted = optimistic.retry(      # a conflict: the image was protected meanwhile
             lambda: records.get(image_id, viewer=ctx.viewer), decide,
@@ -280,15 +287,37 @@ class Images:
                 LOG.warning('a location of the deleted image %s is left to the recovery: %s',
                             image.id, error)
                 return
-        if not image.attempt:
-            records.complete_delete(image)
+        if image.attempt or imports.lock_of(before.properties) is not None or (
+                not self._stages.reaches(before)):
+            return      # data may appear yet; the recovery completes the deletion
+        try:
+            self._stages.discard(before)
+        except contract.Error as error:
+            LOG.warning('staged data of the deleted image %s is left to the recovery: %s',
+                        image.id, error)
+            return
+        records.complete_delete(image)
+
+    def _cancel(self, task_id: str) -> None:
+        """End the import of an image that was deleted."""
+        try:
+            self._layers.database.tasks.cancel(task_id)
+        except (contract.NotFound, contract.Conflict):
+            pass        # it has ended
+        except contract.Unavailable as error:       # it finds out by itself
+            LOG.warning('task %s cannot be cancelled: %s', task_id, error)
 
     def _recover_deletion(self, image: Image) -> bool:
         """Delete the data of a deleted image, with that of its abandoned uploads."""
         layers, ctx = self._layers, owner_context(image)
+        if not (self._stages.reaches(image) or self._stages.is_abandoned(image.deleted_at)):
+            return False        # a process of the node with the staged data does it
         for location in image.locations:
             layers.stores.delete(location, ctx=ctx)
-        for key in image.keys[:-1] if image.locations else image.keys:
+        if self._stages.reaches(image):
+            self._stages.discard(image)
+        complete = image.locations and imports.lock_of(image.properties) is None
+        for key in image.keys[:-1] if complete else image.keys:
             layers.stores.discard(key, ctx=ctx)
         layers.database.images.complete_delete(image)
         LOG.info('the deletion of image %s is complete', image.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from glancelite import contract
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from glancelite.services.events import Events
     from glancelite.services.leases import Leases
     from glancelite.services.retention import Retention
+    from glancelite.services.staging import StagingArea
     from glancelite.services.stores import Stores
 
 
@@ -29,6 +30,10 @@ class Layers:
     database: contract.Database
     inspectors: Sequence[contract.Inspector]
     key_manager: contract.KeyManager
+    importers: Mapping[str, contract.Importer]
+    steps: Sequence[contract.Step]
+    executor: contract.Executor
+    staging: StagingArea
     leases: Leases
     retention: Retention
     host: contract.Host

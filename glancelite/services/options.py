@@ -1,4 +1,4 @@
-"""Options of the use cases: hashes, leases, deletion, events."""
+"""Options of the use cases: hashes, leases, deletion, events, imports."""
 
 from oslo_config import cfg
 
@@ -32,3 +32,39 @@ OPTS = (
                 help='Event types that are not sent; the leading part of a dotted type disables '
                      'all types below it.'),
 )
+IMPORTS = (
+    cfg.IntOpt('max_parallel_stores', default=0, min=0,
+               help='Number of stores that get the data of an import from one read of the staged '
+                    'data; 0 for all of them.'),
+)
+TASKS = (
+    cfg.IntOpt('task_time_to_live', default=48, min=0,
+               help='Hours for which tasks are shown after they have ended.'),
+    cfg.StrOpt('work_dir',
+               help='Directory for files of import steps, such as conversion; by default that of '
+                    'temporary files.'),
+)
+WORKER = (
+    cfg.IntOpt('lease', default=30, min=1, advanced=True,
+               help='Seconds after which another process continues a task whose process has '
+                    'died.'),
+    cfg.IntOpt('part_size', default=64, min=1, advanced=True,
+               help='Size of the parts of staged data in MiB. A task that another process '
+                    'continues goes on behind the last complete part.'),
+    cfg.IntOpt('retries', default=10, min=1,
+               help='How often a step of a task is tried without progress while a backend does '
+                    'not answer.'),
+    cfg.FloatOpt('retry_pause', default=1.0, min=0,
+                 help='Seconds before the second try; each later pause is twice as long.'),
+    cfg.FloatOpt('longest_retry_pause', default=60.0, min=0,
+                 help='Seconds of the longest pause between two tries.'),
+    cfg.FloatOpt('abandon_after', default=3600.0, min=1,
+                 help='Seconds after which work is ended that only one node can do, since the '
+                      'data was staged there, and that node is away.'),
+    cfg.FloatOpt('staged_time', default=24.0, min=0,
+                 help='Hours after which staged data that was not imported is discarded; the '
+                      'image is queued again.'),
+)
+
+#: section -> options
+GROUPS = (('DEFAULT', OPTS), ('image_import_opts', IMPORTS), ('task', TASKS), ('worker', WORKER))

@@ -157,10 +157,14 @@ class Limit(contract.Inspection):
         self._error = error
         self._reason = reason or f'The image is larger than the {most} bytes allowed.'
 
-    def feed(self, chunk: bytes) -> None:
-        self._remaining -= len(chunk)
+    def skip(self, count: int) -> None:
+        """Count bytes that are there already."""
+        self._remaining -= count
         if self._remaining < 0:
             raise self._error(self._reason)
+
+    def feed(self, chunk: bytes) -> None:
+        self.skip(len(chunk))
 
 
 class Exact(contract.Inspection):

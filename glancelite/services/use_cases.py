@@ -8,12 +8,18 @@ from glancelite.services.discovery import Discovery
 from glancelite.services.download import Downloads
 from glancelite.services.hashing import Hashing
 from glancelite.services.images import Images
+from glancelite.services.importing import Importing, ImportOptions
+from glancelite.services.imports import Imports
 from glancelite.services.layers import Layers
 from glancelite.services.locations import Locations
 from glancelite.services.members import Members
 from glancelite.services.recovery import Recovery
+from glancelite.services.stage import Stages
 from glancelite.services.tags import Tags
+from glancelite.services.task_import import METHOD, TaskImport
+from glancelite.services.tasks import Tasks
 from glancelite.services.upload import Uploads
+from glancelite.services.work import Work
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +32,10 @@ class Options:
     show_multiple_locations: bool = False
     do_secure_hash: bool = True
     http_retries: int = 3
+    imports: ImportOptions = dataclasses.field(default_factory=ImportOptions)
+    task_lease: float = 30
+    task_time_to_live: float = 48
+    abandon_after: float = 3600
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,6 +50,10 @@ class UseCases:
     locations: Locations
     discovery: Discovery
     recovery: Recovery
+    stages: Stages
+    imports: Imports
+    tasks: Tasks
+    work: Work
 
     @classmethod
     def build(cls, layers: Layers, options: Options | None = None) -> UseCases:
@@ -47,7 +61,13 @@ class UseCases:
         options = options or Options()
         algorithm, checksum = options.hashing_algorithm, options.md5_checksum
         recovery = Recovery(layers)
-        images = Images(layers, recovery, hashing_algorithm=algorithm,
+        work = Work(layers, lease=options.task_lease, time_to_live=options.task_time_to_live)
+        stages = Stages(layers, recovery, staged_time=options.imports.staged_time,
+                        abandon_after=options.abandon_after)
+        recovery.register_chore(work.purge)
+        recovery.register_chore(lambda: work.abandon(options.abandon_after))
+        importing = Importing(layers, work, options.imports)
+        images = Images(layers, recovery, stages, hashing_algorithm=algorithm,
                         patches_locations=options.show_multiple_locations)
         hashing = Hashing(layers.stores, tries=options.http_retries, checksum=checksum)
         return cls(
@@ -59,9 +79,15 @@ class UseCases:
             locations=Locations(layers, recovery, images, hashing=hashing,
                                 hashing_algorithm=algorithm, secure_hash=options.do_secure_hash),
             discovery=Discovery(layers),
-            recovery=recovery)
+            recovery=recovery,
+            stages=stages,
+            imports=Imports(layers, work),
+            tasks=Tasks(layers, work, TaskImport(
+                layers, work, images, importing, layers.importers.get(METHOD))),
+            work=work)
 
     def close(self) -> None:
         """Stop the recovery and the work in the background."""
+        self.work.close()
         self.recovery.close()
         self.locations.close()

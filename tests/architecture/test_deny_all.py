@@ -27,6 +27,7 @@ class ReadOnlyDatabase:
     def __init__(self, database):
         self.images = ReadOnlyRecords(database.images)
         self.members = ReadOnlyRecords(database.members)
+        self.tasks = ReadOnlyRecords(database.tasks)
 
 
 class UntouchedStores:

@@ -11,6 +11,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 WEB = {'http', 'https'}
 #: also a field of images, and the default driver in the configuration
 AMBIGUOUS = {'file'}
+#: the option ``node_staging_uri`` of Glance is a URL of a directory, whatever the drivers are
+STAGING = {'assembly/options.py', 'assembly/imports.py'}
 
 
 def core():
@@ -43,4 +45,6 @@ def test_the_core_names_no_scheme_of_a_driver():
     scheme = re.compile(rf'\A({words})\Z|(?<!\w)({prefixes})://')
 
     assert [f'{path.relative_to(ROOT)}:{line}: {text!r}' for path in core()
-            for line, text in literals(path) if scheme.search(text)] == []
+            for line, text in literals(path) if scheme.search(
+                text.replace('file://', '') if str(path.relative_to(ROOT / 'glancelite'))
+                in STAGING else text)] == []

@@ -6,8 +6,9 @@ import dataclasses
 import operator
 import uuid
 
-from glancelite.contract import ImageQuery
-from glancelite.domain import patch
+from glancelite.contract import ImageQuery, TaskQuery
+from glancelite.domain import imports, patch
+from glancelite.services.imports import ImportRequest
 from glancelite.services.locations import Locations
 from glancelite.services.recovery import Recovery
 
@@ -90,6 +91,40 @@ def _upload(core, ctx, image):
     return core.use_cases.uploads.receive(ctx, image.id, iter([b'data']), size=4)
 
 
+def _staged(core, ctx, **body):
+    image = queued(core, ctx, **body)
+    return core.use_cases.stages.receive(ctx, image.id, iter([b'data']))
+
+
+def _import(core, ctx, image):
+    return core.use_cases.imports.begin(ctx, image.id, ImportRequest({'name': 'glance-direct'}))
+
+
+def _importing(core, ctx, **body):
+    """Create an image with an import that does not run."""
+    image = _staged(core, ctx, **body)
+    _import(core, ctx, image)
+    return core.layers.database.images.get(image.id, viewer=None)
+
+
+def _failed_import(core, ctx, **body):
+    """Create an image with an import that has failed."""
+    image = _importing(core, ctx, **body)
+    task_id, = _task(core, ctx, image)
+    records = core.layers.database.tasks
+    records.update(records.get(task_id), {'status': 'failure'})
+    return image
+
+
+def _task(core, ctx, image):
+    return (imports.lock_of(image.properties),)
+
+
+def _create_task(core, ctx, image):
+    return core.use_cases.tasks.create(
+        ctx, {'import_from': 'http://192.0.2.1/image'}, core.schema.create({'name': 'image'}))
+
+
 #: use case -> (how to make its image, how to call it)
 USE_CASES = {
     'images.create': (None, _create),
@@ -116,15 +151,28 @@ USE_CASES = {
     'locations.remove_copy': (twice, _call(
         'locations.remove_copy', lambda core, ctx, image: ('fast', image.id))),
     'discovery.detail': (None, _call('discovery.detail', lambda core, ctx, image: ())),
+    'stages.receive': (queued, _call(
+        'stages.receive', lambda core, ctx, image: (image.id, iter([b'data'])))),
+    'imports.begin': (_staged, _import),
+    'tasks.list': (_importing, _call('tasks.list', lambda core, ctx, image: (
+        TaskQuery(core.layers.host.now()),))),
+    'tasks.get': (_importing, _call('tasks.get', _task)),
+    'tasks.of_image': (_importing, _call('tasks.of_image')),
+    'tasks.create': (None, _create_task),
+    'tasks.cancel': (_importing, _call('tasks.cancel', _task)),
+    'tasks.retry': (_failed_import, _call('tasks.retry', _task)),
 }
 #: public methods that are not use cases
-HELPERS = {'images.change', 'images.check_caller', 'images.may_see_locations_of',
+HELPERS = {'stages.discard', 'stages.reaches', 'imports.methods', 'imports.check_method',
+           'tasks.check_caller', 'images.change', 'images.check_caller',
+           'images.may_see_locations_of',
            'locations.close', 'discovery.multi'}
 #: use cases that are open to everybody
 OPEN = {'discovery.stores'}
 #: use cases that use more of something with a quota
 GROWING = {'images.create': 'add_image', 'images.update': 'modify_image',
            'uploads.receive': 'upload_image', 'members.add': 'add_member',
+           'stages.receive': 'stage_image', 'imports.begin': 'import_image',
            'tags.add': 'modify_image', 'locations.add': 'add_image_location'}
 #: the policy rule that each use case asks first
 RULES = {
@@ -137,6 +185,10 @@ RULES = {
     'tags.add': 'modify_image', 'tags.remove': 'modify_image',
     'locations.list': 'fetch_image_location', 'locations.add': 'add_image_location',
     'locations.remove_copy': 'get_image_location', 'discovery.detail': 'stores_info_detail',
+    'stages.receive': 'modify_image', 'imports.begin': 'modify_image',
+    'tasks.list': 'tasks_api_access', 'tasks.get': 'tasks_api_access',
+    'tasks.of_image': 'get_image', 'tasks.create': 'tasks_api_access',
+    'tasks.cancel': 'modify_image', 'tasks.retry': 'modify_image',
 }
 
 
@@ -144,6 +196,6 @@ def public_methods(core):
     """Return the names of all use cases of the service."""
     return {f'{service}.{name}'
             for service in (field.name for field in dataclasses.fields(core.use_cases))
-            if service != 'recovery'
+            if service not in ('recovery', 'work')
             for name in dir(getattr(core.use_cases, service))
             if not name.startswith('_') and f'{service}.{name}' not in HELPERS | OPEN}

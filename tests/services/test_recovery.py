@@ -9,6 +9,7 @@ from glancelite import contract
 from glancelite.domain import status
 from glancelite.services import recovery as recovery_module
 from glancelite.services.recovery import Recovery
+from glancelite.testing import service
 from tests.services.conftest import raising, read_data
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -292,3 +293,29 @@ def test_an_image_that_was_not_recovered_is_not_counted(core, abandoned_upload):
     recovery.register(('saving',), lambda image: False)
 
     assert recovery.sweep() == 0
+
+
+def test_processes_share_the_sweeps(core, abandoned_upload):
+    for _ in range(20):
+        abandoned_upload()
+    one, two = core, service.exchange(core)
+
+    counts = [process.use_cases.recovery.sweep_parts() for process in (one, two, one)]
+
+    assert (sum(counts), counts[1:]) == (20, [0, 0])
+
+
+def test_a_part_whose_process_died_is_swept_by_another_one(core, abandoned_upload, advance,
+                                                          monkeypatch):
+    abandoned_upload()
+    dying = service.exchange(core)
+    monkeypatch.setattr(dying.use_cases.recovery, 'sweep', raising(KeyboardInterrupt))
+    monkeypatch.setattr(core.layers.database.tasks, 'update', raising(KeyboardInterrupt))
+    for _ in range(recovery_module.PARTS):
+        with pytest.raises(KeyboardInterrupt):
+            dying.use_cases.recovery.sweep_parts()
+    monkeypatch.undo()
+    assert core.use_cases.recovery.sweep_parts() == 0
+    advance(1000)
+
+    assert core.use_cases.recovery.sweep_parts() == 1

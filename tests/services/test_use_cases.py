@@ -1,14 +1,12 @@
 """The use cases are wired with the options of the configuration."""
 
-import dataclasses
-
-from glancelite.api import options as api_options
-from glancelite.services import options
+from glancelite import config
+from glancelite.assembly.build import use_case_options
 from glancelite.services.use_cases import Options
 
 
-def test_the_defaults_of_use_cases_are_those_of_the_configuration():
-    defaults = {opt.dest: opt.default for opt in (*options.OPTS, *api_options.OPTS)}
+def test_the_defaults_of_use_cases_are_those_of_the_configuration(tmp_path):
+    path = tmp_path / 'empty.conf'
+    path.write_text('')
 
-    assert dataclasses.asdict(Options()) == {
-        field.name: defaults[field.name] for field in dataclasses.fields(Options)}
+    assert use_case_options(config.load(['--config-file', str(path)])) == Options()

@@ -12,6 +12,8 @@ from glancelite import contract
 UNITS = {'': 1, 'B': 1, 'KB': 1 << 10, 'MB': 1 << 20, 'GB': 1 << 30, 'TB': 1 << 40}
 #: actions whose bytes are not uploaded, so that ``image_size_cap`` does not apply
 LOCATIONS = frozenset({'set_image_location', 'add_image_location'})
+#: actions whose answer limits the data
+DATA = frozenset({'upload_image', 'stage_image', 'import_image'})
 
 
 class Limits(contract.QuotaEnforcer):
@@ -59,7 +61,7 @@ class Limits(contract.QuotaEnforcer):
                     f'The limit has been exceeded on the number of allowed {what}. '
                     f'Attempted: {attempted}, Maximum: {limit}',
                     what=field, attempted=attempted, limit=limit)
-        if request.action == 'upload_image' or request.bytes is not None:
+        if request.action in DATA or request.bytes is not None:
             return self._available_bytes(request)
         return None
 

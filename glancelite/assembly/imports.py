@@ -1,0 +1,77 @@
+"""Builds what imports need: their methods and steps, and the staging area."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from glancelite import contract, loader
+from glancelite.assembly import lists
+from glancelite.assembly import options as opts
+from glancelite.contract import Misconfigured
+from glancelite.services.importing import ImportOptions
+from glancelite.services.staging import StagingArea
+from glancelite.services.stores import ConfiguredStore, Stores
+
+Load = Callable[..., Any]
+
+#: name of the store that is the staging area
+STAGING = 'os_glance_staging_store'
+
+
+def importers(conf: cfg.ConfigOpts, load: Load) -> Mapping[str, contract.Importer]:
+    """Return the enabled import methods by name."""
+    names = list(dict.fromkeys(name.strip() for name in conf.enabled_import_methods))
+    return {name: load('importer', name) for name in names if name}
+
+
+def steps(conf: cfg.ConfigOpts, load: Load) -> Sequence[contract.Step]:
+    """Return the steps of every import, in order."""
+    return [load('step', name) for name in lists.steps(conf)]
+
+
+def staging(conf: cfg.ConfigOpts, load: Load, stores: Stores, node: str) -> StagingArea:
+    """Return the staging area; its store is built when it is used.
+
+    :raises Misconfigured: ``node_staging_uri`` is no directory.
+    """
+    options = loader.read_options(conf, opts.RESERVED_STORE, STAGING)
+    store = stores.reserved.get(STAGING) or _store(conf, load, stores, options.driver)
+    shared = options.shared
+    if shared is None:
+        shared = not store.kind.NODE_LOCAL
+    return StagingArea(store, node=None if shared else node, part_size=conf.worker.part_size << 20)
+
+
+def _store(conf: cfg.ConfigOpts, load: Load, stores: Stores, driver: str) -> ConfiguredStore:
+    kind: Any = loader.find('store', driver).kind
+    if stores.multi:
+        given = kind.reserved_defaults(STAGING, loader.read_options(conf, kind.OPTS, STAGING))
+    else:
+        driver, given = 'file', {'filesystem_store_datadir': _directory(conf.node_staging_uri)}
+        kind = loader.find('store', driver).kind
+    return ConfiguredStore(STAGING, kind, lambda: load(
+        'store', driver, instance=STAGING, given=given), driver_name=driver)
+
+
+def _directory(uri: str) -> str:
+    parts = urllib.parse.urlsplit(uri)
+    path = urllib.parse.unquote(parts.path)
+    if parts.scheme != 'file' or parts.netloc or not path.startswith('/'):
+        raise Misconfigured(f'[DEFAULT] node_staging_uri = {uri}: it must be a URI like '
+                            'file:///var/lib/glance/staging')
+    return path
+
+
+def options(conf: cfg.ConfigOpts) -> ImportOptions:
+    """Return the options of imports."""
+    worker = conf.worker
+    return ImportOptions(
+        hashing_algorithm=conf.hashing_algorithm, md5_checksum=conf.md5_checksum,
+        max_parallel_stores=conf.image_import_opts.max_parallel_stores,
+        retries=worker.retries, retry_pause=worker.retry_pause,
+        longest_pause=worker.longest_retry_pause, staged_time=worker.staged_time * 3600,
+        work_dir=conf.task.work_dir)

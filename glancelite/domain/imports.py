@@ -1,0 +1,108 @@
+"""The properties in which an image shows its import, and the rules of their changes.
+
+``os_glance_import_task`` is the lock: it holds the id of the task that may change the data of
+the image.  The lists of stores stay on the image, possibly empty, since clients poll for that.
+
+Source: Image API contract, interoperable import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+LOCK = 'os_glance_import_task'
+TO_STORES = 'os_glance_importing_to_stores'
+FAILED = 'os_glance_failed_import'
+#: where the staged data is; never shown
+STAGED = 'os_glance_staged'
+
+#: the most characters of a reason for users
+REASON_LIMIT = 1000
+
+Properties = Mapping[str, str]
+
+
+def lock_of(properties: Properties) -> str | None:
+    """Return the id of the task that has locked the image; None if there is none."""
+    return properties.get(LOCK)
+
+
+def locked(properties: Properties, task_id: str) -> dict[str, str]:
+    """Return the properties with the lock of a task."""
+    return {**properties, LOCK: task_id}
+
+
+def unlocked(properties: Properties) -> dict[str, str]:
+    """Return the properties without a lock."""
+    return {name: value for name, value in properties.items() if name != LOCK}
+
+
+def stores_in(properties: Properties, name: str) -> list[str]:
+    """Return the names of stores in one of the two lists."""
+    return [store for store in properties.get(name, '').split(',') if store]
+
+
+def begun(properties: Properties, stores: Iterable[str]) -> dict[str, str]:
+    """Return the properties when an import into these stores begins."""
+    stores = list(stores)
+    failed = [store for store in stores_in(properties, FAILED) if store not in stores]
+    return {**properties, TO_STORES: ','.join(stores), FAILED: ','.join(failed)}
+
+
+def stored(properties: Properties, store: str) -> dict[str, str]:
+    """Return the properties when a store has got the data."""
+    return {**properties, TO_STORES: _without(properties, store)}
+
+
+def failed(properties: Properties, stores: Iterable[str]) -> dict[str, str]:
+    """Return the properties when these stores will not get the data."""
+    names = stores_in(properties, FAILED)
+    for store in stores:
+        properties = {**properties, TO_STORES: _without(properties, store)}
+        if store not in names:
+            names.append(store)
+    return {**properties, FAILED: ','.join(names)}
+
+
+def _without(properties: Properties, store: str) -> str:
+    return ','.join(name for name in stores_in(properties, TO_STORES) if name != store)
+
+
+def with_staged(properties: Properties, staged: Mapping[str, object]) -> dict[str, str]:
+    """Return the properties with where the staged data is (JSON-ready)."""
+    return {**properties, STAGED: json.dumps(staged)}
+
+
+def without_staged(properties: Properties) -> dict[str, str]:
+    """Return the properties of an image without staged data."""
+    return {name: value for name, value in properties.items() if name != STAGED}
+
+
+def staged_of(properties: Properties) -> Mapping[str, object] | None:
+    """Return where the staged data is; None if there is none.
+
+    With a ``pending`` part the data is not complete.
+    """
+    try:
+        found = json.loads(properties.get(STAGED, 'null'))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_staged(properties: Properties) -> bool:
+    """Return whether all of the data was staged."""
+    staged = staged_of(properties)
+    return staged is not None and not staged.get('pending')
+
+
+def reason_for_users(error: BaseException) -> str:
+    """Return the text of an error of the contract as a message of a task."""
+    return ' '.join(str(error).split())[:REASON_LIMIT] or type(error).__name__
+
+
+def missing(wanted: Iterable[str], present: Iterable[str]) -> Sequence[str]:
+    """Return those stores that are not present, in their order."""
+    found = set(present)
+    return [store for store in wanted if store not in found]

@@ -1,0 +1,332 @@
+"""One import on its way from the request to the stores, as importers and steps see it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from glancelite import contract
+from glancelite.contract import Context, Image
+from glancelite.domain import imports, properties
+from glancelite.services import optimistic
+from glancelite.services.layers import Layers
+from glancelite.services.staging import Staged, nonempty, sized
+from glancelite.services.stream import Limit
+from glancelite.services.work import CANCELLED, LOST, Claim, Ended
+
+#: seconds between two records of progress
+PROGRESS_INTERVAL = 2.0
+#: attributes that a job may change
+_CHANGEABLE = frozenset({'disk_format', 'container_format', 'virtual_size', 'min_disk',
+                         'min_ram', 'properties'})
+
+
+class ImportJob:
+    """Implements ``contract.Job`` for one claim of a task.
+
+    :ivar image: the image as this job wrote it last.
+    :ivar journal: what the task records for the next process.
+    """
+
+    def __init__(self, layers: Layers, claim: Claim, image: Image, *,
+                 work_dir: str | None = None):
+        self._layers = layers
+        self._area = layers.staging
+        self._work_dir = work_dir
+        self._lock = threading.RLock()
+        self.claim = claim
+        self.image = image
+        self.journal: dict[str, Any] = dict(claim.task.journal)
+        self.staged = Staged.from_json(self.journal.get('staged'))
+        self._phase = ''
+        self._progress = _Progress()
+
+    @property
+    def task_id(self) -> str:
+        return self.claim.task.id
+
+    @property
+    def ctx(self) -> Context:
+        return self.claim.ctx
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        return self.journal.get('arguments', {})
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        return self.journal.get('notes', {}).get(self._phase, {})
+
+    def remember(self, **values: object) -> None:
+        memory = self.journal.get('notes', {})
+        self.record(notes={**memory, self._phase: {**memory.get(self._phase, {}), **values}})
+
+    def record(self, **values: object) -> None:
+        """Write values into the journal of the task.
+
+        :raises Ended: the work is to end.
+        """
+        with self._lock:
+            self.journal.update(values)
+            self.claim.write(journal=dict(self.journal))
+
+    def check(self) -> None:
+        self.claim.check()
+
+    # --- phases
+
+    def is_done(self, phase: str) -> bool:
+        """Return whether a phase is complete, here or in a process before."""
+        return phase in self.journal.get('done', ())
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Run one phase of the work; it is recorded as done unless it raises."""
+        self._phase = name
+        self._progress = _Progress()
+        self.claim.write(progress={'step': name})
+        yield
+        self.record(done=[*self.journal.get('done', ()), name])
+
+    def report(self, done: int, total: int | None = None) -> None:
+        with self._lock:
+            shown = self._progress.report(done, total)
+            if shown is not None:
+                self.claim.write(progress={'step': self._phase, **shown})
+        self.check()
+
+    # --- the staging area
+
+    @property
+    def staged_size(self) -> int:
+        return self.staged.size
+
+    def append(self, chunks: Iterable[bytes], *, total: int | None = None) -> None:
+        source = _Source(nonempty(chunks))
+        limited = self._watched(source, self.staged_size, total)
+        try:
+            while not source.ended:
+                self._write_part(limited, source)
+        finally:
+            contract.store.close_chunks(limited)
+        if source.failure is not None:
+            raise source.failure
+
+    def _write_part(self, chunks: Iterator[bytes], source: _Source) -> None:
+        """Write one part.  If the source fails, what it has yielded becomes a part."""
+        first = next(chunks, None)
+        if first is None:
+            return
+        key = f'{self.task_id}.{self.claim.task.attempt}.{len(self.staged.parts)}'
+        self._record_staged(dataclasses.replace(
+            self.staged, node=self._area.node, pending=key), node=self._area.node)
+        part = self._area.write(
+            key, sized(itertools.chain([first], chunks), self._area.part_size), ctx=self.ctx)
+        try:
+            self._record_staged(dataclasses.replace(
+                self.staged, parts=(*self.staged.parts, part), pending=None))
+        except Ended:       # the process that has taken over does not know of this part
+            with contextlib.suppress(contract.Error):
+                self._area.discard(Staged(pending=key))
+            raise
+
+    def _record_staged(self, staged: Staged, node: str | None = None) -> None:
+        with self._lock:
+            self.journal['staged'] = staged.to_json()
+            self.claim.write(journal=dict(self.journal), **(
+                {'node': node} if node != self.claim.task.node and node else {}))
+            self.staged = staged
+
+    def _watched(self, chunks: Iterator[bytes], done: int,
+                 total: int | None) -> Iterator[bytes]:
+        """Count and limit chunks, and end with the job."""
+        limit = self.size_limit
+        limiter = Limit(limit, contract.QuotaExceeded) if limit is not None else None
+        if limiter is not None and done:
+            limiter.skip(done)
+        for chunk in chunks:
+            self.check()
+            done += len(chunk)
+            if limiter is not None:
+                limiter.feed(chunk)
+            yield chunk
+            self.report(done, total)
+
+    def recover_staged(self) -> None:
+        """Discard what a process left that has died while it wrote to the staging area."""
+        if self.staged.pending is not None:
+            pending = Staged(node=self.staged.node, pending=self.staged.pending)
+            self.staged = dataclasses.replace(self.staged, pending=None)
+            self.record(staged=self.staged.to_json(), leftovers=[
+                *self.journal.get('leftovers', ()), pending.to_json()])
+        if self.journal.get('leftovers'):
+            self._discard_leftovers()
+
+    def restart(self) -> None:
+        self.check()
+        old, self.staged = self.staged, Staged()
+        self.record(staged=self.staged.to_json(), leftovers=[
+            *self.journal.get('leftovers', ()), old.to_json()])
+        self._discard_leftovers()
+
+    def read(self) -> Iterator[bytes]:
+        self.check()
+        return self._area.read(self.staged)
+
+    def replace(self, chunks: Iterable[bytes]) -> None:
+        attempt = self.journal.get('replaced', 0) + 1
+        key = f'{self.task_id}.{self.claim.task.attempt}.r{attempt}'
+        new = Staged(node=self._area.node, pending=key)
+        leftovers = self.journal.get('leftovers', [])
+        self.record(replaced=attempt, leftovers=[*leftovers, new.to_json()])
+        part = self._area.write(key, self._watched(nonempty(chunks), 0, None), ctx=self.ctx)
+        new = Staged((part,), self._area.node)
+        old, self.staged = self.staged, new
+        with self._lock:
+            self.journal.update(staged=new.to_json(), leftovers=[*leftovers, old.to_json()])
+            self.claim.write(journal=dict(self.journal),
+                             **({'node': new.node} if new.node else {}))
+        self._discard_leftovers()
+
+    def _discard_leftovers(self) -> None:
+        """Discard staged data that is not used any more."""
+        for each in self.journal.get('leftovers', ()):
+            self._area.discard(Staged.from_json(each))
+        self.record(leftovers=[])
+
+    def discard_staged(self) -> None:
+        """Discard all staged data, when the work has ended."""
+        for each in (self.staged.to_json(), *self.journal.get('leftovers', ())):
+            self._area.discard(Staged.from_json(each))
+
+    @contextlib.contextmanager
+    def local_file(self) -> Iterator[str]:
+        path = self._area.path(self.staged)
+        if path is not None:
+            yield path
+            return
+        with self.new_file() as copy:
+            try:
+                with open(copy, 'wb') as file:
+                    for chunk in self.read():
+                        self.check()
+                        file.write(chunk)
+            except OSError as error:
+                raise contract.Unavailable(
+                    f'There is no space for a working copy: {error.strerror}') from error
+            yield copy
+
+    @contextlib.contextmanager
+    def new_file(self) -> Iterator[str]:
+        self.check()
+        try:
+            if self._work_dir is not None:
+                os.makedirs(self._work_dir, mode=0o700, exist_ok=True)
+            folder = tempfile.TemporaryDirectory(
+                dir=self._work_dir, prefix=f'glancelite-{self.task_id}-')
+        except OSError as error:
+            raise contract.Unavailable(
+                f'The working directory cannot be used: {error.strerror}') from error
+        with folder as path:
+            yield os.path.join(path, 'data')
+
+    @property
+    def size_limit(self) -> int | None:
+        return self._layers.quota.check(self.ctx, contract.QuotaRequest(
+            'import_image', self.image.owner, image=self.image))
+
+    # --- the image
+
+    def change(self, **fields: Any) -> None:
+        unknown = fields.keys() - _CHANGEABLE
+        if unknown:
+            raise TypeError(f'a job cannot change {", ".join(sorted(unknown))}')
+        custom = fields.pop('properties', {})
+        for name in custom:
+            properties.check_name(name)
+        properties.check_values(fields, custom)
+        self.write_image(lambda image: {
+            **fields, **({'properties': {**image.properties, **custom}} if custom else {})})
+
+    def write_image(self, change: Callable[[Image], Mapping[str, object] | None]) -> Image:
+        """Write to the image while it is locked by this claim.
+
+        :param change: called with the present image; None if there is nothing to write.
+        :raises Ended: the image was deleted, or another process has taken the work over.
+        """
+        with self._lock:
+            owner = self.image
+
+            def guarded(present: Image) -> Mapping[str, object] | None:
+                self._check_owner(present, owner)
+                return change(present)
+
+            def write() -> Image | None:
+                return optimistic.retry(
+                    lambda: self._layers.database.images.get(owner.id, viewer=None), guarded,
+                    lambda image, changes: self._layers.database.images.update(image, changes),
+                    tries=None)
+
+            try:
+                written = self.claim.patiently(write)
+            except contract.NotFound:
+                self.claim.ending = CANCELLED
+                raise Ended('The image was deleted.', CANCELLED) from None
+            if written is not None:
+                self.image = written
+                self._layers.events.image(self.ctx, 'image.update', written)
+            return self.image
+
+    def _check_owner(self, present: Image, owner: Image) -> None:
+        if imports.lock_of(present.properties) != self.task_id or (
+                present.attempt != owner.attempt):
+            self.claim.ending = LOST
+            self.claim.check()
+
+
+class _Source(Iterator[bytes]):
+    """Chunks that end at an error, which is kept."""
+
+    def __init__(self, chunks: Iterator[bytes]):
+        self._chunks = chunks
+        self.ended = False
+        self.failure: BaseException | None = None
+
+    def __next__(self) -> bytes:
+        if self.ended:
+            raise StopIteration
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self.ended = True
+            raise
+        except Exception as error:
+            self.ended = True
+            self.failure = error
+            raise StopIteration from error
+
+
+class _Progress:
+    """Decides when progress is recorded, and computes the rate."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+        self._first: int | None = None
+
+    def report(self, done: int, total: int | None) -> Mapping[str, int] | None:
+        """Return what to record now; None if it is too early."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done
+        if now - self._last < PROGRESS_INTERVAL:
+            return None
+        self._last = now
+        return {'bytes': done, **({'total': total} if total is not None else {}),
+                'rate': int((done - self._first) / max(now - self._start, 0.001))}

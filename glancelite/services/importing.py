@@ -1,0 +1,471 @@
+"""Runs imports: fetch the data, change it, store it, activate the image.
+
+The record of the image is the truth about the stores: a location and the list of the stores
+that still miss the data change in one write, which requires the lock of the task and the number
+of this attempt.  The journal of the task is the truth about the staging area.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import functools
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+from glancelite import contract
+from glancelite.contract import Image, Location, QuotaRequest
+from glancelite.domain import digests, imports, status
+from glancelite.services import border, fan_out, location_deletion, store_acls
+from glancelite.services.import_job import ImportJob
+from glancelite.services.layers import Layers
+from glancelite.services.recovery import REQUEUED, discard_leftovers, owner_context
+from glancelite.services.stream import Digests, InspectedStream, damaged, inspect
+from glancelite.services.work import ABANDONED, CANCELLED, FINAL, Claim, Ended, Work
+
+LOG = logging.getLogger(__name__)
+
+#: type of the tasks
+TYPE = 'api_image_import'
+_NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """The options of imports.
+
+    :ivar max_parallel_stores: stores that are written from one read of the data; 0 for all.
+    :ivar retries: tries without progress, after a backend did not answer.
+    :ivar retry_pause: seconds before the second try; each later pause is twice as long.
+    :ivar longest_pause: seconds of the longest pause.
+    :ivar staged_time: seconds after which staged data that was not imported is discarded.
+    :ivar work_dir: where steps may have files.
+    """
+
+    hashing_algorithm: str = 'sha512'
+    md5_checksum: bool = True
+    max_parallel_stores: int = 0
+    retries: int = 10
+    retry_pause: float = 1.0
+    longest_pause: float = 60.0
+    staged_time: float = 86400.0
+    work_dir: str | None = None
+
+
+class Importing:
+    """Runs the tasks of imports."""
+
+    def __init__(self, layers: Layers, work: Work, options: ImportOptions | None = None):
+        self.layers = layers
+        self.options = options or ImportOptions()
+        work.register(TYPE, self.run)
+
+    def run(self, claim: Claim) -> None:
+        """Run one import until it ends, or cannot go on now."""
+        image_id = str(claim.task.image_id)
+        try:
+            image = claim.patiently(
+                lambda: self.layers.database.images.get(image_id, viewer=None))
+        except contract.NotFound:
+            image = Image(image_id, status='deleted')
+        job = ImportJob(self.layers, claim, image, work_dir=self.options.work_dir)
+        _Import(self, job).run()
+
+
+class _Import:
+    """One claim of one import."""
+
+    def __init__(self, importing: Importing, job: ImportJob):
+        self._layers = importing.layers
+        self._options = importing.options
+        self._job = job
+        self._claim = job.claim
+        self._method = str(job.journal['method'])
+        self._importer = importing.layers.importers.get(self._method)
+        self._targets: Sequence[str] = job.journal['stores']
+        self._all_must_succeed = bool(job.journal['all_must_succeed'])
+        self._copies = bool(job.journal['copies'])
+        #: stores that this attempt may have left data in, under the key of this attempt
+        self._used: set[str] = set()
+        self._used_lock = threading.Lock()
+        self._key = job.image.key
+
+    @property
+    def _locked(self) -> bool:
+        return imports.lock_of(self._job.image.properties) == self._job.task_id
+
+    def run(self) -> None:
+        job = self._job
+        try:
+            if 'outcome' in job.journal:        # a process has died after it had decided
+                self._conclude()
+                return
+            if not self._locked:
+                self._end('failure', 'The image was deleted.' if job.image.status == 'deleted'
+                          else 'The image is not locked by this import any more.')
+                return
+            job.check()
+            self._begin()
+            self._fetch()
+            self._change()
+            self._store()
+        except Ended as ended:
+            if ended.reason not in FINAL:
+                raise
+            self._end('failure', str(ended))
+        except contract.Unavailable as error:
+            self._retry(error)
+        except (contract.Error, contract.Misconfigured) as error:
+            self._end('failure', imports.reason_for_users(error))
+        except Exception:       # a defect, possibly of a plugin
+            LOG.exception('the import of image %s failed', job.image.id)
+            self._end('failure', 'The server met an internal error.')
+        else:
+            self._end('success')
+
+    # --- the phases
+
+    def _begin(self) -> None:
+        job, resumed = self._job, self._claim.task.attempt > 1
+
+        def change(image: Image) -> Mapping[str, object]:
+            changes: dict[str, object] = {}
+            if not self._copies and image.status not in ('importing', 'active'):
+                # from now on the lease of the task counts
+                changes.update(status.transition(image, 'importing'), lease_until=None)
+            if resumed:     # so that the process before cannot write any more
+                changes['attempt'] = image.attempt + 1
+            if not job.journal.get('begun'):
+                changes['properties'] = imports.begun(image.properties, self._shown_targets)
+            return changes
+
+        self._key = job.write_image(change).key
+        if not job.journal.get('begun'):
+            job.record(begun=True)
+        if resumed:
+            job.recover_staged()
+            with contextlib.suppress(contract.Unavailable):     # the recovery tries it again
+                discard_leftovers(self._layers, job.image)
+
+    @property
+    def _shown_targets(self) -> Sequence[str]:
+        return self._targets if self._layers.stores.multi else ()
+
+    def _fetch(self) -> None:
+        if self._copies or self._job.is_done('fetch'):
+            return
+        importer = self._importer
+        if importer is None:
+            raise contract.Unavailable(f'The import method {self._method} is not enabled here.')
+        with self._job.phase('fetch'), border.Calling(importer):
+            importer.fetch(self._job)
+
+    def _change(self) -> None:
+        if self._copies:
+            return
+        for step in self._layers.steps:
+            name = f'step:{step.name}'
+            if not self._job.is_done(name):
+                with self._job.phase(name), border.Calling(step):
+                    step.run(self._job)
+
+    def _store(self) -> None:
+        job = self._job
+        with job.phase('store'):
+            if not self._copies:
+                size = job.staged_size
+                job.write_image(lambda image: None if image.size == size else {'size': size})
+                self._check_quota(job.image)
+                if not job.image.locations:
+                    self._layers.events.image(
+                        job.ctx, 'image.prepare', job.image,
+                        os_glance_importing_to_stores=list(self._shown_targets),
+                        os_glance_failed_import=[])
+            missing = self._missing()
+            at_once = self._options.max_parallel_stores or len(missing)
+            while missing:
+                self._write(missing[:at_once])
+                missing = missing[at_once:]
+            if remaining := self._missing():
+                raise contract.Unavailable(f'The stores {", ".join(remaining)} lack the data.')
+
+    def _missing(self) -> Sequence[str]:
+        """Return the stores that neither have the data, nor have failed for good."""
+        return imports.missing(self._targets, [*self._stored(self._job.image),
+                                               *self._job.journal.get('failed', ())])
+
+    def _stored(self, image: Image) -> Mapping[str, Location]:
+        """Return the targets that have the data."""
+        found = {}
+        for location in image.active_locations:
+            store = self._layers.stores.find(location)
+            if store is not None and store.name in self._targets:
+                found[store.name] = location
+        return found
+
+    def _check_quota(self, image: Image) -> None:
+        # the image is recorded with this size in its locations, or in one that is to come
+        count = max(len(image.active_locations), 1)
+        self._layers.quota.check(self._job.ctx, QuotaRequest(
+            'import_image', image.owner, bytes=(image.size or 0) * count, image=image))
+
+    def _write(self, names: Sequence[str]) -> None:
+        """Write the data into stores from one read.
+
+        :raises Error: a store failed, and all must succeed; or a store does not answer.
+        """
+        job = self._job
+        chunks = self._source()
+        stream = InspectedStream(self._watched(chunks), self._inspections())
+        try:
+            with stream:
+                failures = fan_out.write(
+                    stream, {name: functools.partial(self._write_store, name, stream)
+                             for name in names}, stop_at_failure=self._all_must_succeed)
+        finally:
+            contract.store.close_chunks(chunks)
+        failures = {name: error for name, error in failures.items()
+                    if not isinstance(error, fan_out.Stopped)}
+        for error in failures.values():
+            if isinstance(error, Ended):
+                raise error
+        final = {name: error for name, error in failures.items()
+                 if not isinstance(error, contract.Unavailable)}
+        for name, error in failures.items():
+            LOG.warning('image %s cannot be written into the store %s: %s', job.image.id, name,
+                        error)
+        if final and self._all_must_succeed:
+            raise next(iter(final.values()))
+        if final:
+            job.record(failed=[*job.journal.get('failed', ()), *final],
+                       reasons={**job.journal.get('reasons', {}), **{
+                           name: imports.reason_for_users(error)
+                           for name, error in final.items()}})
+            job.write_image(lambda image: {
+                'properties': imports.failed(image.properties, final)})
+        for error in failures.values():
+            if isinstance(error, contract.Unavailable):
+                raise error
+
+    def _source(self) -> Iterator[bytes]:
+        job = self._job
+        if not self._copies:
+            return job.read()
+        ctx = job.ctx if job.ctx.token else owner_context(job.image)
+        chunks = self._layers.stores.read(job.image, offset=0, length=job.image.size or 0,
+                                          ctx=ctx, prefer=[self._layers.stores.default])
+        if chunks is None:
+            raise contract.NotFound(f'No store has the data of image {job.image.id}.')
+        return chunks
+
+    def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        done, total = 0, self._job.image.size
+        for chunk in chunks:
+            self._job.check()
+            yield chunk
+            done += len(chunk)
+            self._job.report(done, total)
+
+    def _inspections(self) -> list[contract.Inspection]:
+        image, ctx = self._job.image, self._job.ctx
+        if self._copies:
+            return [_Unchanged(image)] if image.os_hash_value or image.checksum else []
+        inspections: list[contract.Inspection] = [
+            _Unchanged(image) if image.os_hash_value else
+            Digests(self._options.hashing_algorithm, checksum=self._options.md5_checksum)]
+        with contextlib.ExitStack() as opened:
+            for inspector in self._layers.inspectors:
+                inspection = inspect(inspector, image, ctx)
+                if inspection is not None:
+                    opened.callback(inspection.close)
+                    inspections.append(inspection)
+            opened.pop_all()
+        return inspections
+
+    def _write_store(self, name: str, stream: InspectedStream, chunks: Iterator[bytes]) -> None:
+        job, stores = self._job, self._layers.stores
+        key, size = self._key, job.image.size
+        with self._used_lock:
+            self._used.add(name)
+        location, written = stores.write(name, key, chunks, size=size, ctx=job.ctx)
+        if written != size:
+            raise contract.Unavailable(f'The store {name} kept {written} of {size} bytes.')
+        try:
+            self._record(name, location, stream.facts)
+        except BaseException:
+            with contextlib.suppress(contract.Error):
+                stores.discard(key, store=name, ctx=owner_context(job.image))
+            raise
+        with self._used_lock:
+            self._used.discard(name)
+
+    def _record(self, name: str, location: Location, facts: Mapping[str, object]) -> None:
+        """Record the location of a store that has got the data."""
+        def change(image: Image) -> Mapping[str, object] | None:
+            if location in image.locations:
+                return None     # the answer to an earlier try was lost
+            changes: dict[str, object] = {
+                'locations': (*image.locations, location),
+                'properties': imports.stored(image.properties, name)}
+            if not self._copies:
+                changes.update(facts)
+            if image.status == 'importing' and not self._all_must_succeed:
+                changes.update(status.transition(image, 'active'))
+            return changes
+
+        image = self._job.write_image(change)
+        if len(image.active_locations) > 1:
+            try:
+                self._check_quota(image)
+            except contract.QuotaExceeded:
+                self._job.write_image(lambda present: {
+                    'locations': tuple(each for each in present.locations if each != location)})
+                raise
+
+    # --- the end
+
+    def _retry(self, error: contract.Unavailable) -> None:
+        """Give the claim up for a while; end the import after many tries without progress."""
+        job, options = self._job, self._options
+        mark = [len(job.journal.get('done', ())), job.staged_size, len(job.image.locations)]
+        tries = job.journal.get('tries', 0) + 1 if job.journal.get('mark') == mark else 1
+        if tries >= options.retries:
+            self._end('failure', imports.reason_for_users(error))
+            return
+        pause = min(options.retry_pause * 2 ** (tries - 1), options.longest_pause)
+        job.journal.update(mark=mark, tries=tries)
+        self._pause(pause, error)
+
+    def _pause(self, seconds: float, error: contract.Unavailable) -> None:
+        """Give the claim up for some seconds."""
+        job = self._job
+        LOG.warning('the import of image %s pauses for %g s: %s', job.image.id, seconds, error)
+        self._claim.release(
+            journal=dict(job.journal),
+            not_before=self._layers.host.now() + datetime.timedelta(seconds=seconds),
+            message=f'Another try follows: {imports.reason_for_users(error)}')
+
+    def _end(self, outcome: str, reason: str = '') -> None:
+        """Decide the outcome, and carry it out."""
+        job = self._job
+        if outcome == 'failure' and not self._all_must_succeed and self._locked and (
+                self._claim.ending is None and self._stored(job.image)):
+            outcome = 'success'     # at least one store has the data
+            job.journal['failed'] = [*job.journal.get('failed', ()), *self._missing()]
+        failed = job.journal.get('failed', [])
+        reasons = job.journal.get('reasons', {})
+        if outcome == 'success' and failed:
+            reason = '; '.join(f'{name}: {reasons.get(name, reason)}' for name in failed)
+        elif outcome == 'failure':
+            job.journal['failed'] = [*failed, *self._missing()]
+        job.record(outcome=outcome, message=reason, used=bool(self._used))
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Write the outcome to the image, then to the task."""
+        job = self._job
+        outcome = str(job.journal['outcome'])
+        marked: list[Location] = []
+        if self._locked:
+            try:
+                image = job.write_image(functools.partial(self._final_changes, outcome, marked))
+            except Ended as ended:      # deleted; its deletion takes care of the stores
+                if ended.reason != CANCELLED:
+                    raise
+            else:
+                self._after(outcome, image, marked)
+        self._clean_up()
+        if self._claim.ending != ABANDONED and (outcome == 'success' or not self._keeps_staged):
+            try:
+                job.discard_staged()
+            except contract.Unavailable as error:
+                self._pause(self._options.longest_pause, error)
+                return
+        self._claim.finish(outcome, str(job.journal['message']),
+                           {'image_id': job.image.id} if outcome == 'success' else None)
+
+    @property
+    def _keeps_staged(self) -> bool:
+        """Whether the image keeps its staged data after a failure."""
+        return self._job.image.status == 'uploading'
+
+    def _final_changes(self, outcome: str, marked: list[Location],
+                       image: Image) -> Mapping[str, object]:
+        failed = self._job.journal['failed'] if self._job.journal.get('failed') else []
+        shown = imports.failed(image.properties, failed) if failed and (
+            self._layers.stores.multi) else image.properties
+        properties = imports.unlocked({**shown, imports.TO_STORES: ''})
+        changes: dict[str, object] = {}
+        if self._job.journal.get('used'):   # data may appear under this key later
+            changes['attempt'] = image.attempt + 1
+        leftovers = bool(image.attempt or 'attempt' in changes)
+        if outcome == 'success':
+            properties = imports.without_staged(properties)
+            if image.status == 'importing':
+                changes.update(status.transition(image, 'active'))
+        else:
+            marked[:] = [] if self._copies and not self._all_must_succeed else list(
+                self._stored_here(image))
+            if marked:
+                changes.update(location_deletion.mark(self._layers, image.locations, marked))
+            if image.status in ('importing', 'uploading'):
+                changes.update({**REQUEUED, **_NO_HASHES})
+                if self._may_repeat(image):
+                    changes.update(status='uploading', size=self._job.staged_size)
+                else:
+                    properties = imports.without_staged(properties)
+        if leftovers or marked:
+            changes['lease_until'] = self._layers.leases.until()
+        elif changes.get('status') == 'uploading':
+            changes['lease_until'] = self._layers.host.now() + datetime.timedelta(
+                seconds=self._options.staged_time)
+        return {**changes, 'properties': properties}
+
+    def _stored_here(self, image: Image) -> Iterator[Location]:
+        """The locations that this import has added."""
+        before = self._job.journal.get('locations_before', ())
+        return (location for location in image.active_locations if location.url not in before)
+
+    def _may_repeat(self, image: Image) -> bool:
+        """Whether the data that was staged by the user is still as it was."""
+        return (imports.is_staged(image.properties) and self._claim.ending != ABANDONED
+                and not self._job.journal.get('replaced'))
+
+    def _after(self, outcome: str, image: Image, marked: Sequence[Location]) -> None:
+        layers, ctx = self._layers, self._job.ctx
+        if outcome == 'success':
+            store_acls.share(layers, ctx, image)
+            if not self._copies:
+                layers.events.image(ctx, 'image.upload', image)
+                layers.events.image(ctx, 'image.activate', image)
+            return
+        if marked:
+            with contextlib.suppress(contract.Error):   # the recovery tries it again
+                location_deletion.complete(layers, owner_context(image), image, marked)
+
+    def _clean_up(self) -> None:
+        """Discard what this attempt may have left in stores."""
+        for name in sorted(self._used):
+            try:
+                self._layers.stores.discard(self._key, store=name,
+                                            ctx=owner_context(self._job.image))
+            except contract.Error as error:
+                LOG.warning('data of image %s is left to the recovery in the store %s: %s',
+                            self._job.image.id, name, error)
+
+
+class _Unchanged(Digests):
+    """Compares the data with the hash that the image has."""
+
+    def __init__(self, image: Image):
+        super().__init__(image.os_hash_algo if image.os_hash_value and image.os_hash_algo
+                         else 'md5', checksum=False)
+        self._image = image
+
+    def finish(self) -> Mapping[str, object]:
+        facts = super().finish()
+        if facts['os_hash_value'] != (self._image.os_hash_value or self._image.checksum):
+            raise contract.WrongContent(str(damaged(self._image)))
+        return {'size': facts['size']}

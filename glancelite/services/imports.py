@@ -1,0 +1,280 @@
+"""The use case that accepts imports.  ``importing`` runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from glancelite import contract
+from glancelite.contract import Context, Image, QuotaRequest, Task
+from glancelite.domain import imports, status
+from glancelite.services import border, optimistic
+from glancelite.services.importing import TYPE
+from glancelite.services.layers import Layers
+from glancelite.services.work import Work, record_caller
+
+LOG = logging.getLogger(__name__)
+
+#: a lock of Glance whose task did not change for so long is broken
+FOREIGN_LOCK_TIME = datetime.timedelta(minutes=60)
+#: seconds for which the health of an import method is remembered
+HEALTH_TIME = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """The body of a request, and the header that names a store; None if it has none.
+
+    ``stores`` is as the caller sent it.
+    """
+
+    method: Mapping[str, Any]
+    stores: object = None
+    all_stores: bool = False
+    all_stores_must_succeed: bool | None = None
+    header_store: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the import method."""
+        return str(self.method['name'])
+
+
+class Imports:
+
+    def __init__(self, layers: Layers, work: Work):
+        self._layers = layers
+        self._work = work
+        self._importers = layers.importers
+        self._healthy: tuple[float, tuple[str, ...]] = (0.0, ())
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """The import methods that work here now."""
+        until, names = self._healthy
+        if time.monotonic() > until:
+            staging_works = _staging_works(self._layers) and all(
+                map(_works, self._layers.steps))
+            names = tuple(name for name, importer in self._importers.items()
+                          if _works(importer) and (staging_works or not importer.STAGES))
+            self._healthy = time.monotonic() + HEALTH_TIME, names
+        return names
+
+    def check_method(self, name: object) -> str:
+        """
+        :raises Invalid: this is not the name of a method that is enabled here.
+        """
+        if not isinstance(name, str) or name not in self.methods:
+            raise contract.Invalid('Unknown import method name '
+                                   f'{name!r:.80}; enabled: {", ".join(self.methods)}.')
+        return name
+
+    def begin(self, ctx: Context, image_id: str, request: ImportRequest) -> Task | None:
+        """Accept an import.  The caller sees the result in the image.
+
+        :returns: the task; None if there is nothing to do.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not do this.
+        :raises Conflict: the status of the image does not allow it, another import has locked
+            it, or there is no such store.
+        :raises Invalid: an argument is wrong.
+        :raises QuotaExceeded: the project has used up its quota.
+        """
+        layers = self._layers
+        importer = self._importers[self.check_method(request.name)]
+        records = layers.database.images
+        task_id = str(uuid.uuid4())
+        accepted: list[Task] = []
+
+        def decide(image: Image) -> Mapping[str, object] | None:
+            task = self._check(ctx, image, importer, request, task_id)
+            if task is None:
+                return None
+            accepted[:] = [task]
+            return {'properties': imports.locked(image.properties, task_id)}
+
+        written = optimistic.retry(
+            lambda: records.get(image_id, viewer=ctx.viewer), decide,
+            lambda image, changes: records.update(image, changes))
+        if written is None:
+            return None
+        try:
+            task = layers.database.tasks.add(accepted[0])
+        except BaseException:
+            self._unlock(written, task_id)
+            raise
+        layers.events.image(ctx, 'image.update', written)
+        layers.events.task(ctx, 'task.create', task)
+        self._work.remember(task.id, ctx)
+        submit(layers, task)
+        return task
+
+    def _check(self, ctx: Context, image: Image, importer: contract.Importer,
+               request: ImportRequest, task_id: str) -> Task | None:
+        """Return the task of an import; None if there is nothing to do."""
+        layers = self._layers
+        limit = layers.quota.check(ctx, QuotaRequest(
+            'import_image', image.owner, image=image))
+        if limit is not None and limit < (image.size or 0):
+            raise contract.QuotaExceeded('The quota does not permit an image of this size.')
+        status.check_operation(request.name, image) if request.name in status.STARTS_FROM else (
+            _check_status(importer, image))
+        for name in ('disk_format', 'container_format'):
+            if getattr(image, name) is None:
+                raise contract.Conflict(f"'{name}' needs to be set before import")
+        with border.Calling(importer):
+            arguments = importer.check(ctx, image, request.method)
+        if not border.is_json_object(arguments):
+            raise border.wrong(importer, 'returned no JSON object from check')
+        layers.policy.enforce(ctx, importer.ACTION, image)
+        self._check_lock(image)
+        stores = self._stores(importer, image, request)
+        if not stores:
+            return None
+        staged = imports.staged_of(image.properties) if importer.STAGES else None
+        if importer.STARTS_FROM == 'uploading' and not imports.is_staged(image.properties):
+            raise contract.Conflict(f'The data of image {image.id} is not staged yet.')
+        all_must = request.all_stores_must_succeed is not False
+        return Task(
+            task_id, TYPE, owner=ctx.project or image.owner, image_id=image.id,
+            user_id=ctx.user, request_id=ctx.request_id,
+            node=None if staged is None else staged.get('node'),  # type: ignore[arg-type]
+            input={'image_id': image.id, 'backend': list(stores),
+                   'import_req': _shown(request, shown_arguments(importer, arguments))},
+            journal={'version': 1, 'method': request.name, 'arguments': dict(arguments),
+                     'stores': list(stores), 'all_must_succeed': all_must,
+                     'copies': not importer.STAGES, 'caller': record_caller(ctx),
+                     'locations_before': [each.url for each in image.locations],
+                     **({} if staged is None else {'staged': staged})})
+
+    # --- the lock
+
+    def _check_lock(self, image: Image) -> None:
+        task_id = imports.lock_of(image.properties)
+        if task_id is None:
+            return
+        try:
+            task = self._layers.database.tasks.get(task_id)
+        except contract.NotFound:
+            return      # a process died before it recorded the task
+        if task.is_finished:
+            return
+        foreign = 'version' not in task.journal
+        if foreign and task.updated_at is not None and (
+                self._layers.host.now() - task.updated_at > FOREIGN_LOCK_TIME):
+            LOG.warning('image %s was locked by task %s of another service, which did not '
+                        'change for an hour', image.id, task_id)
+            return
+        raise contract.Conflict(f'Image {image.id} is being imported by task {task_id}.')
+
+    def _unlock(self, image: Image, task_id: str) -> None:
+        optimistic.update(
+            self._layers.database.images, image.id, lambda present: (
+                {'properties': imports.unlocked(present.properties)}
+                if imports.lock_of(present.properties) == task_id else None))
+
+    # --- the stores
+
+    def _stores(self, importer: contract.Importer, image: Image,
+                request: ImportRequest) -> Sequence[str]:
+        """Return the stores that are to get the data.
+
+        :raises Conflict: there is no such store.
+        :raises Invalid: the request contradicts itself.
+        """
+        stores = self._layers.stores
+        if not stores.multi:
+            if request.all_stores_must_succeed is False:
+                raise contract.Invalid('all_stores_must_succeed requires several stores.')
+            return [stores.default]
+        chosen = self._named(request)
+        for name in chosen:
+            if not isinstance(name, str) or name not in stores.names:
+                raise contract.Conflict(f'There is no store {name!r:.80}; there are: '
+                                        f'{", ".join(stores.names)}.')
+            if not stores[name].is_writable:
+                raise contract.Conflict(f'The store {name} does not accept data.')
+        if request.all_stores:
+            if request.stores is not None or request.header_store is not None:
+                raise contract.Invalid('all_stores cannot be combined with a list of stores, or '
+                                       'with the header x-image-meta-store.')
+            chosen = [store.name for store in stores if store.is_writable]
+        elif request.stores is not None and request.header_store is not None:
+            raise contract.Invalid('Name the stores in the body or in the header '
+                                   'x-image-meta-store, not in both.')
+        if importer.STAGES:
+            return chosen
+        present = {store.name for location in image.active_locations
+                   if (store := stores.find(location)) is not None}
+        held = [name for name in chosen if name in present]
+        if held and not request.all_stores:
+            raise contract.Invalid(f'Image {image.id} is already in the store {held[0]}.')
+        return [name for name in chosen if name not in present]
+
+    def _named(self, request: ImportRequest) -> list[str]:
+        """Return the stores that the request names, each once; the default one if none."""
+        if request.stores is None:
+            return [self._layers.stores.default if request.header_store is None
+                    else request.header_store]
+        if not isinstance(request.stores, list):
+            raise contract.Conflict('stores must be a list of names.')
+        if not request.stores:
+            raise contract.Invalid('stores must name at least one store.')
+        return list(dict.fromkeys(map(_hashable, request.stores)))
+
+
+def submit(layers: Layers, task: Task) -> None:
+    """Have a task run soon; its record is enough to have it run later."""
+    try:
+        with border.Calling(layers.executor):
+            layers.executor.submit(task)
+    except Exception:
+        LOG.exception('task %s was not submitted; it runs later', task.id)
+
+
+def _staging_works(layers: Layers) -> bool:
+    try:
+        layers.staging.health()
+    except (contract.Error, contract.Misconfigured) as error:
+        LOG.warning('imports that stage data are not offered: %s', error)
+        return False
+    return True
+
+
+def _hashable(name: object) -> Any:
+    return name if isinstance(name, str) else repr(name)
+
+
+def _works(plugin: contract.Plugin) -> bool:
+    try:
+        with border.Calling(plugin):
+            plugin.health()
+    except Exception as error:
+        LOG.warning('%s is not offered: %s', plugin.name, error)
+        return False
+    return True
+
+
+def _check_status(importer: contract.Importer, image: Image) -> None:
+    if image.status != importer.STARTS_FROM:
+        raise contract.Conflict(f"Image {image.id} has the status '{image.status}'; "
+                                f'{importer.name} requires the status {importer.STARTS_FROM}.')
+
+
+def shown_arguments(importer: contract.Importer,
+                    arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what users may see of the arguments of an import."""
+    return {name: value for name, value in arguments.items() if name not in importer.SECRETS}
+
+
+def _shown(request: ImportRequest, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the request as the task shows it; ``arguments`` replace the given ones."""
+    return {'method': {'name': request.name, **arguments},
+            **({} if request.stores is None else {'stores': request.stores}),
+            'all_stores': request.all_stores,
+            'all_stores_must_succeed': request.all_stores_must_succeed is not False}

@@ -1,0 +1,263 @@
+"""The use case that receives data into the staging area, for an import that follows."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from glancelite import contract
+from glancelite.contract import Context, Image, QuotaRequest
+from glancelite.domain import imports, properties, status
+from glancelite.services import location_deletion, optimistic
+from glancelite.services.layers import Layers
+from glancelite.services.recovery import REQUEUED, Recovery, discard_leftovers
+from glancelite.services.staging import Staged
+from glancelite.services.stream import Exact, InspectedStream, Limit
+
+LOG = logging.getLogger(__name__)
+
+#: seconds between two looks whether the image was deleted
+CHECK_INTERVAL = 2.0
+
+
+class Stages:
+    """
+    :param staged_time: seconds after which staged data that was not imported is discarded.
+    :param abandon_after: seconds after which the staged data of a node that is away is given up.
+    """
+
+    def __init__(self, layers: Layers, recovery: Recovery, *, staged_time: float = 86400,
+                 abandon_after: float = 3600):
+        self._layers = layers
+        self._abandon_after = datetime.timedelta(seconds=abandon_after)
+        self._area = layers.staging
+        self._staged_time = datetime.timedelta(seconds=staged_time)
+        recovery.register(('uploading',), self._recover)
+
+    def receive(self, ctx: Context, image_id: str, source: Iterator[bytes], *,
+                size: int | None = None) -> Image:
+        """Receive data into the staging area.
+
+        :param source: non-empty ``bytes``; read once.
+        :param size: number of bytes that the client announced; None if it announced none.
+        :returns: the image, which is ``uploading`` now.
+        :raises NotFound: the caller sees no such image.
+        :raises Forbidden: the caller may not change the image.
+        :raises Conflict: the image is not queued, or another request stages data.
+        :raises Gone: the image was deleted meanwhile.
+        :raises TooLarge: the data exceeds a limit, or the capacity of the staging area.
+        :raises Invalid: the number of bytes is not the one announced.
+        :raises Unavailable: the staging area does not answer.
+        """
+        return _Stage(self._layers, ctx, size, self._staged_time).run(image_id, source)
+
+    def reaches(self, image: Image) -> bool:
+        """Return whether this node has the staged data of an image, if there is any."""
+        staged = imports.staged_of(image.properties) or {}
+        return staged.get('node') in (None, self._layers.host.node)
+
+    def discard(self, image: Image) -> None:
+        """Delete the staged data of an image, if there is any.
+
+        :raises Unavailable: the staging area does not answer.
+        """
+        staged = imports.staged_of(image.properties)
+        if staged is not None:
+            self._area.discard(Staged.from_json(staged))
+
+    def _recover(self, image: Image) -> bool:
+        """Queue an image whose stager died, or whose data was not imported in time."""
+        layers, records = self._layers, self._layers.database.images
+        staged = imports.staged_of(image.properties) or {}
+        if not self.reaches(image):
+            # a process of that node does it, unless the node is away for long
+            return self.is_abandoned(image.lease_until) and self._abandon(image)
+        try:
+            if imports.lock_of(image.properties) is not None:
+                records.update(image, {'lease_until': layers.host.now() + self._staged_time})
+                return False    # its import was accepted
+            if location_deletion.is_pending(image.locations):
+                return self._finish_deletions(image)
+            # from now on the stager cannot succeed any more
+            image = records.update(image, {
+                'properties': imports.with_staged(image.properties,
+                                                  {**staged, 'abandoned': True}),
+                'lease_until': layers.leases.until()}, status={'uploading'})
+            with layers.leases.hold(image):
+                self._area.discard(Staged.from_json(staged))
+                discard_leftovers(layers, image)
+            records.update(image, {**REQUEUED, 'properties': imports.without_staged(
+                image.properties)}, status={'uploading'})
+        except (contract.Conflict, contract.NotFound):
+            return False    # another process was faster
+        LOG.warning('image %s is queued again: its data was not %s', image.id,
+                    'staged completely' if staged.get('pending') else 'imported')
+        return True
+
+    def is_abandoned(self, due: datetime.datetime | None) -> bool:
+        """Return whether a node has not done for long what was due then."""
+        return due is not None and self._layers.host.now() - due > self._abandon_after
+
+    def _abandon(self, image: Image) -> bool:
+        """Queue an image whose data was staged on a node that is away."""
+        try:
+            self._layers.database.images.update(image, {
+                **REQUEUED, 'properties': imports.without_staged(image.properties)},
+                status={'uploading'})
+        except (contract.Conflict, contract.NotFound):
+            return False
+        LOG.warning('image %s is queued again: the node with its staged data is away', image.id)
+        return True
+
+    def _finish_deletions(self, image: Image) -> bool:
+        """Delete copies that a failed import has left; the staged data stays."""
+        layers = self._layers
+        image = layers.database.images.update(image, {'lease_until': layers.leases.until()})
+        with layers.leases.hold(image):
+            discard_leftovers(layers, image)
+            locations = location_deletion.recover(layers, image)
+            layers.database.images.update(image, {
+                'locations': locations,
+                'lease_until': layers.host.now() + self._staged_time})
+        return True
+
+
+class _Stage:
+    """One attempt to stage the data of an image: from ``queued`` to ``uploading``, or back."""
+
+    def __init__(self, layers: Layers, ctx: Context, size: int | None,
+                 staged_time: datetime.timedelta):
+        self._layers = layers
+        self._area = layers.staging
+        self._ctx = ctx
+        self._size = size
+        self._staged_time = staged_time
+        self.image: Image
+        self._key: str
+        self._next_check = 0.0
+
+    def run(self, image_id: str, source: Iterator[bytes]) -> Image:
+        """Raises as ``Stages.receive`` does."""
+        layers = self._layers
+        self._begin(image_id)
+        layers.events.image(self._ctx, 'image.update', self.image)
+        try:
+            limit = layers.quota.check(self._ctx, QuotaRequest(
+                'stage_image', self.image.owner, bytes=self._size, image=self.image))
+            with layers.leases.hold(self.image):
+                url, size = self._write(source, limit)
+            staged = Staged(((url, size),), self._area.node)
+            written = self._change(lambda image: {
+                'size': size,
+                'properties': imports.with_staged(image.properties, staged.to_json()),
+                'lease_until': layers.host.now() + self._staged_time})
+            if written is None:
+                raise self._gone()
+        except BaseException:
+            self._undo()
+            raise
+        layers.events.image(self._ctx, 'image.update', written)
+        return written
+
+    def _begin(self, image_id: str) -> None:
+        layers = self._layers
+        images = layers.database.images
+
+        def changes(image: Image) -> Mapping[str, object]:
+            layers.policy.enforce(self._ctx, 'modify_image', image)
+            status.check_operation('stage', image)
+            if imports.lock_of(image.properties) is not None:
+                raise contract.Conflict(f'Image {image.id} is being imported.')
+            self._key = f'{image.id}.{secrets.token_hex(8)}'
+            cleared = properties.without_location_failure(image.properties)
+            return {'status': 'uploading', 'size': self._size,
+                    'properties': imports.with_staged(
+                        cleared.get('properties', image.properties),
+                        Staged(node=self._area.node, pending=self._key).to_json()),
+                    'lease_until': layers.leases.until()}
+
+        claimed = optimistic.retry(
+            lambda: images.get(image_id, viewer=self._ctx.viewer), changes,
+            lambda image, changed: images.update(image, changed, status={'queued'}))
+        assert claimed is not None
+        self.image = claimed
+
+    def _write(self, source: Iterator[bytes], limit: int | None) -> tuple[str, int]:
+        inspections: list[contract.Inspection] = []
+        if limit is not None:
+            inspections.append(Limit(limit, contract.QuotaExceeded))
+        inspections.append(Exact(self._size) if self._size is not None else _Count())
+        with InspectedStream(self._watched(source), inspections) as stream:
+            url, written = self._area.write(self._key, stream, size=self._size, ctx=self._ctx)
+            if written != stream.facts['size']:
+                raise contract.Unavailable('The staging area did not keep all of the data.')
+            return url, written
+
+    def _watched(self, source: Iterator[bytes]) -> Iterator[bytes]:
+        """End the request soon after the image was deleted."""
+        self._next_check = time.monotonic() + CHECK_INTERVAL
+        for chunk in source:
+            if time.monotonic() > self._next_check:
+                self._check()
+                self._next_check = time.monotonic() + CHECK_INTERVAL
+            yield chunk
+
+    def _check(self) -> None:
+        with contextlib.suppress(contract.Unavailable):     # the last write finds out
+            try:
+                image = self._layers.database.images.get(self.image.id, viewer=None)
+            except contract.NotFound:
+                raise self._gone() from None
+            if not self._owns(image):
+                raise self._gone()
+
+    def _gone(self) -> contract.Gone:
+        return contract.Gone(f'Image {self.image.id} was deleted while its data was staged.')
+
+    def _owns(self, image: Image) -> bool:
+        staged = imports.staged_of(image.properties) or {}
+        return (image.status == 'uploading' and staged.get('pending') == self._key
+                and not staged.get('abandoned'))
+
+    def _change(self, change: Callable[[Image], Mapping[str, object]]) -> Image | None:
+        written = optimistic.update(
+            self._layers.database.images, self.image.id,
+            lambda present: change(present) if self._owns(present) else None,
+            status={'uploading'}, tries=None)
+        if written is not None:
+            self.image = dataclasses.replace(written, membership=self.image.membership)
+        return written
+
+    def _undo(self) -> None:
+        """Discard the data and queue the image again, after a failure."""
+        try:
+            self._area.discard(Staged(pending=self._key))
+        except contract.Error as error:     # its lease expires
+            LOG.warning('staged data of image %s is left to the recovery: %s', self.image.id,
+                        error)
+            return
+        queued = self._change(lambda image: {
+            **REQUEUED, 'properties': imports.without_staged(image.properties),
+            **({'lease_until': self._layers.leases.until()} if image.attempt else {})})
+        if queued is not None:
+            self._layers.events.image(self._ctx, 'image.update', queued)
+
+
+class _Count(contract.Inspection):
+    """Counts the bytes."""
+
+    ACCEPTS_MEMORYVIEW = True
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+
+    def finish(self) -> Mapping[str, object]:
+        return {'size': self._size}

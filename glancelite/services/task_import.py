@@ -1,0 +1,126 @@
+"""Tasks of the type ``import``: create an image, and import its data from a URL.
+
+Source: Image API contract, tasks.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from glancelite import contract
+from glancelite.contract import Context, Image, Task
+from glancelite.domain import imports
+from glancelite.schema.image import Creation
+from glancelite.services import optimistic
+from glancelite.services.images import Images
+from glancelite.services.importing import TYPE as IMAGE_IMPORT
+from glancelite.services.importing import Importing
+from glancelite.services.layers import Layers
+from glancelite.services.work import Claim, Work
+
+TYPE = 'import'
+#: the import method that these tasks use
+METHOD = 'web-download'
+
+
+class TaskImport:
+    """
+    :param importer: of the method ``web-download``; None if it is not enabled.
+    """
+
+    def __init__(self, layers: Layers, work: Work, images: Images, importing: Importing,
+                 importer: contract.Importer | None):
+        self._layers = layers
+        self._images = images
+        self._importing = importing
+        self._importer = importer
+        work.register(TYPE, self.run)
+
+    def check(self, ctx: Context, given: Mapping[str, Any],
+              creation: Creation) -> dict[str, Any]:
+        """Return the journal of a new task.
+
+        :param given: has ``import_from``.
+        :param creation: the image to create.
+        :raises Invalid: the input is wrong.
+        """
+        url = given['import_from']
+        if not isinstance(url, str) or not url.strip():
+            raise contract.Invalid('import_from must be a URL.')
+        if not url.startswith(('http://', 'https://')):
+            raise contract.Invalid('import_from must be an http or https URL.')
+        if self._importer is None:
+            raise contract.Invalid(f'The import method {METHOD} is not enabled here.')
+        image = Image('00000000-0000-0000-0000-000000000000', disk_format='raw',
+                      container_format='bare', owner=ctx.project)
+        arguments = self._importer.check(ctx, image, {'name': METHOD, 'uri': url})
+        return {'version': 1, 'method': METHOD, 'arguments': dict(arguments), 'copies': False,
+                'stores': [self._layers.stores.default], 'all_must_succeed': True,
+                'image_id': creation.fields.get('id') or str(uuid.uuid4()),
+                'fields': dict(creation.fields), 'properties': dict(creation.properties)}
+
+    def run(self, claim: Claim) -> None:
+        """Create the image, unless that was done, and import its data."""
+        task = claim.task
+        if task.image_id is None:
+            try:
+                image = self._create(claim)
+            except contract.Unavailable as error:
+                claim.release(message=imports.reason_for_users(error))
+                return
+            except contract.Error as error:
+                claim.finish('failure', imports.reason_for_users(error))
+                return
+            claim.write(image_id=image.id)
+        self._importing.run(claim)
+
+    def _create(self, claim: Claim) -> Image:
+        """Return the new image, locked by the task."""
+        task, records = claim.task, self._layers.database.images
+        image_id = task.journal['image_id']
+        creation = Creation({'disk_format': 'raw', 'container_format': 'bare',
+                             **task.journal['fields'], 'id': image_id},
+                            dict(task.journal['properties']))
+        try:
+            image = self._images.create(claim.ctx, creation)
+        except contract.Conflict:
+            # a process died after it had created the image
+            image = records.get(image_id, viewer=claim.ctx.viewer)
+            if task.attempt == 1 or image.owner != claim.ctx.project:
+                raise
+        locked = optimistic.update(records, image.id, lambda present: {
+            'properties': imports.locked(present.properties, task.id)})
+        return locked or image
+
+    def restart(self, ctx: Context, task: Task) -> Task:
+        """Lock the image again, and set the failed task to ``pending``.
+
+        :raises Conflict: the image does not allow it now.
+        """
+        records = self._layers.database.images
+        if task.image_id is None:
+            return self._layers.database.tasks.restart(task, {})
+        expected = ('active' if task.journal['copies'] else
+                    'uploading' if task.journal['method'] == 'glance-direct' else 'queued')
+
+        def decide(image: Image) -> Mapping[str, object]:
+            holder = imports.lock_of(image.properties)
+            if image.status != expected or holder not in (None, task.id):
+                raise contract.Conflict(
+                    f'Image {image.id} does not allow another try: its status is '
+                    f'{image.status}' + (f', and task {holder} has locked it.' if holder else '.'))
+            return {'properties': imports.locked(image.properties, task.id)}
+
+        image = optimistic.retry(lambda: records.get(str(task.image_id), viewer=None), decide,
+                                 lambda image, changes: records.update(image, changes))
+        assert image is not None
+        journal = {name: value for name, value in task.journal.items() if name in (
+            'version', 'method', 'arguments', 'stores', 'all_must_succeed', 'copies', 'caller',
+            'image_id', 'fields', 'properties')}
+        journal['locations_before'] = [each.url for each in image.locations]
+        staged = imports.staged_of(image.properties)
+        if task.type == IMAGE_IMPORT and staged is not None:
+            journal['staged'] = staged
+        return self._layers.database.tasks.restart(task, {'journal': journal, 'progress': {}})

@@ -1,0 +1,335 @@
+"""Runs tasks: claims them, keeps their leases, and hands them back.
+
+A task is claimed before it runs, and every write of its work says which claim it belongs to.
+So a process that has lost a claim, because it was frozen or cut off for longer than the lease,
+changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from glancelite import contract
+from glancelite.contract import Context, Task, TaskQuery
+from glancelite.services.layers import Layers
+from glancelite.services.periodic import Periodic
+from glancelite.support import log_context
+
+LOG = logging.getLogger(__name__)
+T = TypeVar('T')
+
+#: most seconds between two renewals: a cancelled task ends about so soon
+HEARTBEAT = 2.0
+#: seconds that the end of a process waits for its tasks to be handed back
+CLOSE_TIME = 8.0
+#: seconds between two tries to reach a database that does not answer
+DATABASE_PAUSE = 0.5
+#: tasks of each status that are looked at for an executor
+MOST_WAITING = 1000
+#: callers of tasks that were accepted here, of which the process remembers the tokens
+MOST_CALLERS = 1000
+
+
+class Ended(contract.Gone):
+    """The work on a task is to end; ``reason`` says why."""
+
+    def __init__(self, text: str, reason: str):
+        super().__init__(text)
+        self.reason = reason
+
+
+#: reasons of ``Ended``: another process has claimed the task; its owner or the deletion of its
+#: image ends it; the node with its data is away; this process ends
+LOST, CANCELLED, ABANDONED, CLOSING = 'lost', 'cancelled', 'abandoned', 'closing'
+#: reasons that end the task itself
+FINAL = frozenset({CANCELLED, ABANDONED})
+
+_TEXTS = {LOST: 'Another process has taken over this work.', CANCELLED: 'The task was cancelled.',
+          ABANDONED: 'The node that has the staged data is away.',
+          CLOSING: 'This process ends.'}
+
+
+class Claim:
+    """A task that this process runs.
+
+    :ivar task: as it was written last.
+    :ivar ctx: the caller who requested it, without a token if another process accepted it.
+    """
+
+    def __init__(self, work: Work, task: Task, ctx: Context):
+        self._work = work
+        self._lock = threading.Lock()
+        self.task = task
+        self.ctx = ctx
+        #: why the work is to end; None while it may go on
+        self.ending: str | None = None
+
+    def check(self) -> None:
+        """
+        :raises Ended: the work is to end.
+        """
+        if self.ending is not None:
+            raise Ended(_TEXTS[self.ending], self.ending)
+
+    def write(self, **changes: object) -> None:
+        """Change the task; waits while the database does not answer.
+
+        :raises Ended: another process has claimed it.
+        """
+        self._write(changes)
+
+    def release(self, **changes: object) -> None:
+        """Give the claim up, so that any process can continue."""
+        self._write(changes, release=True)
+
+    def finish(self, status: str, message: str = '',
+               result: Mapping[str, Any] | None = None) -> None:
+        """End the task with ``success`` or ``failure``."""
+        # a retry needs the journal of a failed task; otherwise it may have secrets
+        journal = {'journal': {'version': 1}} if status == 'success' else {}
+        self._write({'status': status, 'message': message, 'result': result, **journal,
+                     'expires_at': self._work.expiry()}, release=True)
+        self._work.events.task(self.ctx, f'task.{status}', self.task)
+
+    def _write(self, changes: Mapping[str, object], *, release: bool = False) -> None:
+        with self._lock:
+            try:
+                self.task = self.patiently(lambda: self._work.records.update(
+                    self.task, changes, release=release))
+            except (contract.Conflict, contract.NotFound):
+                self.ending = LOST
+                self.check()
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Return what ``call`` returns; again while the database does not answer.
+
+        The task may be lost meanwhile, and the heartbeat finds out when the database is back.
+
+        :raises Ended: the claim was lost, or this process ends.
+        """
+        while True:
+            try:
+                return call()
+            except contract.Unavailable as error:
+                if self.ending in (LOST, CLOSING):
+                    self.check()
+                LOG.warning('task %s waits for the database: %s', self.task.id, error)
+                time.sleep(DATABASE_PAUSE)
+
+
+Handler = Callable[[Claim], None]
+
+
+class Work:
+    """The tasks of the service, for executors; implements ``contract.Work``.
+
+    :param lease: seconds after which the task of a dead process can be claimed.
+    :param time_to_live: hours for which finished tasks are shown.
+    """
+
+    def __init__(self, layers: Layers, *, lease: float = 30, time_to_live: float = 48):
+        self.records = layers.database.tasks
+        self.events = layers.events
+        self._host = host = layers.host
+        self._lease = lease
+        self._time_to_live = time_to_live
+        self._holder = f'{host.node}/{os.getpid()}'
+        self._handlers: dict[str, Handler] = {}
+        self._callers: dict[str, Context] = {}
+        self._claims: dict[str, Claim] = {}
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._closing = False
+        self._heartbeat = Periodic(self.renew, min(HEARTBEAT, lease / 3), 'renewal of tasks')
+
+    def register(self, task_type: str, handler: Handler) -> None:
+        """Let ``handler`` run the tasks of one type.
+
+        It ends, releases or finishes the claim; if it raises, the claim expires.
+
+        :raises ValueError: the type has a handler already.
+        """
+        if task_type in self._handlers:
+            raise ValueError(f'two handlers for tasks of type {task_type}')
+        self._handlers[task_type] = handler
+
+    @property
+    def types(self) -> Collection[str]:
+        """The types of tasks that can run here."""
+        return tuple(self._handlers)
+
+    def expiry(self) -> datetime.datetime:
+        """Return until when a task that is finished now is shown."""
+        return self._host.now() + datetime.timedelta(hours=self._time_to_live)
+
+    def remember(self, task_id: str, ctx: Context) -> None:
+        """Keep the caller of a new task, whose token must not be recorded."""
+        with self._lock:
+            self._callers[task_id] = ctx
+            if len(self._callers) > MOST_CALLERS:
+                del self._callers[next(iter(self._callers))]
+
+    # --- for executors
+
+    def run(self, task_id: str | None = None) -> bool:
+        if self._closing:
+            return False
+        try:
+            task = self.records.claim(holder=self._holder, node=self._host.node,
+                                      seconds=self._lease, types=self.types, task_id=task_id)
+        except contract.Unavailable as error:
+            LOG.warning('no task can be claimed now: %s', error)
+            return False
+        if task is None:
+            return False
+        claim = Claim(self, task, self._caller(task))
+        with self._lock:
+            self._claims[task.id] = claim
+            if task.cancelled:
+                claim.ending = CANCELLED
+            elif self._closing:
+                claim.ending = CLOSING
+        log_context.begin(task.request_id)
+        log_context.set_caller(claim.ctx)
+        try:
+            self._run(claim)
+        finally:
+            with self._lock:
+                del self._claims[task.id]
+                if claim.task.is_finished:
+                    self._callers.pop(task.id, None)
+                self._idle.notify_all()
+        return True
+
+    def _run(self, claim: Claim) -> None:
+        task = claim.task
+        LOG.info('task %s (%s) of image %s begins, attempt %d', task.id, task.type,
+                 task.image_id, task.attempt)
+        if task.attempt == 1:
+            self.events.task(claim.ctx, 'task.run', task)
+            self.events.task(claim.ctx, 'task.processing', task)
+        try:
+            self._handlers[task.type](claim)
+        except Ended as ended:
+            LOG.info('task %s ends here: %s', task.id, ended)
+            if ended.reason == CLOSING:
+                self._hand_back(claim)
+        except BaseException:       # its lease expires, and it is tried again
+            LOG.exception('task %s failed', task.id)
+
+    def _hand_back(self, claim: Claim) -> None:
+        try:
+            self.records.update(claim.task, {}, release=True)
+        except contract.Error as error:
+            LOG.warning('task %s cannot be handed back, its lease expires: %s', claim.task.id,
+                        error)
+
+    def waiting(self) -> Sequence[Task]:
+        now, found = self._host.now(), []
+        for status in ('pending', 'processing'):
+            query = TaskQuery(now, types=tuple(self.types), equal={'status': status},
+                              sort=(('created_at', 'asc'), ('id', 'asc')), limit=MOST_WAITING)
+            found += [task for task in self.records.list(query).items if _is_waiting(task, now)]
+        return found
+
+    def purge(self) -> None:
+        """Remove the records of tasks that have expired."""
+        while self.records.purge(expired_before=self._host.now()):
+            pass
+
+    def abandon(self, after: float) -> None:
+        """Claim the tasks of nodes that are away, and end them.
+
+        :param after: seconds for which such a task did not change.
+        """
+        before = self._host.now() - datetime.timedelta(seconds=after)
+        for status in ('pending', 'processing'):
+            query = TaskQuery(self._host.now(), types=tuple(self.types),
+                              equal={'status': status}, limit=100,
+                              sort=(('updated_at', 'asc'), ('id', 'asc')))
+            for task in self.records.list(query).items:
+                if task.node not in (None, self._host.node) and (
+                        task.updated_at is not None and task.updated_at < before):
+                    self._abandon(task)
+
+    def _abandon(self, task: Task) -> None:
+        claimed = self.records.claim(
+            holder=self._holder, node=str(task.node), seconds=self._lease, types=self.types,
+            task_id=task.id)
+        if claimed is not None:
+            claim = Claim(self, claimed, self._caller(claimed))
+            claim.ending = ABANDONED
+            LOG.warning('task %s is abandoned: its node %s is away', task.id, task.node)
+            with self._lock:
+                self._claims[task.id] = claim
+            try:
+                self._run(claim)
+            finally:
+                with self._lock:
+                    del self._claims[task.id]
+
+    def _caller(self, task: Task) -> Context:
+        with self._lock:
+            known = self._callers.get(task.id)
+        return known or caller_of(task)
+
+    # --- leases
+
+    def renew(self) -> None:
+        """Renew the leases of all tasks that run here; end those that are lost or cancelled."""
+        with self._lock:
+            claims = dict(self._claims)
+        if not claims:
+            return
+        held = self.records.renew([claim.task for claim in claims.values()],
+                                  seconds=self._lease)
+        for task_id, claim in claims.items():
+            if task_id not in held:
+                if not claim.task.is_finished and claim.task.holder is not None:
+                    claim.ending = LOST
+            elif held[task_id] and claim.ending is None:
+                claim.ending = CANCELLED
+
+    def start(self) -> None:
+        """Renew leases from now on."""
+        self._heartbeat.start()
+
+    def close(self) -> None:
+        """Claim nothing more, and hand back what runs here."""
+        deadline = time.monotonic() + CLOSE_TIME
+        with self._lock:
+            self._closing = True
+            for claim in self._claims.values():
+                claim.ending = claim.ending or CLOSING
+            while self._claims and time.monotonic() < deadline:
+                self._idle.wait(max(0.0, deadline - time.monotonic()))
+            for task_id in self._claims:
+                LOG.warning('task %s is not handed back in time; its lease expires', task_id)
+        self._heartbeat.close()
+
+
+def _is_waiting(task: Task, now: datetime.datetime) -> bool:
+    """Return whether no process holds the task, and it is due."""
+    return ((task.not_before is None or task.not_before <= now)
+            and (task.lease_until is None or task.lease_until <= now))
+
+
+def record_caller(ctx: Context) -> Mapping[str, Any]:
+    """Return what the record of a task keeps of its caller, JSON-ready, without secrets."""
+    return {'user': ctx.user, 'project': ctx.project, 'roles': sorted(ctx.roles),
+            'is_admin': ctx.is_admin, 'user_domain': ctx.user_domain,
+            'project_domain': ctx.project_domain}
+
+
+def caller_of(task: Task) -> Context:
+    """Return the caller that ``record_caller`` has recorded in the journal of a task."""
+    kept = dict(task.journal.get('caller') or {})
+    roles = frozenset(kept.pop('roles', ()))
+    return Context(**{'project': task.owner, 'user': task.user_id, **kept}, roles=roles,
+                   request_id=task.request_id)

@@ -1,0 +1,237 @@
+"""Staging the data of an image, for an import that follows."""
+
+import contextlib
+import itertools
+
+import pytest
+
+from glancelite import contract
+from glancelite.domain import imports as rules
+from glancelite.services import stage as stage_module
+from glancelite.testing import service
+from tests.services.conftest import raising
+from tests.services.test_import_crashes import Died, Mortal, _mortal_stores, _Wrapped
+from tests.services.test_importing import staged_data
+
+DATA = [b'one ', b'two ', b'three']
+
+
+@pytest.fixture(params=['memory', 'sql'])
+def core(tmp_path, request):
+    """A service with each kind of database: both keep what a deletion needs."""
+    text = service.MEMORY
+    if request.param == 'sql':
+        text = text.replace('database = memory', 'database = sql\nsync_database = true') + (
+            f'[database]\nconnection = sqlite:///{tmp_path}/records.sqlite\n')
+    core = service.build(tmp_path, text)
+    yield core
+    core.close()
+
+
+@pytest.fixture
+def stages(core):
+    return core.use_cases.stages
+
+
+def test_staged_data_makes_an_image_uploading(core, stages, ctx, queued, reread):
+    image = stages.receive(ctx, queued().id, iter(DATA))
+
+    assert (image.status, image.size, image.os_hash_value, image.locations) == (
+        'uploading', 13, None, ())
+    assert rules.is_staged(image.properties)
+    assert [b''.join(data) for data in staged_data(core).values()] == [b'one two three']
+    assert reread(image) == image
+
+
+def test_an_image_without_formats_can_be_staged(core, stages, ctx):
+    image = core.use_cases.images.create(ctx, core.schema.create({}))
+
+    assert stages.receive(ctx, image.id, iter(DATA)).status == 'uploading'
+
+
+def test_no_data_at_all_can_be_staged(stages, ctx, queued):
+    assert stages.receive(ctx, queued().id, iter([])).size == 0
+
+
+def test_of_several_stages_one_wins(core, stages, ctx, queued, reread):
+    image = queued()
+    results = []
+
+    def source():
+        yield DATA[0]
+        with pytest.raises(contract.Conflict):
+            stages.receive(ctx, image.id, iter(DATA))
+        results.append('refused')
+        yield DATA[1]
+
+    stages.receive(ctx, image.id, source())
+
+    assert (results, reread(image).size, len(staged_data(core))) == (['refused'], 8, 1)
+
+
+def test_staging_twice_is_refused(stages, ctx, queued):
+    image = stages.receive(ctx, queued().id, iter(DATA))
+
+    with pytest.raises(contract.Conflict):
+        stages.receive(ctx, image.id, iter(DATA))
+
+
+def test_others_may_not_stage(core, stages, context, queued):
+    with pytest.raises(contract.Forbidden):
+        stages.receive(context('other'), queued(visibility='community').id, iter(DATA))
+    assert staged_data(core) == {}
+
+
+@pytest.mark.parametrize('fault', ['source', 'size', 'store'])
+def test_after_a_failure_the_image_is_queued_and_nothing_is_left(
+        core, stages, ctx, queued, reread, monkeypatch, fault):
+    image, size = queued(), None
+
+    def source():
+        yield DATA[0]
+        if fault == 'source':
+            raise ConnectionError
+    if fault == 'size':
+        size = 3
+    with monkeypatch.context() as patch:
+        if fault == 'store':
+            patch.setattr(core.layers.staging._store.driver, 'write',
+                          raising(contract.TooLarge('full')))
+        with pytest.raises((contract.Error, ConnectionError)):
+            stages.receive(ctx, image.id, source(), size=size)
+
+    assert (reread(image).status, reread(image).size) == ('queued', None)
+    assert rules.STAGED not in reread(image).properties
+    assert staged_data(core) == {}
+    assert stages.receive(ctx, image.id, iter(DATA)).status == 'uploading'
+
+
+def test_deleting_the_image_ends_the_stage(core, stages, ctx, queued, monkeypatch):
+    monkeypatch.setattr(stage_module, 'CHECK_INTERVAL', 0)
+    image = queued()
+    sent = []
+
+    def source():
+        for number in range(1000):
+            if number == 3:
+                core.use_cases.images.delete(ctx, image.id)
+            sent.append(number)
+            yield b'x'
+
+    with pytest.raises(contract.Gone, match='deleted'):
+        stages.receive(ctx, image.id, source())
+
+    assert len(sent) < 10
+    assert staged_data(core) == {}
+
+
+def test_deleting_a_staged_image_deletes_its_data(core, stages, ctx, queued):
+    image = stages.receive(ctx, queued().id, iter(DATA))
+    core.use_cases.images.delete(ctx, image.id)
+
+    assert staged_data(core) == {}
+    assert list(core.layers.database.images.unfinished(
+        now=core.layers.host.now(), deleted_before=core.layers.host.now())) == []
+
+
+def test_the_deletion_is_completed_when_the_staging_area_is_back(
+        core, stages, ctx, queued, advance, monkeypatch):
+    image = stages.receive(ctx, queued().id, iter(DATA))
+    with monkeypatch.context() as patch:
+        patch.setattr(core.layers.staging._store.driver, 'delete',
+                      raising(contract.Unavailable('away')))
+        core.use_cases.images.delete(ctx, image.id)
+    assert staged_data(core) != {}
+    advance(1000)
+    core.use_cases.recovery.sweep()
+
+    assert staged_data(core) == {}
+
+
+def test_data_that_is_not_imported_in_time_is_discarded(core, stages, ctx, queued, reread,
+                                                        advance):
+    image = stages.receive(ctx, queued().id, iter(DATA))
+    advance(3600)
+    core.use_cases.recovery.sweep()
+    assert reread(image).status == 'uploading'
+    advance(24 * 3600)
+    core.use_cases.recovery.sweep()
+
+    assert (reread(image).status, reread(image).size, staged_data(core)) == ('queued', None, {})
+
+
+def test_the_data_of_another_node_is_left_to_it(core, stages, ctx, queued, reread, advance,
+                                                monkeypatch):
+    image = stages.receive(ctx, queued().id, iter(DATA))
+    monkeypatch.setattr(core.layers.host, 'node', 'another')
+    advance(24.5 * 3600)
+    core.use_cases.recovery.sweep()
+    assert reread(image).status == 'uploading'
+    core.use_cases.images.delete(ctx, image.id)
+    advance(1000)
+    core.use_cases.recovery.sweep()
+    assert staged_data(core) != {}
+
+    monkeypatch.undo()
+    advance(25 * 3600)
+    core.use_cases.recovery.sweep()
+    assert staged_data(core) == {}
+
+
+def test_the_data_of_a_node_that_stays_away_is_given_up(core, stages, ctx, queued, reread, advance,
+                                                        monkeypatch):
+    staged, deleted = (stages.receive(ctx, queued().id, iter(DATA)) for _ in range(2))
+    monkeypatch.setattr(core.layers.host, 'node', 'another')
+    core.use_cases.images.delete(ctx, deleted.id)
+    advance(26 * 3600)
+    core.use_cases.recovery.sweep()
+
+    assert (reread(staged).status, rules.is_staged(reread(staged).properties)) == ('queued', False)
+    assert list(core.layers.database.images.unfinished(
+        now=core.layers.host.now(), deleted_before=core.layers.host.now())) == []
+
+
+@pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])
+def test_a_stager_that_dies_leaves_nothing(core, ctx, queued, reread, advance, after):
+    for at in itertools.count(1):
+        image = queued()
+        mortal = Mortal(at, after=after)
+        database = _Wrapped(mortal, core.layers.database, ())
+        database.images = mortal.wrap(core.layers.database.images, ('get', 'update'))
+        with _mortal_stores(core, mortal):
+            dying = service.exchange(core, database=database)
+            with contextlib.suppress(Died, contract.Error):
+                dying.use_cases.stages.receive(ctx, image.id, iter(DATA))
+        advance(30 * 3600)
+        core.use_cases.recovery.sweep()
+        where = f'the process died at call {at}'
+
+        assert (reread(image).status, reread(image).lease_until) == ('queued', None), where
+        assert rules.STAGED not in reread(image).properties, where
+        assert staged_data(core) == {}, where
+        if not mortal.dead:
+            assert at > 4
+            return
+
+
+@pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])
+def test_a_process_that_dies_while_it_deletes_a_staged_image_leaves_nothing(
+        core, ctx, queued, advance, after):
+    for at in itertools.count(1):
+        image = core.use_cases.stages.receive(ctx, queued().id, iter(DATA))
+        mortal = Mortal(at, after=after)
+        database = _Wrapped(mortal, core.layers.database, ())
+        database.images = mortal.wrap(core.layers.database.images,
+                                      ('get', 'delete', 'complete_delete'))
+        with _mortal_stores(core, mortal):
+            dying = service.exchange(core, database=database)
+            with contextlib.suppress(Died, contract.Error):
+                dying.use_cases.images.delete(ctx, image.id)
+        with contextlib.suppress(contract.NotFound):
+            core.use_cases.images.delete(ctx, image.id)
+        advance(1000)
+        core.use_cases.recovery.sweep()
+
+        assert staged_data(core) == {}, f'the process died at call {at}'
+        if not mortal.dead:
+            return
