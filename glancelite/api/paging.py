@@ -98,7 +98,7 @@ def image_query(ctx: Context, parameters: Parameters, *, default_limit: int,
         tags=frozenset(value for name, value in parameters if name == 'tag'),
         properties=properties,
         sort=_sort(parameters, last),
-        limit=min(_parse_limit(last['limit']) if 'limit' in last else default_limit, max_limit),
+        limit=min(parse_limit(last['limit']) if 'limit' in last else default_limit, max_limit),
     ), last.get('marker')
 
 
@@ -215,11 +215,11 @@ def _bound_condition(name: str, value: str) -> Where:
 def _time_condition(name: str, value: str) -> Where:
     operator, colon, rest = value.partition(':')
     if colon and operator in _TIME_OPERATORS:
-        return Where(name, operator, _parse_time(name, rest))
-    return Where(name, 'eq', _parse_time(name, value))
+        return Where(name, operator, parse_time(name, rest))
+    return Where(name, 'eq', parse_time(name, value))
 
 
-def _parse_time(name: str, text: str) -> datetime.datetime:
+def parse_time(name: str, text: str) -> datetime.datetime:
     try:
         if 'W' in text:
             raise ValueError('week dates are not supported')
@@ -247,7 +247,7 @@ def _parse_hidden(value: str) -> bool:
     return word == 'true'
 
 
-def _parse_limit(value: str) -> int:
+def parse_limit(value: str) -> int:
     number = _parse_number('limit', value)
     if number < 0:
         raise contract.Invalid('limit must not be negative.')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import signal
 import sys
@@ -19,8 +18,6 @@ from glancelite.cmd.ending import end
 from glancelite.contract import Authenticator, Error, Misconfigured
 from glancelite.contract.middleware import WSGIApp
 from glancelite.server import serve
-
-LOG = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -43,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def is_transfer(path: str) -> bool:
     """Whether requests for this path transfer the data of an image."""
-    return path.rstrip('/').endswith('/file')
+    return path.rstrip('/').endswith(('/file', '/stage'))
 
 
 def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
@@ -102,17 +99,8 @@ def check(conf: cfg.ConfigOpts, *, single: bool = False) -> None:
     try:
         if not single:
             checks.workers(conf, core)
-        for text in (*config.missing(conf), *assembly.notices(conf)):
-            LOG.warning('%s', text)
-        for text in config.notices(conf):
-            LOG.info('%s', text)
-        for name in config.unused(conf):
-            LOG.warning('not used by glancelite: %s', name)
-        if not single:      # a WSGI server calls this in a request, which should not wait
-            core.layers.database.wait()
-        if core.layers.database.behind():
-            raise Misconfigured('the database schema is not up to date; '
-                                'run: glancelite-manage db sync')
+        # a WSGI server calls this in a request, which should not wait
+        checks.service(conf, core, wait=not single)
     finally:
         core.close()
 

@@ -1,4 +1,4 @@
-"""The attributes of tasks.  The service has no tasks, but serves their schema documents."""
+"""The attributes of tasks."""
 
 from glancelite.schema.fields import UUID, Field, Resource
 

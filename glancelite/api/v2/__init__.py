@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from glancelite.api.openapi import OpenAPI
 from glancelite.api.resource import Resource
+from glancelite.api.v2.image_import import ImportInfo
 from glancelite.api.v2.images import Images
 from glancelite.api.v2.info import Stores, Usage
 from glancelite.api.v2.locations import StoreCopy
 from glancelite.api.v2.schemas import schemas
+from glancelite.api.v2.tasks import Tasks
 from glancelite.assembly import Core
 
 
@@ -15,7 +17,9 @@ def root(core: Core) -> Resource:
     """Return the resource ``/v2``."""
     children: dict[str, Resource] = {
         'images': Images(core),
-        'info': Resource({'usage': Usage(), 'stores': Stores(core)}),
+        'info': Resource({'usage': Usage(), 'stores': Stores(core),
+                          'import': ImportInfo(core)}),
+        'tasks': Tasks(core),
         'schemas': schemas(core.documents),
         'stores': Resource(variable=Resource(variable=StoreCopy(core))),
     }

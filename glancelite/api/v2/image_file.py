@@ -61,15 +61,30 @@ class ImageFile(Resource):
 
     @operation('Upload the data of an image.', accepts='bytes', statuses=(204,))
     def put(self, request: Request, image_id: str) -> Response:
-        if request.media_type != MEDIA_TYPE:
-            raise HTTPError(415, f'The Content-Type of image data must be {MEDIA_TYPE}.')
-        announced = request.environ.get('HTTP_X_OPENSTACK_IMAGE_SIZE')
-        size = (request.length if announced is None
-                else parse_number(announced, 'x-openstack-image-size'))
+        check_media_type(request)
+        size = announced_size(request)
         store = request.environ.get('HTTP_X_IMAGE_META_STORE') if self._multi_store else None
         chunks = request.chunks(pool=self._buffers)
         self._uploads.receive(request.context, image_id, chunks, size=size, store=store)
         return Response.empty()
+
+
+def check_media_type(request: Request) -> None:
+    """
+    :raises HTTPError: the body is not the data of an image.
+    """
+    if request.media_type != MEDIA_TYPE:
+        raise HTTPError(415, f'The Content-Type of image data must be {MEDIA_TYPE}.')
+
+
+def announced_size(request: Request) -> int | None:
+    """Return the number of bytes that the client announces; None if it announces none.
+
+    :raises Invalid: the header is no number.
+    """
+    announced = request.environ.get('HTTP_X_OPENSTACK_IMAGE_SIZE')
+    return (request.length if announced is None
+            else parse_number(announced, 'x-openstack-image-size'))
 
 
 def _preferred_stores(query: str | None) -> str | None:

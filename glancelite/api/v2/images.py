@@ -12,9 +12,11 @@ from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 from glancelite.api.v2.actions import Deactivate, Reactivate
 from glancelite.api.v2.image_file import ImageFile
+from glancelite.api.v2.image_import import Import, Stage
 from glancelite.api.v2.locations import Locations
 from glancelite.api.v2.members import Members
 from glancelite.api.v2.tags import Tag
+from glancelite.api.v2.tasks import ImageTasks
 from glancelite.assembly import Core
 from glancelite.domain import patch
 
@@ -44,9 +46,7 @@ class Images(_ImageResource):
         self._settings = settings = core.settings
         #: headers that tell the creator of an image how it can receive data
         self._upload_headers: list[tuple[str, str]] = []
-        if settings.import_methods:
-            self._upload_headers.append(('OpenStack-image-import-methods',
-                                         ','.join(settings.import_methods)))
+        self._imports = core.use_cases.imports
         if settings.multi_store:
             self._upload_headers.append(('OpenStack-image-store-ids',
                                          ','.join(settings.store_ids)))
@@ -72,7 +72,12 @@ class Images(_ImageResource):
         image = self._images.create(request.context, creation)
         base = base_url(request.environ, self._settings.public_endpoint)
         return Response.json(self._json(request, image), 201, (
-            ('Location', f'{base}/v2/images/{image.id}'), *self._upload_headers))
+            ('Location', f'{base}/v2/images/{image.id}'), *self._import_headers(),
+            *self._upload_headers))
+
+    def _import_headers(self) -> tuple[tuple[str, str], ...]:
+        methods = ','.join(self._imports.methods)
+        return (('OpenStack-image-import-methods', methods),) if methods else ()
 
 
 class Image(_ImageResource):
@@ -83,6 +88,9 @@ class Image(_ImageResource):
             'file': ImageFile(core),
             'actions': Resource({'deactivate': Deactivate(core),
                                  'reactivate': Reactivate(core)}),
+            'import': Import(core),
+            'stage': Stage(core),
+            'tasks': ImageTasks(core),
             'locations': Locations(core),
             'members': Members(core),
             'tags': Resource(variable=Tag(core)),

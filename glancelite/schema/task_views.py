@@ -1,0 +1,64 @@
+"""Tasks as JSON.
+
+``progress`` is our own attribute: clients of Glance ignore it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from glancelite.contract.values import Task
+
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
+
+
+def task(record: Task) -> bytes:
+    """Return one task."""
+    return orjson.dumps({**_stub(record), 'input': dict(record.input), 'result': _result(record),
+                         'message': record.message, **_progress(record)}, option=_TIMES)
+
+
+def page(records: Iterable[Task], *, first: str, following: str | None = None) -> bytes:
+    """Return a page of a listing; its items lack ``input``, ``result`` and ``message``."""
+    shown: dict[str, Any] = {'tasks': [{**_stub(each), **_progress(each)} for each in records],
+                             'first': first, 'schema': '/v2/schemas/tasks'}
+    if following:
+        shown['next'] = following
+    return orjson.dumps(shown, option=_TIMES)
+
+
+def of_image(records: Iterable[Task]) -> bytes:
+    """Return the tasks of an image, with times as the reference shows them here."""
+    return orjson.dumps({'tasks': [{
+        'id': each.id, 'type': each.type, 'status': each.status, 'owner': each.owner,
+        'expires_at': _time(each.expires_at), 'created_at': _time(each.created_at),
+        'updated_at': _time(each.updated_at), 'deleted_at': None, 'deleted': False,
+        'image_id': each.image_id, 'request_id': each.request_id, 'user_id': each.user_id,
+        'input': dict(each.input), 'result': _result(each), 'message': each.message,
+        **_progress(each)} for each in records]})
+
+
+def _stub(record: Task) -> dict[str, Any]:
+    path = f'/v2/tasks/{record.id}'
+    optional = {name: value for name in ('image_id', 'request_id', 'user_id', 'expires_at')
+                if (value := getattr(record, name)) is not None}
+    return {'id': record.id, 'type': record.type, 'status': record.status,
+            'owner': record.owner, 'created_at': record.created_at,
+            'updated_at': record.updated_at, 'self': path, 'schema': '/v2/schemas/task',
+            **optional}
+
+
+def _result(record: Task) -> dict[str, Any] | None:
+    return None if record.result is None else dict(record.result)
+
+
+def _progress(record: Task) -> dict[str, Any]:
+    return {'progress': dict(record.progress)} if record.progress else {}
+
+
+def _time(moment: datetime.datetime | None) -> str | None:
+    return moment.strftime('%Y-%m-%dT%H:%M:%S.%f') if moment else None
