@@ -1,16 +1,19 @@
-"""What must be right for ``glancelite-api`` beyond the plugins: address, processes, TLS."""
+"""What must be right for the service beyond the plugins: address, processes, database, TLS."""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
+import logging
 import socket
 
 from oslo_config import cfg
 
-from glancelite import assembly
+from glancelite import assembly, config
 from glancelite.contract import Misconfigured
 from glancelite.server.application import CannotStart, check_tls
+
+LOG = logging.getLogger(__name__)
 
 
 @functools.lru_cache
@@ -52,17 +55,57 @@ def can_listen(conf: cfg.ConfigOpts) -> None:
             f'cannot listen on bind_host = {conf.bind_host}: {error.strerror}') from error
 
 
+def service(conf: cfg.ConfigOpts, core: assembly.Core, *, wait: bool = True) -> None:
+    """Log what the configuration asks for in vain; check the database.
+
+    :param wait: wait for a database that is starting.
+    :raises Misconfigured: its schema is not up to date.
+    :raises Unavailable: the database does not answer.
+    """
+    for text in (*config.missing(conf), *assembly.notices(conf)):
+        LOG.warning('%s', text)
+    for text in config.notices(conf):
+        LOG.info('%s', text)
+    for name in config.unused(conf):
+        LOG.warning('not used by glancelite: %s', name)
+    if wait:
+        core.layers.database.wait()
+    if core.layers.database.behind():
+        raise Misconfigured('the database schema is not up to date; '
+                            'run: glancelite-manage db sync')
+
+
+def runs_tasks(core: assembly.Core) -> None:
+    """Check that a worker process can run tasks of the service.
+
+    :raises Misconfigured: it would have data of its own, or gets no tasks.
+    """
+    volatile = _volatile(core)
+    if volatile:
+        raise Misconfigured(f'{volatile}: this process would have its own data; a worker needs '
+                            'those that all processes share')
+    executor = core.layers.executor
+    if not executor.POLLS:
+        raise Misconfigured(f'[layers] executor = {executor.name} runs no tasks in worker '
+                            'processes; set it to external, threads or celery')
+
+
 def workers(conf: cfg.ConfigOpts, core: assembly.Core) -> str:
     """Return how many processes there will be.
 
     :raises Misconfigured: each of them would have data of its own.
     """
-    volatile = [f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
-                if getattr(plugin, 'VOLATILE', False)]
+    volatile = _volatile(core)
     if volatile and conf.workers not in (0, 1):
-        raise Misconfigured(f'{" and ".join(volatile)}: each process would have its own '
+        raise Misconfigured(f'{volatile}: each process would have its own '
                             'data; set [DEFAULT] workers = 1')
     return 'one for each CPU' if conf.workers is None else str(max(1, conf.workers))
+
+
+def _volatile(core: assembly.Core) -> str:
+    """Return the plugins whose data ends with the process, as words."""
+    return ' and '.join(f'{plugin.LAYER} {plugin.name}' for plugin in core.plugins
+                        if getattr(plugin, 'VOLATILE', False))
 
 
 def tls(conf: cfg.ConfigOpts) -> str:

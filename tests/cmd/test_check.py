@@ -184,18 +184,16 @@ def test_stores_of_deprecated_options_are_a_note(manage):
 
 def test_what_is_missing_here_is_counted_and_is_an_error_if_asked_for(manage):
     manage('db', 'sync')
-    more = ('[DEFAULT]\nenabled_import_methods = [web-download]\nprofiler = x\n'
-            '[task]\ntask_time_to_live = 48\n'
+    more = ('[DEFAULT]\nimage_cache_dir = /var/cache\nprofiler = x\n'
             '[paste_deploy]\nflavor = keystone+cachemanagement\n')
 
     lenient, strict = manage('check', more=more), manage('check', '--strict', more=more)
     plain = manage('check', '--strict')
 
     assert (lenient.code, strict.code, plain.code) == (0, 3, 0)
-    assert strict.out.splitlines()[-5:] == [
-        'note  [DEFAULT] enabled_import_methods: imports answer 404 here',
-        'note  [task] task_time_to_live: tasks answer 404 here',
+    assert strict.out.splitlines()[-4:] == [
+        'note  [DEFAULT] image_cache_dir: images are not cached here',
         'note  [paste_deploy] flavor = keystone+cachemanagement: images are not cached here, and '
         'the requests that manage a cache answer 404',
         'note  not used by glancelite: [DEFAULT] profiler',
-        'note  options that ask for what is missing here: 3']
+        'note  options that ask for what is missing here: 2']

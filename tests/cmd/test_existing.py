@@ -105,9 +105,7 @@ filesystem_store_datadir = /var/lib/glance/tasks_work_dir
 MISSING = [
     '[DEFAULT] transport_url: no event is sent to a message bus here; ',
     '[oslo_messaging_notifications] driver: no event is sent to a message bus here; ',
-    '[DEFAULT] enabled_import_methods: imports answer 404 here',
     '[DEFAULT] image_cache_dir: images are not cached here',
-    '[taskflow_executor] max_workers: tasks answer 404 here',
 ]
 UNKNOWN = [
     '[oslo_messaging_notifications] transport_url', '[oslo_messaging_rabbit] rabbit_quorum_queue',

@@ -1,4 +1,4 @@
-"""systemd accepts the example of a unit, and finds it well confined."""
+"""systemd accepts the examples of units, and finds them well confined."""
 
 import pathlib
 import re
@@ -10,15 +10,15 @@ import pytest
 from tests.contrib import examples
 from tests.servers import programs
 
-UNIT = 'systemd/glancelite-api.service'
+UNITS = 'systemd/glancelite-api.service', 'systemd/glancelite-worker.service'
 #: of 100; systemd calls 20 and less "safe"
 EXPOSURE = 20
 
 
-@pytest.fixture
-def unit(tmp_path):
-    path = tmp_path / 'glancelite-api.service'
-    path.write_text(examples.adapted(UNIT, {
+@pytest.fixture(params=UNITS)
+def unit(request, tmp_path):
+    path = tmp_path / pathlib.Path(request.param).name
+    path.write_text(examples.adapted(request.param, {
         '/opt/glancelite/bin/glancelite': pathlib.Path(sys.executable).with_name('glancelite')}))
     return path
 
@@ -40,16 +40,18 @@ def test_the_service_is_confined(unit):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize('name', UNITS)
 @pytest.mark.parametrize('line', [
     'Type=notify', 'LogsDirectory=glance', 'RuntimeDirectory=glance', 'UMask=0027',
     'SystemCallFilter=@system-service', 'CapabilityBoundingSet='])
-def test_the_unit_sets(line):
-    assert line in (examples.CONTRIB / UNIT).read_text().splitlines()
+def test_the_unit_sets(name, line):
+    assert line in (examples.CONTRIB / name).read_text().splitlines()
 
 
-def test_a_database_that_is_starting_does_not_end_the_attempts():
+@pytest.mark.parametrize('name', UNITS)
+def test_a_database_that_is_starting_does_not_end_the_attempts(name):
     """Tools ask it once: the fifth failure within ten seconds would be the last."""
-    unit = (examples.CONTRIB / UNIT).read_text()
+    unit = (examples.CONTRIB / name).read_text()
 
     assert 'ExecStartPre' not in unit
     assert 5 * int(re.search(r'^RestartSec=(\d+)$', unit, re.MULTILINE)[1]) > 10

@@ -21,6 +21,7 @@ MODULES = {
     'glance': 'glanceclient.shell',
     'glancelite-api': 'glancelite.cmd.api',
     'glancelite-manage': 'glancelite.cmd.manage',
+    'glancelite-worker': 'glancelite.cmd.worker',
     'openstack': 'openstackclient.shell',
     'oslo-config-generator': 'oslo_config.generator',
     'server-of-tests': 'tests.server.program',

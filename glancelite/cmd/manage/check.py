@@ -44,7 +44,8 @@ def run(conf: cfg.ConfigOpts) -> int:
                 failed += not passed
                 print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
             missing = list(config.missing(conf))
-            for text in (*missing, *assembly.notices(conf), *config.notices(conf),
+            for text in (*missing, *_of_imports(core), *assembly.notices(conf),
+                         *config.notices(conf),
                          *(f'not used by glancelite: {name}' for name in config.unused(conf))):
                 print(f'note  {text}')
     except (Misconfigured, contract.Error) as error:
@@ -68,6 +69,22 @@ def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
     for store in core.layers.stores.not_built:
         yield f'store {store.name}', store.health
     yield 'database schema', lambda: _up_to_date(core.layers.database, upgrades)
+
+
+def _of_imports(core: assembly.Core) -> Iterator[str]:
+    """What users would miss who import images."""
+    if any(importer.STAGES for importer in core.layers.importers.values()):
+        try:
+            core.layers.staging.health()
+        except (contract.Error, Misconfigured) as error:
+            yield f'imports that stage data are not offered, the staging area fails: {error}'
+    try:
+        waiting = [task.created_at for task in core.use_cases.work.waiting() if task.created_at]
+    except contract.Error:
+        return      # the check of the database says why
+    if waiting:
+        yield (f'{len(waiting)} tasks wait for a process that runs them; the oldest was created '
+               f'at {min(waiting):%Y-%m-%d %H:%M:%S} UTC')
 
 
 def _address(conf: cfg.ConfigOpts, *, is_open: bool) -> str:

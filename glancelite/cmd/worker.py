@@ -1,0 +1,141 @@
+"""``glancelite-worker``: runs tasks, such as imports, without HTTP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from oslo_config import cfg
+
+from glancelite import assembly, config
+from glancelite.cmd import checks
+from glancelite.cmd.ending import end
+from glancelite.contract import Error, Misconfigured
+from glancelite.server import guru_report
+from glancelite.server.systemd import ServiceManager
+
+LOG = logging.getLogger(__name__)
+
+#: names the process that started this one; it is passed on to the next program
+NOTIFY = 'NOTIFY_SOCKET'
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run tasks until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
+    argv = sys.argv[1:] if argv is None else argv
+    # until tasks are run: nothing has to be handed back
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, lambda number, frame: os._exit(0))
+    try:
+        code = Worker(argv).run()
+    except (Misconfigured, Error) as error:
+        print(f'glancelite-worker: {error}', file=sys.stderr)
+        code = 1
+    end(code)
+
+
+def configuration(argv: Sequence[str]) -> cfg.ConfigOpts:
+    """Read the configuration, and log as it says.
+
+    :raises Misconfigured: it is invalid.
+    """
+    conf = config.load(argv, prog='glancelite-worker')
+    config.set_up_logging(conf)
+    return conf
+
+
+def build(conf: cfg.ConfigOpts) -> assembly.Core:
+    """Return the service, which can run tasks in this process.
+
+    :raises Misconfigured: a worker cannot work with this configuration.
+    :raises Unavailable: the database does not answer.
+    """
+    core = assembly.build(conf, announce=True)
+    try:
+        checks.runs_tasks(core)
+        checks.service(conf, core)
+    except BaseException:
+        core.close()
+        raise
+    return core
+
+
+class Worker:
+    """The process.
+
+    :param argv: arguments of the command line, without the program's name.
+    """
+
+    def __init__(self, argv: Sequence[str]):
+        self._argv = argv
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._address = os.environ.get(NOTIFY)
+        self._manager = ServiceManager()
+        self._stop_requested = False
+        signal.signal(signal.SIGHUP, self._put)
+
+    def run(self) -> int:
+        """Run tasks until a signal ends the process; return its exit code.
+
+        :raises Misconfigured: a worker cannot work with this configuration.
+        """
+        conf = configuration(self._argv)
+        core = build(conf)
+        core.start(serves=False)
+        signal.signal(signal.SIGUSR2, guru_report.install(conf))
+        for number in signal.SIGTERM, signal.SIGINT:
+            signal.signal(number, self._put)
+        LOG.info('ready: tasks are run by the executor %s', core.layers.executor.name)
+        self._manager.ready()
+        while self._signals.get() == signal.SIGHUP:
+            self._manager.reloading()
+            if self._is_valid(conf) and not self._stop_requested:
+                LOG.info('reloading')
+                self._close(core)
+                self._start_again()
+            self._manager.ready()
+        self._manager.stopping()
+        LOG.info('stopping')
+        self._close(core)
+        return 0
+
+    def _put(self, number: int, frame: object) -> None:
+        self._stop_requested |= number != signal.SIGHUP
+        self._signals.put(number)
+
+    def _is_valid(self, present: cfg.ConfigOpts) -> bool:
+        """Return whether a worker could start with the configuration as it is now."""
+        try:
+            build(configuration(self._argv)).close()
+        except (Misconfigured, Error) as error:
+            config.set_up_logging(present)
+            LOG.error('the configuration was not reloaded: %s', error)
+            return False
+        return True
+
+    def _close(self, core: assembly.Core) -> None:
+        """Hand the work back; another signal ends the process at once."""
+        for number in signal.SIGTERM, signal.SIGINT:
+            signal.signal(number, lambda number, frame: os._exit(1))
+        core.close()
+
+    def _start_again(self) -> NoReturn:
+        """Replace this program by a new one in the same process.
+
+        What libraries have changed in this process ends, and so do threads that hang.
+        """
+        if self._address is not None:
+            os.environ[NOTIFY] = self._address
+        logging.shutdown()
+        # until the new program handles it, it is ignored; its configuration is read later
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])      # noqa: S606
+
+
+if __name__ == '__main__':
+    main()
