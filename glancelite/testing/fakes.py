@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import pathlib
 import tempfile
@@ -132,6 +133,13 @@ def slow_source(*chunks: bytes, pause: float = 0.05) -> Iterator[bytes]:
         yield chunk
 
 
+class Data(bytes):
+    """Data whose representation is short: pytest takes minutes to show how long data differs."""
+
+    def __repr__(self) -> str:
+        return f'<{len(self)} bytes, sha256 {hashlib.sha256(self).hexdigest()[:16]}>'
+
+
 class FakeJob:
     """A ``Job`` whose staged data is in memory, in parts as the service has them.
 
@@ -163,9 +171,9 @@ class FakeJob:
         self._part_size = part_size
 
     @property
-    def data(self) -> bytes:
+    def data(self) -> Data:
         """All staged data."""
-        return b''.join(self.parts)
+        return Data(b''.join(self.parts))
 
     @property
     def staged_size(self) -> int:
