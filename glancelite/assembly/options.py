@@ -107,8 +107,8 @@ RESERVED_STORE = (
 IMPORTS = (
     cfg.Opt('enabled_import_methods', BracketedList(),
                 default=['glance-direct', 'web-download', 'copy-image'],
-                help='Import methods that users may choose, in brackets: plugins of the layer '
-                     'importer.'),
+                help='Import methods that users may choose: plugins of the layer importer. Glance '
+                     'requires brackets around the list; here they may be left out.'),
     cfg.StrOpt('node_staging_uri', default='file:///tmp/staging/',
                help='Directory of the staging area, if enabled_backends is not set. Otherwise the '
                     'store os_glance_staging_store is the staging area.'),

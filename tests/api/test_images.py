@@ -43,13 +43,6 @@ def test_store_ids_are_announced_with_several_stores(app, variant):
     assert 'OpenStack-image-store-ids' not in single.headers
 
 
-def test_import_methods_are_announced_if_there_are_any(app, variant):
-    assert 'OpenStack-image-import-methods' not in app.post_json('/v2/images', {}).headers
-
-    answer = variant(import_methods=('glance-direct', 'copy-image')).post_json('/v2/images', {})
-    assert answer.headers['OpenStack-image-import-methods'] == 'glance-direct,copy-image'
-
-
 def test_schema_errors_are_400_and_read_only_attributes_403(app):
     app.post_json('/v2/images', {'name': 1}, status=400)
     app.post_json('/v2/images', {'status': 'active'}, status=403)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from glancelite.api.app import make_app
+from glancelite.testing import service
 from tests.api.conftest import client, error
 
 DATA = b'the data of an image ' * 1000
@@ -49,6 +51,12 @@ def test_the_methods_are_shown_to_every_caller(app, wsgi):
     assert shown == {'import-methods': {
         'description': 'Import methods available.', 'type': 'array',
         'value': ['glance-direct', 'web-download', 'copy-image']}}
+
+
+def test_without_methods_none_are_announced(core):
+    app = client(make_app(service.exchange(core, importers={})))
+
+    assert 'OpenStack-image-import-methods' not in app.post_json('/v2/images', {}).headers
 
 
 def test_a_new_image_names_the_methods_and_the_stores(app):

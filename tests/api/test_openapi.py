@@ -36,7 +36,8 @@ def test_every_reference_resolves(app, described):
     referred = set(re.findall(r'"\$ref": "([^"]+)"', text))
 
     assert referred == {f'#/components/schemas/{name}' for name in schemas}
-    assert schemas.keys() == {'image', 'images', 'member', 'members', 'error'}
+    assert schemas.keys() == {
+        'image', 'images', 'member', 'members', 'task', 'tasks', 'error'}
 
 
 def test_every_parameter_of_a_listing_is_accepted(app, described):

@@ -15,9 +15,13 @@ ROUTES = {
     ('GET', '/images/{}/members/{}'): 200, ('PUT', '/images/{}/members/{}'): 200,
     ('DELETE', '/images/{}/members/{}'): 204,
     ('GET', '/images/{}/locations'): 200, ('POST', '/images/{}/locations'): 202,
+    ('PUT', '/images/{}/stage'): 204, ('POST', '/images/{}/import'): 202,
+    ('GET', '/images/{}/tasks'): 200,
+    ('GET', '/tasks'): 200, ('POST', '/tasks'): 201, ('GET', '/tasks/{}'): 200,
+    ('POST', '/tasks/{}/actions/cancel'): 202, ('POST', '/tasks/{}/actions/retry'): 202,
     ('DELETE', '/stores/{}/{}'): 204,
     ('GET', '/info/stores'): 200, ('GET', '/info/stores/detail'): 200,
-    ('GET', '/info/usage'): 200, ('GET', '/openapi.json'): 200,
+    ('GET', '/info/import'): 200, ('GET', '/info/usage'): 200, ('GET', '/openapi.json'): 200,
 }
 
 

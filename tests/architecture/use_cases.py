@@ -163,8 +163,8 @@ USE_CASES = {
     'tasks.retry': (_failed_import, _call('tasks.retry', _task)),
 }
 #: public methods that are not use cases
-HELPERS = {'stages.discard', 'stages.reaches', 'imports.methods', 'imports.check_method',
-           'tasks.check_caller', 'images.change', 'images.check_caller',
+HELPERS = {'stages.discard', 'stages.is_abandoned', 'stages.reaches', 'imports.methods',
+           'imports.check_method', 'tasks.check_caller', 'images.change', 'images.check_caller',
            'images.may_see_locations_of',
            'locations.close', 'discovery.multi'}
 #: use cases that are open to everybody

@@ -8,8 +8,11 @@ import pytest
 
 from glancelite import contract
 from glancelite.plugins.quota.limits import Limits
+from glancelite.services.importing import ImportOptions
+from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
+from tests.services.import_case import CONTENT, Copy, Direct, Fetched, Waiting
 
 #: data that users have put into a store themselves
 DATA = b'data of an image ' * 1000
@@ -137,6 +140,31 @@ def small_quota(make_plugin):
         limits.host = core.layers.host
         return service.exchange(core, quota=limits)
     return exchange
+
+
+@pytest.fixture
+def exchange_importing(core, make_plugin):
+    """Return the core with the importers of ``import_case`` and tasks that the test runs."""
+    def make(**blocks):
+        importers = {'fetched': make_plugin(Fetched), 'glance-direct': make_plugin(Direct),
+                     'copy-image': make_plugin(Copy)}
+        return service.exchange(core, **{
+            'importers': importers, 'executor': make_plugin(Waiting), 'steps': (), **blocks},
+            options=Options(imports=ImportOptions(retries=3)))
+    core.layers.staging.part_size = 10
+    return make
+
+
+@pytest.fixture
+def importing(exchange_importing):
+    """A service whose imports the test runs."""
+    return exchange_importing()
+
+
+@pytest.fixture
+def staged(importing, ctx, queued):
+    """An image whose data is staged."""
+    return importing.use_cases.stages.receive(ctx, queued().id, iter(CONTENT))
 
 
 def read_data(core, ctx, image, **options):

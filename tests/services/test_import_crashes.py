@@ -11,7 +11,7 @@ from glancelite.services.importing import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from tests.services.conftest import read_data
-from tests.services.test_importing import (
+from tests.services.import_case import (
     CONTENT,
     DATA,
     Copy,

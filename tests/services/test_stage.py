@@ -10,8 +10,8 @@ from glancelite.domain import imports as rules
 from glancelite.services import stage as stage_module
 from glancelite.testing import service
 from tests.services.conftest import raising
+from tests.services.import_case import staged_data
 from tests.services.test_import_crashes import Died, Mortal, _mortal_stores, _Wrapped
-from tests.services.test_importing import staged_data
 
 DATA = [b'one ', b'two ', b'three']
 

@@ -1,0 +1,282 @@
+"""Imports with failures, cancelled, and taken over."""
+
+import threading
+
+import pytest
+
+from glancelite import contract
+from glancelite.domain import imports as rules
+from glancelite.services.use_cases import Options
+from glancelite.testing import service
+from tests.services.conftest import raising, read_data
+from tests.services.import_case import (
+    CONTENT,
+    DATA,
+    begin,
+    data_in,
+    lists,
+    run,
+    staged_data,
+    task_of,
+)
+
+
+def failing_once(driver, error, monkeypatch, times=1):
+    failures = [error] * times
+
+    def write(key, chunks, *, write=driver.write, **named):
+        chunks = list(chunks)
+        if failures:
+            raise failures.pop()
+        return write(key, iter(chunks), **named)
+    monkeypatch.setattr(driver, 'write', write)
+
+
+def test_if_all_must_succeed_a_failure_leaves_no_copy_and_the_staged_data(
+        importing, ctx, staged, reread, monkeypatch):
+    failing_once(importing.layers.stores['cold'].driver, contract.TooLarge('full'), monkeypatch)
+    task = begin(importing, ctx, staged, stores=['fast', 'cold'])
+    run(importing)
+
+    image = reread(staged)
+
+    assert (image.status, image.size, image.os_hash_value, image.locations) == (
+        'uploading', len(DATA), None, ())
+    assert image.properties[rules.TO_STORES] == ''
+    assert 'cold' in image.properties[rules.FAILED]
+    assert rules.LOCK not in image.properties
+    assert data_in(importing, 'fast') == data_in(importing, 'cold') == {}
+    assert (task_of(importing, task).status, task_of(importing, task).message) == (
+        'failure', 'full')
+
+    begin(importing, ctx, image, stores=['fast', 'cold'])
+    run(importing)
+    assert (reread(staged).status, lists(reread(staged))) == ('active', ('', '', None))
+
+
+def test_otherwise_the_image_is_active_in_the_other_stores(importing, ctx, staged, reread,
+                                                           monkeypatch):
+    failing_once(importing.layers.stores['fast'].driver, contract.TooLarge('full'), monkeypatch)
+    task = begin(importing, ctx, staged, all_stores=True, all_stores_must_succeed=False)
+    run(importing)
+
+    image = reread(staged)
+
+    assert (image.status, lists(image)) == ('active', ('', 'fast', None))
+    assert [location.store for location in image.locations] == ['cold']
+    assert (task_of(importing, task).status, task_of(importing, task).message) == (
+        'success', 'fast: full')
+    assert staged_data(importing) == {}
+
+
+def test_a_store_that_does_not_answer_is_tried_again(importing, ctx, staged, reread, advance,
+                                                     monkeypatch):
+    failing_once(importing.layers.stores['cold'].driver, contract.Unavailable('away'),
+                 monkeypatch)
+    task = begin(importing, ctx, staged, stores=['cold', 'fast'], all_stores_must_succeed=False)
+    run(importing)
+    assert (task_of(importing, task).status, task_of(importing, task).message) == (
+        'processing', 'Another try follows: away')
+    assert [location.store for location in reread(staged).locations] == ['fast']
+
+    advance(2)
+    run(importing)
+
+    assert (reread(staged).status, lists(reread(staged))) == ('active', ('', '', None))
+    assert {location.store for location in reread(staged).locations} == {'fast', 'cold'}
+    assert len(data_in(importing, 'fast')) == len(data_in(importing, 'cold')) == 1
+
+
+def test_a_store_that_stays_away_ends_the_import(importing, ctx, staged, reread, advance,
+                                                 monkeypatch):
+    failing_once(importing.layers.stores['fast'].driver, contract.Unavailable('away'),
+                 monkeypatch, times=100)
+    task = begin(importing, ctx, staged)
+    for _ in range(3):
+        run(importing)
+        advance(100)
+
+    assert task_of(importing, task).status == 'failure'
+    assert (reread(staged).status, lists(reread(staged))) == ('uploading', ('', 'fast', None))
+
+
+def test_a_failed_fetch_queues_the_image(importing, ctx, queued, reread, monkeypatch):
+    monkeypatch.setattr(importing.layers.importers['fetched'], 'fetch',
+                        raising(contract.WrongContent('not there')))
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched', stores=['fast', 'cold'])
+    run(importing)
+
+    assert (reread(image).status, reread(image).size) == ('queued', None)
+    assert lists(reread(image)) == ('', 'fast,cold', None)
+    assert task_of(importing, task).message == 'not there'
+
+
+def test_a_defect_of_a_plugin_ends_the_import(importing, ctx, queued, reread, monkeypatch):
+    monkeypatch.setattr(importing.layers.importers['fetched'], 'fetch', raising(SystemExit(3)))
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched')
+    run(importing)
+
+    assert reread(image).status == 'queued'
+    assert task_of(importing, task).message == 'The server met an internal error.'
+
+
+def test_data_over_the_quota_is_refused_while_it_comes(exchange_importing, ctx, queued, reread,
+                                                       small_quota):
+    core = exchange_importing(quota=small_quota(exchange_importing()).layers.quota)
+    image = queued()
+    task = begin(core, ctx, image, 'fetched')
+    run(core)
+
+    assert task_of(core, task).status == 'failure'
+    assert 'larger than the 4 bytes' in task_of(core, task).message
+    assert (reread(image).status, staged_data(core)) == ('queued', {})
+
+
+def test_wrong_content_ends_the_import(importing, ctx, queued, reread):
+    image = queued(disk_format='qcow2')
+    task = begin(importing, ctx, image, 'fetched')
+    run(importing)
+
+    assert (reread(image).status, data_in(importing, 'fast')) == ('queued', {})
+    assert 'qcow2' in task_of(importing, task).message
+
+
+# --- taken over
+
+def test_a_process_that_was_frozen_changes_nothing_any_more(importing, ctx, staged, reread,
+                                                           advance, monkeypatch):
+    frozen, go_on = threading.Event(), threading.Event()
+    driver = importing.layers.stores['fast'].driver
+    original = driver.write
+
+    def write(key, chunks, **named):
+        result = original(key, iter(list(chunks)), **named)
+        if not frozen.is_set():
+            frozen.set()
+            assert go_on.wait(10)
+        return result
+    monkeypatch.setattr(driver, 'write', write)
+    task = begin(importing, ctx, staged)
+    zombie = threading.Thread(target=importing.use_cases.work.run)
+    zombie.start()
+    assert frozen.wait(10)
+    advance(100)
+    other = service.exchange(importing, options=Options())
+    run(other)
+    done = reread(staged)
+    assert done.status == 'active'
+    go_on.set()
+    zombie.join(10)
+
+    assert reread(staged) == done
+    assert list(data_in(importing, 'fast').values()) == [DATA]
+    assert (task_of(importing, task).status, task_of(importing, task).attempt) == ('success', 2)
+    assert read_data(importing, ctx, done) == DATA
+
+
+def test_a_process_that_ends_hands_its_task_back(importing, ctx, queued, reread, monkeypatch):
+    fetching = threading.Event()
+
+    def fetch(job):
+        job.append([CONTENT[0]])
+        fetching.set()
+        while True:
+            job.check()
+    fetched = importing.layers.importers['fetched']
+    original = fetched.fetch
+    monkeypatch.setattr(fetched, 'fetch', fetch)
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched')
+    worker = threading.Thread(target=importing.use_cases.work.run)
+    worker.start()
+    assert fetching.wait(10)
+    importing.use_cases.work.close()
+    worker.join(10)
+    assert task_of(importing, task).holder is None
+
+    monkeypatch.setattr(fetched, 'fetch', original)
+    other = service.exchange(importing, options=Options())
+    run(other)
+
+    assert (reread(image).status, read_data(other, ctx, reread(image))) == ('active', DATA)
+    assert staged_data(importing) == {}
+
+
+def test_a_cancelled_import_is_undone(importing, ctx, staged, reread):
+    task = begin(importing, ctx, staged)
+    importing.use_cases.tasks.cancel(ctx, task.id)
+    run(importing)
+
+    assert (task_of(importing, task).status, task_of(importing, task).message) == (
+        'failure', 'The task was cancelled.')
+    assert (reread(staged).status, lists(reread(staged))[2]) == ('uploading', None)
+
+
+def test_a_failed_import_is_retried_on_request(importing, ctx, staged, reread, monkeypatch):
+    failing_once(importing.layers.stores['fast'].driver, contract.TooLarge('full'), monkeypatch)
+    task = begin(importing, ctx, staged)
+    run(importing)
+    assert task_of(importing, task).status == 'failure'
+
+    importing.use_cases.tasks.retry(ctx, task.id)
+    run(importing)
+
+    assert (task_of(importing, task).status, reread(staged).status) == ('success', 'active')
+
+
+def test_only_a_failed_task_is_retried(importing, ctx, staged):
+    task = begin(importing, ctx, staged)
+
+    with pytest.raises(contract.Conflict):
+        importing.use_cases.tasks.retry(ctx, task.id)
+
+
+def test_the_task_of_another_project_is_not_found(importing, ctx, context, staged):
+    task = begin(importing, ctx, staged)
+
+    with pytest.raises(contract.NotFound):
+        importing.use_cases.tasks.cancel(context('other'), task.id)
+
+
+
+
+def test_the_import_of_a_node_that_is_away_is_ended(importing, ctx, staged, reread, advance,
+                                                    monkeypatch):
+    task = begin(importing, ctx, staged)
+    monkeypatch.setattr(importing.layers.host, 'node', 'another')
+    run(importing)
+    importing.use_cases.recovery.sweep_parts()
+    assert task_of(importing, task).status == 'pending'
+    advance(4000)
+    importing.use_cases.recovery.sweep_parts()
+
+    assert (task_of(importing, task).status, task_of(importing, task).message) == (
+        'failure', 'The node that has the staged data is away.')
+    assert (reread(staged).status, lists(reread(staged))[2]) == ('queued', None)
+
+
+def test_expired_tasks_are_removed(importing, ctx, staged, advance):
+    task = begin(importing, ctx, staged)
+    run(importing)
+    advance(49 * 3600)
+    importing.use_cases.recovery.sweep_parts()
+
+    with pytest.raises(contract.NotFound):
+        task_of(importing, task)
+
+
+def test_a_staging_area_that_is_away_at_the_end_is_cleared_later(importing, ctx, staged, reread,
+                                                                advance, monkeypatch):
+    task = begin(importing, ctx, staged)
+    with monkeypatch.context() as patch:
+        patch.setattr(importing.layers.staging._store.driver, 'delete',
+                      raising(contract.Unavailable('away')))
+        run(importing)
+    assert (reread(staged).status, task_of(importing, task).status) == ('active', 'processing')
+    advance(100)
+    run(importing)
+
+    assert (staged_data(importing), task_of(importing, task).status) == ({}, 'success')
+    assert task_of(importing, task).message == ''
