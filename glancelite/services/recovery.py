@@ -80,7 +80,9 @@ class Recovery:
             if self._sweeps.stopping:
                 break
             task_id = str(uuid.uuid5(_NAMES, f'{TYPE} {part}'))
-            claimed = self._claim(task_id, 2 * interval + 30)
+            # A sweep lasts an interval and the recovery of one image.  If this lasts longer,
+            # two processes sweep the part, which does no harm.
+            claimed = self._claim(task_id, 3 * interval)
             if claimed is None:
                 continue
             try:
