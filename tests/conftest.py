@@ -25,7 +25,7 @@ BACKENDS = pytest.StashKey[dict]()
 TOGETHER = {
     'ceph': {'ceph', 'ceph_s3', 'rbd', 's3', 'two_stores'},
     'keystone': {'keystone', 'barbican', 'swift_keystone', 'keystone_swift', 'with_keystone',
-                 'with_barbican'},
+                 'with_barbican', 'with_imports'},
     'rabbitmq': {'rabbitmq'},
     'swift': {'swift'},
 }

@@ -1,5 +1,6 @@
 """Test cases whose failures show the log of the server."""
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -10,6 +11,8 @@ import uuid
 import pytest
 import testtools
 from testtools import content, content_type
+
+from tests.servers import process
 
 LOG = 'glancelite-api log'
 
@@ -92,6 +95,48 @@ class WithKeystone:
     MODE = 'with_keystone'
 
 
+class WithImports:
+    """Mixin: a service that imports images, with a real Keystone."""
+
+    MODE = 'with_imports'
+
+    def imported(self, image_id, user=None):
+        """What the API shows of an image, when its import has ended."""
+        def ended():
+            image = json.loads(self.request('GET', f'/v2/images/{image_id}', user=user).body)
+            return image if 'os_glance_import_task' not in image else None
+        image = process.until(ended, timeout=60)
+        assert image, f'the import of image {image_id} does not end'
+        return image
+
+    def ended(self, task_id):
+        """What the API shows of a task, when it has ended."""
+        def read():
+            task = json.loads(self.request('GET', f'/v2/tasks/{task_id}',
+                                           user='alpha-admin').body)
+            return task if task['status'] in ('success', 'failure') else None
+        task = process.until(read, timeout=60)
+        assert task, f'task {task_id} does not end'
+        return task
+
+    def published(self, data):
+        """A URL with this data; the one before has no data any more."""
+        self.service.web.site.data = data
+        return f'{self.service.web.url}/disk.raw'
+
+    @contextlib.contextmanager
+    def broken_store(self):
+        """While the block runs, the store ``cold`` fails."""
+        kept = self.service.cold.with_name('kept')
+        self.service.cold.rename(kept)
+        self.service.cold.touch()
+        try:
+            yield
+        finally:
+            self.service.cold.unlink()
+            kept.rename(self.service.cold)
+
+
 def logged_since_now(log):
     """A detail with the lines appended to a log file from now on; read when it is shown."""
     start = os.path.getsize(log)
@@ -101,6 +146,11 @@ def logged_since_now(log):
             file.seek(start)
             return [file.read()]
     return content.Content(content_type.UTF8_TEXT, read)
+
+
+def stores(image):
+    """Names of the stores that have the data of an image."""
+    return set(filter(None, image.get('stores', '').split(',')))
 
 
 def random_data(size=300_000):

@@ -30,13 +30,15 @@ class Command:
             **{name: value for name, value in os.environ.items() if not name.startswith('OS_')},
             'HOME': str(home), 'COLUMNS': '200', **environment}
 
-    def __call__(self, *arguments, fails=False):
+    def __call__(self, *arguments, fails=False, stdin=None):
         """Run it; return its output, or its error output if it ``fails``.
 
+        :param stdin: file with its standard input; None for a terminal.
         :raises Failed: it fails where it should not, or the other way round.
         """
-        ended = ready.run(self._program, [*self._first, *arguments], env=self._environment,
-                          cwd=os.getcwd())
+        with terminal() as (_, its):
+            ended = ready.run(self._program, [*self._first, *arguments], env=self._environment,
+                              cwd=os.getcwd(), stdin=stdin or os.ttyname(its))
         _check_exit(arguments, ended.code, fails, ended.out + ended.err)
         return ended.err if fails else ended.out
 
@@ -46,7 +48,7 @@ class Command:
         with open(ours, 'rb', buffering=0) as screen:
             process = subprocess.Popen(
                 [BIN / self._program, *map(str, [*self._first, *arguments])],
-                env=self._environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
+                env=self._environment, stdin=its, stdout=its, stderr=its)
             os.close(its)
             output = b''
             with contextlib.suppress(OSError):  # raised when the terminal is closed
@@ -60,6 +62,17 @@ class Command:
         output = self(*arguments, '-f', 'json')
         start = min(at for at in (output.find('{'), output.find('[')) if at >= 0)
         return json.loads(output[start:])
+
+
+@contextlib.contextmanager
+def terminal():
+    """Two file descriptors: of a new terminal, and of the programs on it."""
+    ours, its = pty.openpty()
+    try:
+        yield ours, its
+    finally:
+        os.close(ours)
+        os.close(its)
 
 
 def _check_exit(arguments, code, fails, output):

@@ -9,8 +9,8 @@ import pytest
 from glanceclient import client as glanceclient
 
 from tests.clients import cli
+from tests.servers import dropping_web, live
 from tests.servers import keystone as keystone_starter
-from tests.servers import live
 
 
 @dataclasses.dataclass
@@ -129,3 +129,38 @@ def with_keystone(_behind_keystone):
     """The service of a cloud, found in the catalog of its Keystone."""
     _behind_keystone.keystone.set_image_url(_behind_keystone.url)
     return _behind_keystone
+
+
+@dataclasses.dataclass
+class Importing(Service):
+    """A service with two stores and all import methods.
+
+    :ivar web: a web server, from which it may download.
+    :ivar cold: where its second store has the files.
+    """
+
+    web: object = None
+    cold: pathlib.Path | None = None
+
+
+@pytest.fixture(scope='session')
+def _importing(keystone):
+    methods = '[glance-direct, web-download, copy-image, glance-download]'
+    with dropping_web.running(b'') as web, live.process.directory('cold') as cold, \
+            behind_keystone(
+                keystone,
+                DEFAULT={'enabled_backends': 'fast:file, cold:file', 'workers': 2,
+                         'enabled_import_methods': methods},
+                cold={'filesystem_store_datadir': cold / 'images'},
+                import_filtering_opts={'allowed_hosts': '127.0.0.1', 'allowed_ports': ''},
+                worker={'retries': 1}) as service:
+        yield Importing(**{field.name: getattr(service, field.name)
+                           for field in dataclasses.fields(Service)},
+                        web=web, cold=cold / 'images')
+
+
+@pytest.fixture(scope='module')
+def with_imports(_importing):
+    """The service of a cloud that imports images, found in the catalog of its Keystone."""
+    _importing.keystone.set_image_url(_importing.url)
+    return _importing

@@ -45,15 +45,16 @@ class Ended:
     err: str
 
 
-def run(program, arguments, *, env, cwd, timeout=60):
+def run(program, arguments, *, env, cwd, stdin=os.devnull, timeout=60):
     """Run a program of ``MODULES`` until it ends.
 
     :param env: its complete environment.
+    :param stdin: file with its standard input.
     """
     with tempfile.TemporaryDirectory(prefix='glancelite-', dir='/tmp') as folder:
         out, err = pathlib.Path(folder, 'out'), pathlib.Path(folder, 'err')
         process = _context().Process(target=_run, args=(
-            program, [str(part) for part in arguments], out, err, dict(env), cwd))
+            program, [str(part) for part in arguments], stdin, out, err, dict(env), cwd))
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -115,15 +116,15 @@ def _serve(program, arguments, log, env, cwd):
     # The fork server ends with the test run, unless this process has the pipe that tells it.
     os.close(multiprocessing.forkserver._forkserver._forkserver_alive_fd)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    _run(program, arguments, log, log, env, cwd)
+    _run(program, arguments, os.devnull, log, log, env, cwd)
 
 
-def _run(program, arguments, out, err, env, cwd):
+def _run(program, arguments, stdin, out, err, env, cwd):
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
     sys.path[:0] = filter(None, env.get('PYTHONPATH', '').split(os.pathsep))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(stdin, os.O_RDONLY | os.O_NOCTTY), 0)
     for number, path in (1, out), (2, err):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     sys.stdin = os.fdopen(0, closefd=False)
