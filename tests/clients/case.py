@@ -76,6 +76,15 @@ class Case(testtools.TestCase):
             connection.close()
         return reply
 
+    def imported(self, image_id, user=None):
+        """What the API shows of an image, when its import has ended."""
+        def ended():
+            image = json.loads(self.request('GET', f'/v2/images/{image_id}', user=user).body)
+            return image if 'os_glance_import_task' not in image else None
+        image = process.until(ended, timeout=60)
+        assert image, f'the import of image {image_id} does not end'
+        return image
+
     def file(self, data, name='data'):
         """Create a file with this content; returns its path."""
         path = pathlib.Path(self.home) / name
@@ -99,15 +108,6 @@ class WithImports:
     """Mixin: a service that imports images, with a real Keystone."""
 
     MODE = 'with_imports'
-
-    def imported(self, image_id, user=None):
-        """What the API shows of an image, when its import has ended."""
-        def ended():
-            image = json.loads(self.request('GET', f'/v2/images/{image_id}', user=user).body)
-            return image if 'os_glance_import_task' not in image else None
-        image = process.until(ended, timeout=60)
-        assert image, f'the import of image {image_id} does not end'
-        return image
 
     def ended(self, task_id):
         """What the API shows of a task, when it has ended."""
