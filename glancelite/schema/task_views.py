@@ -18,12 +18,15 @@ _TIMES = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
 
 def task(record: Task) -> bytes:
     """Return one task."""
-    return orjson.dumps({**_stub(record), 'input': dict(record.input), 'result': _result(record),
-                         'message': record.message, **_progress(record)}, option=_TIMES)
+    optional = {name: value for name in ('image_id', 'request_id', 'user_id')
+                if (value := getattr(record, name)) is not None}
+    return orjson.dumps({**_stub(record), **optional, 'input': dict(record.input),
+                         'result': _result(record), 'message': record.message,
+                         **_progress(record)}, option=_TIMES)
 
 
 def page(records: Iterable[Task], *, first: str, following: str | None = None) -> bytes:
-    """Return a page of a listing; its items lack ``input``, ``result`` and ``message``."""
+    """Return a page of a listing; its items lack what Glance shows of single tasks only."""
     shown: dict[str, Any] = {'tasks': [{**_stub(each), **_progress(each)} for each in records],
                              'first': first, 'schema': '/v2/schemas/tasks'}
     if following:
@@ -43,13 +46,11 @@ def of_image(records: Iterable[Task]) -> bytes:
 
 
 def _stub(record: Task) -> dict[str, Any]:
-    path = f'/v2/tasks/{record.id}'
-    optional = {name: value for name in ('image_id', 'request_id', 'user_id', 'expires_at')
-                if (value := getattr(record, name)) is not None}
+    expires = {} if record.expires_at is None else {'expires_at': record.expires_at}
     return {'id': record.id, 'type': record.type, 'status': record.status,
             'owner': record.owner, 'created_at': record.created_at,
-            'updated_at': record.updated_at, 'self': path, 'schema': '/v2/schemas/task',
-            **optional}
+            'updated_at': record.updated_at, 'self': f'/v2/tasks/{record.id}',
+            'schema': '/v2/schemas/task', **expires}
 
 
 def _result(record: Task) -> dict[str, Any] | None:

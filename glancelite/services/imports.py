@@ -35,7 +35,7 @@ class ImportRequest:
 
     method: Mapping[str, Any]
     stores: object = None
-    all_stores: bool = False
+    all_stores: bool | None = None
     all_stores_must_succeed: bool | None = None
     header_store: str | None = None
 
@@ -275,6 +275,5 @@ def shown_arguments(importer: contract.Importer,
 def _shown(request: ImportRequest, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the request as the task shows it; ``arguments`` replace the given ones."""
     return {'method': {'name': request.name, **arguments},
-            **({} if request.stores is None else {'stores': request.stores}),
-            'all_stores': request.all_stores,
-            'all_stores_must_succeed': request.all_stores_must_succeed is not False}
+            **{name: value for name in ('stores', 'all_stores', 'all_stores_must_succeed')
+               if (value := getattr(request, name)) is not None}}

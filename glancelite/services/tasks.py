@@ -34,11 +34,14 @@ class Tasks:
         :param query: ``owner`` and ``types`` are set here.
         :param marker: id of the last task of the previous page.
         :raises Forbidden: the caller may not use tasks.
-        :raises NotFound: there is no such marker.
+        :raises Invalid: there is no such marker.
         """
         self._enforce(ctx, 'get_tasks')
         if marker is not None:
-            query = dataclasses.replace(query, after=self._visible(ctx, marker))
+            try:
+                query = dataclasses.replace(query, after=self._visible(ctx, marker))
+            except contract.NotFound:
+                raise contract.Invalid(f'There is no task {marker} for the marker.') from None
         owner = None if ctx.is_admin else ctx.project or ''
         return self._layers.database.tasks.list(
             dataclasses.replace(query, owner=owner, types=TYPES))

@@ -252,8 +252,9 @@ def test_tasks_are_paged_filtered_and_sorted(app, admin, new, stage, start, run)
     page = admin.get('/v2/tasks?limit=2&status=success').json
     rest = admin.get(page['next']).json
     assert (len(page['tasks']), len(rest['tasks']), 'next' in rest) == (2, 1, False)
-    assert [task['image_id'] for task in admin.get(
-        f'/v2/tasks?image_id={image_id}').json['tasks']] == [image_id]
+    task, = admin.get(f'/v2/tasks?image_id={image_id}').json['tasks']
+    assert admin.get(task['self']).json['image_id'] == image_id
+    assert admin.get('/v2/tasks?limit=0').json['tasks'] == []
     ids = [task['id'] for task in admin.get('/v2/tasks?sort_key=id&sort_dir=asc').json['tasks']]
     assert ids == sorted(ids)
 
@@ -265,8 +266,8 @@ def test_a_wrong_query_is_refused(admin, query):
     admin.get(f'/v2/tasks?{query}', status=400)
 
 
-def test_an_unknown_marker_is_not_found(admin):
-    admin.get('/v2/tasks?marker=00000000-0000-0000-0000-000000000000', status=404)
+def test_an_unknown_marker_is_refused(admin):
+    admin.get('/v2/tasks?marker=00000000-0000-0000-0000-000000000000', status=400)
 
 
 @pytest.mark.parametrize('body', [

@@ -22,41 +22,62 @@ def install():
     return virtualenv.install('glance', VERSION, f'glance=={VERSION}', 'PyMySQL')
 
 
+class Glance:
+    """A running Glance."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def __call__(self, method, path, body=None):
+        """Send JSON; return the status of the answer, and its JSON or None."""
+        answer = self.send(method, path, body and json.dumps(body), {
+            'Content-Type': 'application/openstack-images-v2.1-json-patch'
+            if method == 'PATCH' else 'application/json'})
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    def send(self, method, path, body=None, headers=None):
+        """Send a request; return the answer, with ``body`` read."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            answer.body = answer.read()
+            return answer
+
+
 @contextlib.contextmanager
-def server(venv, database):
+def server(venv, database=None, config=None, *, identified=False):
     """Run Glance on a database, whose tables it creates or upgrades first.
 
-    :returns: ``request(method, path, body) -> status, answer``.
+    :param database: None for a new SQLite database.
+    :param config: more of its configuration: section -> option -> value.
+    :param identified: the headers of keystonemiddleware name each caller, and the policies are
+        those of Glance.  Otherwise all is allowed to everybody.
     """
     port = process.free_port()
     with process.directory('glance') as home:
-        log, config = home / 'log', home / 'glance-api.conf'
-        live.write_config(config, {
+        log, file = home / 'log', home / 'glance-api.conf'
+        given = venv / 'etc/glance/glance-api-paste.ini'
+        paste = home / 'glance-api-paste.ini'
+        paste.write_text(given.read_text().replace(' authtoken ', ' ') if identified
+                         else given.read_text())
+        sections = {
             'DEFAULT': {'enabled_backends': 'f:file', 'enabled_import_methods': '[]'},
             'glance_store': {'default_backend': 'f'},
             'f': {'filesystem_store_datadir': home / 'f'},
             'os_glance_staging_store': {'filesystem_store_datadir': home / 'staging'},
             'os_glance_tasks_store': {'filesystem_store_datadir': home / 'tasks'},
-            'paste_deploy': {'config_file': venv / 'etc/glance/glance-api-paste.ini'},
-            'oslo_policy': {'policy_file': home / 'policy.json'},
-            'database': {'connection': database}})
+            'paste_deploy': {'config_file': paste, 'flavor': 'keystone' if identified else ''},
+            'oslo_policy': {} if identified else {'policy_file': home / 'policy.json'},
+            'database': {'connection': database or f'sqlite:///{home}/glance.sqlite'}}
+        for section, values in (config or {}).items():
+            sections[section] = {**sections.get(section, {}), **values}
+        live.write_config(file, sections)
         (home / 'policy.json').write_text(json.dumps(POLICIES))
-        process.run([venv / 'bin/glance-manage', '--config-file', config, 'db', 'sync'],
+        process.run([venv / 'bin/glance-manage', '--config-file', file, 'db', 'sync'],
                     log=log, cwd=home)
-
-        def request(method, path, body=None):
-            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
-            with contextlib.closing(connection):
-                media_type = ('application/openstack-images-v2.1-json-patch'
-                              if method == 'PATCH' else 'application/json')
-                connection.request(method, path, body and json.dumps(body),
-                                   {'Content-Type': media_type})
-                answer = connection.getresponse()
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-
         with process.running(
                 [venv / 'bin/python', '-c', SERVE.format(port=port)], log=log, cwd=home,
                 answers=lambda: process.listens(port),
                 env={'OS_GLANCE_CONFIG_DIR': str(home)}, timeout=120):
-            yield request
+            yield Glance(port)

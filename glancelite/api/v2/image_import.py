@@ -53,7 +53,7 @@ class Import(Resource):
                                    "'name'.")
         self._imports.check_method(method['name'])
         self._imports.begin(request.context, image_id, ImportRequest(
-            method, stores=body.get('stores'), all_stores=_flag(body, 'all_stores') or False,
+            method, stores=body.get('stores'), all_stores=_flag(body, 'all_stores'),
             all_stores_must_succeed=_flag(body, 'all_stores_must_succeed'),
             header_store=request.environ.get('HTTP_X_IMAGE_META_STORE')
             if self._multi_store else None))

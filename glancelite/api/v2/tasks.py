@@ -46,7 +46,7 @@ class Tasks(Resource):
         kept = [pair for pair in parameters if pair[0] != 'marker']
         first = f'{PATH}?{urlencode(kept)}' if kept else PATH
         following = (f'{PATH}?{urlencode([*kept, ("marker", page.items[-1].id)])}'
-                     if page.more else None)
+                     if page.more and page.items else None)
         return Response.json(task_views.page(page.items, first=first, following=following))
 
     @operation('Create a task.', accepts='task', returns='task', statuses=(201,))
