@@ -16,6 +16,8 @@ TO_STORES = 'os_glance_importing_to_stores'
 FAILED = 'os_glance_failed_import'
 #: where the staged data is; never shown
 STAGED = 'os_glance_staged'
+#: which node of Glance has a file with the staged data; never shown
+STAGE_HOST = 'os_glance_stage_host'
 
 #: the most characters of a reason for users
 REASON_LIMIT = 1000
@@ -72,6 +74,12 @@ def _without(properties: Properties, store: str) -> str:
 def with_staged(properties: Properties, staged: Mapping[str, object]) -> dict[str, str]:
     """Return the properties with where the staged data is (JSON-ready)."""
     return {**properties, STAGED: json.dumps(staged)}
+
+
+def adopted(properties: Properties, staged: Mapping[str, object]) -> dict[str, str]:
+    """Return the properties of an image whose data Glance has staged."""
+    return {name: value for name, value in with_staged(properties, staged).items()
+            if name != STAGE_HOST}
 
 
 def without_staged(properties: Properties) -> dict[str, str]:

@@ -243,7 +243,8 @@ class Images:
         delayed = self._layers.retention.delayed
         if (lock := imports.lock_of(before.properties)) is not None:
             self._cancel(lock)
-        if not delayed and (deleted.locations or imports.staged_of(before.properties)):
+        if not delayed and (deleted.locations or imports.staged_of(before.properties)
+                            or before.status in ('uploading', 'importing')):
             self._delete_data(ctx, deleted, before)
         self._delete_key(ctx, deleted)
         self._layers.events.image(

@@ -20,8 +20,9 @@ from glancelite.services.work import Work, record_caller
 
 LOG = logging.getLogger(__name__)
 
-#: a lock of Glance whose task did not change for so long is broken
-FOREIGN_LOCK_TIME = datetime.timedelta(minutes=60)
+#: a lock of Glance whose task did not change for so long is broken, as Glance does
+FOREIGN_LOCK_TIME = {'processing': datetime.timedelta(minutes=60),
+                     'pending': datetime.timedelta(minutes=120)}
 #: seconds for which the health of an import method is remembered
 HEALTH_TIME = 30.0
 
@@ -92,6 +93,8 @@ class Imports:
         accepted: list[Task] = []
 
         def decide(image: Image) -> Mapping[str, object] | None:
+            if importer.STARTS_FROM == image.status == 'uploading':
+                image = self._with_staged(image)
             task = self._check(ctx, image, importer, request, task_id)
             if task is None:
                 return None
@@ -138,7 +141,11 @@ class Imports:
             return None
         staged = imports.staged_of(image.properties) if importer.STAGES else None
         if importer.STARTS_FROM == 'uploading' and not imports.is_staged(image.properties):
-            raise contract.Conflict(f'The data of image {image.id} is not staged yet.')
+            raise contract.Conflict(
+                f'The data of image {image.id} is not staged yet.'
+                if imports.staged_of(image.properties) else
+                f'The data of image {image.id} was staged by another service, and is not on '
+                'this node. Delete the image, and create it again.')
         all_must = request.all_stores_must_succeed is not False
         return Task(
             task_id, TYPE, owner=ctx.project or image.owner, image_id=image.id,
@@ -151,6 +158,18 @@ class Imports:
                      'copies': not importer.STAGES, 'caller': record_caller(ctx),
                      'locations_before': [each.url for each in image.locations],
                      **({} if staged is None else {'staged': staged})})
+
+    def _with_staged(self, image: Image) -> Image:
+        """Return the image with the data that Glance has staged for it on this node, if any."""
+        if imports.staged_of(image.properties) is not None:
+            return image
+        found = self._layers.staging.of_glance(image.id)
+        if found is None or found.size != image.size:   # Glance sets the size in the end
+            LOG.warning('the staging area has no data of image %s, which Glance has staged on %s',
+                        image.id, image.properties.get(imports.STAGE_HOST, 'one of its nodes'))
+            return image
+        return dataclasses.replace(image, properties=imports.adopted(
+            image.properties, found.to_json()))
 
     # --- the lock
 
@@ -166,9 +185,9 @@ class Imports:
             return
         foreign = 'version' not in task.journal
         if foreign and task.updated_at is not None and (
-                self._layers.host.now() - task.updated_at > FOREIGN_LOCK_TIME):
+                self._layers.host.now() - task.updated_at > FOREIGN_LOCK_TIME[task.status]):
             LOG.warning('image %s was locked by task %s of another service, which did not '
-                        'change for an hour', image.id, task_id)
+                        'change since %s', image.id, task_id, task.updated_at)
             return
         raise contract.Conflict(f'Image {image.id} is being imported by task {task_id}.')
 

@@ -69,6 +69,12 @@ class Stages:
         staged = imports.staged_of(image.properties)
         if staged is not None:
             self._area.discard(Staged.from_json(staged))
+        elif not image.locations:
+            found = None
+            with contextlib.suppress(contract.Unavailable):     # imports may not be used here
+                found = self._area.of_glance(image.id)
+            if found is not None:
+                self._area.discard(found)
 
     def _recover(self, image: Image) -> bool:
         """Queue an image whose stager died, or whose data was not imported in time."""

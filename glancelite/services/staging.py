@@ -108,6 +108,20 @@ class StagingArea:
             if count != size:
                 raise contract.Unavailable('Staged data is damaged.')
 
+    def of_glance(self, image_id: str) -> Staged | None:
+        """Return the file in which Glance has staged the data of an image; None if there is none.
+
+        :raises Unavailable: the staging area does not answer.
+        """
+        store = self._store
+        store.reader()
+        found = store.properties().get('data_dir')
+        for directory in found if isinstance(found, list) else [found] if found else []:
+            url = f'{store.schemes[0]}://{directory}/{image_id}'
+            with contextlib.suppress(contract.NotFound, contract.Invalid):
+                return Staged(((url, store.size(url, ctx=None)),), self.node)
+        return None
+
     def path(self, staged: Staged) -> str | None:
         """Return the path of a file with all of the data; None if there is no such file."""
         if len(staged.parts) != 1:

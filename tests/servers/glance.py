@@ -3,6 +3,9 @@
 import contextlib
 import http.client
 import json
+import os
+import pathlib
+import shutil
 
 from tests.servers import live, process, virtualenv
 
@@ -74,10 +77,25 @@ def server(venv, database=None, config=None, *, identified=False):
             sections[section] = {**sections.get(section, {}), **values}
         live.write_config(file, sections)
         (home / 'policy.json').write_text(json.dumps(POLICIES))
-        process.run([venv / 'bin/glance-manage', '--config-file', file, 'db', 'sync'],
-                    log=log, cwd=home)
+        _sync(venv, file, sections['database']['connection'], log)
         with process.running(
                 [venv / 'bin/python', '-c', SERVE.format(port=port)], log=log, cwd=home,
                 answers=lambda: process.listens(port),
                 env={'OS_GLANCE_CONFIG_DIR': str(home)}, timeout=120):
             yield Glance(port)
+
+
+def _sync(venv, config, database, log):
+    """Create or upgrade the tables; those of SQLite are created once, beside Glance."""
+    path = pathlib.Path(database.removeprefix('sqlite:///'))
+    seed = venv.with_name('tables.sqlite')
+    new = database.startswith('sqlite:///') and not path.exists()
+    if new and seed.exists():
+        shutil.copy(seed, path)
+        return
+    process.run([venv / 'bin/glance-manage', '--config-file', config, 'db', 'sync'],
+                log=log, cwd=config.parent)
+    if new:
+        copy = seed.with_name(f'tables-{os.getpid()}.sqlite')
+        shutil.copy(path, copy)
+        copy.replace(seed)      # other runs of the tests see the whole file
