@@ -357,6 +357,20 @@ def shown_methods(side):
     return side.get('/v2/info/import', 'own:none')
 
 
+def shown_schemas(side):
+    """All but the descriptions, which are our own."""
+    return [re.sub(r'"description": "[^"]*"', '', json.dumps(
+        side.get(f'/v2/schemas/{name}'), sort_keys=True)) for name in ('task', 'tasks')]
+
+
+def shown_headers(side):
+    """The header of the stores; that of Glance has its reserved ones too."""
+    headers = side.answer('POST', '/v2/images', {})[1]
+    stores = headers['OpenStack-image-store-ids'].split(',')
+    return headers['OpenStack-image-import-methods'], [
+        name for name in stores if not name.startswith('os_glance')]
+
+
 def shown_failure(side):
     image_id = side.new()
     side.web.site.statuses.append(404)
@@ -391,7 +405,8 @@ def shown_tasks(side):
 
 
 @pytest.mark.parametrize('story', [shown_staged, shown_direct, shown_download, shown_copy,
-                                   shown_methods, shown_failure, shown_task, shown_tasks])
+                                   shown_methods, shown_failure, shown_task, shown_tasks,
+                                   shown_schemas, shown_headers])
 def test_bodies_are_those_of_glance(story, ours, reference):
     found, expected = alike(story(ours)), alike(story(reference))
 
