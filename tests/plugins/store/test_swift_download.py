@@ -9,7 +9,7 @@ import pytest
 from glancelite import contract
 from glancelite.plugins.store.swift import SwiftStore
 from glancelite.testing.contracts.store.toolbox import MIB, cut, pattern, same
-from tests.plugins.store.relay import relay
+from tests.servers.relay import relay
 
 DATA = pattern(6 * MIB + 17)
 

@@ -13,7 +13,7 @@ from glancelite.plugins.store.swift import SwiftStore
 from glancelite.plugins.store.swift.account import Account
 from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from glancelite.testing.fakes import ClientWentAway, broken_source
-from tests.plugins.store.relay import relay
+from tests.servers.relay import relay
 
 MB = 1_024_000
 CONTAINER = 'segments'

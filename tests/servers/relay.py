@@ -1,4 +1,4 @@
-"""A TCP relay to a server whose connections can be closed at any point."""
+"""A TCP relay to a server whose connections can be held or closed at any point."""
 
 import contextlib
 import re
@@ -11,7 +11,7 @@ class Relay(socketserver.ThreadingTCPServer):
     """Listens on a free port of loopback.
 
     :ivar cut: called with each piece of data and its direction, ``'up'`` to the server or
-        ``'down'``; if it returns true, both connections are closed.
+        ``'down'``; if it returns true, both connections are closed.  It may wait.
     :ivar seen: the first line of each request.
     """
 
@@ -31,6 +31,8 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self):
         with socket.create_connection(self.server.target) as server:
+            for end in server, self.request:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             down = threading.Thread(target=self._forward, args=(server, self.request, 'down'))
             down.start()
             self._forward(self.request, server, 'up')
