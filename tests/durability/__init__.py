@@ -1,0 +1,1 @@
+"""Imports with real processes, which are killed, frozen or cut off."""
