@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import http.client
+import threading
 import time
 
 import pytest
@@ -124,6 +125,28 @@ def test_an_idle_connection_that_is_dead_is_replaced_in_time(database, frozen, m
 
     with frozen():
         assert _unavailable(lambda: database.images.get(kept.id, viewer=None)) < BOUND
+    assert _answers(lambda: database.images.get(kept.id, viewer=None))
+
+
+def test_a_client_that_is_frozen_in_a_transaction_keeps_no_locks(database, make_sql, url):
+    another = make_sql(url, statement_timeout=2 * STATEMENT)
+    kept = database.images.add(rich())
+    locked, over = threading.Event(), threading.Event()
+
+    def change(connection):
+        connection.wait.limit = 60      # nothing of a frozen process ends the wait
+        connection.execute(f"UPDATE images SET name = 'frozen' WHERE id = '{kept.id}'")
+        locked.set()
+        over.wait(60)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        frozen = pool.submit(database._engine.transaction, change)
+        assert locked.wait(BOUND)
+        assert _answers(lambda: another.images.update(kept, {'name': 'other'}))
+        over.set()
+        frozen.exception()
+
+    another.close()
     assert _answers(lambda: database.images.get(kept.id, viewer=None))
 
 

@@ -16,6 +16,9 @@ from glancelite.plugins.database.sql import collation
 UTC = datetime.UTC
 #: characters of a property's value in the index on PostgreSQL, which limits their length
 INDEXED_LENGTH: Any = sa.literal_column('128')
+#: seconds between two statements of a transaction, after which the server undoes it: a process
+#: that is frozen must not keep its locks, or nobody could continue its work
+IDLE = 10
 _MICROSECONDS: Any = sa.bindparam('microseconds', type_=sa.BigInteger())
 
 
@@ -153,7 +156,8 @@ class PostgreSQL(Dialect):
 
     def session_setup(self, seconds: int) -> tuple[str, ...]:
         # the server would go on with a statement that the client has given up
-        return (f'SET statement_timeout = {seconds}000',)
+        return (f'SET statement_timeout = {seconds}000',
+                f'SET idle_in_transaction_session_timeout = {min(seconds, IDLE)}000')
 
     def found_by_id(self, column: Any) -> Any:
         # the cast keeps the planner from the index on the visibility
@@ -230,11 +234,12 @@ class MySQL(Dialect):
 
     def session_setup(self, seconds: int) -> tuple[str, ...]:
         # JSON_ARRAYAGG of MariaDB truncates its result to the first length.  The server would
-        # go on with a statement that the client has given up; MySQL, for which the end is a
-        # comment, can limit the waits for locks only.
+        # go on with a statement that the client has given up; MySQL, for which the ends are
+        # comments, can limit the waits for locks only.
         return ('SET SESSION group_concat_max_len = 1073741824,'
                 f' innodb_lock_wait_timeout = {seconds}'
-                f' /*M!100108 , max_statement_time = {seconds} */',)
+                f' /*M!100108 , max_statement_time = {seconds} */'
+                f' /*M!100300 , idle_transaction_timeout = {min(seconds, IDLE)} */',)
 
     def descriptor(self, raw: Any) -> int:
         return int(raw._sock.fileno())
