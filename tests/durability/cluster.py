@@ -1,22 +1,25 @@
-"""A service of API processes and workers on one real database and one S3 endpoint."""
+"""A service of API processes and workers on one real database and shared stores."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
+import signal
 import threading
-import uuid
 
-import boto3.session
 import sqlalchemy as sa
 
 from tests.crash import service
+from tests.durability import stores
 from tests.servers import live, process, ready, relay
 
 MIB = 1 << 20
-STORES = 'one', 'two'
 LEASE = 1   # second
-BARE = {'disk_format': 'raw', 'container_format': 'bare'}
+#: size of an event: that of a statement counts as much as so many bytes for a store
+STATEMENT = 32 << 10
+#: seconds within which everything must end; a loaded machine takes long
+PATIENCE = 120
 
 
 class Worker:
@@ -26,6 +29,7 @@ class Worker:
 
     :ivar phase: what it does: ``begin``, a step as the task shows it, or ``end`` after the
         outcome is decided; None while it has no task.
+    :ivar staged: number of bytes that were staged when it claimed the task.
     """
 
     def __init__(self, cluster, number):
@@ -36,6 +40,7 @@ class Worker:
         self._home.mkdir()
         self.process = None
         self.phase = None
+        self.staged = 0
 
     @property
     def runs(self):
@@ -43,73 +48,96 @@ class Worker:
 
     @property
     def log(self):
-        return process.tail(self._home / 'log', 20_000)
+        return process.tail(self._home / 'log', 1 << 20)
 
-    def start(self):
-        """Start it, unless it runs."""
+    def start(self, **more):
+        """Start it, unless it runs.
+
+        :param more: section -> option -> value, in addition to those of the cluster.
+        """
         if not self.runs:
             self.phase = None
             file = self._home / 'glancelite-api.conf'
-            live.write_config(file, self._cluster.config(self._relay.url))
+            live.write_config(file, self._cluster.config(self._relay.url, more))
             self.process = ready.start(
                 'glancelite-worker', ['--config-file', file], log=self._home / 'log',
                 cwd=self._home, env={**os.environ, **live.private(self._home)})
 
     def kill(self):
         self.phase = None
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def _watch(self, data, direction):
         """Called with all that passes between the process and the database."""
+        if self._cluster.cut_off:
+            return True
         if direction == 'down':
-            if self.phase is None and b'"locations_before"' in data:
-                self.phase = 'end' if b'"outcome"' in data else 'begin'
+            if self.phase is not None or b'"locations_before"' not in data:
+                return False
+            found = re.search(rb'"staged": ?\{"parts": ?\[(.*?)\], ?"node"', data)
+            self.staged = sum(map(int, re.findall(rb'", ?(\d+)\]', found[1] if found else b'')))
+            self.phase = 'end' if b'"outcome"' in data else 'begin'
         elif b'"outcome"' in data:
             self.phase = 'end'
         elif found := re.search(rb'"step": ?"([^"]+)"', data):
             self.phase = found[1].decode()
-        return self._cluster.event(self)
+        elif not self._cluster.concerns(data):
+            return False
+        lost = self._cluster.event(self, STATEMENT)
+        if direction == 'up' and b'{"version": 1}' in data:     # the last write
+            self.phase = None
+        return lost
 
 
 class Cluster:
     """
+    :param running: ends with the cluster.
+    :param home: an empty directory.
     :param run_server: the fixture.
     :param database: its URL.
-    :param s3: the endpoint.
+    :param s3: the endpoint; None for stores in directories.
     :param more: section -> option -> value, in addition to the configuration of all nodes.
-    :ivar watch: called with the worker for each piece of data between it and the database, and
-        between it and the stores; None for nothing.  If it returns true, the connection is
-        closed, and the piece is lost.
+    :ivar away: true closes the connections to the stores, and accepts no others.
+    :ivar cut_off: the same for connections between workers and the database.
+    :ivar answers: while it is cleared, the stores accept requests, and do not answer.
     """
 
-    def __init__(self, running, home, run_server, database, s3, more, *, apis=2, workers=2):
+    def __init__(self, running, home, run_server, database, s3, more):
         self._running = running
-        self._run_server = run_server
         self._database = database
         self._more = more
         self._lock = threading.RLock()
+        self._watch = None
+        self._engine = sa.create_engine(database, poolclass=sa.NullPool)
+        self._image_id = None
+        self.away = self.cut_off = False
+        self.answers = threading.Event()
+        self.answers.set()
         self.home = home
         self.database_address = re.search(r'@([^/]+)/', database)[1]
-        self.admin = boto3.session.Session(s3.access_key, s3.secret_key).client(
-            's3', endpoint_url=s3.url, region_name=s3.region)
-        self._s3 = s3
-        self.stores = self.relay(s3.url)
-        self.stores.cut = lambda data, direction: self.event(self._busy())
-        self.buckets = {name: f'{name}-{uuid.uuid4()}' for name in (*STORES, 'staging')}
-        for bucket in self.buckets.values():
-            self.admin.create_bucket(Bucket=bucket)
-        self.watch = None
-        self._engine = sa.create_engine(database, poolclass=sa.NullPool)
         self.apis = []
-        for _ in range(apis):
+        if s3 is None:
+            self.stores = stores.FileStores(home)
+        else:
+            endpoint = self.relay(s3.url)
+            endpoint.cut = self._pass
+            self.stores = stores.S3Stores(s3, endpoint.url)
+        for _ in range(2):
             self.apis.append(running.enter_context(run_server(self.config())))
-        self.workers = [Worker(self, number) for number in range(workers)]
+        self.workers = [Worker(self, number) for number in range(2)]
 
     def relay(self, address):
         return self._running.enter_context(relay.relay(address))
 
-    def config(self, database=None):
+    def config(self, database=None, more=None):
         """Return the configuration of a node.
 
         :param database: address of a relay to the database.
@@ -117,19 +145,14 @@ class Cluster:
         url = self._database
         if database is not None:
             url = url.replace(self.database_address, database.partition('//')[2])
-
-        def store(name):
-            return {'s3_store_host': self.stores.url, 's3_store_bucket': self.buckets[name],
-                    's3_store_region_name': self._s3.region, 's3_store_retries': 0,
-                    's3_store_access_key': self._s3.access_key,
-                    's3_store_secret_key': self._s3.secret_key}
+        kind = self.stores.driver
         config = {
-            'DEFAULT': {'enabled_backends': ', '.join(f'{name}:s3' for name in STORES),
-                        'upload_lease': LEASE, 'workers': 1, 'debug': False},
-            'glance_store': {'default_backend': STORES[0]},
-            **{name: store(name) for name in STORES},
-            'os_glance_staging_store': {'driver': 's3', **store('staging')},
-            'database': {'connection': url, 'max_retries': 0},
+            'DEFAULT': {'enabled_backends': ', '.join(f'{name}:{kind}' for name in stores.NAMES),
+                        'upload_lease': LEASE, 'workers': 1},
+            'glance_store': {'default_backend': stores.NAMES[0]},
+            **{name: self.stores.options(name) for name in stores.NAMES},
+            stores.STAGING: {'driver': kind, **self.stores.options(stores.STAGING)},
+            'database': {'connection': url, 'max_retries': 0, 'statement_timeout': 3},
             'worker': {'lease': LEASE, 'part_size': 1, 'retry_pause': 0.1,
                        'longest_retry_pause': 0.5, 'retries': 1000},
             'taskflow_executor': {'poll_interval': 0.05},
@@ -137,18 +160,28 @@ class Cluster:
             'import_filtering_opts': {'allowed_hosts': '127.0.0.1', 'allowed_ports': ''},
             'layers': {'auth': 'noauth', 'executor': 'external',
                        'sync_database': 'false' if self.apis else 'true'}}
-        for section, options in self._more.items():
+        for section, options in [*self._more.items(), *(more or {}).items()]:
             config[section] = {**config.get(section, {}), **options}
         return config
 
     # --- events
 
-    def event(self, worker):
+    def event(self, worker, size):
         """Pass an event to the function of the test, one at a time."""
         with self._lock:
-            if self.watch is None or worker is None or worker.phase is None:
+            if self._watch is None or worker is None or worker.phase is None:
                 return False
-            return self.watch(worker)
+            return self._watch(worker, size)
+
+    def concerns(self, data):
+        """Return whether a statement is about the image of the present import."""
+        image_id = self._image_id
+        return image_id is not None and (image_id in data or b'"version"' in data)
+
+    def _pass(self, data, direction):
+        """Called with all that passes between the processes and the stores."""
+        self.answers.wait(PATIENCE)
+        return self.away or self.event(self._busy(), len(data))
 
     def _busy(self):
         """Return the worker that has the task; None if there is none."""
@@ -159,32 +192,58 @@ class Cluster:
     def client(self, node=0):
         return service.Client(self.apis[node])
 
-    def create(self, client):
-        return client.create()
-
     def begin(self, image_id, method, *, node=0, watch=None, **request):
-        """Request an import, and set ``watch``; return the id of the task."""
+        """Request an import; return the id of the task.
+
+        :param watch: called with the worker for what passes between it and the database about
+            this image, and between it and the stores, and its size.  If it returns true, the
+            piece is lost, and so is the connection.
+        """
         with self._lock:
-            self.watch = watch
+            self._watch, self._image_id = watch, image_id.encode()
             for worker in self.workers:
                 worker.phase = None
         with self.client(node) as client:
             status, body = client.ask('POST', f'/v2/images/{image_id}/import', json.dumps(
                 {'method': method, **request}))
             assert status == 202, body
-        return self.rows('SELECT id FROM tasks JOIN task_info ON id = task_id WHERE image_id = '
-                         f"'{image_id}' ORDER BY created_at DESC LIMIT 1")[0][0]
+            tasks = json.loads(client.ask('GET', f'/v2/images/{image_id}/tasks')[1])['tasks']
+            return tasks[0]['id']
 
-    def finished(self, task_id, timeout=30):
-        """Wait until a task has ended, and start workers that ended; return the task."""
+    def finished(self, task_id, *, restart=True):
+        """Wait until a task has ended; return its row.
+
+        :param restart: start workers again that have ended.
+        """
         def ended():
-            for worker in self.workers:
+            for worker in self.workers if restart else ():
                 worker.start()
             found = self.task(task_id)
             return found if found['status'] in ('success', 'failure') else None
-        task = process.until(ended, timeout)
+        task = process.until(ended, PATIENCE)
         assert task, (self.task(task_id), [worker.log for worker in self.workers])
         return task
+
+    def succeeded(self, task_id, data, *, restart=True, copies=stores.NAMES):
+        """The import has succeeded, and nothing is left of what it needed."""
+        task = self.finished(task_id, restart=restart)
+        assert task['status'] == 'success', task
+        expected = hashlib.sha512(data).hexdigest()
+        with self.client() as client:
+            image = client.show(task['image_id'])
+            assert (image['status'], image['os_hash_value'], image['size']) == (
+                'active', expected, len(data))
+            assert sorted(image['stores'].split(',')) == sorted(copies)
+            assert client.sha512(image['id']) == expected
+        self.check_clean()
+
+    def check_clean(self):
+        """No image is locked, and the stores have the data of active images and nothing else."""
+        assert process.until(lambda: not self._marks(), PATIENCE), self._marks()
+        assert process.until(lambda: self.stores.objects() == self._places(), PATIENCE), (
+            self.stores.objects(), self._places(), [worker.log for worker in self.workers])
+
+    # --- the database
 
     def task(self, task_id):
         """Return the row of a task."""
@@ -193,54 +252,40 @@ class Cluster:
                 f"SELECT * FROM tasks JOIN task_info ON id = task_id WHERE id = '{task_id}'"
             )).mappings().one()
 
+    def image(self, image_id):
+        """Return the rows of an image."""
+        return self.rows(f"SELECT * FROM images WHERE id = '{image_id}'"), *(
+            self.rows(f"SELECT * FROM {table} WHERE image_id = '{image_id}' ORDER BY id")
+            for table in ('image_locations', 'image_properties'))
+
     def rows(self, statement):
         with self._engine.connect() as connection:
             return connection.execute(sa.text(statement)).all()
 
-    # --- what is left
+    def _places(self):
+        """Return the names of stores and objects that active images have."""
+        return sorted(self.stores.place(url) for url, in self.rows(
+            "SELECT value FROM image_locations WHERE status = 'active'"))
 
-    def objects(self):
-        """Return store -> keys of its objects and unfinished uploads."""
-        return {name: sorted(
-            [each['Key'] for each in self.admin.list_objects_v2(Bucket=bucket).get(
-                'Contents', ())] +
-            [each['Key'] for each in self.admin.list_multipart_uploads(Bucket=bucket).get(
-                'Uploads', ())]) for name, bucket in self.buckets.items()}
-
-    def expected_objects(self):
-        """Return store -> keys of the objects that active images have."""
-        found = {name: [] for name in self.buckets}
-        names = {bucket: name for name, bucket in self.buckets.items()}
-        for url, in self.rows("SELECT value FROM image_locations WHERE status = 'active'"):
-            bucket, key = url.rsplit('/', 2)[1:]
-            found[names[bucket]].append(key)
-        return {name: sorted(keys) for name, keys in found.items()}
-
-    def clean(self):
-        """Wait until there is nothing but the data of active images; return whether it is so."""
-        return process.until(lambda: self.objects() == self.expected_objects(), 30)
-
-    def locks(self):
+    def _marks(self):
         """Return the properties that lock images, or name staged data."""
         return self.rows(
-            "SELECT image_id, name FROM image_properties WHERE NOT deleted AND name IN "
-            "('os_glance_import_task', 'os_glance_stage_host') OR NOT deleted AND "
-            "name LIKE 'os_glance_staged%'")
+            "SELECT image_id, name, value FROM image_properties WHERE NOT deleted AND ("
+            "name = 'os_glance_import_task' OR name LIKE 'os_glance_stage%')")
 
 
 @contextlib.contextmanager
-def running(run_server, postgres_url, s3, **more):
-    """Run a cluster while the block runs."""
+def running(run_server, database, s3=None, **more):
+    """Run two API processes and two workers while the block runs.
+
+    The parameters are those of ``Cluster``.
+    """
     with process.directory('cluster') as home, contextlib.ExitStack() as stack:
-        apis, workers = more.pop('apis', 2), more.pop('workers', 2)
-        cluster = Cluster(stack, home, run_server, postgres_url(), s3, more,
-                          apis=apis, workers=workers)
+        cluster = Cluster(stack, home, run_server, database, s3, more)
         try:
             for worker in cluster.workers:
                 worker.start()
             yield cluster
         finally:
-            cluster.watch = None
             for worker in cluster.workers:
-                if worker.process is not None:
-                    worker.process.kill()
+                worker.kill()

@@ -1,81 +1,59 @@
-"""An import ends well, and leaves nothing, whenever the process that runs it is killed."""
+"""An import succeeds, and leaves nothing, whenever the process that runs it is killed."""
 
-import gzip
-import hashlib
 import random
 
 import pytest
 
-from tests.durability.cluster import MIB, STORES
-from tests.durability.kills import Kills
-from tests.servers import dropping_web
+from tests.durability import imports
+from tests.durability.cluster import MIB
+from tests.durability.moments import Moments, kills
 
-METHODS = {
-    'glance-direct': ('begin', 'fetch', 'step:decompression', 'store', 'end'),
-    'web-download': ('begin', 'fetch', 'step:decompression', 'store', 'end'),
-    'copy-image': ('begin', 'store', 'end'),
-}
-DATA = random.Random(12).randbytes(4 * MIB + 12345)
+SEEDS = 20
+PHASES = [(method, phase) for method, phases in imports.METHODS.items() for phase in phases]
 
 
-@pytest.fixture(scope='module')
-def web():
-    with dropping_web.running(gzip.compress(DATA, 1)) as server:
-        yield server
+def starts(web):
+    """Return where each request to the web server begins."""
+    return [int(request.get('range', 'bytes=0-')[6:-1]) for request in web.requests]
 
 
-class Import:
-    """One import by one of the methods."""
-
-    def __init__(self, cluster, method, web, watch):
-        self.cluster = cluster
-        with cluster.client() as client:
-            self.id = client.create()
-            request = {'stores': list(STORES)}
-            if method == 'glance-direct':
-                status, body = client.ask('PUT', f'/v2/images/{self.id}/stage', web.site.data,
-                                          'application/octet-stream')
-                assert status == 204, body
-            elif method == 'copy-image':
-                assert client.upload(self.id, DATA) == 204
-                request = {'stores': [STORES[1]]}
-        named = {'name': method, **({'uri': web.url} if method == 'web-download' else {})}
-        self.task_id = cluster.begin(self.id, named, node=1,
-                                     watch=watch, **request)
-
-    def check(self):
-        """The import has succeeded, and nothing is left of what it needed."""
-        task = self.cluster.finished(self.task_id)
-        assert task['status'] == 'success', task
-        with self.cluster.client() as client:
-            image = client.show(self.id)
-            assert image['status'] == 'active'
-            assert image['os_hash_value'] == hashlib.sha512(DATA).hexdigest()
-            assert image['size'] == len(DATA)
-            assert sorted(image['stores'].split(',')) == sorted(STORES)
-            assert client.sha512(self.id) == image['os_hash_value']
-        assert not self.cluster.locks()
-        assert self.cluster.clean(), (self.cluster.objects(), self.cluster.expected_objects())
-
-
-@pytest.fixture(scope='module')
-def events(cluster, web):
-    """Method -> phase -> number of events of an import that nothing disturbs."""
-    found = {}
-    for method in METHODS:
-        watch = Kills({}, bool)
-        Import(cluster, method, web, watch).check()
-        found[method] = dict(watch.counted)
-    return found
-
-
-@pytest.mark.parametrize('method', METHODS)
-def test_an_import_that_is_killed_in_each_step_succeeds(cluster, web, events, method):
+@pytest.mark.parametrize('method', imports.METHODS)
+def test_an_import_that_is_killed_in_each_phase_succeeds(cluster, web, sizes, method):
     rng = random.Random(method)
-    assert events[method].keys() == set(METHODS[method])
-    kills = Kills({phase: rng.randrange(count) for phase, count in events[method].items()},
-                  lambda: rng.random() < 0.5)
+    # a process that goes on has fewer sizes than one that does all
+    plan = {phase: rng.randrange(count // 2 + 1) for phase, count in sizes[method].items()}
+    if 'fetch' in plan:
+        plan['fetch'] = sizes[method]['fetch'] * 3 // 4
+    watch = Moments(plan, kills(method))
 
-    Import(cluster, method, web, kills).check()
+    cluster.succeeded(imports.begin(cluster, method, web, watch), imports.DATA)
 
-    assert kills.done == list(METHODS[method])
+    assert sorted(watch.done) == sorted(imports.METHODS[method])
+    if method == 'web-download':
+        check_requests(web, watch)
+        assert starts(web)[-1] >= MIB
+
+
+def check_requests(web, watch):
+    """Each download has gone on behind the last part that was staged."""
+    assert starts(web) == sorted(starts(web))
+    assert set(starts(web)) <= set(watch.claims)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(('method', 'phase'), PHASES)
+def test_an_import_that_is_killed_at_a_random_moment_of_a_phase_succeeds(
+        cluster, web, sizes, method, phase):
+    went_on = False
+    for seed in range(SEEDS):
+        print(f'seed {seed}')
+        moment = random.Random(f'{method} {phase} {seed}').randrange(sizes[method][phase])
+        watch = Moments({phase: moment}, kills(seed))
+        web.requests.clear()
+
+        cluster.succeeded(imports.begin(cluster, method, web, watch), imports.DATA)
+
+        if method == 'web-download':
+            check_requests(web, watch)
+            went_on |= starts(web)[-1] > 0
+    assert went_on == (method == 'web-download' and phase == 'fetch')
