@@ -80,8 +80,10 @@ class Worker:
         if self._cluster.cut_off:
             return True
         if direction == 'down':
-            if self.phase is not None or b'"locations_before"' not in data:
+            claims = b'"locations_before"' in data and b'/%d' % self.process.pid in data
+            if self.phase is not None or not claims:
                 return False
+            self._cluster.runner = self
             found = re.search(rb'"staged": ?\{"parts": ?\[(.*?)\], ?"node"', data)
             self.staged = sum(map(int, re.findall(rb'", ?(\d+)\]', found[1] if found else b'')))
             self.phase = 'end' if b'"outcome"' in data else 'begin'
@@ -105,6 +107,7 @@ class Cluster:
     :param database: its URL.
     :param s3: the endpoint; None for stores in directories.
     :param more: section -> option -> value, in addition to the configuration of all nodes.
+    :ivar runner: the worker that has claimed the task.
     :ivar away: true closes the connections to the stores, and accepts no others.
     :ivar cut_off: the same for connections between workers and the database.
     :ivar answers: while it is cleared, the stores accept requests, and do not answer.
@@ -118,6 +121,7 @@ class Cluster:
         self._watch = None
         self._engine = sa.create_engine(database, poolclass=sa.NullPool)
         self._image_id = None
+        self.runner = None
         self.away = self.cut_off = False
         self.answers = threading.Event()
         self.answers.set()
@@ -132,7 +136,7 @@ class Cluster:
             self.stores = stores.S3Stores(s3, endpoint.url)
         for _ in range(2):
             self.apis.append(running.enter_context(run_server(self.config())))
-        self.workers = [Worker(self, number) for number in range(2)]
+        self.workers = [Worker(self, number) for number in range(3)]
 
     def relay(self, address):
         return self._running.enter_context(relay.relay(address))
@@ -181,11 +185,7 @@ class Cluster:
     def _pass(self, data, direction):
         """Called with all that passes between the processes and the stores."""
         self.answers.wait(PATIENCE)
-        return self.away or self.event(self._busy(), len(data))
-
-    def _busy(self):
-        """Return the worker that has the task; None if there is none."""
-        return next((worker for worker in self.workers if worker.phase is not None), None)
+        return self.away or self.event(self.runner, len(data))
 
     # --- requests
 
@@ -200,7 +200,7 @@ class Cluster:
             piece is lost, and so is the connection.
         """
         with self._lock:
-            self._watch, self._image_id = watch, image_id.encode()
+            self._watch, self._image_id, self.runner = watch, image_id.encode(), None
             for worker in self.workers:
                 worker.phase = None
         with self.client(node) as client:
@@ -276,7 +276,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def running(run_server, database, s3=None, **more):
-    """Run two API processes and two workers while the block runs.
+    """Run two API processes and three workers while the block runs.
 
     The parameters are those of ``Cluster``.
     """
