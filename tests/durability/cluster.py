@@ -38,6 +38,8 @@ class Worker:
         self._relay.cut = self._watch
         self._home = cluster.home / f'worker{number}'
         self._home.mkdir()
+        self._options = {}
+        self._begin_of_log = 0
         self.process = None
         self.phase = None
         self.staged = 0
@@ -50,18 +52,33 @@ class Worker:
     def log(self):
         return process.tail(self._home / 'log', 1 << 20)
 
-    def start(self, **more):
-        """Start it, unless it runs.
+    @property
+    def is_ready(self):
+        with open(self._home / 'log') as log:
+            log.seek(self._begin_of_log)
+            return 'ready: tasks are run' in log.read()
 
-        :param more: section -> option -> value, in addition to those of the cluster.
+    def restart(self, options):
+        """Start it with these options, unless it runs with them.
+
+        :param options: section -> option -> value, in addition to those of the cluster.
         """
+        if options != self._options:
+            self.kill()
+        self._options = options
+        self.start()
+
+    def start(self):
+        """Start it, with the options that it had, unless it runs."""
         if not self.runs:
             self.phase = None
-            file = self._home / 'glancelite-api.conf'
-            live.write_config(file, self._cluster.config(self._relay.url, more))
+            file, log = self._home / 'glancelite-api.conf', self._home / 'log'
+            log.touch()
+            self._begin_of_log = log.stat().st_size
+            live.write_config(file, self._cluster.config(self._relay.url, self._options))
             self.process = ready.start(
-                'glancelite-worker', ['--config-file', file], log=self._home / 'log',
-                cwd=self._home, env={**os.environ, **live.private(self._home)})
+                'glancelite-worker', ['--config-file', file], log=log, cwd=self._home,
+                env={**os.environ, **live.private(self._home)})
 
     def kill(self):
         self.phase = None
@@ -107,13 +124,14 @@ class Cluster:
     :param database: its URL.
     :param s3: the endpoint; None for stores in directories.
     :param more: section -> option -> value, in addition to the configuration of all nodes.
+    :param workers: their number.
     :ivar runner: the worker that has claimed the task.
     :ivar away: true closes the connections to the stores, and accepts no others.
     :ivar cut_off: the same for connections between workers and the database.
     :ivar answers: while it is cleared, the stores accept requests, and do not answer.
     """
 
-    def __init__(self, running, home, run_server, database, s3, more):
+    def __init__(self, running, home, run_server, database, s3, more, workers):
         self._running = running
         self._database = database
         self._more = more
@@ -136,7 +154,7 @@ class Cluster:
             self.stores = stores.S3Stores(s3, endpoint.url)
         for _ in range(2):
             self.apis.append(running.enter_context(run_server(self.config())))
-        self.workers = [Worker(self, number) for number in range(3)]
+        self.workers = [Worker(self, number) for number in range(workers)]
 
     def relay(self, address):
         return self._running.enter_context(relay.relay(address))
@@ -167,6 +185,14 @@ class Cluster:
         for section, options in [*self._more.items(), *(more or {}).items()]:
             config[section] = {**config.get(section, {}), **options}
         return config
+
+    def start(self, **options):
+        """Have all workers run with these options."""
+        with self._lock:
+            self._watch = None
+        for worker in self.workers:
+            worker.restart(options)
+        assert process.until(lambda: all(worker.is_ready for worker in self.workers), PATIENCE)
 
     # --- events
 
@@ -275,16 +301,14 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(run_server, database, s3=None, **more):
-    """Run two API processes and three workers while the block runs.
+def running(run_server, database, s3=None, *, workers=3, **more):
+    """Run two API processes, for workers that are to be started, while the block runs.
 
     The parameters are those of ``Cluster``.
     """
     with process.directory('cluster') as home, contextlib.ExitStack() as stack:
-        cluster = Cluster(stack, home, run_server, database, s3, more)
+        cluster = Cluster(stack, home, run_server, database, s3, more, workers)
         try:
-            for worker in cluster.workers:
-                worker.start()
             yield cluster
         finally:
             for worker in cluster.workers:

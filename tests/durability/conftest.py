@@ -16,9 +16,15 @@ def shared_cluster(run_server, postgres_url, ceph_s3):
 
 @pytest.fixture
 def cluster(shared_cluster):
-    """Two API processes and two workers, which run."""
-    for worker in shared_cluster.workers:
-        worker.start()
+    """Two API processes and three workers, which run."""
+    shared_cluster.start()
+    return shared_cluster
+
+
+@pytest.fixture
+def calm_cluster(shared_cluster):
+    """The same, with leases that no worker loses on a loaded machine."""
+    shared_cluster.start(worker={'lease': 60})
     return shared_cluster
 
 
@@ -39,6 +45,7 @@ def web(shared_web):
 def sizes(shared_cluster, shared_web):
     """Method -> phase -> size of the events of an import that nothing disturbs."""
     found = {}
+    shared_cluster.start()
     for method, phases in imports.METHODS.items():
         watch = Moments()
         task_id = imports.begin(shared_cluster, method, shared_web, watch)

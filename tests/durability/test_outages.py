@@ -57,7 +57,7 @@ def test_an_import_goes_on_after_a_long_outage(cluster, web, sizes, postgres_ser
 def check(cluster, web, sizes, postgres, plan, seconds):
     """An import succeeds although each phase meets an outage."""
     hold = Hold()
-    watch = Moments({phase: sizes['web-download'][phase] // 2 for phase in plan}, hold)
+    watch = Moments({phase: sizes['web-download'][phase] // 4 for phase in plan}, hold)
     task_id = imports.begin(cluster, 'web-download', web, watch)
     for outage in plan.values():
         hold.wait()

@@ -7,6 +7,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 
 
 @dataclasses.dataclass
@@ -16,8 +17,8 @@ class Site:
     ``drop`` is the number of bytes after which a response ends, each time or ``drops`` times.
     ``reset`` ends it with an error of TCP.  ``length`` replaces the true Content-Length; None
     means none, and ``chunked`` is the other way to do without.  ``pages`` limits the bytes of
-    a range.  ``statuses`` are answered first.  ``record`` is the answer to all paths but
-    those that end with ``/file``.
+    a range.  ``pause`` is the number of seconds before each answer.  ``statuses`` are answered
+    first.  ``record`` is the answer to all paths but those that end with ``/file``.
     """
 
     data: bytes
@@ -33,6 +34,7 @@ class Site:
     chunked: bool = False
     encoding: str | None = None
     pages: int | None = None
+    pause: float = 0
     statuses: list = dataclasses.field(default_factory=list)
     record: bytes | None = None
 
@@ -62,7 +64,8 @@ class _Handler(socketserver.StreamRequestHandler):
             self.wfile.write(b'HTTP/1.1 416 x\r\nContent-Range: bytes */%d\r\n'
                              b'Content-Length: 0\r\n\r\n' % len(site.data))
             return True
-        body = site.data[start or 0:stop]
+        body = memoryview(site.data)[start or 0:stop]
+        time.sleep(site.pause)
         self.wfile.write(self._head(site, start, body).encode('latin-1'))
         return self._send(site, body)
 
@@ -101,7 +104,7 @@ class _Handler(socketserver.StreamRequestHandler):
         drops = site.drop is not None and len(body) > site.drop and site.drops > 0
         if drops:
             site.drops -= 1
-        sent = memoryview(body)[:site.drop] if drops else memoryview(body)
+        sent = body[:site.drop] if drops else body
         for begin in range(0, len(sent), 1 << 18):
             piece = sent[begin:begin + (1 << 18)]
             if site.chunked:
