@@ -278,6 +278,11 @@ class Cluster:
                 f"SELECT * FROM tasks JOIN task_info ON id = task_id WHERE id = '{task_id}'"
             )).mappings().one()
 
+    def task_of(self, image_id):
+        """Return the row of the only task of an image."""
+        (task_id,), = self.rows(f"SELECT id FROM tasks WHERE image_id = '{image_id}'")
+        return self.task(task_id)
+
     def image(self, image_id):
         """Return the rows of an image."""
         return self.rows(f"SELECT * FROM images WHERE id = '{image_id}'"), *(

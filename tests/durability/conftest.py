@@ -3,7 +3,7 @@
 import pytest
 
 from tests.durability import cluster as clusters
-from tests.durability import imports
+from tests.durability import imports, small_imports
 from tests.durability.moments import Moments
 from tests.servers import dropping_web
 
@@ -39,6 +39,13 @@ def web(shared_web):
     """A web server with a compressed image."""
     shared_web.requests.clear()
     return shared_web
+
+
+@pytest.fixture
+def small():
+    """A web server with a small image."""
+    with dropping_web.running(small_imports.COMPRESSED) as server:
+        yield server
 
 
 @pytest.fixture(scope='package')
