@@ -15,7 +15,8 @@ from tests.durability import stores
 from tests.servers import live, process, ready, relay
 
 MIB = 1 << 20
-LEASE = 1   # second
+#: seconds of the leases of tasks, and of those of images, which set how often all nodes sweep
+LEASE, SWEPT = 1, 3
 #: size of an event: that of a statement counts as much as so many bytes for a store
 STATEMENT = 32 << 10
 #: seconds within which everything must end; a loaded machine takes long
@@ -170,14 +171,14 @@ class Cluster:
         kind = self.stores.driver
         config = {
             'DEFAULT': {'enabled_backends': ', '.join(f'{name}:{kind}' for name in stores.NAMES),
-                        'upload_lease': LEASE, 'workers': 1},
+                        'upload_lease': SWEPT, 'workers': 1},
             'glance_store': {'default_backend': stores.NAMES[0]},
             **{name: self.stores.options(name) for name in stores.NAMES},
             stores.STAGING: {'driver': kind, **self.stores.options(stores.STAGING)},
             'database': {'connection': url, 'max_retries': 0, 'statement_timeout': 3},
             'worker': {'lease': LEASE, 'part_size': 1, 'retry_pause': 0.1,
                        'longest_retry_pause': 0.5, 'retries': 1000},
-            'taskflow_executor': {'poll_interval': 0.05},
+            'taskflow_executor': {'poll_interval': 0.1},
             'image_import_opts': {'image_import_plugins': 'image_decompression'},
             'import_filtering_opts': {'allowed_hosts': '127.0.0.1', 'allowed_ports': ''},
             'layers': {'auth': 'noauth', 'executor': 'external',
@@ -283,9 +284,11 @@ class Cluster:
         (task_id,), = self.rows(f"SELECT id FROM tasks WHERE image_id = '{image_id}'")
         return self.task(task_id)
 
-    def image(self, image_id):
-        """Return the rows of an image."""
-        return self.rows(f"SELECT * FROM images WHERE id = '{image_id}'"), *(
+    def settled(self, image_id):
+        """Return the rows of an image, when nothing is left to do for it."""
+        row = f"SELECT * FROM images WHERE id = '{image_id}'"
+        assert process.until(lambda: self.rows(f'{row} AND lease_until IS NULL'), PATIENCE)
+        return self.rows(row), *(
             self.rows(f"SELECT * FROM {table} WHERE image_id = '{image_id}' ORDER BY id")
             for table in ('image_locations', 'image_properties'))
 

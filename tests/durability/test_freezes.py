@@ -27,10 +27,10 @@ def test_a_worker_that_wakes_up_after_its_lease_removes_its_own_data(
         woken.callback(lambda: [worker.wake() for worker in frozen])
         task_id = imports.begin(cluster, 'web-download', web, watch)
         task = cluster.finished(task_id)
-        before = cluster.image(task['image_id'])
+        before = cluster.settled(task['image_id'])
 
     if task['attempt'] > 1:     # otherwise its last statement was on its way already
         assert process.until(
             lambda: f'task {task_id} ends here' in frozen[0].log, PATIENCE), frozen[0].log
     cluster.succeeded(task_id, imports.DATA)
-    assert cluster.image(task['image_id']) == before
+    assert cluster.settled(task['image_id']) == before
