@@ -138,7 +138,8 @@ class Cluster:
         self._more = more
         self._lock = threading.RLock()
         self._watch = None
-        self._engine = sa.create_engine(database, poolclass=sa.NullPool)
+        self._engine = sa.create_engine(database, pool_pre_ping=True)
+        running.callback(self._engine.dispose)
         self._image_id = None
         self.runner = None
         self.away = self.cut_off = False

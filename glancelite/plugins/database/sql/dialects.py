@@ -17,7 +17,7 @@ UTC = datetime.UTC
 #: characters of a property's value in the index on PostgreSQL, which limits their length
 INDEXED_LENGTH: Any = sa.literal_column('128')
 #: seconds between two statements of a transaction, after which the server undoes it: a process
-#: that is frozen must not keep its locks, or nobody could continue its work
+#: that is frozen must not keep its locks, or no other could continue its work
 IDLE = 10
 _MICROSECONDS: Any = sa.bindparam('microseconds', type_=sa.BigInteger())
 
