@@ -190,7 +190,7 @@ class Work:
             return False
         claim = Claim(self, task, self._caller(task))
         with self._lock:
-            self._claims[task.id] = claim
+            self._keep(claim)
             if task.cancelled:
                 claim.ending = CANCELLED
             elif self._closing:
@@ -201,11 +201,21 @@ class Work:
             self._run(claim)
         finally:
             with self._lock:
-                del self._claims[task.id]
+                self._drop(claim)
                 if claim.task.is_finished:
                     self._callers.pop(task.id, None)
                 self._idle.notify_all()
         return True
+
+    def _keep(self, claim: Claim) -> None:
+        """Renew the lease of a claim; an earlier claim of the same task is lost."""
+        if earlier := self._claims.get(claim.task.id):
+            earlier.ending = LOST       # its lease expired, and it does not know yet
+        self._claims[claim.task.id] = claim
+
+    def _drop(self, claim: Claim) -> None:
+        if self._claims.get(claim.task.id) is claim:
+            del self._claims[claim.task.id]
 
     def _run(self, claim: Claim) -> None:
         task = claim.task
@@ -267,12 +277,12 @@ class Work:
             claim.ending = ABANDONED
             LOG.warning('task %s is abandoned: its node %s is away', task.id, task.node)
             with self._lock:
-                self._claims[task.id] = claim
+                self._keep(claim)
             try:
                 self._run(claim)
             finally:
                 with self._lock:
-                    del self._claims[task.id]
+                    self._drop(claim)
 
     def _caller(self, task: Task) -> Context:
         with self._lock:
