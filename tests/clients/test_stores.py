@@ -9,8 +9,8 @@ import pytest
 
 from tests.clients import case
 from tests.clients.conftest import Service
-from tests.plugins.store.relay import relay
 from tests.servers import live, programs
+from tests.servers.relay import relay
 
 BUCKET = 'two-stores'
 POOL = 'story'
