@@ -238,7 +238,7 @@ class Cluster:
             tasks = json.loads(client.ask('GET', f'/v2/images/{image_id}/tasks')[1])['tasks']
             return tasks[0]['id']
 
-    def finished(self, task_id, *, restart=True):
+    def finished(self, task_id, *, restart=True, patience=PATIENCE):
         """Wait until a task has ended; return its row.
 
         :param restart: start workers again that have ended.
@@ -248,13 +248,13 @@ class Cluster:
                 worker.start()
             found = self.task(task_id)
             return found if found['status'] in ('success', 'failure') else None
-        task = process.until(ended, PATIENCE)
+        task = process.until(ended, patience)
         assert task, (self.task(task_id), [worker.log for worker in self.workers])
         return task
 
-    def succeeded(self, task_id, data, *, restart=True, copies=stores.NAMES):
+    def succeeded(self, task_id, data, *, restart=True, copies=stores.NAMES, patience=PATIENCE):
         """The import has succeeded, and nothing is left of what it needed."""
-        task = self.finished(task_id, restart=restart)
+        task = self.finished(task_id, restart=restart, patience=patience)
         assert task['status'] == 'success', task
         expected = hashlib.sha512(data).hexdigest()
         with self.client() as client:
