@@ -17,6 +17,7 @@ from tests.servers import mariadb, postgresql, process, programs
 CONNECT, STATEMENT = 2, 2
 #: no request may take longer: the statement, the look at it, a new connection, other load
 BOUND = 15
+UPDATE = "UPDATE images SET name = 'frozen' WHERE id = %s"
 
 
 @pytest.fixture(scope='module', params=['postgres', 'mariadb'])
@@ -128,14 +129,25 @@ def test_an_idle_connection_that_is_dead_is_replaced_in_time(database, frozen, m
     assert _answers(lambda: database.images.get(kept.id, viewer=None))
 
 
-def test_a_client_that_is_frozen_in_a_transaction_keeps_no_locks(database, make_sql, url):
+@pytest.mark.parametrize('of_many', [False, True])
+def test_a_client_that_is_frozen_in_a_transaction_keeps_no_locks(database, make_sql, url,
+                                                                 of_many):
     another = make_sql(url, statement_timeout=2 * STATEMENT)
     kept = database.images.add(rich())
     locked, over = threading.Event(), threading.Event()
 
     def change(connection):
         connection.wait.limit = 60      # nothing of a frozen process ends the wait
-        connection.execute(f"UPDATE images SET name = 'frozen' WHERE id = '{kept.id}'")
+        if of_many:
+            connection.execute_many(UPDATE, parameters())
+        else:
+            connection.execute(UPDATE, (kept.id,))
+            locked.set()
+            over.wait(60)
+
+    def parameters():
+        yield kept.id,
+        yield kept.id,
         locked.set()
         over.wait(60)
 

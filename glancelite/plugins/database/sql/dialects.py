@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -144,6 +145,20 @@ class Dialect:
         """
 
 
+@functools.cache
+def _one_by_one(cursor: Any) -> Any:
+    """Return this class of cursors, with an ``executemany`` that uses no pipeline.
+
+    The server does not count a client that is frozen in the middle of a pipeline as idle:
+    it would keep the locks of the transaction for as long.
+    """
+    def executemany(self: Any, sql: str, parameters: Iterable[Any]) -> None:
+        for each in parameters:
+            self.execute(sql, each)
+
+    return type(cursor.__name__, (cursor,), {'executemany': executemany})
+
+
 class PostgreSQL(Dialect):
     SNAPSHOT = ('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',)
     #: serialization failure, deadlock
@@ -158,6 +173,9 @@ class PostgreSQL(Dialect):
         # the server would go on with a statement that the client has given up
         return (f'SET statement_timeout = {seconds}000',
                 f'SET idle_in_transaction_session_timeout = {min(seconds, IDLE)}000')
+
+    def prepare(self, raw: Any) -> None:
+        raw.cursor_factory = _one_by_one(raw.cursor_factory)
 
     def found_by_id(self, column: Any) -> Any:
         # the cast keeps the planner from the index on the visibility
