@@ -188,36 +188,33 @@ class Work:
             return False
         if task is None:
             return False
+        self._run(task, CANCELLED if task.cancelled else None)
+        return True
+
+    def _run(self, task: Task, ending: str | None) -> None:
+        """Run a task that this process has claimed, and renew its lease meanwhile.
+
+        :param ending: why the work is to end; None if it may go on.
+        """
         claim = Claim(self, task, self._caller(task))
         with self._lock:
-            self._keep(claim)
-            if task.cancelled:
-                claim.ending = CANCELLED
-            elif self._closing:
-                claim.ending = CLOSING
+            claim.ending = ending or (CLOSING if self._closing else None)
+            if earlier := self._claims.get(task.id):
+                earlier.ending = LOST       # its lease expired, and it does not know yet
+            self._claims[task.id] = claim
         log_context.begin(task.request_id)
         log_context.set_caller(claim.ctx)
         try:
-            self._run(claim)
+            self._handle(claim)
         finally:
             with self._lock:
-                self._drop(claim)
+                if self._claims.get(task.id) is claim:
+                    del self._claims[task.id]
                 if claim.task.is_finished:
                     self._callers.pop(task.id, None)
                 self._idle.notify_all()
-        return True
 
-    def _keep(self, claim: Claim) -> None:
-        """Renew the lease of a claim; an earlier claim of the same task is lost."""
-        if earlier := self._claims.get(claim.task.id):
-            earlier.ending = LOST       # its lease expired, and it does not know yet
-        self._claims[claim.task.id] = claim
-
-    def _drop(self, claim: Claim) -> None:
-        if self._claims.get(claim.task.id) is claim:
-            del self._claims[claim.task.id]
-
-    def _run(self, claim: Claim) -> None:
+    def _handle(self, claim: Claim) -> None:
         task = claim.task
         LOG.info('task %s (%s) of image %s begins, attempt %d', task.id, task.type,
                  task.image_id, task.attempt)
@@ -273,16 +270,8 @@ class Work:
             holder=self._holder, node=str(task.node), seconds=self._lease, types=self.types,
             task_id=task.id)
         if claimed is not None:
-            claim = Claim(self, claimed, self._caller(claimed))
-            claim.ending = ABANDONED
             LOG.warning('task %s is abandoned: its node %s is away', task.id, task.node)
-            with self._lock:
-                self._keep(claim)
-            try:
-                self._run(claim)
-            finally:
-                with self._lock:
-                    self._drop(claim)
+            self._run(claimed, ABANDONED)
 
     def _caller(self, task: Task) -> Context:
         with self._lock:
