@@ -37,7 +37,7 @@ def locked(properties: Properties, task_id: str) -> dict[str, str]:
 
 def unlocked(properties: Properties) -> dict[str, str]:
     """Return the properties without a lock."""
-    return {name: value for name, value in properties.items() if name != LOCK}
+    return _except(properties, LOCK)
 
 
 def stores_in(properties: Properties, name: str) -> list[str]:
@@ -67,6 +67,10 @@ def failed(properties: Properties, stores: Iterable[str]) -> dict[str, str]:
     return {**properties, FAILED: ','.join(names)}
 
 
+def _except(properties: Properties, removed: str) -> dict[str, str]:
+    return {name: value for name, value in properties.items() if name != removed}
+
+
 def _without(properties: Properties, store: str) -> str:
     return ','.join(name for name in stores_in(properties, TO_STORES) if name != store)
 
@@ -78,13 +82,12 @@ def with_staged(properties: Properties, staged: Mapping[str, object]) -> dict[st
 
 def adopted(properties: Properties, staged: Mapping[str, object]) -> dict[str, str]:
     """Return the properties of an image whose data Glance has staged."""
-    return {name: value for name, value in with_staged(properties, staged).items()
-            if name != STAGE_HOST}
+    return _except(with_staged(properties, staged), STAGE_HOST)
 
 
 def without_staged(properties: Properties) -> dict[str, str]:
     """Return the properties of an image without staged data."""
-    return {name: value for name, value in properties.items() if name != STAGED}
+    return _except(properties, STAGED)
 
 
 def staged_of(properties: Properties) -> Mapping[str, object] | None:

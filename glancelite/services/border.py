@@ -88,7 +88,7 @@ class CallingStore(Calling):
 
 
 class Source(Iterator[bytes]):
-    """The chunks that a driver writes; remembers how they ended.
+    """Chunks for a plugin or a writer; remembers how they ended.
 
     :ivar failure: what the chunks have raised.  It is raised again if the driver goes on.
     :ivar ended: True after the last chunk.

@@ -10,6 +10,7 @@ import collections
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
+from glancelite.services import border
 from glancelite.support import log_context
 
 #: chunks that wait for one store
@@ -81,7 +82,7 @@ def write(source: Iterator[bytes], writers: Mapping[str, Callable[[Iterator[byte
     """
     if len(writers) == 1:
         (name, writer), = writers.items()
-        guarded = _Guarded(source)
+        guarded = border.Source(source)
         try:
             writer(guarded)
         except BaseException as error:
@@ -90,23 +91,6 @@ def write(source: Iterator[bytes], writers: Mapping[str, Callable[[Iterator[byte
             return {name: error}
         return {}
     return _Writers(source, writers, stop_at_failure).run()
-
-
-class _Guarded(Iterator[bytes]):
-    """Remembers the error of a source."""
-
-    def __init__(self, source: Iterator[bytes]):
-        self._source = source
-        self.failure: BaseException | None = None
-
-    def __next__(self) -> bytes:
-        try:
-            return next(self._source)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.failure = error
-            raise
 
 
 class _Writers:

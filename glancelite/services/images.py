@@ -198,9 +198,7 @@ class Images:
             before, changes = image, change(image)
             return changes or None
 
-        written = optimistic.retry(
-            lambda: records.get(image_id, viewer=ctx.viewer), decide,
-            lambda image, changes: records.update(image, changes))
+        written = optimistic.change(records, image_id, decide, viewer=ctx.viewer)
         if written is None:
             return before
         try:

@@ -187,12 +187,9 @@ class ImportJob:
         leftovers = self.journal.get('leftovers', [])
         self.record(replaced=attempt, leftovers=[*leftovers, new.to_json()])
         part = self._area.write(key, self._watched(nonempty(chunks), 0, None), ctx=self.ctx)
-        new = Staged((part,), self._area.node)
-        old, self.staged = self.staged, new
         with self._lock:
-            self.journal.update(staged=new.to_json(), leftovers=[*leftovers, old.to_json()])
-            self.claim.write(journal=dict(self.journal),
-                             **({'node': new.node} if new.node else {}))
+            self.journal['leftovers'] = [*leftovers, self.staged.to_json()]
+            self._record_staged(Staged((part,), self._area.node), node=self._area.node)
         self._discard_leftovers()
 
     def _discard_leftovers(self) -> None:
@@ -269,10 +266,8 @@ class ImportJob:
                 return change(present)
 
             def write() -> Image | None:
-                return optimistic.retry(
-                    lambda: self._layers.database.images.get(owner.id, viewer=None), guarded,
-                    lambda image, changes: self._layers.database.images.update(image, changes),
-                    tries=None)
+                return optimistic.change(self._layers.database.images, owner.id, guarded,
+                                         tries=None)
 
             try:
                 written = self.claim.patiently(write)

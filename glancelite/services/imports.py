@@ -101,9 +101,7 @@ class Imports:
             accepted[:] = [task]
             return {'properties': imports.locked(image.properties, task_id)}
 
-        written = optimistic.retry(
-            lambda: records.get(image_id, viewer=ctx.viewer), decide,
-            lambda image, changes: records.update(image, changes))
+        written = optimistic.change(records, image_id, decide, viewer=ctx.viewer)
         if written is None:
             return None
         try:
@@ -130,10 +128,7 @@ class Imports:
         for name in ('disk_format', 'container_format'):
             if getattr(image, name) is None:
                 raise contract.Conflict(f"'{name}' needs to be set before import")
-        with border.Calling(importer):
-            arguments = importer.check(ctx, image, request.method)
-        if not border.is_json_object(arguments):
-            raise border.wrong(importer, 'returned no JSON object from check')
+        arguments = check_arguments(importer, ctx, image, request.method)
         layers.policy.enforce(ctx, importer.ACTION, image)
         self._check_lock(image)
         stores = self._stores(importer, image, request)
@@ -245,6 +240,21 @@ class Imports:
         if not request.stores:
             raise contract.Invalid('stores must name at least one store.')
         return list(dict.fromkeys(map(_hashable, request.stores)))
+
+
+def check_arguments(importer: contract.Importer, ctx: Context, image: Image,
+                    method: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of an import, as the importer wants to have them recorded.
+
+    :param method: what the caller sent.
+    :raises Invalid: it is wrong.
+    :raises PluginFailed: the importer returned something that cannot be recorded.
+    """
+    with border.Calling(importer):
+        arguments = importer.check(ctx, image, method)
+    if not border.is_json_object(arguments):
+        raise border.wrong(importer, 'returned no JSON object from check')
+    return arguments
 
 
 def submit(layers: Layers, task: Task) -> None:

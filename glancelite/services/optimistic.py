@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from glancelite import contract
-from glancelite.contract import Image
+from glancelite.contract import Image, Viewer
 
 Decision = TypeVar('Decision')
 Result = TypeVar('Result')
@@ -46,6 +46,24 @@ def retry(read: Callable[[], Image], decide: Callable[[Image], Decision | None],
                 raise
         if number > 1:  # pauses of random length separate writers that keep colliding
             time.sleep(random.uniform(0, PAUSE * 2 ** min(number - 2, DOUBLINGS)))  # noqa: S311
+
+
+def change(records: contract.ImageRecords, image_id: str,
+           decide: Callable[[Image], Mapping[str, object] | None], *,
+           viewer: Viewer | None = None, status: Collection[str] | None = None,
+           tries: int | None = TRIES) -> Image | None:
+    """Change an image, or refuse to, by what it is at the moment of the write.
+
+    :param decide: returns the changes; None for none.  Its errors end the retries.
+    :param viewer: sees the image; None for the service.
+    :param status: as in ``ImageRecords.update``.
+    :returns: the image as written; None if ``decide`` returned None.
+    :raises NotFound: the viewer sees no such image.
+    :raises Conflict: another writer was faster each time.
+    """
+    return retry(lambda: records.get(image_id, viewer=viewer), decide,
+                 lambda image, changes: records.update(image, changes, status=status),
+                 tries=tries)
 
 
 def update(records: contract.ImageRecords, image_id: str,

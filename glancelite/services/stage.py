@@ -172,7 +172,6 @@ class _Stage:
 
     def _begin(self, image_id: str) -> None:
         layers = self._layers
-        images = layers.database.images
 
         def changes(image: Image) -> Mapping[str, object]:
             layers.policy.enforce(self._ctx, 'modify_image', image)
@@ -187,9 +186,8 @@ class _Stage:
                         Staged(node=self._area.node, pending=self._key).to_json()),
                     'lease_until': layers.leases.until()}
 
-        claimed = optimistic.retry(
-            lambda: images.get(image_id, viewer=self._ctx.viewer), changes,
-            lambda image, changed: images.update(image, changed, status={'queued'}))
+        claimed = optimistic.change(layers.database.images, image_id, changes,
+                                    viewer=self._ctx.viewer, status={'queued'})
         assert claimed is not None
         self.image = claimed
 

@@ -17,6 +17,7 @@ from glancelite.services import optimistic
 from glancelite.services.images import Images
 from glancelite.services.importing import TYPE as IMAGE_IMPORT
 from glancelite.services.importing import Importing
+from glancelite.services.imports import check_arguments
 from glancelite.services.layers import Layers
 from glancelite.services.work import Claim, Work
 
@@ -55,7 +56,7 @@ class TaskImport:
             raise contract.Invalid(f'The import method {METHOD} is not enabled here.')
         image = Image('00000000-0000-0000-0000-000000000000', disk_format='raw',
                       container_format='bare', owner=ctx.project)
-        arguments = self._importer.check(ctx, image, {'name': METHOD, 'uri': url})
+        arguments = check_arguments(self._importer, ctx, image, {'name': METHOD, 'uri': url})
         return {'version': 1, 'method': METHOD, 'arguments': dict(arguments), 'copies': False,
                 'stores': [self._layers.stores.default], 'all_must_succeed': True,
                 'image_id': creation.fields.get('id') or str(uuid.uuid4()),
@@ -113,8 +114,7 @@ class TaskImport:
                     f'{image.status}' + (f', and task {holder} has locked it.' if holder else '.'))
             return {'properties': imports.locked(image.properties, task.id)}
 
-        image = optimistic.retry(lambda: records.get(str(task.image_id), viewer=None), decide,
-                                 lambda image, changes: records.update(image, changes))
+        image = optimistic.change(records, task.image_id, decide)
         assert image is not None
         journal = {name: value for name, value in task.journal.items() if name in (
             'version', 'method', 'arguments', 'stores', 'all_must_succeed', 'copies', 'caller',

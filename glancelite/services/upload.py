@@ -150,7 +150,6 @@ class _Upload:
     def _begin(self, image_id: str, store: str | None) -> None:
         """Set ``saving`` on the queued image, and choose the store."""
         layers = self._layers
-        images = layers.database.images
 
         def changes(image: Image) -> Mapping[str, object]:
             layers.policy.enforce(self._ctx, 'upload_image', image)
@@ -161,9 +160,8 @@ class _Upload:
                     **properties.without_location_failure(image.properties),
                     'lease_until': layers.leases.until()}
 
-        claimed = optimistic.retry(
-            lambda: images.get(image_id, viewer=self._ctx.viewer), changes,
-            lambda image, changed: images.update(image, changed, status={'queued'}))
+        claimed = optimistic.change(layers.database.images, image_id, changes,
+                                    viewer=self._ctx.viewer, status={'queued'})
         assert claimed is not None
         self.image = claimed
 
