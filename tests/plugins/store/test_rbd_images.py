@@ -7,6 +7,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.plugins.store.rbd import RBDStore, upload
+from glancelite.plugins.store.rbd.bindings import load_bindings
 from glancelite.testing.contracts.store.toolbox import cut, pattern, same
 from tests.plugins.store import pools
 
@@ -253,6 +254,45 @@ def test_discard_deletes_a_name_without_an_image(store, images):
     store.discard('key')
 
     store.delete(store.write('key', iter([b'free'])).url)
+
+
+def test_discard_deletes_an_entry_of_the_directory_without_an_image(store, images):
+    rbd, ioctx = images
+    store.write('other', iter([b'x']))       # creates the directory
+    rados = load_bindings()[0]
+    with rados.WriteOpCtx() as operation:
+        ioctx.set_omap(operation, ('name_key', 'id_beef'),
+                       (b'\x04\x00\x00\x00beef', b'\x03\x00\x00\x00key'))
+        ioctx.operate_write_op(operation, 'rbd_directory')
+    assert sorted(rbd.RBD().list(ioctx)) == ['key', 'other']
+
+    store.discard('key')
+
+    assert rbd.RBD().list(ioctx) == ['other']
+    store.discard('other')
+    store.delete(store.write('key', iter([b'free'])).url)
+
+
+def test_librbd_does_not_open_what_does_not_exist(store, monkeypatch):
+    """It sometimes crashed the process."""
+    url = store.write('key', iter([b'x'])).url
+    rbd = load_bindings()[1]
+    opened, image_type = [], rbd.Image
+
+    def open_image(ioctx, name, **options):
+        opened.append(name)
+        assert not options.get('snapshot')
+        return image_type(ioctx, name, **options)
+
+    monkeypatch.setattr(rbd, 'Image', open_image)
+    for missing in url.replace('/key/', '/other/'), url.replace('/snap', '/other'):
+        for method in store.read, store.size, store.delete:
+            with pytest.raises(contract.NotFound):
+                method(missing)
+    store.discard('other')
+    assert set(opened) == {'key'}
+
+    store.delete(url)
 
 
 def test_discard_does_not_disturb_a_living_writer(store, make_rbd):

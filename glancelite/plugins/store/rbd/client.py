@@ -143,6 +143,52 @@ class Client:
         LOG.error('store %s: the pool %s does not exist', self._store, pool)
         return contract.Unavailable('The pool of the store does not exist.')
 
+    def open_image(self, ioctx: Any, name: str | None = None, *, image_id: str | None = None,
+                   snapshot: str | None = None, read_only: bool = False) -> Any:
+        """Open an image by its name or its id.
+
+        librbd 16 sometimes crashes the process when it fails to open an image. So an image
+        that does not exist is found here, before librbd is asked, and the snapshot is selected
+        after the image was opened.
+
+        :raises rbd.ImageNotFound: there is no such image or snapshot.
+        """
+        try:
+            if name is None:
+                ioctx.stat(f'rbd_header.{image_id}')
+            else:
+                self._check_header(ioctx, name)
+        except self.rados.ObjectNotFound as error:
+            raise self.rbd.ImageNotFound(str(error), errno=errno.ENOENT) from error
+        image = self.rbd.Image(ioctx, name, image_id=image_id, read_only=read_only)
+        if snapshot is not None:
+            with contextlib.ExitStack() as on_failure:
+                on_failure.callback(image.close)
+                image.set_snap(snapshot)
+                on_failure.pop_all()
+        return image
+
+    def _check_header(self, ioctx: Any, name: str) -> None:
+        try:
+            # the id follows its length, which takes four bytes
+            image_id = ioctx.read(f'rbd_id.{name}')[4:].decode()
+        except self.rados.ObjectNotFound:
+            ioctx.stat(f'{name}.rbd')    # of the first format of RBD
+        else:
+            ioctx.stat(f'rbd_header.{image_id}')
+
+    def has_remains(self, ioctx: Any, name: str) -> bool:
+        """Return whether anything has this name, even if it cannot be opened as an image."""
+        with contextlib.suppress(self.rados.ObjectNotFound):
+            ioctx.stat(f'rbd_id.{name}')
+            return True
+        with contextlib.suppress(self.rados.ObjectNotFound), \
+                self.rados.ReadOpCtx() as operation:
+            entries, _ = ioctx.get_omap_vals_by_keys(operation, (f'name_{name}',))
+            ioctx.operate_read_op(operation, 'rbd_directory')
+            return any(entries)
+        return False
+
     def setting(self, name: str) -> str:
         """Return the value of a Ceph option, including the cluster's configuration."""
         return self._query(lambda rados_client: rados_client.conf_get(name))

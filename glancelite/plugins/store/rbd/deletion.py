@@ -60,7 +60,7 @@ class Deleter:
         :raises InUse: there are clones, or another client has it open.
         """
         with self._client.translated_errors(forbidden=contract.Forbidden):
-            with self._rbd.Image(ioctx, name) as image:
+            with self._client.open_image(ioctx, name) as image:
                 # Check this first: without its snapshot the image would not be readable.
                 if len(list(image.watchers_list())) > 1:    # one is this client
                     raise contract.InUse('Another client has the image open.')
@@ -84,7 +84,8 @@ class Deleter:
         except contract.NotFound:
             # possibly a partly created image: a name without a header
             with self._client.translated_errors(), contextlib.suppress(self._rbd.ImageNotFound):
-                self._rbd.RBD().remove(ioctx, name)
+                if self._client.has_remains(ioctx, name):
+                    self._rbd.RBD().remove(ioctx, name)
 
     def add_pending(self, name: str, image_id: str) -> None:
         """Remember an image whose deletion has failed.
@@ -98,7 +99,7 @@ class Deleter:
         for name, image_id in list(self._pending.items()):
             try:
                 with self._client.translated_errors(), \
-                        self._rbd.Image(ioctx, image_id=image_id, read_only=True) as image:
+                        self._client.open_image(ioctx, image_id=image_id, read_only=True) as image:
                     same = image.get_name() == name
                 if same:
                     self.discard(ioctx, name)
@@ -159,19 +160,19 @@ class Deleter:
                 self._rbd.RBD().remove(ioctx, name)
             except self._rbd.ImageHasSnapshots:
                 # its snapshot has clones (v2) and is kept without a name, or there are others
-                with self._rbd.Image(ioctx, name) as image:
+                with self._client.open_image(ioctx, name) as image:
                     image.metadata_set(DELETED_MARK, '1')
                 self._rbd.RBD().trash_move(ioctx, name, 0)
         except self._rbd.ImageBusy:
             # another client has just opened it: it stays, so it must be readable again
             if snapshot is not None:
-                with self._rbd.Image(ioctx, name) as image:
+                with self._client.open_image(ioctx, name) as image:
                     create_snapshot(image, snapshot)
             raise contract.InUse('Another client has the image open.') from None
 
     def _is_removable(self, ioctx: Any, image_id: str) -> bool:
         """Return whether this driver moved an image to the trash and it has no clones."""
-        with self._rbd.Image(ioctx, image_id=image_id, read_only=True) as image:
+        with self._client.open_image(ioctx, image_id=image_id, read_only=True) as image:
             try:
                 image.metadata_get(DELETED_MARK)
             except KeyError:
@@ -185,7 +186,7 @@ class Deleter:
                     return False
         if snapshots:
             # a client that deletes the last clone may lack the permission to delete these
-            with self._rbd.Image(ioctx, image_id=image_id) as image:
+            with self._client.open_image(ioctx, image_id=image_id) as image:
                 for snapshot in snapshots:
                     image.remove_snap_by_id(snapshot['id'])
         return True

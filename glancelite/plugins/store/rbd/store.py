@@ -243,5 +243,5 @@ class RBDStore(contract.Store):
     def _open(self, ioctx: Any, location: Location, pool: str) -> Any:
         """Open an image: read-only at its snapshot; without a snapshot writable, with a watch."""
         with self._client.existing_pool(pool), self._client.translated_errors():
-            return self._rbd.Image(ioctx, location.image, snapshot=location.snapshot,
-                                   read_only=location.snapshot is not None)
+            return self._client.open_image(ioctx, location.image, snapshot=location.snapshot,
+                                           read_only=location.snapshot is not None)
