@@ -82,6 +82,8 @@ class Case(testtools.TestCase):
             image = json.loads(self.request('GET', f'/v2/images/{image_id}', user=user).body)
             return image if 'os_glance_import_task' not in image else None
         image = process.until(ended, timeout=60)
+        tasks = self.request('GET', f'/v2/images/{image_id}/tasks', user=user).body
+        self.addDetail('tasks of the image', content.text_content(tasks.decode()))
         assert image, f'the import of image {image_id} does not end'
         return image
 

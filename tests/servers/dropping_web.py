@@ -107,11 +107,11 @@ class _Handler(socketserver.StreamRequestHandler):
         sent = body[:site.drop] if drops else body
         for begin in range(0, len(sent), 1 << 18):
             piece = sent[begin:begin + (1 << 18)]
+            self.server.sent += len(piece)      # before the client can have it
             if site.chunked:
                 self.wfile.write(b'%x\r\n%s\r\n' % (len(piece), piece))
             else:
                 self.wfile.write(piece)
-            self.server.sent += len(piece)
         if not drops and site.chunked:
             self.wfile.write(b'0\r\n\r\n')
         if drops and site.reset:
