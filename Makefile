@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 # Arguments of the commands: make test TESTS="tests/domain -x", make run ARGS=...
 TESTS ?=
-IN_PARALLEL := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 ARGS ?=
 BENCH_ARGS ?=
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -82,6 +83,11 @@ def _usable_plugins() -> Iterator[tuple[str, type[contract.Plugin]]]:
                 yield plugin.name, plugin.kind
 
 
+@functools.cache
+def _version() -> str:
+    return metadata.version('glancelite')
+
+
 def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
          cli_opts: Sequence[cfg.Opt] = (), tool: bool = False) -> cfg.ConfigOpts:
     """Read the configuration.
@@ -103,15 +109,14 @@ def load(argv: Sequence[str] = (), *, prog: str = 'glancelite-api',
     log.set_defaults(default_log_levels=[*LOG_LEVELS, *(['glancelite=WARN'] if tool else [])])
     conf.set_default('use_stderr', tool)
     try:
-        version = metadata.version('glancelite')
-        conf(list(argv), project='glancelite', prog=prog, version=version,
+        conf(list(argv), project='glancelite', prog=prog, version=_version(),
              default_config_files=[], default_config_dirs=[])
         if not conf.config_file:
             files = config_files.default_files()
             if not (files or conf.config_dir):
                 files = [str(embedded.configuration())]
             beside = [f'{files[-1]}.d'] if files and os.path.isdir(f'{files[-1]}.d') else []
-            conf(list(argv), project='glancelite', prog=prog, version=version,
+            conf(list(argv), project='glancelite', prog=prog, version=_version(),
                  default_config_files=files, default_config_dirs=beside)
     except cfg.Error as error:
         # an error of the syntax ends with the line, which may contain a password

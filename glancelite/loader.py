@@ -7,9 +7,10 @@ import dataclasses
 import functools
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oslo_config import cfg
 from stevedore import NamedExtensionManager
@@ -18,6 +19,7 @@ from glancelite import conformity, contract, time_limit
 from glancelite.contract import Host, Misconfigured, Plugin
 
 LOG = logging.getLogger(__name__)
+T = TypeVar('T')
 
 #: section with the options of a store that its own section lacks
 BACKEND_DEFAULTS = 'backend_defaults'
@@ -25,8 +27,8 @@ BACKEND_DEFAULTS = 'backend_defaults'
 BUILT_IN = 'glancelite'
 #: seconds that the import of a plugin may take, and its ``__init__``
 START_TIMEOUT = 30.0
-#: seconds after which an import that goes on is named in the log
-SLOW_IMPORT = 5.0
+#: seconds after which a plugin that is still imported or built is named in the log
+SLOW = 5.0
 #: what oslo.config raises for a value with a "$"
 DOLLAR = (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError)
 
@@ -134,11 +136,25 @@ def _loaded(offer: metadata.EntryPoint, what: str, timeout: float) -> Any:
 
     :raises TooLate: the import has not ended.
     """
-    call = time_limit.Call(offer.load)
-    early = min(SLOW_IMPORT, timeout)
-    if not call.has_ended(early):
-        LOG.warning('the import of the %s has been running for %g s already', what, early)
-    return call.result('its import did not return', timeout - early, timeout)
+    spec = getattr(sys.modules.get(offer.module), '__spec__', None)
+    if spec is not None and not getattr(spec, '_initializing', True):
+        return offer.load()     # it was imported before
+    return _in_time(offer.load, f'the import of the {what} has been running',
+                    'its import did not return', timeout)
+
+
+def _in_time(call: Callable[[], T], doing: str, failure: str, timeout: float) -> T:
+    """Call a function that may hang; name it in the log if it takes long.
+
+    :param doing: the first words of that line.
+    :param failure: the first words of the error.
+    :raises TooLate: the function has not returned.
+    """
+    running = time_limit.Call(call)
+    early = min(SLOW, timeout)
+    if not running.has_ended(early):
+        LOG.warning('%s for %g s already', doing, early)
+    return running.result(failure, timeout - early, timeout)
 
 
 def origin(layer: str, name: str) -> str:
@@ -206,9 +222,10 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
             register(conf)
         options = read_options(conf, kind.OPTS, section, given=given,
                                fallback=_defaults(layer, kind, instance))
-        built = time_limit.Call(lambda: kind(
-            options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None,
-        )).result(f'{layer} {label}: __init__ did not return', start_timeout)
+        built: Plugin = _in_time(
+            lambda: kind(options, host, name=instance, conf=conf if kind.LIBRARY_OPTS else None),
+            f'the {layer} plugin {instance} has been starting',
+            f'{layer} {label}: __init__ did not return', start_timeout)
         problem = _fault(built, instance)
     except contract.Error:
         raise

@@ -25,7 +25,8 @@ class Call(Generic[T]):
         self._result: list[T] = []
         self._error: BaseException | None = None
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._run,), daemon=True).start()
+        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -50,6 +51,7 @@ class Call(Generic[T]):
         if not self.has_ended(seconds):
             raise TooLate(f'{what} within '
                           f'{seconds if limit is None else limit:g} seconds')
+        self._thread.join()     # before a fork, no thread is left
         if self._error is not None:
             raise self._error
         return self._result[0]

@@ -128,26 +128,3 @@ def test_a_plugin_that_does_not_close_is_named_and_left_behind(closed, monkeypat
     assert closed == ['hanging', 'first']
     assert 'the notifier plugin hanging was not closed within 1 s' in caplog.text
     end.set()
-
-
-def test_a_plugin_that_starts_slowly_is_named(monkeypatch):
-    monkeypatch.setattr(plugins_module, 'SLOW_START', 0.01)
-    lines, named = [], threading.Event()
-    monkeypatch.setattr(plugins_module.LOG, 'warning', lambda text, *values: (
-        lines.append(text % values), named.set()))
-
-    def make(layer, name, **where):
-        named.wait(30)
-        return Acme(name, [])
-
-    Plugins(make).load('store', 'rbd', instance='fast')
-
-    assert lines == ['the store plugin fast has been starting for 0.01 s already']
-
-
-def test_no_thread_is_left_of_a_plugin_that_starts_quickly(plugins):
-    before = threading.active_count()
-
-    plugins.load('notifier', 'first')
-
-    assert threading.active_count() == before

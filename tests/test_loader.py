@@ -4,6 +4,7 @@ import contextlib
 import functools
 import re
 import sys
+import threading
 from importlib import metadata
 
 import pytest
@@ -262,12 +263,21 @@ def test_whatever_init_raises_is_one_sentence_that_names_the_store(failure, name
                                     f'{IMPORTS[name].partition("(")[0]}')
 
 
-def test_an_init_that_hangs_is_named_when_its_time_is_over(packages, conf):
+def test_an_init_that_hangs_is_named_when_its_time_is_over(packages, conf, caplog):
     with pytest.raises(contract.Unavailable) as raised:
         loader.load(conf(), FakeHost(), 'store', 'hangs', 'fast', start_timeout=0.05)
 
     assert str(raised.value) == ('store fast (driver hangs): __init__ did not return within '
                                  '0.05 seconds')
+    assert 'the store plugin fast has been starting for 0.05 s already' in caplog.text
+
+
+def test_no_thread_is_left_of_a_plugin_that_starts_quickly(conf):
+    before = threading.active_count()
+
+    loader.load(conf(), FakeHost(), 'quota', 'limits')
+
+    assert threading.active_count() == before
 
 
 def test_an_import_that_hangs_is_named_and_ended_when_its_time_is_over(endless, conf, caplog):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,8 +12,6 @@ from glancelite import contract, time_limit
 
 LOG = logging.getLogger(__name__)
 
-#: seconds after which a plugin that is still starting is named in the log
-SLOW_START = 5.0
 #: the plugins that the plugin which is being built has loaded for itself
 _OWNED: contextvars.ContextVar[list[contract.Plugin] | None] = contextvars.ContextVar(
     'owned', default=None)
@@ -42,8 +38,7 @@ class Plugins:
         group: list[contract.Plugin] = []
         token = _OWNED.set(group)
         try:
-            with _watched(f'{layer} plugin {where.get("instance") or name}'):
-                plugin = self._make(layer, name, **where)
+            plugin = self._make(layer, name, **where)
         except BaseException:
             _close(group)
             raise
@@ -80,20 +75,6 @@ class Plugins:
         plugins = list(self)
         self._groups.clear()
         _close(plugins)
-
-
-@contextlib.contextmanager
-def _watched(what: str) -> Iterator[None]:
-    """Write a line into the log if the block takes long."""
-    timer = threading.Timer(SLOW_START, LOG.warning,
-                            ('the %s has been starting for %g s already', what, SLOW_START))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()        # before a fork, no thread is left
 
 
 def _close(plugins: Sequence[contract.Plugin]) -> None:

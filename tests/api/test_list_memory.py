@@ -17,7 +17,8 @@ ONE = '/v2/images/00000000-0000-4000-8000-000000000001'
 TEXTS = {'ascii': 'a' * 65_535, 'wide': '漢' * 21_845}
 
 
-@pytest.fixture(scope='module', params=['sqlite', 'memory'])
+@pytest.fixture(scope='module',
+                params=['sqlite', pytest.param('memory', marks=pytest.mark.long)])
 def server(request, tmp_path_factory):
     config = {
         'DEFAULT': {'enabled_backends': 'memory:memory', 'workers': '1'},

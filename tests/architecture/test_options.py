@@ -5,12 +5,12 @@ import pytest
 from glancelite import config, conformity, contract, loader
 
 
-@pytest.mark.parametrize(('section', 'opt'), [
-    pytest.param(section, opt, id=f'{section}.{opt.name}')
-    for section, opts in config.list_opts() for opt in opts])
-def test_every_option_has_help_that_is_a_sentence(section, opt):
-    assert opt.help, f'[{section}] {opt.name} has no help'
-    assert opt.help.rstrip()[-1] in '.)'
+def test_every_option_has_help_that_is_a_sentence():
+    helps = {f'[{section}] {opt.name}': (opt.help or '').rstrip()
+             for section, opts in config.list_opts() for opt in opts}
+
+    assert len(helps) > 100
+    assert [name for name, text in helps.items() if text[-1:] not in ('.', ')')] == []
 
 
 @pytest.mark.parametrize('layer', contract.LAYERS)

@@ -2,6 +2,8 @@
 
 import hashlib
 
+import pytest
+
 from tests.clients import case
 
 
@@ -56,6 +58,7 @@ class Stories:
         assert '| ID' in output
 
 
+@pytest.mark.long
 class TestEmbedded(Stories, case.Embedded, case.Case):
     pass
 

@@ -1,5 +1,7 @@
 """The ``openstack`` command: the life of an image."""
 
+import pytest
+
 from tests.clients import case
 
 
@@ -45,6 +47,7 @@ class Stories:
         assert f'No Image found for {image_id}' in output
 
 
+@pytest.mark.long
 class TestEmbedded(Stories, case.Embedded, case.Case):
 
     def share(self, openstack, image_id):

@@ -67,7 +67,7 @@ def _slowly(data, rng):
         yield data[start:start + PIECE]
 
 
-@pytest.fixture(params=['sqlite', 'postgresql'])
+@pytest.fixture(params=[pytest.param('sqlite', marks=pytest.mark.long), 'postgresql'])
 def database(request, tmp_path):
     if request.param == 'sqlite':
         return f'sqlite:///{tmp_path}/glancelite.sqlite'

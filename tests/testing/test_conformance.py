@@ -378,10 +378,11 @@ def test_what_cannot_be_tested_is_reported_in_one_sentence(run_here, pytester, a
 
 
 @pytest.mark.parametrize(('layer', 'driver'), [
-    ('auth', 'noauth'), ('credential', 'none'), ('database', 'memory'), ('executor', 'inline'),
-    ('executor', 'threads'), ('importer', 'web-download'), ('inspector', 'format'),
-    ('location', 'as_listed'), ('middleware', 'cors'), ('notifier', 'log'),
-    ('policy', 'ownership'), ('quota', 'limits'), ('step', 'inject_metadata')])
+    ('auth', 'noauth'), ('credential', 'none'), ('executor', 'inline'), ('executor', 'threads'),
+    ('importer', 'web-download'), ('location', 'as_listed'), ('middleware', 'cors'),
+    ('notifier', 'log'), ('policy', 'ownership'), ('quota', 'limits'),
+    *(pytest.param(*suite, marks=pytest.mark.long) for suite in (
+        ('database', 'memory'), ('inspector', 'format'), ('step', 'inject_metadata')))])
 def test_every_layer_can_be_tested(run_here, layer, driver):
     run = run_here('--layer', layer, '--driver', driver)
 

@@ -136,7 +136,8 @@ class S3Server:
                 self.admin.list_multipart_uploads(Bucket=bucket).get('Uploads', ())]
 
 
-@pytest.fixture(scope='session', params=['ceph', 'swift'])
+@pytest.fixture(scope='session',
+                params=['ceph', pytest.param('swift', marks=pytest.mark.long)])
 def s3_server(request):
     """Each of two S3 endpoints that behave differently."""
     import boto3.session

@@ -62,7 +62,7 @@ def keystone_swift(make_bridge, swift_keystone, keystone, tmp_path):
     return make_bridge(SWIFT)
 
 
-@pytest.fixture(params=['rbd', 's3', 'keystone_swift'])
+@pytest.fixture(params=['rbd', 's3', pytest.param('keystone_swift', marks=pytest.mark.long)])
 def store(request):
     return request.getfixturevalue(request.param)
 

@@ -12,7 +12,7 @@ MIB = 1 << 20
 SIZES = [0, 1, 8 * MIB, 25 * MIB + 7]
 
 
-@pytest.fixture(params=[False, True], ids=['thick', 'thin'])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=['thick', 'thin'])
 def thin(request):
     return request.param
 

@@ -67,6 +67,7 @@ def fake_store(make_sheepdog, fakes, fake):
     return make_sheepdog(fake, factory=fakes, timeout=0.5)
 
 
+@pytest.mark.long
 class TestSheepdog(StoreContract):
     """Some of the data needs several runs of the program."""
 

@@ -29,7 +29,7 @@ def account(keystone, swift_keystone):
             'swift_store_key': 'password'}
 
 
-@pytest.fixture(params=['file', 'direct'])
+@pytest.fixture(params=['file', pytest.param('direct', marks=pytest.mark.long)])
 def options(request, account, tmp_path, keystone):
     """Options for both drivers, with a file of accounts or without."""
     if request.param == 'file':
