@@ -279,8 +279,8 @@ class Images:
                 if number == 0 and image.status == 'pending_delete':
                     if isinstance(error, contract.Unavailable):
                         LOG.warning('the data of image %s cannot be deleted: %s', image.id, error)
-                    records.undelete(image, status='deactivated' if before.status == 'deactivated'
-                                     else 'active')
+                    records.undelete(image, status='active' if before.status in _IN_PROGRESS
+                                     else None)
                     location_deletion.restore_marks(layers, before)
                     raise
                 LOG.warning('a location of the deleted image %s is left to the recovery: %s',

@@ -6,11 +6,13 @@ import hashlib
 import pytest
 
 from glancelite import contract
-from glancelite.domain import patch
+from glancelite.domain import imports, patch
 from glancelite.services.recovery import owner_context
+from glancelite.services.staging import Staged
 from glancelite.services.undelete import undelete
 from glancelite.testing import service
 from tests.services.conftest import raising, read_data
+from tests.services.import_case import DATA, begin, run
 
 SCRUB_TIME = 3600
 DELAYED = service.MEMORY.replace('[DEFAULT]', f"""[DEFAULT]
@@ -154,12 +156,99 @@ def test_an_undeleted_image_has_all_its_attributes_and_data(core, ctx, active, r
     assert stored_size(core, image.locations[0]) == 4
 
 
-def test_undelete_finds_one_of_many_deleted_images(core, ctx, active):
-    images = [active() for _ in range(205)]
+def test_an_undeleted_image_is_deactivated_if_it_was(core, ctx, admin, active, reread):
+    image = active()
+    core.use_cases.images.deactivate(admin, image.id)
+    core.use_cases.images.delete(ctx, image.id)
+
+    undeleted = undelete(core.layers, image.id)
+
+    assert undeleted.status == reread(image).status == 'deactivated'
+    with pytest.raises(contract.Forbidden):
+        read_data(core, ctx, image)
+    core.use_cases.images.reactivate(admin, image.id)
+    assert read_data(core, ctx, image) == b'data'
+
+
+def test_an_undeleted_image_is_killed_if_it_was(core, ctx, active, reread):
+    image = core.layers.database.images.update(active(), {'status': 'killed'})
+    core.use_cases.images.delete(ctx, image.id)
+
+    assert undelete(core.layers, image.id).status == reread(image).status == 'killed'
+
+
+def test_an_undeleted_image_without_data_gets_some_and_no_copy_comes_back(
+        core, ctx, active, reread, advance):
+    image = core.layers.database.images.update(active(), {      # as after an import that failed
+        'status': 'queued', 'size': None, 'attempt': 1, 'os_hash_value': None, 'checksum': None,
+        'lease_until': core.layers.host.now()})
+    url = image.locations[0]
+    core.use_cases.images.delete(ctx, image.id)
+
+    assert undelete(core.layers, image.id).status == 'queued'
+
+    assert (reread(image).status, reread(image).active_locations) == ('queued', ())
+    done = core.use_cases.uploads.receive(ctx, image.id, iter([b'other']))
+    assert read_data(core, ctx, done) == b'other'
+    advance(SCRUB_TIME + 5)
+    core.use_cases.recovery.sweep()
+    assert stored_size(core, url) is None
+    assert read_data(core, ctx, done) == b'other'
+
+
+def test_an_undeleted_image_keeps_its_staged_data(importing, ctx, staged, reread):
+    importing.use_cases.images.delete(ctx, staged.id)
+
+    assert undelete(importing.layers, staged.id).status == 'uploading'
+
+    begin(importing, ctx, staged)
+    run(importing)
+    assert reread(staged).status == 'active'
+    assert read_data(importing, ctx, staged) == DATA
+
+
+def test_an_image_whose_data_was_being_written_stays_deleted(importing, ctx, staged, queued):
+    begin(importing, ctx, staged)
+    saving, receiving = queued(), queued()
+    records = importing.layers.database.images
+    records.update(saving, {'status': 'saving', 'attempt': 1})
+    records.update(receiving, {'status': 'uploading', 'properties': imports.with_staged(
+        {}, Staged(pending='key').to_json())})
+
+    for image in staged, saving, receiving:
+        importing.use_cases.images.delete(ctx, image.id)
+        with pytest.raises(contract.Gone, match='no complete data'):
+            undelete(importing.layers, image.id)
+
+
+@pytest.mark.parametrize('ended', [False, True], ids=['running', 'ended'])
+def test_an_undeleted_image_is_not_locked_by_a_copy_that_its_deletion_has_ended(
+        importing, ctx, admin, active, reread, ended):
+    image = active()
+    begin(importing, admin, image, 'copy-image', stores=['cold'])
+    importing.use_cases.images.delete(ctx, image.id)
+    if ended:
+        run(importing)
+
+    undelete(importing.layers, image.id)
+    run(importing)
+
+    assert (reread(image).status, reread(image).active_locations) == ('active', image.locations)
+    assert imports.lock_of(reread(image).properties) is None
+    assert not reread(image).properties.get(imports.TO_STORES)
+    assert read_data(importing, ctx, image) == b'data'
+    begin(importing, admin, image, 'copy-image', stores=['cold'])
+    run(importing)
+    assert len(reread(image).active_locations) == 2
+
+
+def test_undelete_reads_one_of_many_deleted_images(core, ctx, active, monkeypatch):
+    images = [active() for _ in range(5)]
     for image in images:
         core.use_cases.images.delete(ctx, image.id)
+    monkeypatch.setattr(core.layers.database.images, 'unfinished', raising(AssertionError))
 
-    assert undelete(core.layers, images[-1].id).id == images[-1].id
+    assert undelete(core.layers, images[2].id.upper()).id == images[2].id
 
 
 def test_only_deleted_images_whose_data_is_kept_can_be_undeleted(core, ctx, active, queued):

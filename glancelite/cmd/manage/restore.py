@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
 def run(conf: cfg.ConfigOpts) -> int:
     with service(conf) as core:
         image = undelete(core.layers, conf.verb.image_id)
-        print(f'{image.id} is active again')
+        print(f'{image.id} is {image.status} again')
         if encryption.key_to_delete(image):
             print('its volume was encrypted, and the key was deleted together with the image')
     return 0

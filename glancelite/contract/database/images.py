@@ -108,20 +108,31 @@ class ImageRecords(abc.ABC):
         deletion.  The id stays in use.  The data in stores is not touched.
 
         :param pending: True sets the status ``pending_delete`` (also of the locations),
-            until ``complete_delete``; False sets ``deleted``.
+            until ``complete_delete``, and keeps the present status for ``undelete``; False
+            sets ``deleted``.
         :returns: the image as deleted, with locations and ``deleted_at``.
         :raises NotFound: it is deleted already.
         :raises Conflict: it is ``protected`` now, and was not in ``image``.
         """
 
     @abc.abstractmethod
-    def undelete(self, image: Image, *, status: str = 'active') -> Image:
+    def pending_deletion(self, image_id: str) -> tuple[Image, str]:
+        """Return an image that is pending deletion.
+
+        :param image_id: as in ``get``.
+        :returns: the image as ``delete`` returned it, without membership, and the status that
+            it had before; ``active`` if another service has deleted it.
+        :raises NotFound: there is no such image, or it is not pending deletion.
+        """
+
+    @abc.abstractmethod
+    def undelete(self, image: Image, *, status: str | None = None) -> Image:
         """Undo a pending deletion; everything, members included, is as before.
 
         The revision grows: a writer that read the image before its deletion loses.
 
         :param image: the result of ``delete``.
-        :param status: the status that it had before.
+        :param status: None is the one that ``pending_deletion`` returns.
         :returns: the image; its locations are ``active``.
         :raises Conflict: it is not pending deletion any more.
         """

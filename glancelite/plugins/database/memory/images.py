@@ -139,9 +139,20 @@ class MemoryImages(contract.ImageRecords):
                 _with_status(present, status), updated_at=now, deleted_at=now,
                 revision=present.revision + 1)
             records.deleted_images[image.id] = deleted
+            if pending:
+                records.statuses_before[image.id] = present.status
         return dataclasses.replace(deleted, membership=image.membership)
 
-    def undelete(self, image: Image, *, status: str = 'active') -> Image:
+    def pending_deletion(self, image_id: str) -> tuple[Image, str]:
+        records = self._records
+        with records.lock:
+            for form in queries.id_forms(image_id):
+                image = records.deleted_images.get(form)
+                if image is not None and image.status == 'pending_delete':
+                    return image, records.statuses_before[image.id]
+        raise image_not_found(image_id)
+
+    def undelete(self, image: Image, *, status: str | None = None) -> Image:
         now = self._host.now()
         records = self._records
         with records.lock:
@@ -149,8 +160,9 @@ class MemoryImages(contract.ImageRecords):
             if deleted is None:
                 raise contract.Conflict(f'image {image.id} is not pending deletion')
             del records.deleted_images[image.id]
+            before = records.statuses_before.pop(image.id)
             restored = dataclasses.replace(
-                _with_status(deleted, 'active'), status=status, updated_at=now,
+                _with_status(deleted, 'active'), status=status or before, updated_at=now,
                 deleted_at=None, revision=deleted.revision + 1)
             records.images[image.id] = restored
         return dataclasses.replace(restored, membership=image.membership)
@@ -161,6 +173,7 @@ class MemoryImages(contract.ImageRecords):
             deleted = self._pending_deletion_locked(image)
             if deleted is not None:
                 records.deleted_images[image.id] = _with_status(deleted, 'deleted')
+                del records.statuses_before[image.id]
                 records.members.pop(image.id, None)
 
     def _pending_deletion_locked(self, image: Image) -> Image | None:

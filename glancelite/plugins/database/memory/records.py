@@ -15,6 +15,8 @@ class Records:
         self.lock = threading.Lock()
         self.images: dict[str, Image] = {}
         self.deleted_images: dict[str, Image] = {}
+        #: id of an image that is pending deletion -> the status that it had before
+        self.statuses_before: dict[str, str] = {}
         #: image id -> project -> member, in the order of their addition; the members of an
         #: image that is pending deletion stay here for ``undelete``
         self.members: dict[str, dict[str, Member]] = {}

@@ -33,6 +33,7 @@ _COLUMNS = frozenset({*PLAIN, 'attempt', 'lease_until'} - {'id'})
 _UPDATABLE = _COLUMNS | set(_COLLECTIONS)
 _LIVE = _i.deleted == sa.false()
 _THIS = _i.id == sa.bindparam('image_id', type_=TEXT)
+_PENDING = (_i.deleted == sa.true(), _i.status == 'pending_delete')
 #: most ids in one statement
 _BATCH = 100
 _NO_DEPENDENT_ROWS = Image('')
@@ -233,7 +234,21 @@ class SQLImages(contract.ImageRecords):
         return self._engine.statement('select_with_live_rows', lambda dialect: sa.select(
             *image_columns(dialect)).where(_THIS))
 
-    def undelete(self, image: Image, *, status: str = 'active') -> Image:
+    def pending_deletion(self, image_id: str) -> tuple[Image, str]:
+        self._check_id(image_id)
+        select = self._engine.statement('select_pending', lambda dialect: sa.select(
+            *image_columns(dialect, deleted=True)).where(_THIS, *_PENDING))
+        select_status = self._engine.statement('select_status_before', lambda _: sa.select(
+            _i.status_before).where(_THIS, *_PENDING))
+        for form in dict.fromkeys(id_forms(image_id)):
+            values = {'image_id': form, 'share': large.FIRST}
+            rows = self._engine.rows(select, values)
+            for image in self._images(select, values, rows, deleted=True):
+                for status, in self._engine.rows(select_status, values):
+                    return image, status or 'active'
+        raise _not_found(image_id)
+
+    def undelete(self, image: Image, *, status: str | None = None) -> Image:
         conflict = contract.Conflict(f'image {image.id} is not pending deletion')
         if image.deleted_at is None:
             raise conflict
@@ -241,7 +256,8 @@ class SQLImages(contract.ImageRecords):
         values = {'image_id': image.id, 'at': self._dialect.bind_time(now), 'before': status,
                   'removed_at': self._dialect.bind_time(image.deleted_at),
                   'share': large.FIRST}
-        update = self._engine.statement('undelete', lambda _: _undelete())
+        update = self._engine.statement(
+            ('undelete', status is None), lambda _: _undelete(as_before=status is None))
         select = self._select_with_live_rows()
 
         def write(connection: Connection) -> Image:
@@ -365,21 +381,27 @@ def _update(columns: Iterable[str], never_updated: bool, statuses: int | None) -
 
 
 def _delete(*conditions: Any) -> Any:
-    return sa.update(tables.images).where(_THIS, _LIVE, *conditions).values(
-        status=sa.bindparam('status', type_=_i.status.type), deleted=sa.true(), deleted_at=_AT,
-        updated_at=_AT, revision=_i.revision + sa.literal_column('1'))
+    # in this order: MariaDB and MySQL see what they have set in the same statement
+    return sa.update(tables.images).where(_THIS, _LIVE, *conditions).ordered_values(
+        (_i.status_before, _i.status),
+        (_i.status, sa.bindparam('status', type_=_i.status.type)),
+        (_i.deleted, sa.true()), (_i.deleted_at, _AT), (_i.updated_at, _AT),
+        (_i.revision, _i.revision + sa.literal_column('1')))
 
 
 def _pending_deletion() -> list[Any]:
-    return [_THIS, _i.deleted == sa.true(), _i.status == 'pending_delete',
+    return [_THIS, *_PENDING,
             _i.deleted_at == sa.bindparam('removed_at', type_=_i.deleted_at.type)]
 
 
-def _undelete() -> Any:
-    return sa.update(tables.images).where(*_pending_deletion()).values(
-        status=sa.bindparam('before', type_=_i.status.type), deleted=sa.false(),
-        deleted_at=None, updated_at=_AT,
-        revision=_i.revision + sa.literal_column('1'))
+def _undelete(*, as_before: bool) -> Any:
+    status: Any = sa.bindparam('before', type_=_i.status.type)
+    if as_before:
+        status = sa.func.coalesce(_i.status_before, sa.literal_column("'active'"))
+    return sa.update(tables.images).where(*_pending_deletion()).ordered_values(
+        (_i.status, status), (_i.status_before, None), (_i.deleted, sa.false()),
+        (_i.deleted_at, None), (_i.updated_at, _AT),
+        (_i.revision, _i.revision + sa.literal_column('1')))
 
 
 def _complete_delete() -> Any:

@@ -1,10 +1,10 @@
 """The tables that requests use; the migrations create them, and others.
 
 Names and meanings are those of Glance, so that both services can use one database.
-``revision``, ``attempt`` and ``lease_until`` of images are our own columns: Glance ignores
-them, and their server defaults are right for the rows that Glance inserts.  So are ``attempt``
-and what follows it in ``tasks``, ``journal`` and ``progress`` in ``task_info``; they are NULL in
-the rows of Glance, whose tasks are not ours to run.
+``revision``, ``attempt``, ``lease_until`` and ``status_before`` of images are our own columns:
+Glance ignores them, and their server defaults are right for the rows that Glance inserts.  So
+are ``attempt`` and what follows it in ``tasks``, ``journal`` and ``progress`` in ``task_info``;
+they are NULL in the rows of Glance, whose tasks are not ours to run.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ images = sa.Table(
     sa.Column('revision', sa.Integer, nullable=False),
     sa.Column('attempt', sa.Integer, nullable=False),
     sa.Column('lease_until', sa.DateTime),
+    sa.Column('status_before', sa.String(30)),      # its deletion; NULL if it is not deleted
     *_lifecycle_columns())
 
 properties = sa.Table(

@@ -83,14 +83,48 @@ class LifecycleContract:
         assert list(members.list(kept.id)) == before
         assert images.update(back, {'tags': ()}).tags == ()
 
-    def test_an_undeleted_image_has_its_former_status(self, images):
-        kept = images.add(rich(status='deactivated'))
+    @pytest.mark.parametrize('status', ['active', 'deactivated', 'queued', 'killed', 'uploading'])
+    def test_an_undeleted_image_has_its_former_status(self, images, status):
+        kept = images.add(rich(status=status))
 
-        images.undelete(images.delete(kept, pending=True), status='deactivated')
+        back = images.undelete(images.delete(kept, pending=True))
 
-        back = images.get(kept.id, viewer=None)
-        assert back.status == 'deactivated'
+        assert back.status == status
+        assert images.get(kept.id, viewer=None) == back
         assert {location.status for location in back.locations} == {'active'}
+
+    def test_the_status_before_a_deletion_is_that_of_the_last_one(self, images):
+        image = images.add(rich(status='saving'))
+        for status in ('deactivated', 'active', 'killed'):
+            image = images.update(image, {'status': status})
+            image = images.undelete(images.delete(image, pending=True))
+            assert image.status == status
+
+        undeleted = images.undelete(images.delete(image, pending=True), status='active')
+
+        assert undeleted.status == images.get(image.id, viewer=None).status == 'active'
+
+    def test_a_pending_deletion_is_found_by_the_id_of_its_image(self, images, host):
+        others = [images.delete(images.add(rich()), pending=True) for _ in range(3)]
+        kept = images.add(rich(status='deactivated'))
+        host.advance(seconds=5)
+        removed = images.delete(kept, pending=True)
+
+        assert images.pending_deletion(kept.id) == (removed, 'deactivated')
+        assert images.pending_deletion(kept.id.upper()) == (removed, 'deactivated')
+        assert images.pending_deletion(others[1].id) == (others[1], 'active')
+
+    def test_what_is_not_pending_deletion_is_not_found_as_such(self, images):
+        live = images.add(rich())
+        final = images.delete(images.add(rich()), pending=False)
+        scrubbed = images.delete(images.add(rich()), pending=True)
+        images.complete_delete(scrubbed)
+        back = images.undelete(images.delete(images.add(rich()), pending=True))
+
+        for image_id in (live.id, final.id, scrubbed.id, back.id, str(uuid.uuid4()), 'a\0b',
+                         '\ud800', ''):
+            with pytest.raises(contract.NotFound):
+                images.pending_deletion(image_id)
 
     def test_only_pending_deletes_can_be_undone(self, images):
         final = images.delete(images.add(rich()), pending=False)
@@ -212,6 +246,7 @@ class LifecycleContract:
         assert images.get(image.id, viewer=None) == changed
         deleted = images.delete(changed, pending=True)
         assert deleted.properties == image.properties
+        assert images.pending_deletion(image.id) == (deleted, 'active')
         restored = images.undelete(deleted)
         assert images.get(image.id, viewer=None) == restored
         assert dataclasses.replace(restored, name=image.name, updated_at=image.updated_at,
