@@ -406,16 +406,16 @@ class _Import:
             if image.status == 'importing':
                 changes.update(status.transition(image, 'active'))
         else:
-            marked[:] = [] if self._copies and not self._all_must_succeed else list(
-                self._stored_here(image))
+            marked[:] = self._stored_here(image) if self._all_must_succeed else ()
             if marked:
                 changes.update(location_deletion.mark(self._layers, image.locations, marked))
-            if image.status in ('importing', 'uploading'):
+            is_without_data = image.status in ('importing', 'uploading')
+            if is_without_data:
                 changes.update({**REQUEUED, **_NO_HASHES})
-                if self._may_repeat(image):
-                    changes.update(status='uploading', size=self._job.staged_size)
-                else:
-                    properties = imports.without_staged(properties)
+            if is_without_data and self._may_repeat(image):
+                changes.update(status='uploading', size=self._job.staged_size)
+            else:
+                properties = imports.without_staged(properties)
         if leftovers or marked:
             changes['lease_until'] = self._layers.leases.until()
         elif changes.get('status') == 'uploading':

@@ -214,6 +214,23 @@ def test_a_cancelled_import_is_undone(importing, ctx, staged, reread):
     assert (reread(staged).status, lists(reread(staged))[2]) == ('uploading', None)
 
 
+def test_an_image_that_is_active_keeps_its_data_when_its_import_is_cancelled(
+        importing, ctx, staged, reread, monkeypatch):
+    failing_once(importing.layers.stores['cold'].driver, contract.Unavailable('away'),
+                 monkeypatch)
+    task = begin(importing, ctx, staged, stores=['fast', 'cold'], all_stores_must_succeed=False)
+    run(importing)
+    assert reread(staged).status == 'active'
+
+    importing.use_cases.tasks.cancel(ctx, task.id)
+    run(importing)
+
+    assert task_of(importing, task).status == 'failure'
+    assert (reread(staged).status, lists(reread(staged))) == ('active', ('', 'cold', None))
+    assert read_data(importing, ctx, staged) == DATA
+    assert (staged_data(importing), data_in(importing, 'cold')) == ({}, {})
+
+
 def test_a_failed_import_is_retried_on_request(importing, ctx, staged, reread, monkeypatch):
     failing_once(importing.layers.stores['fast'].driver, contract.TooLarge('full'), monkeypatch)
     task = begin(importing, ctx, staged)
