@@ -82,6 +82,7 @@ class Core:
         :param serves: False in a worker process, which serves no requests.
         """
         self.layers.leases.start()
+        self.use_cases.importing.files.clean()
         self.use_cases.recovery.start()
         self.use_cases.work.start()
         self.layers.executor.start(self.use_cases.work, serves=serves)

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import itertools
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from glancelite.services.layers import Layers
 from glancelite.services.staging import Staged, nonempty, sized
 from glancelite.services.stream import Limit
 from glancelite.services.work import CANCELLED, LOST, Claim, Ended
+from glancelite.services.work_files import WorkFiles
 
 #: seconds between two records of progress
 PROGRESS_INTERVAL = 2.0
@@ -36,10 +36,10 @@ class ImportJob:
     """
 
     def __init__(self, layers: Layers, claim: Claim, image: Image, *,
-                 work_dir: str | None = None):
+                 files: WorkFiles):
         self._layers = layers
         self._area = layers.staging
-        self._work_dir = work_dir
+        self._files = files
         self._lock = threading.RLock()
         self.claim = claim
         self.image = image
@@ -223,16 +223,13 @@ class ImportJob:
     @contextlib.contextmanager
     def new_file(self) -> Iterator[str]:
         self.check()
-        try:
-            if self._work_dir is not None:
-                os.makedirs(self._work_dir, mode=0o700, exist_ok=True)
-            folder = tempfile.TemporaryDirectory(
-                dir=self._work_dir, prefix=f'glancelite-{self.task_id}-')
-        except OSError as error:
-            raise contract.Unavailable(
-                f'The working directory cannot be used: {error.strerror}') from error
-        with folder as path:
-            yield os.path.join(path, 'data')
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self._files.folder(self.task_id))
+            except OSError as error:
+                raise contract.Unavailable(
+                    f'The working directory cannot be used: {error.strerror}') from error
+            yield os.path.join(folder, 'data')
 
     @property
     def size_limit(self) -> int | None:

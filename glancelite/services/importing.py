@@ -24,6 +24,7 @@ from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, discard_leftovers, owner_context
 from glancelite.services.stream import Digests, InspectedStream, damaged, inspect
 from glancelite.services.work import ABANDONED, CANCELLED, FINAL, Claim, Ended, Work
+from glancelite.services.work_files import WorkFiles
 
 LOG = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Importing:
     def __init__(self, layers: Layers, work: Work, options: ImportOptions | None = None):
         self.layers = layers
         self.options = options or ImportOptions()
+        self.files = WorkFiles(self.options.work_dir)
         work.register(TYPE, self.run)
 
     def run(self, claim: Claim) -> None:
@@ -70,7 +72,8 @@ class Importing:
                 lambda: self.layers.database.images.get(image_id, viewer=None))
         except contract.NotFound:
             image = Image(image_id, status='deleted')
-        job = ImportJob(self.layers, claim, image, work_dir=self.options.work_dir)
+        self.files.clean()
+        job = ImportJob(self.layers, claim, image, files=self.files)
         _Import(self, job).run()
 
 

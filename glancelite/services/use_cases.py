@@ -52,6 +52,7 @@ class UseCases:
     recovery: Recovery
     stages: Stages
     imports: Imports
+    importing: Importing
     tasks: Tasks
     work: Work
 
@@ -82,6 +83,7 @@ class UseCases:
             recovery=recovery,
             stages=stages,
             imports=Imports(layers, work),
+            importing=importing,
             tasks=Tasks(layers, work, TaskImport(
                 layers, work, images, importing, layers.importers.get(METHOD))),
             work=work)
