@@ -41,6 +41,8 @@ class Executor(Plugin):
     LAYER = 'executor'
     #: False: it runs only the tasks that are submitted, and a worker process runs nothing with it
     POLLS: ClassVar[bool] = True
+    #: True: tasks never run in the process that has accepted them
+    RUNS_ELSEWHERE: ClassVar[bool] = False
 
     @abc.abstractmethod
     def start(self, work: Work, *, serves: bool) -> None:

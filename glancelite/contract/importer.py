@@ -26,6 +26,9 @@ class Importer(Plugin):
     #: False: the data is not staged, since the image has it already (``copy-image``); then
     #: steps do not apply
     STAGES: ClassVar[bool] = True
+    #: True: ``fetch`` needs the token of the caller, which only the process has that accepted the
+    #: request; so the method is not offered if tasks run in others (``Executor.RUNS_ELSEWHERE``)
+    NEEDS_TOKEN: ClassVar[bool] = False
     #: keys of what ``check`` returns that users do not see in the task
     SECRETS: ClassVar[frozenset[str]] = frozenset()
 

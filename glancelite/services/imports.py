@@ -62,7 +62,8 @@ class Imports:
             staging_works = _staging_works(self._layers) and all(
                 map(_works, self._layers.steps))
             names = tuple(name for name, importer in self._importers.items()
-                          if _works(importer) and (staging_works or not importer.STAGES))
+                          if _works(importer) and (staging_works or not importer.STAGES)
+                          and not lacks_token(self._layers, importer))
             self._healthy = time.monotonic() + HEALTH_TIME, names
         return names
 
@@ -264,6 +265,11 @@ def submit(layers: Layers, task: Task) -> None:
             layers.executor.submit(task)
     except Exception:
         LOG.exception('task %s was not submitted; it runs later', task.id)
+
+
+def lacks_token(layers: Layers, importer: contract.Importer) -> bool:
+    """Return whether the import would run where the token of its caller is not known."""
+    return importer.NEEDS_TOKEN and layers.executor.RUNS_ELSEWHERE
 
 
 def _staging_works(layers: Layers) -> bool:

@@ -197,3 +197,13 @@ def test_what_is_missing_here_is_counted_and_is_an_error_if_asked_for(manage):
         'the requests that manage a cache answer 404',
         'note  not used by glancelite: [DEFAULT] profiler',
         'note  options that ask for what is missing here: 2']
+
+
+@pytest.mark.parametrize(('executor', 'count'), [('external', 1), ('threads', 0)])
+def test_a_method_whose_imports_would_lack_the_token_is_a_note(manage, executor, count):
+    manage('db', 'sync')
+
+    ended = manage('check', more=f'[DEFAULT]\nenabled_import_methods = [glance-download]\n'
+                                 f'[layers]\nexecutor = {executor}\n')
+
+    assert ended.out.count('note  glance-download is not offered: it needs the token') == count

@@ -11,7 +11,9 @@ from glancelite.testing.fakes import Recorder
 from tests.services.conftest import raising, read_data
 from tests.services.import_case import (
     DATA,
+    Fetched,
     Reversed,
+    Waiting,
     begin,
     data_in,
     lists,
@@ -178,6 +180,20 @@ def test_others_may_not_import(importing, context, queued):
 
     with pytest.raises(contract.Forbidden):
         begin(importing, context('other'), image, 'fetched')
+
+
+def test_a_method_that_needs_the_token_is_not_offered_if_tasks_run_elsewhere(
+        importing, exchange_importing, ctx, queued, monkeypatch):
+    class Elsewhere(Waiting):
+        RUNS_ELSEWHERE = True
+    monkeypatch.setattr(Fetched, 'NEEDS_TOKEN', True)
+    assert 'fetched' in importing.use_cases.imports.methods
+
+    core = exchange_importing(executor=Elsewhere(None, importing.layers.host))
+
+    assert 'fetched' not in core.use_cases.imports.methods
+    with pytest.raises(contract.Invalid, match='Unknown import method'):
+        begin(core, ctx, queued(), 'fetched')
 
 
 def test_a_method_that_does_not_work_is_not_offered(importing, ctx, queued, monkeypatch):

@@ -12,6 +12,7 @@ from glancelite import assembly, config, contract, loader
 from glancelite.cmd import checks
 from glancelite.cmd.manage.core import add_timeout, run_checks, service_for_checks
 from glancelite.contract import Database, Misconfigured
+from glancelite.services.imports import lacks_token
 
 #: exit code of ``--strict`` if all checks pass, but something is missing
 MISSING = 3
@@ -78,6 +79,11 @@ def _of_imports(core: assembly.Core) -> Iterator[str]:
             core.layers.staging.health()
         except (contract.Error, Misconfigured) as error:
             yield f'imports that stage data are not offered, the staging area fails: {error}'
+    for name, importer in core.layers.importers.items():
+        if lacks_token(core.layers, importer):
+            yield (f'{name} is not offered: it needs the token of the caller, and the executor '
+                   f'{core.layers.executor.name} runs imports in other processes; use the '
+                   'executor threads, or another import method')
     try:
         waiting = [task.created_at for task in core.use_cases.work.waiting() if task.created_at]
     except contract.Error:

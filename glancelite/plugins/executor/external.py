@@ -12,6 +12,8 @@ class External(Threads):
     Workers find the tasks in the database.
     """
 
+    RUNS_ELSEWHERE = True
+
     def start(self, work: Work, *, serves: bool) -> None:
         if not serves:
             super().start(work, serves=serves)

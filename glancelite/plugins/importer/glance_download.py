@@ -31,6 +31,7 @@ class GlanceDownload(contract.Importer):
     recorded, so only the process that accepted the request can go on.
     """
 
+    NEEDS_TOKEN = True
     SECTION = 'glance_download_properties'
     OPTS = (
         cfg.Opt('extra_properties', BracketedList(),

@@ -67,6 +67,7 @@ class ImporterContract:
         assert isinstance(importer.ACTION, str)
         assert importer.ACTION
         assert isinstance(importer.STAGES, bool)
+        assert isinstance(importer.NEEDS_TOKEN, bool)
         assert isinstance(importer.SECRETS, frozenset)
         assert all(isinstance(name, str) for name in importer.SECRETS)
 

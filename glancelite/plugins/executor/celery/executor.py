@@ -31,6 +31,7 @@ class CeleryExecutor(Executor):
     comes twice, late or never changes nothing.
     """
 
+    RUNS_ELSEWHERE = True
     LIBRARY_OPTS = (_register,)
     OPTS = (
         cfg.StrOpt('broker_url', secret=True,
