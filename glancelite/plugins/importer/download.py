@@ -21,6 +21,7 @@ PROGRESS = 1 << 14
 #: status codes after which another attempt may succeed
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 
+Request = Callable[[Mapping[str, str], Callable[[], None]], outbound.Response]
 OPTS = (
     *outbound.client_opts(insecure=False),
     cfg.IntOpt('max_rate', default=0, min=0,
@@ -90,12 +91,13 @@ class Download:
     Otherwise it begins again: parts of two versions of the data would be worse than twice the
     traffic.  This is also so within one process, since a new version may come at any moment.
 
-    :param request: sends the request with these further headers.
+    :param request: sends the request with these further headers; calls the function while it
+        waits.
     :param size: the number of bytes, if it is known beforehand.
     :param expected: algorithm and hash of the data.
     """
 
-    def __init__(self, request: Callable[[Mapping[str, str]], outbound.Response],
+    def __init__(self, request: Request,
                  job: contract.Job, limits: Limits, *, size: int | None = None,
                  is_fixed: bool = False, expected: tuple[str, str] | None = None):
         self._send = request
@@ -164,8 +166,7 @@ class Download:
             wanted['Range'] = f'bytes={position}-'
             if self._validator:
                 wanted['If-Range'] = self._validator
-        response = self._send(wanted)
-        response.while_waiting(self._limits.check)
+        response = self._send(wanted, self._limits.check)
         if response.status in ((200, 206, 416) if position else (200,)):
             if not headers.is_encoded(response.headers):
                 return response

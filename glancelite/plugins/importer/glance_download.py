@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -82,7 +82,9 @@ class GlanceDownload(contract.Importer):
                                  arguments['glance_service_interface'])
         url = f'{endpoint}/v2/images/{arguments["glance_image_id"]}'
         secrets = {'X-Auth-Token': ctx.token}
-        record = self._record(url, secrets)
+        limits = download.Limits(job.check, max_rate=self.options.max_rate,
+                                 time_limit=self.options.time_limit)
+        record = self._record(url, secrets, limits.check)
         if record.get('status') != 'active':
             raise contract.Invalid(f'The image in the other region is {record.get("status")}, '
                                    'and must be active.')
@@ -94,19 +96,16 @@ class GlanceDownload(contract.Importer):
         job.change(properties=self._properties(record), **formats)
         if size == 0:
             return
-        self._download(job, f'{url}/file', secrets, size, _expected(record))
-
-    def _download(self, job: contract.Job, url: str, secrets: Mapping[str, str], size: int,
-                  expected: tuple[str, str] | None) -> None:
-        limits = download.Limits(job.check, max_rate=self.options.max_rate,
-                                 time_limit=self.options.time_limit)
         # the data of an active image never changes, so that it needs no other validator
-        download.Download(lambda fields: self._client.open('GET', url, fields, secrets=secrets),
-                          job, limits, size=size, is_fixed=True, expected=expected).run()
+        download.Download(
+            lambda fields, check: self._client.open(
+                'GET', f'{url}/file', fields, secrets=secrets, while_waiting=check),
+            job, limits, size=size, is_fixed=True, expected=_expected(record)).run()
 
-    def _record(self, url: str, secrets: Mapping[str, str]) -> Mapping[str, Any]:
+    def _record(self, url: str, secrets: Mapping[str, str],
+                check: Callable[[], None]) -> Mapping[str, Any]:
         """Return the record of the image."""
-        response = self._client.open('GET', url, secrets=secrets)
+        response = self._client.open('GET', url, secrets=secrets, while_waiting=check)
         try:
             if response.status != 200:
                 raise _refusal(response.status)

@@ -49,8 +49,9 @@ class WebDownload(contract.Importer):
         expected = None
         if 'os_hash_value' in arguments:
             expected = arguments['os_hash_algo'], arguments['os_hash_value']
-        download.Download(lambda fields: self._client.open('GET', url, fields), job, limits,
-                          expected=expected).run()
+        download.Download(
+            lambda fields, check: self._client.open('GET', url, fields, while_waiting=check),
+            job, limits, expected=expected).run()
 
     def close(self) -> None:
         self._client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import http.client
 import io
@@ -32,6 +33,10 @@ MAX_HEADER_SIZE = 1 << 20
 
 #: seconds
 _SOON = 1.0
+
+#: for the responses that ``open`` awaits in this thread
+_while_waiting: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar(
+    'while_waiting', default=None)
 
 _READ_ERRORS = (exceptions.HTTPError, http.client.HTTPException, OSError)
 _CONNECTION_ERRORS = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError,
@@ -99,11 +104,6 @@ class Response:
             self.close()
             raise translate_error(error, self._target) from error
 
-    def while_waiting(self, call: Callable[[], None]) -> None:
-        """Call a function each second in which a read waits for data; its errors pass through."""
-        if stream := self._stream():
-            stream.while_waiting = call
-
     def _has_data(self, seconds: float) -> bool:
         stream = self._stream()
         return seconds > 0 and (stream is None or stream.has_data(seconds))
@@ -158,21 +158,31 @@ class Client:
         return target
 
     def open(self, method: str, url: str, headers: Mapping[str, str] | None = None, *,
-             secrets: Mapping[str, str] = EMPTY) -> Response:
+             secrets: Mapping[str, str] = EMPTY,
+             while_waiting: Callable[[], None] | None = None) -> Response:
         """Send a request and follow redirects.
 
         :param method: ``GET`` or ``HEAD``.
         :param secrets: headers that are sent to the origin of the URL only, as are the
             credentials in a URL.
+        :param while_waiting: called each second in which this, or a read of the response, waits
+            for data; its errors pass through.
         :raises Invalid: the rules forbid the URL or a redirect, or there are too many redirects.
         :raises Unavailable: the server does not answer, or its response is malformed.
         """
-        target = self._rules.parse(url)
+        token = _while_waiting.set(while_waiting)
+        try:
+            return self._open(method, self._rules.parse(url), headers or {}, secrets)
+        finally:
+            _while_waiting.reset(token)
+
+    def _open(self, method: str, target: Target, headers: Mapping[str, str],
+              secrets: Mapping[str, str]) -> Response:
         secrets = {**_authorization(target), **secrets}
         for _ in range(MAX_REDIRECTS + 1):
             response = self._request(method, target, {
                 'Accept': '*/*', 'Accept-Encoding': 'identity', 'User-Agent': 'glancelite',
-                **secrets, **(headers or {}), 'Host': target.netloc})
+                **secrets, **headers, 'Host': target.netloc})
             if response.status not in REDIRECTS:
                 return response
             response.drain()
@@ -230,7 +240,7 @@ class _LimitedStream(io.RawIOBase):
         self._raw = sock.makefile('rb', buffering=0)
         self._socket = sock
         self._blocks = True
-        self.while_waiting: Callable[[], None] | None = None
+        self.while_waiting = _while_waiting.get()
         self._timeout = sock.gettimeout()
         self._waited = 0.0
         self._received = 0

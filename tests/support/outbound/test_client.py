@@ -215,18 +215,30 @@ def test_a_slow_body_is_returned_in_pieces(client, hostile):
     assert 0 < len(first) < len(DATA)
 
 
+class EndedError(Exception):
+    pass
+
+
+def end():
+    raise EndedError
+
+
 @pytest.mark.parametrize('read', ['read', 'read_soon'])
 def test_a_function_is_called_while_a_server_is_silent(make_client, hostile, read):
-    class EndedError(Exception):
-        pass
-
-    def end():
-        raise EndedError
-    response = make_client(read_timeout=60).open('GET', f'{hostile.url}/stalls')
-    response.while_waiting(end)
+    response = make_client(read_timeout=60).open(
+        'GET', f'{hostile.url}/stalls', while_waiting=end)
 
     with pytest.raises(EndedError):
         list(iter(lambda: getattr(response, read)(len(DATA)), b''))
+
+
+def test_a_function_is_called_while_a_server_does_not_answer(make_client, hostile):
+    client = make_client(read_timeout=60)
+
+    with pytest.raises(EndedError):
+        client.open('GET', f'{hostile.url}/silent', while_waiting=end)
+
+    assert ask(client, hostile, '/data') == DATA
 
 
 def test_a_closed_port_is_reported_as_unreachable(client):
