@@ -46,9 +46,9 @@ class Waiting(contract.Executor):
         pass
 
 
-def begin(core, ctx, image, name='glance-direct', **request):
+def begin(core, ctx, image, name='glance-direct', *, arguments=contract.EMPTY, **request):
     return core.use_cases.imports.begin(
-        ctx, image.id, ImportRequest({'name': name}, **request))
+        ctx, image.id, ImportRequest({'name': name, **arguments}, **request))
 
 
 def run(core):

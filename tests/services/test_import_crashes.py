@@ -1,15 +1,26 @@
 """A process that dies at any call of the database or a store loses nothing of an import."""
 
 import contextlib
+import dataclasses
+import hashlib
 import itertools
+import json
+import math
 
 import pytest
+from oslo_config import cfg
 
-from glancelite.contract import Step
+from glancelite.contract import Importer, Step
 from glancelite.domain import imports as rules
+from glancelite.plugins.importer.glance_download import GlanceDownload
+from glancelite.plugins.step.conversion import Conversion
+from glancelite.plugins.step.inject_metadata import InjectMetadata
 from glancelite.services.importing import ImportOptions
 from glancelite.services.use_cases import Options
+from glancelite.support import outbound
 from glancelite.testing import service
+from tests.plugins.step import disks
+from tests.servers import dropping_web
 from tests.services.conftest import read_data
 from tests.services.import_case import (
     CONTENT,
@@ -82,10 +93,20 @@ class Upper(Step):
             job.remember(upper=True)
 
 
+class FetchedDisk(Importer):
+    """Fetches ``content`` in one piece."""
+
+    content = b''
+
+    def fetch(self, job):
+        if not job.staged_size:
+            job.append([self.content])
+
+
 @pytest.fixture
 def importers(make_plugin):
-    return {'fetched': make_plugin(Fetched), 'glance-direct': make_plugin(Direct),
-            'copy-image': make_plugin(Copy)}
+    return {'disk': make_plugin(FetchedDisk), 'fetched': make_plugin(Fetched),
+            'glance-direct': make_plugin(Direct), 'copy-image': make_plugin(Copy)}
 
 
 def build(core, importers, make_plugin, steps=(), mortal=None):
@@ -101,29 +122,62 @@ def build(core, importers, make_plugin, steps=(), mortal=None):
         options=Options(imports=ImportOptions(retries=3)), **blocks)
 
 
+@pytest.fixture(scope='module')
+def disk(tmp_path_factory):
+    """The content of a disk, and an image of it in the format qcow2."""
+    content = disks.content(disks.MIB)
+    return content, disks.image(tmp_path_factory.mktemp('disk'), 'qcow2', content)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """An import.
+
+    :ivar step: class and options of the only step; None for no step.
+    :ivar every: of so many calls, one is fatal.
+    """
+
+    method: str
+    request: dict
+    step: tuple | None = None
+    every: int = 1
+
+
+ONE = {'stores': ['cold']}
+CONVERSION = Scenario('disk', ONE, (Conversion, {'reserved_space': 0}), every=4)
 SCENARIOS = {
-    'glance-direct': ('glance-direct', {'stores': ['fast', 'cold']}, False),
-    'fetched': ('fetched', {'stores': ['fast', 'cold'], 'all_stores_must_succeed': False}, False),
-    'step': ('fetched', {'stores': ['cold']}, True),
-    'copy-image': ('copy-image', {'stores': ['cold']}, False),
+    'glance-direct': Scenario('glance-direct', {'stores': ['fast', 'cold']}),
+    'fetched': Scenario('fetched', {'stores': ['fast', 'cold'],
+                                    'all_stores_must_succeed': False}),
+    'step': Scenario('fetched', ONE, (Upper, {})),
+    'inject_metadata': Scenario('fetched', ONE, (InjectMetadata, {
+        'inject': {'hw_disk_bus': 'scsi'}})),
+    'conversion': CONVERSION,
+    'copy-image': Scenario('copy-image', ONE),
 }
 
 
 @pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])
-@pytest.mark.parametrize('scenario', SCENARIOS)
+@pytest.mark.parametrize('scenario', [*SCENARIOS.values(), pytest.param(
+    dataclasses.replace(CONVERSION, every=1), marks=pytest.mark.long)],
+    ids=[*SCENARIOS, 'conversion-long'])
 def test_another_process_finishes_the_import(core, ctx, admin, queued, active, reread, advance,
-                                            importers, make_plugin, scenario, after):
-    name, request, has_step = SCENARIOS[scenario]
-    steps = [make_plugin(Upper)] if has_step else []
+                                            importers, make_plugin, request, scenario, after):
+    name = scenario.method
+    content, importers['disk'].content = (
+        request.getfixturevalue('disk') if name == 'disk' else (b'', b''))
+    steps = [make_plugin(scenario.step[0], **scenario.step[1])] if scenario.step else []
     core.layers.staging.part_size = 10
     caller = admin if name == 'copy-image' else ctx
-    expected = DATA.upper() if has_step else b'data' if name == 'copy-image' else DATA
-    for at in itertools.count(1):
+    expected = {'disk': content, 'copy-image': b'data'}.get(
+        name, DATA.upper() if scenario is SCENARIOS['step'] else DATA)
+    for at in itertools.count(1, scenario.every):
         healthy = build(core, importers, make_plugin, steps)
-        image = active() if name == 'copy-image' else queued()
+        image = active() if name == 'copy-image' else queued(
+            disk_format='qcow2' if name == 'disk' else 'raw')
         if name == 'glance-direct':
             healthy.use_cases.stages.receive(ctx, image.id, iter(CONTENT))
-        task = begin(healthy, caller, image, name, **request)
+        task = begin(healthy, caller, image, name, **scenario.request)
         mortal = Mortal(at, after=after)
         with _mortal_stores(core, mortal):
             dying = build(core, importers, make_plugin, steps, mortal)
@@ -140,6 +194,9 @@ def test_another_process_finishes_the_import(core, ctx, admin, queued, active, r
         assert rules.LOCK not in done.properties, where
         assert (done.properties[rules.TO_STORES], done.lease_until) == ('', None), where
         assert read_data(healthy, ctx, done) == expected, where
+        assert done.disk_format == 'raw', where
+        assert done.properties.get('hw_disk_bus') == (
+            'scsi' if scenario is SCENARIOS['inject_metadata'] else None), where
         assert task_of(core, task).status == 'success', (where, task_of(core, task))
         assert staged_data(core) == {}, (where, staged_data(core))
         stored = {**data_in(core, 'fast'), **{
@@ -148,6 +205,67 @@ def test_another_process_finishes_the_import(core, ctx, admin, queued, active, r
         core.use_cases.images.delete(ctx, image.id)
         if not mortal.dead:
             assert at > 10
+            return
+
+
+REMOTE = '7b97f37c-899d-44e8-aaa0-543edbc4eaad'
+RECORD = {'id': REMOTE, 'status': 'active', 'size': len(DATA), 'disk_format': 'raw',
+          'container_format': 'bare', 'hw_disk_bus': 'scsi', 'os_hash_algo': 'sha512',
+          'os_hash_value': hashlib.sha512(DATA).hexdigest()}
+
+
+@pytest.fixture
+def region():
+    """The image service of another region."""
+    with dropping_web.running(DATA, record=json.dumps(RECORD).encode()) as server:
+        yield server
+
+
+@pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])
+def test_the_copy_from_another_region_ends_with_the_data_or_a_reason(
+        core, context, ctx, queued, reread, advance, make_plugin, region, after):
+    """The process that dies had the token of the caller, which no other has."""
+    conf = cfg.ConfigOpts()
+    outbound.register(conf)
+    conf.set_override('allowed_hosts', ['127.0.0.1'], group=outbound.SECTION)
+    conf.set_override('allowed_ports', [], group=outbound.SECTION)
+    importers = {'glance-download': make_plugin(GlanceDownload, conf=conf)}
+    caller = context('owner', token='secret', catalog=({'type': 'image', 'endpoints': [
+        {'interface': 'public', 'region_id': 'Far', 'url': region.url}]},))
+    outcomes = set()
+    for at in itertools.count(1):
+        image, mortal = queued(), Mortal(math.inf, after=after)
+        with _mortal_stores(core, mortal):
+            dying = build(core, importers, make_plugin, mortal=mortal)
+            task = begin(dying, caller, image, 'glance-download', arguments={
+                'glance_region': 'Far', 'glance_image_id': REMOTE}, stores=['fast', 'cold'])
+            mortal.at = mortal.count + at
+            with contextlib.suppress(Died):
+                run(dying)
+        healthy = build(core, importers, make_plugin)
+        advance(1000)
+        run(healthy)
+        advance(1000)
+        healthy.use_cases.recovery.sweep()
+
+        done, ended = reread(image), task_of(core, task)
+        where = f'the process died at call {at}'
+        outcomes.add(ended.status)
+        if ended.status == 'success':
+            assert (done.status, read_data(healthy, ctx, done)) == ('active', DATA), where
+            assert done.properties['hw_disk_bus'] == 'scsi', where
+        else:
+            assert (done.status, done.size, done.locations) == ('queued', None, ()), where
+            assert 'only the process that accepted the request' in ended.message, where
+        assert rules.LOCK not in done.properties, where
+        assert (done.properties[rules.TO_STORES], done.lease_until) == ('', None), where
+        assert staged_data(core) == {}, where
+        stored = [*data_in(core, 'fast'), *data_in(core, 'cold')]
+        assert len(stored) == len(done.locations), (where, stored, done)
+        core.use_cases.images.delete(ctx, image.id)
+        if not mortal.dead:
+            assert at > 10
+            assert outcomes == {'success', 'failure'}
             return
 
 
