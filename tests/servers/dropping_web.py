@@ -15,7 +15,8 @@ class Site:
     """How the server behaves; a test may change it while the server runs.
 
     ``drop`` is the number of bytes after which a response ends, each time or ``drops`` times.
-    ``reset`` ends it with an error of TCP.  ``length`` replaces the true Content-Length; None
+    ``reset`` ends it with an error of TCP.  ``stall`` is the number of bytes after which a
+    response waits for the end of the server.  ``length`` replaces the true Content-Length; None
     means none, and ``chunked`` is the other way to do without.  ``pages`` limits the bytes of
     a range.  ``pause`` is the number of seconds before each answer.  ``statuses`` are answered
     first.  ``record`` is the answer to all paths but those that end with ``/file``.
@@ -25,6 +26,7 @@ class Site:
     drop: int | None = None
     drops: int = 1 << 30
     reset: bool = False
+    stall: int | None = None
     ranges: bool = True
     if_range: bool = True
     etag: str | None = '"one"'
@@ -105,6 +107,8 @@ class _Handler(socketserver.StreamRequestHandler):
         if drops:
             site.drops -= 1
         sent = body[:site.drop] if drops else body
+        if stalls := site.stall is not None and len(sent) > site.stall:
+            sent = sent[:site.stall]
         for begin in range(0, len(sent), 1 << 18):
             piece = sent[begin:begin + (1 << 18)]
             self.server.sent += len(piece)      # before the client can have it
@@ -112,6 +116,9 @@ class _Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(b'%x\r\n%s\r\n' % (len(piece), piece))
             else:
                 self.wfile.write(piece)
+        if stalls:
+            self.server.stopped.wait()
+            return False
         if not drops and site.chunked:
             self.wfile.write(b'0\r\n\r\n')
         if drops and site.reset:
@@ -132,6 +139,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.site = site
         self.requests = []
         self.sent = 0
+        self.stopped = threading.Event()
         self.port = self.server_address[1]
         self.url = f'http://127.0.0.1:{self.port}'
 
@@ -145,5 +153,6 @@ def running(data, **behaviour):
         try:
             yield server
         finally:
+            server.stopped.set()
             server.shutdown()
             thread.join()
