@@ -27,9 +27,13 @@ def config(folder, database, **more):
 
 
 class Client:
-    """One connection to a service."""
+    """One connection to a service.
 
-    def __init__(self, server):
+    :param headers: of all requests.
+    """
+
+    def __init__(self, server, **headers):
+        self._headers = headers
         self._connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=20)
 
     def __enter__(self):
@@ -40,14 +44,15 @@ class Client:
 
     def ask(self, method, path, body=None, kind='application/json', **headers):
         """Status and body of the response."""
-        self._connection.request(method, path, body, {'Content-Type': kind, **headers})
+        self._connection.request(method, path, body, {
+            'Content-Type': kind, **self._headers, **headers})
         reply = self._connection.getresponse()
         return reply.status, reply.read()
 
-    def create(self):
+    def create(self, **attributes):
         """Create an image; returns its ID."""
         status, body = self.ask('POST', '/v2/images', json.dumps(
-            {'disk_format': 'raw', 'container_format': 'bare'}))
+            {'disk_format': 'raw', 'container_format': 'bare', **attributes}))
         assert status == 201, body
         return json.loads(body)['id']
 

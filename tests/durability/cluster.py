@@ -23,27 +23,86 @@ STATEMENT = 32 << 10
 PATIENCE = 120
 
 
-class Worker:
-    """A worker process, which can be started again after its end.
-
-    Its statements pass a relay, which shows what it does.
+class Node:
+    """A process that runs tasks.  Its statements pass a relay, which shows what it does.
 
     :ivar phase: what it does: ``begin``, a step as the task shows it, or ``end`` after the
         outcome is decided; None while it has no task.
     :ivar staged: number of bytes that were staged when it claimed the task.
     """
 
-    def __init__(self, cluster, number):
+    def __init__(self, cluster):
         self._cluster = cluster
         self._relay = cluster.relay(cluster.database_address)
         self._relay.cut = self._watch
+        self.phase = None
+        self.staged = 0
+
+    def _pids(self):
+        raise NotImplementedError
+
+    def _watch(self, data, direction):
+        """Called with all that passes between the process and the database."""
+        if self._cluster.cut_off:
+            return True
+        if direction == 'down':
+            if self.phase is not None or b'"locations_before"' not in data or not any(
+                    b'/%d' % pid in data for pid in self._pids()):
+                return False
+            self._cluster.runner = self
+            found = re.search(rb'"staged": ?\{"parts": ?\[(.*?)\], ?"node"', data)
+            self.staged = sum(map(int, re.findall(rb'", ?(\d+)\]', found[1] if found else b'')))
+            self.phase = 'end' if b'"outcome"' in data else 'begin'
+        elif b'"outcome"' in data:
+            self.phase = 'end'
+        elif found := re.search(rb'"step": ?"([^"]+)"', data):
+            self.phase = found[1].decode()
+        elif not self._cluster.concerns(data):
+            return False
+        lost = self._cluster.event(self, STATEMENT)
+        if direction == 'up' and b'{"version": 1}' in data:     # the last write
+            self.phase = None
+        return lost
+
+
+class Api(Node):
+    """An API server that runs tasks in its only worker process, which it replaces.
+
+    :ivar server: set when it runs.
+    """
+
+    server = None
+
+    @property
+    def log(self):
+        return process.tail(self.server.log, 1 << 20)
+
+    def _pids(self):
+        return set(service.processes(self.server)) - {self.server.pid} if self.server else ()
+
+    def start(self, run_server):
+        """Return a context manager that runs the server."""
+        return run_server(self._cluster.config(self._relay.url))
+
+    def kill(self):
+        self.phase = None
+        for pid in self._pids():
+            os.kill(pid, signal.SIGKILL)
+
+
+class Worker(Node):
+    """A worker process, which can be started again after its end."""
+
+    def __init__(self, cluster, number):
+        super().__init__(cluster)
         self._home = cluster.home / f'worker{number}'
         self._home.mkdir()
         self._options = {}
         self._begin_of_log = 0
         self.process = None
-        self.phase = None
-        self.staged = 0
+
+    def _pids(self):
+        return (self.process.pid,)
 
     @property
     def runs(self):
@@ -93,29 +152,6 @@ class Worker:
     def wake(self):
         self.process.send_signal(signal.SIGCONT)
 
-    def _watch(self, data, direction):
-        """Called with all that passes between the process and the database."""
-        if self._cluster.cut_off:
-            return True
-        if direction == 'down':
-            claims = b'"locations_before"' in data and b'/%d' % self.process.pid in data
-            if self.phase is not None or not claims:
-                return False
-            self._cluster.runner = self
-            found = re.search(rb'"staged": ?\{"parts": ?\[(.*?)\], ?"node"', data)
-            self.staged = sum(map(int, re.findall(rb'", ?(\d+)\]', found[1] if found else b'')))
-            self.phase = 'end' if b'"outcome"' in data else 'begin'
-        elif b'"outcome"' in data:
-            self.phase = 'end'
-        elif found := re.search(rb'"step": ?"([^"]+)"', data):
-            self.phase = found[1].decode()
-        elif not self._cluster.concerns(data):
-            return False
-        lost = self._cluster.event(self, STATEMENT)
-        if direction == 'up' and b'{"version": 1}' in data:     # the last write
-            self.phase = None
-        return lost
-
 
 class Cluster:
     """
@@ -125,8 +161,9 @@ class Cluster:
     :param database: its URL.
     :param s3: the endpoint; None for stores in directories.
     :param more: section -> option -> value, in addition to the configuration of all nodes.
-    :param workers: their number.
-    :ivar runner: the worker that has claimed the task.
+    :param workers: their number; with 0 the API processes run the tasks.
+    :ivar headers: of all requests.
+    :ivar runner: the node that has claimed the task.
     :ivar away: true closes the connections to the stores, and accepts no others.
     :ivar cut_off: the same for connections between workers and the database.
     :ivar answers: while it is cleared, the stores accept requests, and do not answer.
@@ -154,9 +191,16 @@ class Cluster:
             endpoint = self.relay(s3.url)
             endpoint.cut = self._pass
             self.stores = stores.S3Stores(s3, endpoint.url)
-        for _ in range(2):
-            self.apis.append(running.enter_context(run_server(self.config())))
+        self.headers = {}
         self.workers = [Worker(self, number) for number in range(workers)]
+        self._nodes = self.workers or [Api(self), Api(self)]
+        for number in range(2):
+            if workers:
+                self.apis.append(running.enter_context(run_server(self.config())))
+            else:
+                api = self._nodes[number]
+                api.server = running.enter_context(api.start(run_server))
+                self.apis.append(api.server)
 
     def relay(self, address):
         return self._running.enter_context(relay.relay(address))
@@ -218,7 +262,7 @@ class Cluster:
     # --- requests
 
     def client(self, node=0):
-        return service.Client(self.apis[node])
+        return service.Client(self.apis[node], **self.headers)
 
     def begin(self, image_id, method, *, node=0, watch=None, **request):
         """Request an import; return the id of the task.
@@ -229,8 +273,8 @@ class Cluster:
         """
         with self._lock:
             self._watch, self._image_id, self.runner = watch, image_id.encode(), None
-            for worker in self.workers:
-                worker.phase = None
+            for each in self._nodes:
+                each.phase = None
         with self.client(node) as client:
             status, body = client.ask('POST', f'/v2/images/{image_id}/import', json.dumps(
                 {'method': method, **request}))
@@ -249,7 +293,7 @@ class Cluster:
             found = self.task(task_id)
             return found if found['status'] in ('success', 'failure') else None
         task = process.until(ended, patience)
-        assert task, (self.task(task_id), [worker.log for worker in self.workers])
+        assert task, (self.task(task_id), [node.log for node in self._nodes])
         return task
 
     def succeeded(self, task_id, data, *, restart=True, copies=stores.NAMES, patience=PATIENCE):
@@ -269,7 +313,7 @@ class Cluster:
         """No image is locked, and the stores have the data of active images and nothing else."""
         assert process.until(lambda: not self._marks(), PATIENCE), self._marks()
         assert process.until(lambda: self.stores.objects() == self._places(), PATIENCE), (
-            self.stores.objects(), self._places(), [worker.log for worker in self.workers])
+            self.stores.objects(), self._places(), [node.log for node in self._nodes])
 
     # --- the database
 
