@@ -74,13 +74,20 @@ class Importing:
             image = Image(image_id, status='deleted')
         self.files.clean()
         job = ImportJob(self.layers, claim, image, files=self.files)
-        _Import(self, job).run()
+        resumes = claim.task.attempt > 1
+        while _Import(self, job, resumes=resumes).run():
+            resumes = True
 
 
 class _Import:
-    """One claim of one import."""
+    """One try of one import.
 
-    def __init__(self, importing: Importing, job: ImportJob):
+    :param resumes: the work has begun before.
+    """
+
+    def __init__(self, importing: Importing, job: ImportJob, *, resumes: bool):
+        self._resumes = resumes
+        self._again = False
         self._layers = importing.layers
         self._options = importing.options
         self._job = job
@@ -99,7 +106,12 @@ class _Import:
     def _locked(self) -> bool:
         return imports.lock_of(self._job.image.properties) == self._job.task_id
 
-    def run(self) -> None:
+    def run(self) -> bool:
+        """Return whether this process tries it again, with the same claim."""
+        self._run()
+        return self._again
+
+    def _run(self) -> None:
         job = self._job
         try:
             if 'outcome' in job.journal:        # a process has died after it had decided
@@ -131,7 +143,7 @@ class _Import:
     # --- the phases
 
     def _begin(self) -> None:
-        job, resumed = self._job, self._claim.task.attempt > 1
+        job, resumed = self._job, self._resumes
 
         def change(image: Image) -> Mapping[str, object]:
             changes: dict[str, object] = {}
@@ -345,10 +357,21 @@ class _Import:
         """Give the claim up for some seconds."""
         job = self._job
         LOG.warning('the import of image %s pauses for %g s: %s', job.image.id, seconds, error)
+        message = f'Another try follows: {imports.reason_for_users(error)}'
+        if self._needs_this_process:
+            self._claim.write(journal=dict(job.journal), message=message)
+            self._claim.wait(seconds)
+            self._again = True
+            return
         self._claim.release(
-            journal=dict(job.journal),
-            not_before=self._layers.host.now() + datetime.timedelta(seconds=seconds),
-            message=f'Another try follows: {imports.reason_for_users(error)}')
+            journal=dict(job.journal), message=message,
+            not_before=self._layers.host.now() + datetime.timedelta(seconds=seconds))
+
+    @property
+    def _needs_this_process(self) -> bool:
+        """Whether no other process has the token of the caller, which is needed yet."""
+        return (self._importer is not None and self._importer.NEEDS_TOKEN
+                and bool(self._job.ctx.token) and not self._job.is_done('fetch'))
 
     def _end(self, outcome: str, reason: str = '') -> None:
         """Decide the outcome, and carry it out."""

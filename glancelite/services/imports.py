@@ -106,7 +106,7 @@ class Imports:
         if written is None:
             return None
         try:
-            task = layers.database.tasks.add(accepted[0])
+            task = self._add(accepted[0], importer, ctx)
         except BaseException:
             self._unlock(written, task_id)
             raise
@@ -115,6 +115,13 @@ class Imports:
         self._work.remember(task.id, ctx)
         submit(layers, task)
         return task
+
+    def _add(self, task: Task, importer: contract.Importer, ctx: Context) -> Task:
+        tasks, work = self._layers.database.tasks, self._work
+        if not importer.NEEDS_TOKEN:
+            return tasks.add(task)
+        added = tasks.add(dataclasses.replace(task, node=work.reserved_node))
+        return work.reserve(added, ctx, node=task.node)
 
     def _check(self, ctx: Context, image: Image, importer: contract.Importer,
                request: ImportRequest, task_id: str) -> Task | None:

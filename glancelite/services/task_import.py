@@ -95,14 +95,15 @@ class TaskImport:
             'properties': imports.locked(present.properties, task.id)})
         return locked or image
 
-    def restart(self, ctx: Context, task: Task) -> Task:
+    def restart(self, ctx: Context, task: Task, **changes: object) -> Task:
         """Lock the image again, and set the failed task to ``pending``.
 
+        :param changes: of the task.
         :raises Conflict: the image does not allow it now.
         """
         records = self._layers.database.images
         if task.image_id is None:
-            return self._layers.database.tasks.restart(task, {})
+            return self._layers.database.tasks.restart(task, changes)
         expected = ('active' if task.journal['copies'] else
                     'uploading' if task.journal['method'] == 'glance-direct' else 'queued')
 
@@ -123,4 +124,5 @@ class TaskImport:
         staged = imports.staged_of(image.properties)
         if task.type == IMAGE_IMPORT and staged is not None:
             journal['staged'] = staged
-        return self._layers.database.tasks.restart(task, {'journal': journal, 'progress': {}})
+        return self._layers.database.tasks.restart(
+            task, {'journal': journal, 'progress': {}, **changes})

@@ -11,7 +11,7 @@ from glancelite import contract
 from glancelite.contract import Context, Page, Task, TaskQuery
 from glancelite.schema.image import Creation
 from glancelite.services.importing import TYPE
-from glancelite.services.imports import submit
+from glancelite.services.imports import lacks_token, submit
 from glancelite.services.layers import Layers
 from glancelite.services.task_import import TYPE as IMPORT
 from glancelite.services.task_import import TaskImport
@@ -118,7 +118,13 @@ class Tasks:
         task = self._steered(ctx, task_id)
         if task.status != 'failure' or 'version' not in task.journal:
             raise contract.Conflict(f'Task {task.id} has not failed.')
-        task = self._importing.restart(ctx, task)
+        importer = self._layers.importers.get(str(task.journal.get('method')))
+        if (importer is not None and importer.NEEDS_TOKEN
+                and not lacks_token(self._layers, importer)):
+            restarted = self._importing.restart(ctx, task, node=self._work.reserved_node)
+            task = self._work.reserve(restarted, ctx)
+        else:
+            task = self._importing.restart(ctx, task)
         self._work.remember(task.id, ctx)
         submit(self._layers, task)
         return task

@@ -30,6 +30,8 @@ HEARTBEAT = 2.0
 CLOSE_TIME = 8.0
 #: seconds between two tries to reach a database that does not answer
 DATABASE_PAUSE = 0.5
+#: seconds after which a waiting task sees that it is to end
+WAIT = 0.2
 #: tasks of each status that are looked at for an executor
 MOST_WAITING = 1000
 #: callers of tasks that were accepted here, of which the process remembers the tokens
@@ -110,6 +112,12 @@ class Claim:
                 self.ending = LOST
                 self.check()
 
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until the work is to end."""
+        deadline = time.monotonic() + seconds
+        while self.ending is None and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, WAIT))
+
     def patiently(self, call: Callable[[], T]) -> T:
         """Return what ``call`` returns; again while the database does not answer.
 
@@ -147,6 +155,8 @@ class Work:
         self._handlers: dict[str, Handler] = {}
         self._callers: dict[str, Context] = {}
         self._claims: dict[str, Claim] = {}
+        #: ids of tasks that were claimed when they were accepted, and do not run yet
+        self._reserved: list[str] = []
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._closing = False
@@ -179,11 +189,51 @@ class Work:
             if len(self._callers) > MOST_CALLERS:
                 del self._callers[next(iter(self._callers))]
 
+    # --- tasks that only this process can run, since it has the token of their caller
+
+    @property
+    def reserved_node(self) -> str:
+        """The ``node`` with which such a task is written: no process claims it."""
+        return self._holder
+
+    def reserve(self, task: Task, ctx: Context, *, node: str | None = None) -> Task:
+        """Claim such a task, so that no other process does while this one lives.
+
+        :param node: the only one whose processes may go on if this one ends; None for any.
+        :returns: the task as written.
+        """
+        claimed = self.records.claim(
+            holder=self._holder, node=self.reserved_node, seconds=self._lease,
+            types=(task.type,), task_id=task.id)
+        if claimed is None:     # it was written a moment ago
+            raise contract.Conflict(f'Task {task.id} was changed in the meantime.')
+        claim = Claim(self, self.records.update(claimed, {'node': node}), ctx)
+        with self._lock:
+            closing = self._closing
+            if not closing:
+                self._claims[task.id] = claim
+                self._reserved.append(task.id)
+        if closing:
+            self._hand_back(claim)
+        return claim.task
+
+    def _next_reserved(self, task_id: str | None) -> Claim | None:
+        with self._lock:
+            for reserved in self._reserved:
+                if task_id in (None, reserved):
+                    self._reserved.remove(reserved)
+                    return self._claims[reserved]
+        return None
+
     # --- for executors
 
     def run(self, task_id: str | None = None) -> bool:
         if self._closing:
             return False
+        reserved = self._next_reserved(task_id)
+        if reserved is not None:
+            self._run_claim(reserved)
+            return True
         try:
             task = self.records.claim(holder=self._holder, node=self._host.node,
                                       seconds=self._lease, types=self.types, task_id=task_id)
@@ -206,6 +256,10 @@ class Work:
             if earlier := self._claims.get(task.id):
                 earlier.ending = LOST       # its lease expired, and it does not know yet
             self._claims[task.id] = claim
+        self._run_claim(claim)
+
+    def _run_claim(self, claim: Claim) -> None:
+        task = claim.task
         log_context.begin(task.request_id)
         log_context.set_caller(claim.ctx)
         try:
@@ -242,7 +296,9 @@ class Work:
                         error)
 
     def waiting(self) -> Sequence[Task]:
-        now, found = self._host.now(), []
+        now = self._host.now()
+        with self._lock:
+            found = [self._claims[task_id].task for task_id in self._reserved]
         for status in ('pending', 'processing'):
             query = TaskQuery(now, types=tuple(self.types), equal={'status': status},
                               sort=(('created_at', 'asc'), ('id', 'asc')), limit=MOST_WAITING)
@@ -308,6 +364,11 @@ class Work:
         deadline = time.monotonic() + CLOSE_TIME
         with self._lock:
             self._closing = True
+            reserved = [self._claims.pop(task_id) for task_id in self._reserved]
+            self._reserved.clear()
+        for claim in reserved:
+            self._hand_back(claim)
+        with self._lock:
             for claim in self._claims.values():
                 claim.ending = claim.ending or CLOSING
             while self._claims and time.monotonic() < deadline:

@@ -41,8 +41,7 @@ def cluster(run_server, postgres_url, keystone, region):
             run_server, postgres_url(), workers=0,
             layers={'auth': 'keystone', 'executor': 'threads'},
             keystone_authtoken=keystone.authtoken(),
-            # the process that accepts a task is the first to claim it
-            worker={'lease': 3}, taskflow_executor={'poll_interval': 3},
+            worker={'lease': 3},
             DEFAULT={'enabled_import_methods': '[glance-download]'}) as running:
         running.headers = {'X-Auth-Token': keystone.token('alpha-member')}
         yield running
