@@ -57,9 +57,9 @@ def test_creates_all_tables_in_an_empty_database(database, engine):
 
     result = database.sync()
 
-    assert result == 'the database was upgraded to expand05'
-    assert (database.behind(), database.version()) == (False, 'expand05')
-    assert database.sync() == 'the database is at expand05 already'
+    assert result == 'the database was upgraded to expand06'
+    assert (database.behind(), database.version()) == (False, 'expand06')
+    assert database.sync() == 'the database is at expand06 already'
     there = sa.inspect(engine)
     assert set(there.get_table_names()) == {*glance33.meta.tables, 'glancelite_version'}
     for table in (*glance33.meta.tables.values(), *tables.images.metadata.tables.values()):
@@ -235,8 +235,8 @@ def test_several_processes_may_sync_at_once(make_sql, database):
     for child in children:
         child.join()
 
-    assert answers == ['the database is at expand05 already'] * 2 + [
-        'the database was upgraded to expand05']
+    assert answers == ['the database is at expand06 already'] * 2 + [
+        'the database was upgraded to expand06']
     assert database.behind() is False
 
 
@@ -244,7 +244,7 @@ def test_threads_wait_for_one_sync(database):
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: database.sync(), range(3)))
 
-    assert answers.count('the database is at expand05 already') == 2
+    assert answers.count('the database is at expand06 already') == 2
 
 
 @pytest.fixture(scope='session')
@@ -295,7 +295,7 @@ def test_inexact_tables_are_converted_without_a_loss(make_sql, inexact):
     result = database.sync()
 
     assert 'texts are compared exactly now, in images, image_locations' in result
-    assert database.sync() == 'the database is at expand05 already'
+    assert database.sync() == 'the database is at expand06 already'
     assert database.behind() is False
     kept = database.images.get(glance33.IMAGE, viewer=None)
     changes = {'name': 'Name 😀 ', 'tags': ('a', 'A', 'á', 'a ', 'b'), 'properties': {

@@ -19,6 +19,13 @@ FILL = (
               'project-' || (n / 4) % 10, timestamp '2026-01-01' + n * interval '1 second',
               timestamp '2026-01-01', n % 50 = 0, 0, 0, false, n % 30 = 0, n
        FROM generate_series(1, {0}) n""",
+    # a project with private images only
+    """INSERT INTO images (id, name, status, visibility, owner, created_at, updated_at, deleted,
+                           min_disk, min_ram, protected, os_hidden, size)
+       SELECT lpad('p' || n, 36, '0'), 'name ' || n, 'active', 'private', 'private-only',
+              timestamp '2025-01-01' + n * interval '1 second', timestamp '2026-01-01', false,
+              0, 0, false, false, n
+       FROM generate_series(1, 2000) n""",
     """INSERT INTO image_properties (image_id, name, value, created_at, deleted)
        SELECT id, 'key-' || k, 'value ' || size % 1000, created_at, deleted
        FROM images, generate_series(1, 2) k""",
@@ -71,7 +78,7 @@ def plan(database, query):
 @pytest.mark.parametrize('visibility', [None, 'all', 'public', 'shared'])
 @pytest.mark.parametrize('viewer', [
     Viewer('project-2'), Viewer('has nothing'), Viewer('project-0', is_admin=True),
-    Viewer(None, is_admin=True)], ids=str)
+    Viewer('private-only', is_admin=True), Viewer(None, is_admin=True)], ids=str)
 def test_a_page_reads_the_images_of_a_page(big, viewer, visibility, after):
     text, rows = plan(big, ImageQuery(viewer, visibility, after=after, limit=25))
 

@@ -111,11 +111,10 @@ class Dialect:
         return table.c.deleted == sa.false()
 
     def found_by_id(self, column: Any) -> Any:
-        """Return a column of ``images`` in a condition on rows that are found by their id."""
-        return self.without_index(column)
+        """Return a column of ``images`` in a condition on rows that are found by their id.
 
-    def without_index(self, column: Any) -> Any:
-        """Return ``column`` in a form for which the planner uses no index."""
+        It has a form for which the planner uses no other index.
+        """
         return column
 
     def json(self, expression: Any) -> Any:
@@ -223,7 +222,7 @@ class SQLite(Dialect):
         # the plus keeps SQLite from Glance's index on this column, which is not selective
         return sa.literal_column(f'+{table.name}.deleted') == sa.literal_column('0')
 
-    def without_index(self, column: Any) -> Any:
+    def found_by_id(self, column: Any) -> Any:
         return sa.literal_column(f'+{column.table.name}.{column.name}', column.type)
 
     def octets(self, text: Any) -> Any:

@@ -303,9 +303,7 @@ def _branch_conditions(reason: str, visibility: str | None, shape: Shape, dialec
     conditions = [column('deleted') == sa.false(),
                   column('os_hidden') == sa.bindparam('hidden', type_=sa.Boolean)]
     if visibility is not None:
-        visibility_column = (dialect.without_index(_i.visibility) if reason == 'own'
-                             else column('visibility'))
-        conditions.append(visibility_column == sa.literal_column(f"'{visibility}'"))
+        conditions.append(column('visibility') == sa.literal_column(f"'{visibility}'"))
     project = sa.bindparam('project', type_=sa.Text)
     if reason == 'own':
         conditions.append(_i.owner == project)
