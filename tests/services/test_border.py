@@ -1,6 +1,7 @@
 """What plugins raise and return is checked before the service uses it."""
 
 import concurrent.futures
+import dataclasses
 import json
 import types
 
@@ -164,6 +165,16 @@ def identify(core):
         bad = types.SimpleNamespace(authenticator=authenticator, layers=core.layers)
         return type(core).identify(bad, {'openstack.request_id': 'req-1'})
     return identify
+
+
+def test_a_caller_keeps_all_that_the_authenticator_has_found(identify):
+    fields = {field.name: field.name for field in dataclasses.fields(Context)}
+    found = Context(**fields | {'roles': frozenset(['reader']), 'service_roles': frozenset('s'),
+                                'is_admin': False, 'read_only': True, 'catalog': [1]})
+
+    caller = identify(lambda environ: found)
+
+    assert caller == dataclasses.replace(found, request_id='req-1')
 
 
 @pytest.mark.parametrize('answer', [
