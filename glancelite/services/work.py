@@ -97,10 +97,9 @@ class Claim:
         journal = {'journal': {'version': 1}} if status == 'success' else {}
         self._write({'status': status, 'message': message, 'result': result, **journal,
                      'expires_at': self._work.expiry()}, release=True)
-        if status == 'success':
-            LOG.info('task %s ends', self.task.id)
-        else:
-            LOG.warning('task %s fails: %s', self.task.id, message)
+        LOG.log(logging.INFO if status == 'success' else logging.WARNING,
+                'task %s (%s) of image %s ends with %s%s', self.task.id, self.task.type,
+                self.task.image_id, status, f': {message}' if message else '')
         self._work.events.task(self.ctx, f'task.{status}', self.task)
 
     def _write(self, changes: Mapping[str, object], *, release: bool = False) -> None:

@@ -1,5 +1,6 @@
 """The claims of a process, and their leases."""
 
+import logging
 import threading
 
 import pytest
@@ -41,3 +42,20 @@ def test_a_process_that_claims_its_own_task_again_keeps_the_new_claim(core, adva
     threads[1].join(10)
     task = records.get(claims[1].task.id)
     assert (task.status, task.attempt) == ('success', 2)
+
+
+@pytest.mark.parametrize(('status', 'level'), [
+    ('success', logging.INFO), ('failure', logging.WARNING)])
+def test_the_log_names_the_end_of_a_task_and_its_reason(core, caplog, status, level):
+    caplog.set_level(logging.INFO, 'glancelite')
+    work, task = core.use_cases.work, Task(
+        '6f1c1a53-8a0c-4d7a-9f53-2f4b1d3c9e10', 'probe', image_id='image')
+    work.register('probe', lambda claim: claim.finish(status, 'The store is full.'))
+    core.layers.database.tasks.add(task)
+
+    assert work.run(task.id)
+
+    ends = [(record.levelno, record.getMessage()) for record in caplog.records
+            if ' ends with ' in record.getMessage()]
+    assert ends == [(level, f'task {task.id} (probe) of image image ends with {status}: '
+                     'The store is full.')]
