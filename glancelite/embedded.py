@@ -48,7 +48,8 @@ def state_directory() -> pathlib.Path:
 def configuration() -> pathlib.Path:
     """Write the configuration of the embedded service; returns its path."""
     state = state_directory()
-    (state / 'images').mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in 'images', 'staging':    # other users of the machine must not read the data
+        (state / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     path = state / 'embedded.conf'
     partial = path.with_suffix(f'.{os.getpid()}')
     partial.write_text(TEMPLATE.format(state=state))

@@ -34,6 +34,7 @@ def test_the_check_continues_after_a_failure(manage, tmp_path):
     assert findings[1].endswith('run: glancelite-manage db sync')
     assert 'ok    store fast: ' in ended.out
     assert 'note  not used by glancelite: [DEFAULT] profiler' in ended.out
+    assert 'Traceback' not in ended.err     # of a statement about tasks, which are not there
 
 
 def test_the_check_reports_an_invalid_configuration(manage):

@@ -88,3 +88,14 @@ def test_the_embedded_service_imports_no_key_manager(tmp_path):
                            check=True, env={**os.environ, **live.private(tmp_path)})
 
     assert ended.stdout.splitlines()[-1] == '[]'
+
+
+def test_other_users_of_the_machine_cannot_read_images_of_the_embedded_service(tmp_path):
+    program = 'from glancelite import assembly, config\nassembly.build(config.load([])).close()'
+
+    subprocess.run([sys.executable, '-c', program], capture_output=True, check=True,
+                   env={**os.environ, **live.private(tmp_path)})
+
+    modes = {path.name: path.stat().st_mode & 0o777
+             for path in tmp_path.rglob('*') if path.name in ('images', 'staging')}
+    assert modes == {'images': 0o700, 'staging': 0o700}

@@ -45,8 +45,8 @@ def run(conf: cfg.ConfigOpts) -> int:
                 failed += not passed
                 print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
             missing = list(config.missing(conf))
-            for text in (*missing, *_of_imports(core), *assembly.notices(conf),
-                         *config.notices(conf),
+            for text in (*missing, *_of_imports(conf, core, seconds, until),
+                         *assembly.notices(conf), *config.notices(conf),
                          *(f'not used by glancelite: {name}' for name in config.unused(conf))):
                 print(f'note  {text}')
     except (Misconfigured, contract.Error) as error:
@@ -72,25 +72,32 @@ def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
     yield 'database schema', lambda: _up_to_date(core.layers.database, upgrades)
 
 
-def _of_imports(core: assembly.Core) -> Iterator[str]:
+def _of_imports(conf: cfg.ConfigOpts, core: assembly.Core, seconds: float,
+                until: float) -> Iterator[str]:
     """What users would miss who import images."""
-    if any(importer.STAGES for importer in core.layers.importers.values()):
-        try:
-            core.layers.staging.health()
-        except (contract.Error, Misconfigured) as error:
-            yield f'imports that stage data are not offered, the staging area fails: {error}'
     for name, importer in core.layers.importers.items():
         if lacks_token(core.layers, importer):
             yield (f'{name} is not offered: it needs the token of the caller, and the executor '
                    f'{core.layers.executor.name} runs imports in other processes; use the '
                    'executor threads, or another import method')
-    try:
-        waiting = [task.created_at for task in core.use_cases.work.waiting() if task.created_at]
-    except contract.Error:
-        return      # the check of the database says why
-    if waiting:
-        yield (f'{len(waiting)} tasks wait for a process that runs them; the oldest was created '
-               f'at {min(waiting):%Y-%m-%d %H:%M:%S} UTC')
+    findings = run_checks(conf, seconds, until, [
+        ('staging', core.layers.staging.health), ('tasks', lambda: _waiting(core))])
+    for subject, passed, text in findings:
+        if subject == 'tasks':
+            if passed and text:     # the checks of the database say why it does not answer
+                yield text
+        elif not passed and any(each.STAGES for each in core.layers.importers.values()):
+            yield f'imports that stage data are not offered, the staging area fails: {text}'
+
+
+def _waiting(core: assembly.Core) -> str:
+    """Return how many tasks wait; '' for none, also if the database has no tasks yet."""
+    waiting = [] if core.layers.database.behind() else [
+        task.created_at for task in core.use_cases.work.waiting() if task.created_at]
+    if not waiting:
+        return ''
+    return (f'{len(waiting)} tasks wait for a process that runs them; the oldest was created '
+            f'at {min(waiting):%Y-%m-%d %H:%M:%S} UTC')
 
 
 def _address(conf: cfg.ConfigOpts, *, is_open: bool) -> str:
