@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,10 +16,12 @@ from glancelite.services.imports import lacks_token, submit
 from glancelite.services.layers import Layers
 from glancelite.services.task_import import TYPE as IMPORT
 from glancelite.services.task_import import TaskImport
-from glancelite.services.work import Work, record_caller
+from glancelite.services.work import Work, is_waiting, record_caller
 
 #: the types of tasks that users see
 TYPES = (IMPORT, TYPE, 'location_import')
+#: how long a task waits for a process before its message says so
+WAITING_TIME = datetime.timedelta(seconds=10)
 
 
 class Tasks:
@@ -43,8 +46,9 @@ class Tasks:
             except contract.NotFound:
                 raise contract.Invalid(f'There is no task {marker} for the marker.') from None
         owner = None if ctx.is_admin else ctx.project or ''
-        return self._layers.database.tasks.list(
+        page = self._layers.database.tasks.list(
             dataclasses.replace(query, owner=owner, types=TYPES))
+        return dataclasses.replace(page, items=tuple(map(self._explained, page.items)))
 
     def get(self, ctx: Context, task_id: str) -> Task:
         """Return one task.
@@ -53,7 +57,7 @@ class Tasks:
         :raises NotFound: the caller sees no such task, or it has expired.
         """
         self._enforce(ctx, 'get_task')
-        return self._visible(ctx, task_id)
+        return self._explained(self._visible(ctx, task_id))
 
     def of_image(self, ctx: Context, image_id: str) -> Sequence[Task]:
         """Return the tasks of an image that the caller may see, the newest first.
@@ -63,9 +67,9 @@ class Tasks:
         layers = self._layers
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'get_image', image)
-        return layers.database.tasks.list(TaskQuery(
+        return [self._explained(task) for task in layers.database.tasks.list(TaskQuery(
             layers.host.now(), owner=None if ctx.is_admin else ctx.project or '', types=TYPES,
-            equal={'image_id': image.id})).items
+            equal={'image_id': image.id})).items]
 
     def check_caller(self, ctx: Context) -> None:
         """
@@ -149,6 +153,20 @@ class Tasks:
                 ctx.is_admin or (ctx.project is not None and task.owner == ctx.project)):
             raise contract.NotFound(f'No task found with ID {task_id}')
         return task
+
+    def _explained(self, task: Task) -> Task:
+        """Return the task with a message that says what it waits for, if it does so for long."""
+        now = self._layers.host.now()
+        if (task.is_finished or 'version' not in task.journal or not is_waiting(task, now)
+                or task.updated_at is None or now - task.updated_at < WAITING_TIME):
+            return task
+        if task.cancelled:
+            text = 'The task was cancelled, and ends as soon as a process runs tasks.'
+        elif task.node is not None:
+            text = 'The task waits for a process on the node that has the staged data.'
+        else:
+            text = 'The task waits for a process that runs tasks.'
+        return dataclasses.replace(task, message=f'{text} {task.message}'.rstrip())
 
     def _enforce(self, ctx: Context, action: str) -> None:
         self._layers.policy.enforce(ctx, 'tasks_api_access')

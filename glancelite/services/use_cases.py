@@ -66,6 +66,7 @@ class UseCases:
         stages = Stages(layers, recovery, staged_time=options.imports.staged_time,
                         abandon_after=options.abandon_after)
         recovery.register_chore(work.purge)
+        recovery.register_chore(work.end_cancelled)
         recovery.register_chore(lambda: work.abandon(options.abandon_after))
         importing = Importing(layers, work, options.imports)
         images = Images(layers, recovery, stages, hashing_algorithm=algorithm,

@@ -301,13 +301,19 @@ class Work:
         for status in ('pending', 'processing'):
             query = TaskQuery(now, types=tuple(self.types), equal={'status': status},
                               sort=(('created_at', 'asc'), ('id', 'asc')), limit=MOST_WAITING)
-            found += [task for task in self.records.list(query).items if _is_waiting(task, now)]
+            found += [task for task in self.records.list(query).items if is_waiting(task, now)]
         return found
 
     def purge(self) -> None:
         """Remove the records of tasks that have expired."""
         while self.records.purge(expired_before=self._host.now()):
             pass
+
+    def end_cancelled(self) -> None:
+        """End the cancelled tasks that no process runs, also if this one runs no others."""
+        for task in self.waiting():
+            if task.cancelled:
+                self.run(task.id)
 
     def abandon(self, after: float) -> None:
         """Claim the tasks of nodes that are away, and end them.
@@ -377,7 +383,7 @@ class Work:
         self._heartbeat.close()
 
 
-def _is_waiting(task: Task, now: datetime.datetime) -> bool:
+def is_waiting(task: Task, now: datetime.datetime) -> bool:
     """Return whether no process holds the task, and it is due."""
     return ((task.not_before is None or task.not_before <= now)
             and (task.lease_until is None or task.lease_until <= now))

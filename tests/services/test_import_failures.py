@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from glancelite import contract
+from glancelite.contract import TaskQuery
 from glancelite.domain import imports as rules
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
@@ -229,6 +230,37 @@ def test_an_image_that_is_active_keeps_its_data_when_its_import_is_cancelled(
     assert (reread(staged).status, lists(reread(staged))) == ('active', ('', 'cold', None))
     assert read_data(importing, ctx, staged) == DATA
     assert (staged_data(importing), data_in(importing, 'cold')) == ({}, {})
+
+
+def test_a_cancelled_import_ends_without_workers(importing, ctx, staged, reread):
+    task = begin(importing, ctx, staged)
+    importing.use_cases.tasks.cancel(ctx, task.id)
+
+    importing.use_cases.recovery.sweep_parts()
+
+    assert task_of(importing, task).message == 'The task was cancelled.'
+    assert (reread(staged).status, lists(reread(staged))[2]) == ('uploading', None)
+
+
+@pytest.mark.parametrize(('node', 'cancelled', 'text'), [
+    (None, False, 'The task waits for a process that runs tasks.'),
+    ('another', False, 'The task waits for a process on the node that has the staged data.'),
+    (None, True, 'The task was cancelled, and ends as soon as a process runs tasks.')])
+def test_a_task_says_what_it_waits_for(importing, ctx, admin, staged, advance,
+                                       node, cancelled, text):
+    tasks, records = importing.use_cases.tasks, importing.layers.database.tasks
+    task = records.update(begin(importing, ctx, staged), {'node': node})
+    if cancelled:
+        tasks.cancel(ctx, task.id)
+    shown = [tasks.get(admin, task.id).message]
+    advance(11)
+
+    shown += [tasks.get(admin, task.id).message, tasks.of_image(ctx, staged.id)[0].message,
+              tasks.list(admin, TaskQuery(importing.layers.host.now())).items[0].message]
+    claimed = records.claim(holder='one', node=node or 'one', seconds=30, types=[task.type])
+    shown.append(tasks.get(admin, claimed.id).message)
+
+    assert shown == ['', text, text, text, '']
 
 
 def test_a_failed_import_is_retried_on_request(importing, ctx, staged, reread, monkeypatch):

@@ -73,6 +73,7 @@ def _show(conf: cfg.ConfigOpts) -> int:
                 ('image', task.image_id), ('owner', task.owner), ('created', task.created_at),
                 ('updated', task.updated_at), ('attempt', task.attempt), ('holder', task.holder),
                 ('node', task.node), ('not before', task.not_before),
+                ('cancelled', 'yes' if task.cancelled else None),
                 ('progress', describe(task)), ('message', task.message),
                 ('input', json.dumps(dict(task.input), ensure_ascii=False))):
             if value not in (None, ''):
