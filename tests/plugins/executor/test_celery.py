@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from glancelite import contract
 from glancelite.plugins.executor.celery import CeleryExecutor
+from glancelite.plugins.executor.celery import worker as worker_module
 from glancelite.testing.contracts.executor import ExecutorContract, close
 from glancelite.testing.fakes import FakeWork
 from tests.servers import process
@@ -237,7 +238,8 @@ def test_health_says_why_the_broker_cannot_be_used(make_plugin, rabbitmq, url, r
     ('rabbit://u:p@h:5672//', 'amqp://u:p@h:5672//'),
     ('rabbit://u:p@h:5672/cloud', 'amqp://u:p@h:5672/cloud'),
     ('rabbit://u:p@h1:5672,u:p@h2:5673/cloud?ssl=1',
-     'amqp://u:p@h1:5672/cloud;amqp://u:p@h2:5673/cloud'),
+     'amqps://u:p@h1:5672/cloud;amqps://u:p@h2:5673/cloud'),
+    ('rabbit://u:p@h/?ssl=0', 'amqp://u:p@h//'),
     ('amqps://u:p@h', 'amqps://u:p@h//')])
 def test_the_address_of_oslo_messaging_is_understood(make_plugin, transport_url, url):
     executor = make_plugin(CeleryExecutor, conf=configuration(transport_url))
@@ -250,6 +252,35 @@ def test_the_address_of_oslo_messaging_is_understood(make_plugin, transport_url,
 def test_an_address_that_cannot_be_used_stops_the_start(make_plugin, url, complaint):
     with pytest.raises(contract.Misconfigured, match=complaint):
         make_plugin(CeleryExecutor, conf=configuration(url))
+
+
+@pytest.mark.parametrize(('options', 'complaint'), [
+    *(({'broker_url': url}, 'broker_url must be the address of a RabbitMQ, such as amqp://')
+      for url in ('rabbit://u:p@h/', 'redis://h', 'h:5672', 'amqp://h;redis://h')),
+    ({'ssl_ca_file': '/nowhere'}, '/nowhere cannot be read .*: No such file or directory'),
+    ({'ssl_ca_file': __file__}, 'cannot be read as certificates in PEM')])
+def test_options_that_cannot_work_stop_the_start(make_plugin, options, complaint):
+    with pytest.raises(contract.Misconfigured, match=complaint):
+        make_plugin(CeleryExecutor, conf=configuration('rabbit://h/'), **options)
+
+
+@pytest.mark.parametrize('user', ['glance:wrong', 'nobody:wrong'])
+def test_a_worker_that_the_broker_refuses_says_so_once(make_plugin, work, rabbitmq, caplog,
+                                                        monkeypatch, user):
+    monkeypatch.setattr(worker_module, 'RESTART_PAUSE', 0.01)
+    attempts = threading.Semaphore(0)
+    refused = make_plugin(CeleryExecutor, conf=configuration(
+        f'rabbit://{user}@127.0.0.1:{rabbitmq.port}/'))
+    health = refused._broker.health
+    monkeypatch.setattr(refused._broker, 'health', lambda: (attempts.release(), health()))
+    refused.start(work, serves=False)
+
+    assert all(attempts.acquire(timeout=30) for _ in range(3))
+    close(refused)
+
+    lines = [record.getMessage() for record in caplog.records if record.levelname != 'DEBUG']
+    assert [line for line in lines if 'ACCESS_REFUSED' in line] == lines
+    assert len(lines) == 1
 
 
 def test_broker_url_is_preferred(make_plugin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import urllib.parse
 from typing import Any
 
 import celery
@@ -14,8 +15,9 @@ from glancelite.contract import Misconfigured, Task, Unavailable
 RUN = 'glancelite.run'
 #: seconds to wait for a connection, and for the answers of the broker
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 4, 10
-#: schemes of oslo.messaging for RabbitMQ
+#: schemes of oslo.messaging for RabbitMQ, and those of Celery
 SCHEMES = ('rabbit', 'amqp', 'amqps')
+CELERY_SCHEMES = ('amqp', 'amqps', 'pyamqp')
 
 
 class Broker:
@@ -23,19 +25,21 @@ class Broker:
 
     :param options: those of the executor.
     :param transport_url: as in oslo.messaging; used if ``options`` have no ``broker_url``.
-    :raises Misconfigured: there is no address.
+    :raises Misconfigured: the options cannot work.
     """
 
     def __init__(self, options: Any, transport_url: str | None):
         self._queue = options.queue
         self._priorities = options.priorities
-        self.url = options.broker_url or from_transport_url(transport_url)
+        self.url = (checked(options.broker_url) if options.broker_url
+                    else from_transport_url(transport_url))
         self.app = celery.Celery('glancelite', broker=self.url, set_as_current=False)
         self.app.conf.update(
             task_default_queue=options.queue, task_ignore_result=True,
             broker_connection_timeout=CONNECT_TIMEOUT,
             broker_connection_retry_on_startup=True, broker_connection_max_retries=None)
         if options.ssl_ca_file:
+            _check_certificates(options.ssl_ca_file)
             self.app.conf.broker_use_ssl = {'ca_certs': options.ssl_ca_file,
                                             'cert_reqs': ssl.CERT_REQUIRED}
         self._producer: Any = None
@@ -92,14 +96,35 @@ class Broker:
             with self._connect() as connection:
                 told = connection.connection.server_properties
         except Exception as error:
-            raise Unavailable(f'the broker does not answer: {described(error)}') from error
+            raise Unavailable(f'the broker cannot be used: {described(error)}') from error
         return f'{told.get("product", "broker")} {told.get("version", "")}'.strip()
 
 
 def described(error: BaseException) -> str:
     """Return the reason of a failure in one line; errors of the library contain no password."""
     reason = error.__cause__ or error
-    return ' '.join(str(reason).split()) or type(reason).__name__
+    text = ' '.join(str(reason).split()).removeprefix('(0, 0): ')
+    return text or type(reason).__name__
+
+
+def checked(url: str) -> str:
+    """Return the addresses in ``broker_url``.
+
+    :raises Misconfigured: one is not that of a RabbitMQ.
+    """
+    for address in url.split(';'):
+        if address.partition('://')[0] not in CELERY_SCHEMES:
+            raise Misconfigured('[executor:celery] broker_url must be the address of a RabbitMQ, '
+                                'such as amqp://user:password@host:5672//')
+    return url
+
+
+def _check_certificates(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise Misconfigured(f'[executor:celery] ssl_ca_file = {path} cannot be read as '
+                            f'certificates in PEM: {error.strerror or error}') from error
 
 
 def from_transport_url(url: str | None) -> str:
@@ -108,12 +133,14 @@ def from_transport_url(url: str | None) -> str:
     :raises Misconfigured: there is none, or its broker is not RabbitMQ.
     """
     scheme, separator, rest = (url or '').partition('://')
-    hosts, _, path = rest.partition('?')[0].partition('/')
+    rest, _, query = rest.partition('?')
+    hosts, _, path = rest.partition('/')
     if not separator or not hosts:
         raise Misconfigured('[executor:celery] broker_url must be set, or [DEFAULT] '
                             'transport_url, such as rabbit://user:password@host:5672/')
     if scheme not in SCHEMES:
         raise Misconfigured(f'[DEFAULT] transport_url begins with {scheme}://, and messages are '
                             'sent to RabbitMQ (rabbit://) only; set [executor:celery] broker_url')
-    scheme = 'amqps' if scheme == 'amqps' else 'amqp'
+    encrypted = urllib.parse.parse_qs(query).get('ssl', ['0'])[-1].lower() in ('1', 'true')
+    scheme = 'amqps' if scheme == 'amqps' or encrypted else 'amqp'
     return ';'.join(f'{scheme}://{host}/{path or "/"}' for host in hosts.split(',') if host)

@@ -12,7 +12,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
-from glancelite.contract import Task, Work
+from glancelite.contract import Task, Unavailable, Work
 from glancelite.plugins.executor.celery.broker import RUN, Broker
 from glancelite.support import log_context
 
@@ -35,6 +35,8 @@ class TaskWorker:
 
     def __init__(self, work: Work, broker: Broker, node: str, slots: int):
         self._work = work
+        self._broker = broker
+        self._failing = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name='executor', daemon=True)
         self._app = app = broker.app
@@ -71,8 +73,13 @@ class TaskWorker:
 
     def _run(self) -> None:
         self._app.set_default()     # the threads of Celery find the task in the default app
-        while not self._closing.is_set():
+        while True:
             state.should_stop = state.should_terminate = None
+            if self._closing.is_set():      # ``close`` sets it before ``should_stop``
+                return
+            if not self._answers():
+                self._closing.wait(RESTART_PAUSE)
+                continue
             try:
                 self._app.WorkController(
                     app=self._app, pool='threads', optimization='fair',
@@ -81,6 +88,24 @@ class TaskWorker:
                 LOG.exception('the worker of Celery failed')
             if not self._closing.wait(RESTART_PAUSE):
                 LOG.warning('the worker of Celery ended; it is started again')
+
+    def _answers(self) -> bool:
+        """Return whether the broker accepts this account; the log says once why it does not.
+
+        Celery would write a traceback for each attempt.
+        """
+        try:
+            self._broker.health()
+        except Unavailable as error:
+            if not self._failing:
+                LOG.warning('no task is received: %s; it is tried again every %g s', error,
+                            RESTART_PAUSE)
+            self._failing = True
+            return False
+        if self._failing:
+            LOG.info('the broker answers again')
+        self._failing = False
+        return True
 
     def _run_task(self, message_id: str, task_id: str) -> None:
         log_context.begin()
