@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -67,11 +68,17 @@ def _directory(uri: str) -> str:
 
 
 def options(conf: cfg.ConfigOpts) -> ImportOptions:
-    """Return the options of imports."""
-    worker = conf.worker
+    """Return the options of imports.
+
+    :raises Misconfigured: ``work_dir`` depends on where the process was started.
+    """
+    worker, work_dir = conf.worker, conf.task.work_dir
+    if work_dir and not os.path.isabs(work_dir):
+        raise Misconfigured(f'[task] work_dir = {work_dir}: it must be an absolute path, such as '
+                            '/var/lib/glance/work')
     return ImportOptions(
         hashing_algorithm=conf.hashing_algorithm, md5_checksum=conf.md5_checksum,
         max_parallel_stores=conf.image_import_opts.max_parallel_stores,
         retries=worker.retries, retry_pause=worker.retry_pause,
         longest_pause=worker.longest_retry_pause, staged_time=worker.staged_time * 3600,
-        work_dir=conf.task.work_dir)
+        work_dir=work_dir or None)

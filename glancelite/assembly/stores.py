@@ -71,12 +71,15 @@ def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
 
 
 def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
-    """What an operator should know about options of the stores that are deprecated."""
+    """What an operator should know about options of stores that are deprecated or not used."""
     if not conf.enabled_backends:
         drivers, unknown = _drivers(conf)
         for name in unknown:
             yield f'[glance_store] stores: no store plugin is called {name!r}'
         yield f'[DEFAULT] enabled_backends is not set; the stores are {", ".join(drivers)}'
+    elif conf.get_location('node_staging_uri').location.is_user_controlled:
+        yield ('[DEFAULT] node_staging_uri is not used, since enabled_backends is set; the '
+               'staging area is the store in [os_glance_staging_store]')
     if conf.location_strategy is not None:
         yield (f'[DEFAULT] location_strategy is deprecated; set [layers] location = '
                f'{_strategy(conf)} instead of {conf.location_strategy}')

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import logging
+import os
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -47,9 +49,13 @@ class ImportRequest:
 
 
 class Imports:
+    """
+    :param work_dir: where steps may have files; by default the directory of temporary files.
+    """
 
-    def __init__(self, layers: Layers, work: Work):
+    def __init__(self, layers: Layers, work: Work, *, work_dir: str | None = None):
         self._layers = layers
+        self._work_dir = work_dir
         self._work = work
         self._importers = layers.importers
         self._healthy: tuple[float, tuple[str, ...]] = (0.0, ())
@@ -59,13 +65,38 @@ class Imports:
         """The import methods that work here now."""
         until, names = self._healthy
         if time.monotonic() > until:
-            staging_works = _staging_works(self._layers) and all(
-                map(_works, self._layers.steps))
+            staging_works = self._staging_works()
             names = tuple(name for name, importer in self._importers.items()
                           if _works(importer) and (staging_works or not importer.STAGES)
                           and not lacks_token(self._layers, importer))
             self._healthy = time.monotonic() + HEALTH_TIME, names
         return names
+
+    def check_staging(self) -> None:
+        """Check what an import needs that stages data: the staging area, and the steps.
+
+        :raises Unavailable: it cannot work on this node; the text is for the operator.
+        """
+        try:
+            self._layers.staging.health()
+        except (contract.Error, contract.Misconfigured) as error:
+            raise contract.Unavailable(f'the staging area fails: {error}') from error
+        for step in self._layers.steps:
+            try:
+                with border.Calling(step):
+                    step.health()
+            except Exception as error:
+                raise contract.Unavailable(f'the step {step.name} fails: {error}') from error
+        if self._layers.steps:
+            _check_work_dir(self._work_dir or tempfile.gettempdir())
+
+    def _staging_works(self) -> bool:
+        try:
+            self.check_staging()
+        except contract.Unavailable as error:
+            LOG.warning('imports that stage data are not offered: %s', error)
+            return False
+        return True
 
     def check_method(self, name: object) -> str:
         """
@@ -279,13 +310,16 @@ def lacks_token(layers: Layers, importer: contract.Importer) -> bool:
     return importer.NEEDS_TOKEN and layers.executor.RUNS_ELSEWHERE
 
 
-def _staging_works(layers: Layers) -> bool:
-    try:
-        layers.staging.health()
-    except (contract.Error, contract.Misconfigured) as error:
-        LOG.warning('imports that stage data are not offered: %s', error)
-        return False
-    return True
+def _check_work_dir(path: str) -> None:
+    """
+    :raises Unavailable: steps cannot have files in this directory, which they make if need be.
+    """
+    folder = path
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
+        raise contract.Unavailable(f'[task] work_dir = {path}: {folder} is no directory in which '
+                                   'files can be written')
 
 
 def _hashable(name: object) -> Any:

@@ -83,7 +83,7 @@ class UseCases:
             discovery=Discovery(layers),
             recovery=recovery,
             stages=stages,
-            imports=Imports(layers, work),
+            imports=Imports(layers, work, work_dir=options.imports.work_dir),
             importing=importing,
             tasks=Tasks(layers, work, TaskImport(
                 layers, work, images, importing, layers.importers.get(METHOD))),

@@ -208,3 +208,26 @@ def test_a_method_whose_imports_would_lack_the_token_is_a_note(manage, executor,
                                  f'[layers]\nexecutor = {executor}\n')
 
     assert ended.out.count('note  glance-download is not offered: it needs the token') == count
+
+
+def test_imports_that_cannot_work_are_a_note(manage, tmp_path):
+    manage('db', 'sync')
+    (tmp_path / 'file').touch()
+
+    ended = manage('check', more=f"""
+[DEFAULT]
+enabled_import_methods = ['glance-direct', "web-download"]
+node_staging_uri = file:///srv/staging
+[layers]
+step = decompression
+[task]
+work_dir = {tmp_path}/file/work
+""")
+
+    assert ended.code == 0
+    assert (f'note  imports that stage data are not offered: [task] work_dir = '
+            f'{tmp_path}/file/work: {tmp_path}/file is no directory in which files can be '
+            'written\n') in ended.out
+    assert 'note  [DEFAULT] node_staging_uri is not used, since enabled_backends' in ended.out
+    assert [line for line in ended.out.splitlines() if 'importer' in line] == [
+        'ok    importer glance-direct: ok', 'ok    importer web-download: ok']

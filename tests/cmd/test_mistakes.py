@@ -52,6 +52,8 @@ def start(home, *arguments, **changes):
                   'layers': {'database': 'memory'}},
                  'database memory and store file: each process would have its own data; set '
                  '[DEFAULT] workers = 1', id='several processes'),
+    pytest.param({'task': {'work_dir': 'work'}}, '[task] work_dir = work: it must be an absolute '
+                 'path, such as /var/lib/glance/work', id='work_dir'),
     pytest.param({'database': {'connection': 'sqlite://'}},
                  'database sql: each process would have its own data; set [DEFAULT] workers = 1',
                  id='several processes, SQLite'),

@@ -6,6 +6,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.domain import imports as rules
+from glancelite.services.imports import Imports
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder
 from tests.services.conftest import raising, read_data
@@ -203,3 +204,34 @@ def test_a_method_that_does_not_work_is_not_offered(importing, ctx, queued, monk
     assert 'fetched' not in importing.use_cases.imports.methods
     with pytest.raises(contract.Invalid, match='Unknown import method'):
         begin(importing, ctx, queued(), 'fetched')
+
+
+@pytest.mark.parametrize(('work_dir', 'problem'), [
+    ('{tmp_path}/new/folder', None), ('{tmp_path}/file', 'is no directory'),
+    ('{tmp_path}/file/folder', 'is no directory')])
+def test_steps_need_a_directory_for_their_files(exchange_importing, make_plugin, tmp_path,
+                                                 work_dir, problem):
+    (tmp_path / 'file').touch()
+    core = exchange_importing(steps=[make_plugin(Reversed)])
+    service = Imports(core.layers, core.use_cases.work,
+                      work_dir=work_dir.format(tmp_path=tmp_path))
+
+    if problem is None:
+        service.check_staging()
+    else:
+        with pytest.raises(contract.Unavailable, match=problem):
+            service.check_staging()
+
+    assert set(service.methods) == ({'copy-image'} if problem else set(core.layers.importers))
+    assert not (tmp_path / 'new').exists()
+
+
+def test_a_step_that_does_not_work_withdraws_methods_that_stage(exchange_importing, make_plugin,
+                                                                monkeypatch, caplog):
+    step = make_plugin(Reversed)
+    core = exchange_importing(steps=[step])
+    monkeypatch.setattr(step, 'health', raising(contract.Unavailable('no program')))
+
+    assert list(core.use_cases.imports.methods) == ['copy-image']
+    assert (f'imports that stage data are not offered: the step {step.name} fails: no program'
+            in caplog.text)

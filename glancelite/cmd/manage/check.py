@@ -81,13 +81,13 @@ def _of_imports(conf: cfg.ConfigOpts, core: assembly.Core, seconds: float,
                    f'{core.layers.executor.name} runs imports in other processes; use the '
                    'executor threads, or another import method')
     findings = run_checks(conf, seconds, until, [
-        ('staging', core.layers.staging.health), ('tasks', lambda: _waiting(core))])
+        ('staging', core.use_cases.imports.check_staging), ('tasks', lambda: _waiting(core))])
     for subject, passed, text in findings:
         if subject == 'tasks':
             if passed and text:     # the checks of the database say why it does not answer
                 yield text
         elif not passed and any(each.STAGES for each in core.layers.importers.values()):
-            yield f'imports that stage data are not offered, the staging area fails: {text}'
+            yield f'imports that stage data are not offered: {text}'
 
 
 def _waiting(core: assembly.Core) -> str:
