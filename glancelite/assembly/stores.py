@@ -77,7 +77,7 @@ def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
         for name in unknown:
             yield f'[glance_store] stores: no store plugin is called {name!r}'
         yield f'[DEFAULT] enabled_backends is not set; the stores are {", ".join(drivers)}'
-    elif conf.get_location('node_staging_uri').location.is_user_controlled:
+    elif (found := conf.get_location('node_staging_uri')) and found.location.is_user_controlled:
         yield ('[DEFAULT] node_staging_uri is not used, since enabled_backends is set; the '
                'staging area is the store in [os_glance_staging_store]')
     if conf.location_strategy is not None:

@@ -81,13 +81,18 @@ def _of_imports(conf: cfg.ConfigOpts, core: assembly.Core, seconds: float,
                    f'{core.layers.executor.name} runs imports in other processes; use the '
                    'executor threads, or another import method')
     findings = run_checks(conf, seconds, until, [
-        ('staging', core.use_cases.imports.check_staging), ('tasks', lambda: _waiting(core))])
+        ('staging', lambda: _staging(core)), ('tasks', lambda: _waiting(core))])
     for subject, passed, text in findings:
         if subject == 'tasks':
             if passed and text:     # the checks of the database say why it does not answer
                 yield text
         elif not passed and any(each.STAGES for each in core.layers.importers.values()):
             yield f'imports that stage data are not offered: {text}'
+
+
+def _staging(core: assembly.Core) -> str:
+    core.use_cases.imports.check_staging()
+    return ''
 
 
 def _waiting(core: assembly.Core) -> str:
