@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -77,6 +78,10 @@ def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
         for name in unknown:
             yield f'[glance_store] stores: no store plugin is called {name!r}'
         yield f'[DEFAULT] enabled_backends is not set; the stores are {", ".join(drivers)}'
+        if re.match('file:/+(var/)?tmp/', conf.node_staging_uri):
+            yield (f'[DEFAULT] node_staging_uri = {conf.node_staging_uri}: staged data may not '
+                   'survive a restart there, and services with PrivateTmp of systemd do not '
+                   'share it; set it to a directory such as file:///var/lib/glance/staging')
     elif (found := conf.get_location('node_staging_uri')) and found.location.is_user_controlled:
         yield ('[DEFAULT] node_staging_uri is not used, since enabled_backends is set; the '
                'staging area is the store in [os_glance_staging_store]')

@@ -181,6 +181,16 @@ def test_stores_of_deprecated_options_are_a_note(manage):
     notes = [line for line in ended.out.splitlines() if line.startswith('note')]
     assert notes[:2] == ["note  [glance_store] stores: no store plugin is called 'cinder'",
                          'note  [DEFAULT] enabled_backends is not set; the stores are file']
+    assert notes[2].startswith('note  [DEFAULT] node_staging_uri = file:///tmp/staging/: staged '
+                               'data may not survive a restart there')
+
+
+def test_a_staging_area_that_survives_a_restart_is_no_note(manage, tmp_path):
+    ended = manage('check', more='[DEFAULT]\nenabled_backends =\n'
+                                 'node_staging_uri = file:///proc/staging\n[glance_store]\n'
+                                 f'filesystem_store_datadir = {tmp_path}\n')
+
+    assert 'node_staging_uri' not in ended.out
 
 
 def test_what_is_missing_here_is_counted_and_is_an_error_if_asked_for(manage):
