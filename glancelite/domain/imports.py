@@ -103,14 +103,16 @@ def staged_of(properties: Properties) -> Mapping[str, object] | None:
 
 
 def is_staged(properties: Properties) -> bool:
-    """Return whether all of the data was staged."""
+    """Return whether all of the data was staged, and is not just being discarded."""
     staged = staged_of(properties)
-    return staged is not None and not staged.get('pending')
+    return staged is not None and not (staged.get('pending') or staged.get('abandoned'))
 
 
 def reason_for_users(error: BaseException) -> str:
     """Return the text of an error of the contract as a message of a task."""
-    return ' '.join(str(error).split())[:REASON_LIMIT] or type(error).__name__
+    text = ' '.join(str(error).split())[:REASON_LIMIT]
+    # it may have a part of the data, such as what controls a terminal
+    return ''.join(each if each.isprintable() else '?' for each in text) or type(error).__name__
 
 
 def missing(wanted: Iterable[str], present: Iterable[str]) -> Sequence[str]:

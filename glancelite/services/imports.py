@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import logging
 import os
 import tempfile
@@ -15,16 +14,13 @@ from typing import Any
 from glancelite import contract
 from glancelite.contract import Context, Image, QuotaRequest, Task
 from glancelite.domain import imports, status
-from glancelite.services import border, optimistic
+from glancelite.services import border, import_lock, optimistic
 from glancelite.services.importing import TYPE
 from glancelite.services.layers import Layers
 from glancelite.services.work import Work, record_caller
 
 LOG = logging.getLogger(__name__)
 
-#: a lock of Glance whose task did not change for so long is broken, as Glance does
-FOREIGN_LOCK_TIME = {'processing': datetime.timedelta(minutes=60),
-                     'pending': datetime.timedelta(minutes=120)}
 #: seconds for which the health of an import method is remembered
 HEALTH_TIME = 30.0
 
@@ -169,7 +165,7 @@ class Imports:
                 raise contract.Conflict(f"'{name}' needs to be set before import")
         arguments = check_arguments(importer, ctx, image, request.method)
         layers.policy.enforce(ctx, importer.ACTION, image)
-        self._check_lock(image)
+        import_lock.check(layers, image)
         stores = self._stores(importer, image, request)
         if not stores:
             return None
@@ -206,24 +202,6 @@ class Imports:
             image.properties, found.to_json()))
 
     # --- the lock
-
-    def _check_lock(self, image: Image) -> None:
-        task_id = imports.lock_of(image.properties)
-        if task_id is None:
-            return
-        try:
-            task = self._layers.database.tasks.get(task_id)
-        except contract.NotFound:
-            return      # a process died before it recorded the task
-        if task.is_finished:
-            return
-        foreign = 'version' not in task.journal
-        if foreign and task.updated_at is not None and (
-                self._layers.host.now() - task.updated_at > FOREIGN_LOCK_TIME[task.status]):
-            LOG.warning('image %s was locked by task %s of another service, which did not '
-                        'change since %s', image.id, task_id, task.updated_at)
-            return
-        raise contract.Conflict(f'Image {image.id} is being imported by task {task_id}.')
 
     def _unlock(self, image: Image, task_id: str) -> None:
         optimistic.update(

@@ -10,7 +10,7 @@ from glancelite import contract
 from glancelite.contract import Context, Image, Location, QuotaRequest
 from glancelite.domain import digests, status
 from glancelite.domain.patch import Operation
-from glancelite.services import location_deletion
+from glancelite.services import import_lock, location_deletion
 from glancelite.services.layers import Layers
 
 
@@ -48,6 +48,8 @@ class LocationPatch:
             return
         self._layers.policy.enforce(self._ctx, 'set_image_location', self._image)
         status.check_operation('set_locations', self._image)
+        if self._image.status == 'queued':
+            import_lock.check(self._layers, self._image)
         self._facts.update(digests.new_hashes(
             self._image, [value['validation_data'] for value in step.value
                           if value.get('validation_data')], self._algorithm))

@@ -12,7 +12,7 @@ from glancelite import contract
 from glancelite.contract import Context, Image, Location, QuotaRequest
 from glancelite.contract.digests import parse_hash
 from glancelite.domain import digests, properties, status
-from glancelite.services import location_deletion, optimistic
+from glancelite.services import import_lock, location_deletion, optimistic
 from glancelite.services.hashing import Cancelled, Hashing
 from glancelite.services.images import Images
 from glancelite.services.layers import Layers
@@ -78,7 +78,7 @@ class Locations:
         :param expected: ``os_hash_algo`` and ``os_hash_value``, or nothing.
         :raises NotFound: the caller sees no such image.
         :raises Forbidden: the caller may not add locations, or not this kind of URL.
-        :raises Conflict: the image is not queued.
+        :raises Conflict: the image is not queued, or an import has locked it.
         :raises Invalid: this public URL is not allowed, or the hash is malformed.
         :raises QuotaExceeded: too many locations.
         """
@@ -89,6 +89,7 @@ class Locations:
         image = layers.database.images.get(image_id, viewer=ctx.viewer)
         layers.policy.enforce(ctx, 'add_image_location', image)
         status.check_operation('add_location', image)
+        import_lock.check(layers, image)
         if (_SERVICE_ROLE not in ctx.roles | ctx.service_roles
                 and not layers.stores.reads_public(url)):
             raise contract.Forbidden('Only a service may add a location whose data is not public, '

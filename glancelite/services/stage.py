@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from glancelite import contract
 from glancelite.contract import Context, Image, QuotaRequest
 from glancelite.domain import imports, properties, status
-from glancelite.services import location_deletion, optimistic
+from glancelite.services import import_lock, location_deletion, optimistic
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, discard_leftovers
 from glancelite.services.staging import Staged
@@ -84,7 +84,7 @@ class Stages:
             # a process of that node does it, unless the node is away for long
             return self.is_abandoned(image.lease_until) and self._abandon(image)
         try:
-            if imports.lock_of(image.properties) is not None:
+            if import_lock.holder_of(layers, image) is not None:
                 records.update(image, {'lease_until': layers.host.now() + self._staged_time})
                 return False    # its import was accepted
             if location_deletion.is_pending(image.locations):
@@ -98,7 +98,7 @@ class Stages:
                 self._area.discard(Staged.from_json(staged))
                 discard_leftovers(layers, image)
             records.update(image, {**REQUEUED, 'properties': imports.without_staged(
-                image.properties)}, status={'uploading'})
+                imports.unlocked(image.properties))}, status={'uploading'})
         except (contract.Conflict, contract.NotFound):
             return False    # another process was faster
         LOG.warning('image %s is queued again: its data was not %s', image.id,
@@ -176,13 +176,12 @@ class _Stage:
         def changes(image: Image) -> Mapping[str, object]:
             layers.policy.enforce(self._ctx, 'modify_image', image)
             status.check_operation('stage', image)
-            if imports.lock_of(image.properties) is not None:
-                raise contract.Conflict(f'Image {image.id} is being imported.')
+            unlocked = import_lock.check(layers, image)
             self._key = f'{image.id}.{secrets.token_hex(8)}'
-            cleared = properties.without_location_failure(image.properties)
+            cleared = properties.without_location_failure(unlocked)
             return {'status': 'uploading', 'size': self._size,
                     'properties': imports.with_staged(
-                        cleared.get('properties', image.properties),
+                        cleared.get('properties', unlocked),
                         Staged(node=self._area.node, pending=self._key).to_json()),
                     'lease_until': layers.leases.until()}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from glancelite import contract
 from glancelite.contract import Context, Image, Location, QuotaRequest
 from glancelite.domain import properties, status
-from glancelite.services import optimistic, store_acls
+from glancelite.services import import_lock, optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, owner_context
 from glancelite.services.stream import Digests, Exact, InspectedStream, Limit, inspect
@@ -49,7 +49,7 @@ class Uploads:
         :raises Forbidden: the caller may not upload.
         :raises Invalid: there is no such store, a format is not set, or the number of bytes
             is not the one announced.
-        :raises Conflict: the image is not queued.
+        :raises Conflict: the image is not queued, or an import has locked it.
         :raises Gone: the image was deleted meanwhile, or the store does not accept data.
         :raises TooLarge: the data exceeds a limit or the capacity of the store.
         :raises WrongContent: the content does not match the image, or is unsafe.
@@ -155,9 +155,11 @@ class _Upload:
             layers.policy.enforce(self._ctx, 'upload_image', image)
             self._store = layers.stores.choose(store)
             status.check_operation('upload', image)
+            unlocked = import_lock.check(layers, image)
             self._has_leftovers = image.lease_until is not None
             return {**status.transition(image, 'saving'), 'size': self._size,
-                    **properties.without_location_failure(image.properties),
+                    **({} if unlocked == image.properties else {'properties': unlocked}),
+                    **properties.without_location_failure(unlocked),
                     'lease_until': layers.leases.until()}
 
         claimed = optimistic.change(layers.database.images, image_id, changes,

@@ -154,15 +154,6 @@ def test_of_two_imports_one_is_refused(importing, ctx, staged):
         begin(importing, ctx, staged)
 
 
-def test_a_lock_without_a_task_is_broken(importing, ctx, staged, reread):
-    image = importing.layers.database.images.update(
-        staged, {'properties': rules.locked(staged.properties, 'gone')})
-    begin(importing, ctx, image)
-    run(importing)
-
-    assert reread(staged).status == 'active'
-
-
 @pytest.mark.parametrize('name', ['glance-direct', 'copy-image'])
 def test_an_import_requires_the_right_status(importing, ctx, queued, name):
     with pytest.raises(contract.Conflict, match='queued'):

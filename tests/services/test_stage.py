@@ -10,7 +10,7 @@ from glancelite.domain import imports as rules
 from glancelite.services import stage as stage_module
 from glancelite.testing import service
 from tests.services.conftest import raising
-from tests.services.import_case import staged_data
+from tests.services.import_case import begin, staged_data
 from tests.services.test_import_crashes import Died, Mortal, _mortal_stores, _Wrapped
 
 DATA = [b'one ', b'two ', b'three']
@@ -235,3 +235,29 @@ def test_a_process_that_dies_while_it_deletes_a_staged_image_leaves_nothing(
         assert staged_data(core) == {}, f'the process died at call {at}'
         if not mortal.dead:
             return
+
+
+def test_data_that_is_just_being_discarded_is_not_imported(importing, ctx, staged, reread, advance,
+                                                           monkeypatch):
+    area, refused = importing.layers.staging, []
+
+    def discard(data, *, discard=area.discard):
+        with pytest.raises(contract.Conflict, match='staged') as caught:
+            begin(importing, ctx, staged)
+        refused.append(caught)
+        discard(data)
+    monkeypatch.setattr(area, 'discard', discard)
+    advance(90000)
+    importing.use_cases.recovery.sweep()
+
+    assert (len(refused), reread(staged).status) == (1, 'queued')
+
+
+def test_data_is_discarded_though_a_lock_without_a_task_is_left(importing, ctx, staged, reread,
+                                                                advance):
+    importing.layers.database.images.update(
+        staged, {'properties': rules.locked(staged.properties, 'gone')})
+    advance(90000)
+    importing.use_cases.recovery.sweep()
+
+    assert (reread(staged).status, reread(staged).properties) == ('queued', {})
