@@ -48,10 +48,11 @@ class Images:
         self._patches_locations = patches_locations
         self._algorithm = hashing_algorithm
 
-    def create(self, ctx: Context, creation: Creation) -> Image:
+    def create(self, ctx: Context, creation: Creation, *, lock: str | None = None) -> Image:
         """Register an image without data.
 
         :param creation: the request, checked by the schema.
+        :param lock: id of the task that imports its data; None if there is none.
         :raises Forbidden: the caller may not create images, or not with these attributes.
         :raises QuotaExceeded: too many images, properties or tags.
         :raises Invalid: the service cannot keep a value.
@@ -74,6 +75,8 @@ class Images:
         properties.check_values(fields, custom)
         if fields.get('id') and layers.database.images.is_used(image.id):
             raise contract.Conflict(f'the image id {image.id} is in use')
+        if lock is not None:
+            image = dataclasses.replace(image, properties=imports.locked(image.properties, lock))
         image = image_count.add(layers, ctx, image)
         layers.events.image(ctx, 'image.create', image)
         return image

@@ -5,6 +5,8 @@ Source: Image API contract, tasks.
 
 from __future__ import annotations
 
+import datetime
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +15,15 @@ from glancelite import contract
 from glancelite.contract import Context, Image, Task
 from glancelite.domain import imports
 from glancelite.schema.image import Creation
-from glancelite.services import optimistic
+from glancelite.services import import_lock, optimistic
 from glancelite.services.images import Images
 from glancelite.services.importing import TYPE as IMAGE_IMPORT
 from glancelite.services.importing import Importing
 from glancelite.services.imports import check_arguments
 from glancelite.services.layers import Layers
-from glancelite.services.work import Claim, Work
+from glancelite.services.work import FINAL, Claim, Ended, Work
+
+LOG = logging.getLogger(__name__)
 
 TYPE = 'import'
 #: the import method that these tasks use
@@ -67,15 +71,34 @@ class TaskImport:
         task = claim.task
         if task.image_id is None:
             try:
+                claim.check()
                 image = self._create(claim)
+            except Ended as ended:
+                if ended.reason not in FINAL:
+                    raise
+                claim.finish('failure', str(ended))
+                return
             except contract.Unavailable as error:
-                claim.release(message=imports.reason_for_users(error))
+                self._retry(claim, error)
                 return
             except contract.Error as error:
                 claim.finish('failure', imports.reason_for_users(error))
                 return
+            except Exception:       # a defect, possibly of a plugin
+                LOG.exception('task %s cannot create its image', task.id)
+                claim.finish('failure', 'The server met an internal error.')
+                return
             claim.write(image_id=image.id)
         self._importing.run(claim)
+
+    def _retry(self, claim: Claim, error: contract.Unavailable) -> None:
+        """Give the claim up for a while."""
+        options = self._importing.options
+        pause = min(options.retry_pause * 2 ** min(claim.task.attempt - 1, 20),
+                    options.longest_pause)
+        claim.release(
+            not_before=self._layers.host.now() + datetime.timedelta(seconds=pause),
+            message=f'Another try follows: {imports.reason_for_users(error)}')
 
     def _create(self, claim: Claim) -> Image:
         """Return the new image, locked by the task."""
@@ -85,15 +108,12 @@ class TaskImport:
                              **task.journal['fields'], 'id': image_id},
                             dict(task.journal['properties']))
         try:
-            image = self._images.create(claim.ctx, creation)
+            return self._images.create(claim.ctx, creation, lock=task.id)
         except contract.Conflict:
-            # a process died after it had created the image
             image = records.get(image_id, viewer=claim.ctx.viewer)
-            if task.attempt == 1 or image.owner != claim.ctx.project:
+            if imports.lock_of(image.properties) != task.id:
                 raise
-        locked = optimistic.update(records, image.id, lambda present: {
-            'properties': imports.locked(present.properties, task.id)})
-        return locked or image
+            return image    # a process died after it had created the image
 
     def restart(self, ctx: Context, task: Task, **changes: object) -> Task:
         """Lock the image again, and set the failed task to ``pending``.
@@ -108,8 +128,8 @@ class TaskImport:
                     'uploading' if task.journal['method'] == 'glance-direct' else 'queued')
 
         def decide(image: Image) -> Mapping[str, object]:
-            holder = imports.lock_of(image.properties)
-            if image.status != expected or holder not in (None, task.id):
+            holder = import_lock.holder_of(self._layers, image)
+            if image.status != expected or holder is not None:
                 raise contract.Conflict(
                     f'Image {image.id} does not allow another try: its status is '
                     f'{image.status}' + (f', and task {holder} has locked it.' if holder else '.'))
