@@ -7,9 +7,11 @@ use case.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Member, Task
+from glancelite.domain import properties
 from glancelite.services.chains import NotifierGroup
 
 
@@ -73,10 +75,15 @@ def image_payload(image: Image) -> dict[str, object]:
         'checksum': image.checksum, 'owner': image.owner, 'disk_format': image.disk_format,
         'container_format': image.container_format, 'size': image.size,
         'virtual_size': image.virtual_size, 'is_public': image.visibility == 'public',
-        'visibility': image.visibility, 'properties': dict(image.properties),
+        'visibility': image.visibility, 'properties': _shown(image.properties),
         'tags': list(image.tags), 'deleted': image.deleted_at is not None,
         'deleted_at': _time(image.deleted_at),
     }
+
+
+def _shown(custom: Mapping[str, str]) -> dict[str, str]:
+    """Return custom properties without those that are never shown, which may have secrets."""
+    return {name: value for name, value in custom.items() if name not in properties.HIDDEN}
 
 
 def _time(moment: datetime.datetime | None) -> str | None:

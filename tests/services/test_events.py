@@ -96,3 +96,13 @@ def test_the_event_of_a_download_has_the_number_of_bytes_sent(core, ctx, queued,
     assert event.payload == {
         'bytes_sent': sent, 'image_id': image.id, 'owner_id': 'owner',
         'receiver_tenant_id': 'owner', 'receiver_user_id': 'user'}
+
+
+def test_events_do_not_tell_where_staged_data_is(importing, ctx, queued):
+    recorder = Recorder()
+    core = service.exchange(importing, notifiers=[recorder])
+
+    core.use_cases.stages.receive(ctx, queued(os_distro='debian').id, iter([b'data']))
+
+    assert [event.payload['properties'] for event in recorder.events] == [
+        {'os_distro': 'debian'}] * 2
