@@ -13,7 +13,7 @@ import datetime
 import functools
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from glancelite import contract
 from glancelite.contract import Image, Location, QuotaRequest
@@ -147,7 +147,7 @@ class _Import:
 
         def change(image: Image) -> Mapping[str, object]:
             changes: dict[str, object] = {}
-            if not self._copies and image.status not in ('importing', 'active'):
+            if not self._copies and image.status not in self._begun_statuses:
                 # from now on the lease of the task counts
                 changes.update(status.transition(image, 'importing'), lease_until=None)
             if resumed:     # so that the process before cannot write any more
@@ -163,6 +163,13 @@ class _Import:
             job.recover_staged()
             with contextlib.suppress(contract.Unavailable):     # the recovery tries it again
                 discard_leftovers(self._layers, job.image)
+
+    @property
+    def _begun_statuses(self) -> Collection[str]:
+        """The statuses of an image that gets its data from this import."""
+        # Glance does not look at the lock, so it may have made the image active before
+        begun = self._job.journal.get('begun')
+        return ('importing', 'active', 'deactivated') if begun else ('importing',)
 
     @property
     def _shown_targets(self) -> Sequence[str]:
@@ -432,7 +439,7 @@ class _Import:
             if image.status == 'importing':
                 changes.update(status.transition(image, 'active'))
         else:
-            marked[:] = self._stored_here(image) if self._all_must_succeed else ()
+            marked[:] = self._stored_here(image) if self._undoes(image) else ()
             if marked:
                 changes.update(location_deletion.mark(self._layers, image.locations, marked))
             is_without_data = image.status in ('importing', 'uploading')
@@ -448,6 +455,13 @@ class _Import:
             changes['lease_until'] = self._layers.host.now() + datetime.timedelta(
                 seconds=self._options.staged_time)
         return {**changes, 'properties': properties}
+
+    def _undoes(self, image: Image) -> bool:
+        """Whether the copies that were stored are deleted after a failure."""
+        if self._copies:
+            return self._all_must_succeed
+        # users have an active image already, and it would have no data
+        return image.status in ('importing', 'uploading', 'queued')
 
     def _stored_here(self, image: Image) -> Iterator[Location]:
         """The locations that this import has added."""

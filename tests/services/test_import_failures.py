@@ -328,4 +328,39 @@ def test_a_staging_area_that_is_away_at_the_end_is_cleared_later(importing, ctx,
     run(importing)
 
     assert (staged_data(importing), task_of(importing, task).status) == ({}, 'success')
+def test_what_an_active_image_has_stays_when_the_rest_is_cancelled(importing, ctx, staged, reread,
+                                                                  monkeypatch):
+    """With the data, users would lose what they run already."""
+    task = begin(importing, ctx, staged, stores=['fast', 'cold'], all_stores_must_succeed=False)
+
+    monkeypatch.setattr(importing.layers.stores['cold'].driver, 'write',
+                        raising(contract.Unavailable('away')))
+    run(importing)
+    assert (reread(staged).status, lists(reread(staged))[0]) == ('active', 'cold')
+    importing.use_cases.tasks.cancel(ctx, task.id)
+    run(importing)
+
+    image = reread(staged)
+    assert (image.status, lists(image)) == ('active', ('', 'cold', None))
+    assert read_data(importing, ctx, image) == DATA
+    assert rules.STAGED not in image.properties
+    assert (task_of(importing, task).status, staged_data(importing)) == ('failure', {})
+
+
+def test_data_that_another_service_has_uploaded_stays(importing, ctx, queued, reread):
+    """Glance on the same database does not look at the lock."""
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched')
+    location, size = importing.layers.stores.write('fast', image.id, iter([b'theirs']), size=6,
+                                                   ctx=ctx)
+    importing.layers.database.images.update(reread(image), {
+        'status': 'active', 'size': size, 'locations': (location,)})
+    run(importing)
+
+    done = reread(image)
+    assert (task_of(importing, task).status, done.status, done.size) == ('failure', 'active', 6)
+    assert read_data(importing, ctx, done) == b'theirs'
+    assert lists(done)[2] is None
+
+
     assert task_of(importing, task).message == ''
