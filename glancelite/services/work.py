@@ -297,12 +297,10 @@ class Work:
     def waiting(self) -> Sequence[Task]:
         now = self._host.now()
         with self._lock:
-            found = [self._claims[task_id].task for task_id in self._reserved]
-        for status in ('pending', 'processing'):
-            query = TaskQuery(now, types=tuple(self.types), equal={'status': status},
-                              sort=(('created_at', 'asc'), ('id', 'asc')), limit=MOST_WAITING)
-            found += [task for task in self.records.list(query).items if is_waiting(task, now)]
-        return found
+            reserved = [self._claims[task_id].task for task_id in self._reserved]
+        return reserved + [
+            task for status in ('pending', 'processing')
+            for task in self._oldest(status, 'created_at') if is_waiting(task, now)]
 
     def purge(self) -> None:
         """Remove the records of tasks that have expired."""
@@ -318,17 +316,26 @@ class Work:
     def abandon(self, after: float) -> None:
         """Claim the tasks of nodes that are away, and end them.
 
+        A node that holds a task is not away: the others wait for it.
+
         :param after: seconds for which such a task did not change.
         """
-        before = self._host.now() - datetime.timedelta(seconds=after)
-        for status in ('pending', 'processing'):
-            query = TaskQuery(self._host.now(), types=tuple(self.types),
-                              equal={'status': status}, limit=100,
-                              sort=(('updated_at', 'asc'), ('id', 'asc')))
-            for task in self.records.list(query).items:
-                if task.node not in (None, self._host.node) and (
-                        task.updated_at is not None and task.updated_at < before):
-                    self._abandon(task)
+        now = self._host.now()
+        before = now - datetime.timedelta(seconds=after)
+        tasks = [task for status in ('pending', 'processing')
+                 for task in self._oldest(status, 'updated_at')]
+        present = {str(task.holder).rpartition('/')[0] for task in tasks
+                   if task.lease_until is not None and task.lease_until > now}
+        for task in tasks:
+            if task.node not in (None, self._host.node, *present) and (
+                    task.updated_at is not None and task.updated_at < before):
+                self._abandon(task)
+
+    def _oldest(self, status: str, by: str) -> Sequence[Task]:
+        """Return some tasks with this status, in the order of this time."""
+        return self.records.list(TaskQuery(
+            self._host.now(), types=tuple(self.types), equal={'status': status},
+            sort=((by, 'asc'), ('id', 'asc')), limit=MOST_WAITING)).items
 
     def _abandon(self, task: Task) -> None:
         claimed = self.records.claim(

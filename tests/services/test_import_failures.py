@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from glancelite import contract
-from glancelite.contract import TaskQuery
+from glancelite.contract import Task, TaskQuery
 from glancelite.domain import imports as rules
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
@@ -364,3 +364,18 @@ def test_data_that_another_service_has_uploaded_stays(importing, ctx, queued, re
 
 
     assert task_of(importing, task).message == ''
+def test_the_import_of_a_busy_node_waits_for_it(importing, ctx, staged, advance, monkeypatch):
+    task = begin(importing, ctx, staged)
+    host, records = importing.layers.host, importing.layers.database.tasks
+    records.add(Task('6f1c1a53-8a0c-4d7a-9f53-2f4b1d3c9e10', 'import'))
+    records.claim(holder=f'{host.node}/1', node=host.node, seconds=9000, types=['import'])
+    advance(4000)
+    monkeypatch.setattr(host, 'node', 'another')
+    importing.use_cases.recovery.sweep_parts()
+    assert task_of(importing, task).status == 'pending'
+    advance(9000)
+    importing.use_cases.recovery.sweep_parts()
+
+    assert task_of(importing, task).status == 'failure'
+
+
