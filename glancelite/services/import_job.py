@@ -23,6 +23,8 @@ from glancelite.services.work_files import WorkFiles
 
 #: seconds between two records of progress
 PROGRESS_INTERVAL = 2.0
+#: bytes of staged data that count as progress: a web server may send one byte at a time
+PROGRESS = 1 << 20
 #: attributes that a job may change
 _CHANGEABLE = frozenset({'disk_format', 'container_format', 'virtual_size', 'min_disk',
                          'min_ram', 'properties'})
@@ -79,6 +81,24 @@ class ImportJob:
 
     def check(self) -> None:
         self.claim.check()
+
+    @property
+    def mark(self) -> list[int]:
+        """What changes with the progress of the work."""
+        return [len(self.journal.get('done', ())), self.staged_size // PROGRESS,
+                len(self.image.locations)]
+
+    def count_start(self, most: int) -> None:
+        """Count the processes that have begun the work since it has made progress.
+
+        :raises Invalid: there are more: the data may be what ends them.
+        """
+        starts = self.journal.get('starts', 0) + 1 if (
+            self.journal.get('started') == self.mark) else 1
+        if starts > most:
+            raise contract.Invalid(f'The work was begun {most} times without progress; its '
+                                   'processes have ended each time.')
+        self.record(started=self.mark, starts=starts)
 
     # --- phases
 
@@ -233,8 +253,11 @@ class ImportJob:
 
     @property
     def size_limit(self) -> int | None:
+        image = self.image
+        # what the database counts for this image already is not used twice
+        counted = image.size if image.status == 'importing' and not image.locations else None
         return self._layers.quota.check(self.ctx, contract.QuotaRequest(
-            'import_image', self.image.owner, image=self.image))
+            'import_image', image.owner, bytes=counted, image=image))
 
     # --- the image
 

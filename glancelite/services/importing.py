@@ -75,7 +75,15 @@ class Importing:
         self.files.clean()
         job = ImportJob(self.layers, claim, image, files=self.files)
         resumes = claim.task.attempt > 1
-        while _Import(self, job, resumes=resumes).run():
+        while True:
+            try:
+                work = _Import(self, job, resumes=resumes)
+            except (KeyError, TypeError):
+                LOG.exception('the journal of task %s cannot be read', claim.task.id)
+                claim.finish('failure', 'The server met an internal error.')
+                return
+            if not work.run():
+                return
             resumes = True
 
 
@@ -160,6 +168,7 @@ class _Import:
         if not job.journal.get('begun'):
             job.record(begun=True)
         if resumed:
+            job.count_start(MOST_STOPS + self._options.retries)
             job.recover_staged()
             with contextlib.suppress(contract.Unavailable):     # the recovery tries it again
                 discard_leftovers(self._layers, job.image)
@@ -351,7 +360,7 @@ class _Import:
     def _retry(self, error: contract.Unavailable) -> None:
         """Give the claim up for a while; end the import after many tries without progress."""
         job, options = self._job, self._options
-        mark = [len(job.journal.get('done', ())), job.staged_size, len(job.image.locations)]
+        mark = job.mark
         tries = job.journal.get('tries', 0) + 1 if job.journal.get('mark') == mark else 1
         if tries >= options.retries:
             self._end('failure', imports.reason_for_users(error))
@@ -458,10 +467,9 @@ class _Import:
 
     def _undoes(self, image: Image) -> bool:
         """Whether the copies that were stored are deleted after a failure."""
-        if self._copies:
-            return self._all_must_succeed
         # users have an active image already, and it would have no data
-        return image.status in ('importing', 'uploading', 'queued')
+        return self._all_must_succeed if self._copies else (
+            image.status in ('importing', 'uploading', 'queued'))
 
     def _stored_here(self, image: Image) -> Iterator[Location]:
         """The locations that this import has added."""

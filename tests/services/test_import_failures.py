@@ -7,12 +7,16 @@ import pytest
 from glancelite import contract
 from glancelite.contract import Task, TaskQuery
 from glancelite.domain import imports as rules
+from glancelite.plugins.quota.limits import Limits
+from glancelite.services import border
+from glancelite.services.import_job import ImportJob
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from tests.services.conftest import raising, read_data
 from tests.services.import_case import (
     CONTENT,
     DATA,
+    Reversed,
     begin,
     data_in,
     lists,
@@ -135,6 +139,37 @@ def test_data_over_the_quota_is_refused_while_it_comes(exchange_importing, ctx, 
     assert (reread(image).status, staged_data(core)) == ('queued', {})
 
 
+def test_the_quota_counts_an_image_once(exchange_importing, ctx, queued, make_plugin, reread):
+    core = exchange_importing(steps=[make_plugin(Reversed)])
+    limits = make_plugin(Limits, user_storage_quota=str(len(DATA) + 1))
+    limits.host = core.layers.host
+    core = service.exchange(core, quota=limits)
+    image = core.use_cases.stages.receive(ctx, queued().id, iter(CONTENT))
+    task = begin(core, ctx, image)
+    run(core)
+
+    assert (reread(image).status, task_of(core, task).message) == ('active', '')
+
+
+def test_a_source_that_brings_a_few_bytes_at_a_time_ends_the_import(
+        importing, ctx, queued, reread, advance, monkeypatch):
+    tries = []
+
+    def fetch(job):
+        tries.append(job.staged_size)
+        job.append([b'x'])
+        raise contract.Unavailable('broken')
+    monkeypatch.setattr(importing.layers.importers['fetched'], 'fetch', fetch)
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched')
+    for _ in range(9):
+        run(importing)
+        advance(100)
+
+    assert (tries, task_of(importing, task).status) == ([0, 1, 2], 'failure')
+    assert (reread(image).status, staged_data(importing)) == ('queued', {})
+
+
 def test_wrong_content_ends_the_import(importing, ctx, queued, reread):
     image = queued(disk_format='qcow2')
     task = begin(importing, ctx, image, 'fetched')
@@ -177,6 +212,35 @@ def test_a_process_that_was_frozen_changes_nothing_any_more(importing, ctx, stag
     assert read_data(importing, ctx, done) == DATA
 
 
+def test_an_import_that_kills_each_process_ends(importing, ctx, queued, reread, advance,
+                                               monkeypatch):
+    class Died(BaseException):
+        """The process does not exist any more."""
+
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched')
+    with monkeypatch.context() as patch:
+        patch.setattr(importing.layers.importers['fetched'], 'fetch',
+                      lambda job: job.append([b'data']))
+        patch.setattr(ImportJob, 'append', raising(Died()))
+        patch.setattr(border, 'check_error', lambda plugin, error: None)
+        for _ in range(30):
+            run(importing)
+            advance(100)
+
+    assert (reread(image).status, task_of(importing, task).status) == ('queued', 'failure')
+    assert 'without progress' in task_of(importing, task).message
+    assert task_of(importing, task).attempt == 25     # 20, 3 tries, the first and the last
+
+
+def test_a_journal_that_cannot_be_read_ends_the_task(importing, ctx, queued):
+    task = begin(importing, ctx, queued(), 'fetched')
+    importing.layers.database.tasks.update(task, {'journal': {'version': 1}})
+    run(importing)
+
+    assert task_of(importing, task).status == 'failure'
+
+
 def test_a_process_that_ends_hands_its_task_back(importing, ctx, queued, reread, monkeypatch):
     fetching = threading.Event()
 
@@ -215,23 +279,6 @@ def test_a_cancelled_import_is_undone(importing, ctx, staged, reread):
     assert (reread(staged).status, lists(reread(staged))[2]) == ('uploading', None)
 
 
-def test_an_image_that_is_active_keeps_its_data_when_its_import_is_cancelled(
-        importing, ctx, staged, reread, monkeypatch):
-    failing_once(importing.layers.stores['cold'].driver, contract.Unavailable('away'),
-                 monkeypatch)
-    task = begin(importing, ctx, staged, stores=['fast', 'cold'], all_stores_must_succeed=False)
-    run(importing)
-    assert reread(staged).status == 'active'
-
-    importing.use_cases.tasks.cancel(ctx, task.id)
-    run(importing)
-
-    assert task_of(importing, task).status == 'failure'
-    assert (reread(staged).status, lists(reread(staged))) == ('active', ('', 'cold', None))
-    assert read_data(importing, ctx, staged) == DATA
-    assert (staged_data(importing), data_in(importing, 'cold')) == ({}, {})
-
-
 def test_a_cancelled_import_ends_without_workers(importing, ctx, staged, reread):
     task = begin(importing, ctx, staged)
     importing.use_cases.tasks.cancel(ctx, task.id)
@@ -261,6 +308,41 @@ def test_a_task_says_what_it_waits_for(importing, ctx, admin, staged, advance,
     shown.append(tasks.get(admin, claimed.id).message)
 
     assert shown == ['', text, text, text, '']
+
+
+def test_what_an_active_image_has_stays_when_the_rest_is_cancelled(importing, ctx, staged, reread,
+                                                                  monkeypatch):
+    """With the data, users would lose what they run already."""
+    task = begin(importing, ctx, staged, stores=['fast', 'cold'], all_stores_must_succeed=False)
+
+    monkeypatch.setattr(importing.layers.stores['cold'].driver, 'write',
+                        raising(contract.Unavailable('away')))
+    run(importing)
+    assert (reread(staged).status, lists(reread(staged))[0]) == ('active', 'cold')
+    importing.use_cases.tasks.cancel(ctx, task.id)
+    run(importing)
+
+    image = reread(staged)
+    assert (image.status, lists(image)) == ('active', ('', 'cold', None))
+    assert read_data(importing, ctx, image) == DATA
+    assert rules.STAGED not in image.properties
+    assert (task_of(importing, task).status, staged_data(importing)) == ('failure', {})
+
+
+def test_data_that_another_service_has_uploaded_stays(importing, ctx, queued, reread):
+    """Glance on the same database does not look at the lock."""
+    image = queued()
+    task = begin(importing, ctx, image, 'fetched')
+    location, size = importing.layers.stores.write('fast', image.id, iter([b'theirs']), size=6,
+                                                   ctx=ctx)
+    importing.layers.database.images.update(reread(image), {
+        'status': 'active', 'size': size, 'locations': (location,)})
+    run(importing)
+
+    done = reread(image)
+    assert (task_of(importing, task).status, done.status, done.size) == ('failure', 'active', 6)
+    assert read_data(importing, ctx, done) == b'theirs'
+    assert lists(done)[2] is None
 
 
 def test_a_failed_import_is_retried_on_request(importing, ctx, staged, reread, monkeypatch):
@@ -306,6 +388,21 @@ def test_the_import_of_a_node_that_is_away_is_ended(importing, ctx, staged, rere
     assert (reread(staged).status, lists(reread(staged))[2]) == ('queued', None)
 
 
+def test_the_import_of_a_busy_node_waits_for_it(importing, ctx, staged, advance, monkeypatch):
+    task = begin(importing, ctx, staged)
+    host, records = importing.layers.host, importing.layers.database.tasks
+    records.add(Task('6f1c1a53-8a0c-4d7a-9f53-2f4b1d3c9e10', 'import'))
+    records.claim(holder=f'{host.node}/1', node=host.node, seconds=9000, types=['import'])
+    advance(4000)
+    monkeypatch.setattr(host, 'node', 'another')
+    importing.use_cases.recovery.sweep_parts()
+    assert task_of(importing, task).status == 'pending'
+    advance(9000)
+    importing.use_cases.recovery.sweep_parts()
+
+    assert task_of(importing, task).status == 'failure'
+
+
 def test_expired_tasks_are_removed(importing, ctx, staged, advance):
     task = begin(importing, ctx, staged)
     run(importing)
@@ -328,54 +425,4 @@ def test_a_staging_area_that_is_away_at_the_end_is_cleared_later(importing, ctx,
     run(importing)
 
     assert (staged_data(importing), task_of(importing, task).status) == ({}, 'success')
-def test_what_an_active_image_has_stays_when_the_rest_is_cancelled(importing, ctx, staged, reread,
-                                                                  monkeypatch):
-    """With the data, users would lose what they run already."""
-    task = begin(importing, ctx, staged, stores=['fast', 'cold'], all_stores_must_succeed=False)
-
-    monkeypatch.setattr(importing.layers.stores['cold'].driver, 'write',
-                        raising(contract.Unavailable('away')))
-    run(importing)
-    assert (reread(staged).status, lists(reread(staged))[0]) == ('active', 'cold')
-    importing.use_cases.tasks.cancel(ctx, task.id)
-    run(importing)
-
-    image = reread(staged)
-    assert (image.status, lists(image)) == ('active', ('', 'cold', None))
-    assert read_data(importing, ctx, image) == DATA
-    assert rules.STAGED not in image.properties
-    assert (task_of(importing, task).status, staged_data(importing)) == ('failure', {})
-
-
-def test_data_that_another_service_has_uploaded_stays(importing, ctx, queued, reread):
-    """Glance on the same database does not look at the lock."""
-    image = queued()
-    task = begin(importing, ctx, image, 'fetched')
-    location, size = importing.layers.stores.write('fast', image.id, iter([b'theirs']), size=6,
-                                                   ctx=ctx)
-    importing.layers.database.images.update(reread(image), {
-        'status': 'active', 'size': size, 'locations': (location,)})
-    run(importing)
-
-    done = reread(image)
-    assert (task_of(importing, task).status, done.status, done.size) == ('failure', 'active', 6)
-    assert read_data(importing, ctx, done) == b'theirs'
-    assert lists(done)[2] is None
-
-
     assert task_of(importing, task).message == ''
-def test_the_import_of_a_busy_node_waits_for_it(importing, ctx, staged, advance, monkeypatch):
-    task = begin(importing, ctx, staged)
-    host, records = importing.layers.host, importing.layers.database.tasks
-    records.add(Task('6f1c1a53-8a0c-4d7a-9f53-2f4b1d3c9e10', 'import'))
-    records.claim(holder=f'{host.node}/1', node=host.node, seconds=9000, types=['import'])
-    advance(4000)
-    monkeypatch.setattr(host, 'node', 'another')
-    importing.use_cases.recovery.sweep_parts()
-    assert task_of(importing, task).status == 'pending'
-    advance(9000)
-    importing.use_cases.recovery.sweep_parts()
-
-    assert task_of(importing, task).status == 'failure'
-
-
