@@ -241,6 +241,8 @@ class Images:
         :raises Unavailable: a store does not answer.
         """
         before, deleted = self._delete(ctx, image_id)
+        # data may have been staged, or an import accepted, since the image was read
+        before = dataclasses.replace(before, properties=deleted.properties)
         delayed = self._layers.retention.delayed
         if (lock := imports.lock_of(before.properties)) is not None:
             self._cancel(lock)

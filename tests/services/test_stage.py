@@ -134,6 +134,19 @@ def test_deleting_a_staged_image_deletes_its_data(core, stages, ctx, queued):
         now=core.layers.host.now(), deleted_before=core.layers.host.now())) == []
 
 
+def test_deleting_an_image_deletes_what_is_staged_at_the_same_time(core, stages, ctx, queued,
+                                                                   monkeypatch):
+    image, records = queued(), core.layers.database.images
+
+    def delete(read, *, delete=records.delete, **named):
+        stages.receive(ctx, image.id, iter(DATA))
+        return delete(read, **named)
+    monkeypatch.setattr(records, 'delete', delete)
+    core.use_cases.images.delete(ctx, image.id)
+
+    assert staged_data(core) == {}
+
+
 def test_the_deletion_is_completed_when_the_staging_area_is_back(
         core, stages, ctx, queued, advance, monkeypatch):
     image = stages.receive(ctx, queued().id, iter(DATA))
