@@ -80,6 +80,14 @@ def with_staged(properties: Properties, staged: Mapping[str, object]) -> dict[st
     return {**properties, STAGED: json.dumps(staged)}
 
 
+def with_leftovers(properties: Properties) -> dict[str, str]:
+    """Return the properties of an image whose import has left data in stores.
+
+    The staged data stays when the recovery has discarded that.
+    """
+    return with_staged(properties, {**(staged_of(properties) or {}), 'leftovers': True})
+
+
 def adopted(properties: Properties, staged: Mapping[str, object]) -> dict[str, str]:
     """Return the properties of an image whose data Glance has staged."""
     return _except(with_staged(properties, staged), STAGE_HOST)

@@ -22,7 +22,7 @@ from glancelite.services import border, fan_out, location_deletion, store_acls
 from glancelite.services.import_job import ImportJob
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, discard_leftovers, owner_context
-from glancelite.services.stream import Digests, InspectedStream, damaged, inspect
+from glancelite.services.stream import Digests, InspectedStream, Unchanged, inspect
 from glancelite.services.work import ABANDONED, CANCELLED, FINAL, Claim, Ended, Work
 from glancelite.services.work_files import WorkFiles
 
@@ -108,6 +108,7 @@ class _Import:
         #: stores that this attempt may have left data in, under the key of this attempt
         self._used: set[str] = set()
         self._used_lock = threading.Lock()
+        self._has_begun = False
         self._key = job.image.key
 
     @property
@@ -165,6 +166,7 @@ class _Import:
             return changes
 
         self._key = job.write_image(change).key
+        self._has_begun = True
         if not job.journal.get('begun'):
             job.record(begun=True)
         if resumed:
@@ -302,9 +304,9 @@ class _Import:
     def _inspections(self) -> list[contract.Inspection]:
         image, ctx = self._job.image, self._job.ctx
         if self._copies:
-            return [_Unchanged(image)] if image.os_hash_value or image.checksum else []
+            return [Unchanged(image)] if image.os_hash_value or image.checksum else []
         inspections: list[contract.Inspection] = [
-            _Unchanged(image) if image.os_hash_value else
+            Unchanged(image) if image.os_hash_value else
             Digests(self._options.hashing_algorithm, checksum=self._options.md5_checksum)]
         with contextlib.ExitStack() as opened:
             for inspector in self._layers.inspectors:
@@ -402,7 +404,9 @@ class _Import:
             reason = '; '.join(f'{name}: {reasons.get(name, reason)}' for name in failed)
         elif outcome == 'failure':
             job.journal['failed'] = [*failed, *self._missing()]
-        job.record(outcome=outcome, message=reason, used=bool(self._used))
+        # a process that died may have left data, if this one has not even begun
+        used = bool(self._used) or (self._claim.task.attempt > 1 and not self._has_begun)
+        job.record(outcome=outcome, message=reason, used=used)
         self._conclude()
 
     def _conclude(self) -> None:
@@ -456,6 +460,8 @@ class _Import:
                 changes.update({**REQUEUED, **_NO_HASHES})
             if is_without_data and self._may_repeat(image):
                 changes.update(status='uploading', size=self._job.staged_size)
+                if leftovers:
+                    properties = imports.with_leftovers(properties)
             else:
                 properties = imports.without_staged(properties)
         if leftovers or marked:
@@ -502,18 +508,3 @@ class _Import:
             except contract.Error as error:
                 LOG.warning('data of image %s is left to the recovery in the store %s: %s',
                             self._job.image.id, name, error)
-
-
-class _Unchanged(Digests):
-    """Compares the data with the hash that the image has."""
-
-    def __init__(self, image: Image):
-        super().__init__(image.os_hash_algo if image.os_hash_value and image.os_hash_algo
-                         else 'md5', checksum=False)
-        self._image = image
-
-    def finish(self) -> Mapping[str, object]:
-        facts = super().finish()
-        if facts['os_hash_value'] != (self._image.os_hash_value or self._image.checksum):
-            raise contract.WrongContent(str(damaged(self._image)))
-        return {'size': facts['size']}

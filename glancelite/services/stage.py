@@ -87,7 +87,7 @@ class Stages:
             if import_lock.holder_of(layers, image) is not None:
                 records.update(image, {'lease_until': layers.host.now() + self._staged_time})
                 return False    # its import was accepted
-            if location_deletion.is_pending(image.locations):
+            if location_deletion.is_pending(image.locations) or staged.get('leftovers'):
                 return self._finish_deletions(image)
             # from now on the stager cannot succeed any more
             image = records.update(image, {
@@ -121,14 +121,18 @@ class Stages:
         return True
 
     def _finish_deletions(self, image: Image) -> bool:
-        """Delete copies that a failed import has left; the staged data stays."""
+        """Delete what a failed import has left in stores; the staged data stays."""
         layers = self._layers
+        staged = dict(imports.staged_of(image.properties) or {})
+        staged.pop('leftovers', None)
         image = layers.database.images.update(image, {'lease_until': layers.leases.until()})
         with layers.leases.hold(image):
             discard_leftovers(layers, image)
             locations = location_deletion.recover(layers, image)
             layers.database.images.update(image, {
                 'locations': locations,
+                **({'properties': imports.with_staged(image.properties, staged)}
+                   if staged else {}),
                 'lease_until': layers.host.now() + self._staged_time})
         return True
 

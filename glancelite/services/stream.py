@@ -329,3 +329,18 @@ def verified(chunks: Iterator[bytes], image: contract.Image,
     except ValueError:
         LOG.warning('the hash algorithm %s of image %s is unknown', image.os_hash_algo, image.id)
         return chunks
+
+
+class Unchanged(Digests):
+    """Compares the data with the hash that the image has."""
+
+    def __init__(self, image: contract.Image):
+        super().__init__(image.os_hash_algo if image.os_hash_value and image.os_hash_algo
+                         else 'md5', checksum=False)
+        self._image = image
+
+    def finish(self) -> Mapping[str, object]:
+        facts = super().finish()
+        if facts['os_hash_value'] != (self._image.os_hash_value or self._image.checksum):
+            raise contract.WrongContent(str(damaged(self._image)))
+        return {'size': facts['size']}

@@ -233,6 +233,31 @@ def test_an_import_that_kills_each_process_ends(importing, ctx, queued, reread, 
     assert task_of(importing, task).attempt == 25     # 20, 3 tries, the first and the last
 
 
+def test_a_cancelled_import_whose_process_has_died_leaves_nothing_in_stores(
+        importing, ctx, staged, reread, advance, monkeypatch):
+    task = begin(importing, ctx, staged)
+    with monkeypatch.context() as patch:
+        patch.setattr(importing.use_cases.work, '_handle', lambda claim: None)
+        run(importing)      # it has died
+    importing.layers.stores['fast'].driver.write(reread(staged).key, iter([b'a part']))
+    importing.use_cases.tasks.cancel(ctx, task.id)
+    advance(100)
+    run(importing)
+    assert (task_of(importing, task).status, reread(staged).status) == ('failure', 'uploading')
+
+    advance(1000)
+    importing.use_cases.recovery.sweep()
+    assert data_in(importing, 'fast') == {}
+    advance(1000)
+    importing.use_cases.recovery.sweep()
+    assert rules.staged_of(reread(staged).properties) == rules.staged_of(staged.properties)
+
+    begin(importing, ctx, staged)
+    run(importing)
+
+    assert read_data(importing, ctx, reread(staged)) == DATA
+
+
 def test_a_journal_that_cannot_be_read_ends_the_task(importing, ctx, queued):
     task = begin(importing, ctx, queued(), 'fetched')
     importing.layers.database.tasks.update(task, {'journal': {'version': 1}})
