@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ def task(record: Task) -> bytes:
     """Return one task."""
     optional = {name: value for name in ('image_id', 'request_id', 'user_id')
                 if (value := getattr(record, name)) is not None}
-    return orjson.dumps({**_stub(record), **optional, 'input': dict(record.input),
+    return orjson.dumps({**_stub(record), **optional, 'input': _object(record.input),
                          'result': _result(record), 'message': record.message,
                          **_progress(record)}, option=_TIMES)
 
@@ -41,7 +42,7 @@ def of_image(records: Iterable[Task]) -> bytes:
         'expires_at': _time(each.expires_at), 'created_at': _time(each.created_at),
         'updated_at': _time(each.updated_at), 'deleted_at': None, 'deleted': False,
         'image_id': each.image_id, 'request_id': each.request_id, 'user_id': each.user_id,
-        'input': dict(each.input), 'result': _result(each), 'message': each.message,
+        'input': _object(each.input), 'result': _result(each), 'message': each.message,
         **_progress(each)} for each in records]})
 
 
@@ -54,7 +55,21 @@ def _stub(record: Task) -> dict[str, Any]:
 
 
 def _result(record: Task) -> dict[str, Any] | None:
-    return None if record.result is None else dict(record.result)
+    return None if record.result is None else _object(record.result)
+
+
+def _object(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object that users, or Glance, have written, such that it can be shown."""
+    shown = dict(value)
+    try:
+        orjson.dumps(shown)
+    except TypeError:       # such as a number of more than 64 bits
+        shown = json.loads(json.dumps(shown, default=str), parse_int=_number)
+    return shown
+
+
+def _number(text: str) -> int | float:
+    return int(text) if len(text) < 19 else float(text)
 
 
 def _progress(record: Task) -> dict[str, Any]:
