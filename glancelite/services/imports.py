@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import tempfile
@@ -23,6 +24,8 @@ LOG = logging.getLogger(__name__)
 
 #: seconds for which the health of an import method is remembered
 HEALTH_TIME = 30.0
+#: bytes of a request and its arguments in JSON: processes read many tasks at once
+LARGEST_REQUEST = 16 << 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -177,12 +180,14 @@ class Imports:
                 f'The data of image {image.id} was staged by another service, and is not on '
                 'this node. Delete the image, and create it again.')
         all_must = request.all_stores_must_succeed is not False
+        shown = _shown(request, stores, shown_arguments(importer, arguments))
+        check_length({**shown, 'arguments': arguments}, LARGEST_REQUEST)
         return Task(
             task_id, TYPE, owner=ctx.project or image.owner, image_id=image.id,
             user_id=ctx.user, request_id=ctx.request_id,
             node=None if staged is None else staged.get('node'),  # type: ignore[arg-type]
             input={'image_id': image.id, 'backend': list(stores),
-                   'import_req': _shown(request, shown_arguments(importer, arguments))},
+                   'import_req': shown},
             journal={'version': 1, 'method': request.name, 'arguments': dict(arguments),
                      'stores': list(stores), 'all_must_succeed': all_must,
                      'copies': not importer.STAGES, 'caller': record_caller(ctx),
@@ -326,8 +331,20 @@ def shown_arguments(importer: contract.Importer,
     return {name: value for name, value in arguments.items() if name not in importer.SECRETS}
 
 
-def _shown(request: ImportRequest, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def check_length(given: Mapping[str, Any], most: int) -> None:
+    """
+    :raises Invalid: what a task is to record has more than ``most`` bytes in JSON.
+    """
+    size = len(json.dumps(given, default=dict))
+    if size > most:
+        raise contract.Invalid(f'The request is too long: {size} bytes as JSON, and {most} are '
+                               'allowed.')
+
+
+def _shown(request: ImportRequest, stores: Sequence[str],
+           arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the request as the task shows it; ``arguments`` replace the given ones."""
     return {'method': {'name': request.name, **arguments},
-            **{name: value for name in ('stores', 'all_stores', 'all_stores_must_succeed')
+            **({'stores': list(stores)} if request.stores is not None else {}),
+            **{name: value for name in ('all_stores', 'all_stores_must_succeed')
                if (value := getattr(request, name)) is not None}}

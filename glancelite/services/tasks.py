@@ -12,7 +12,7 @@ from glancelite import contract
 from glancelite.contract import Context, Page, Task, TaskQuery
 from glancelite.schema.image import Creation
 from glancelite.services.importing import TYPE
-from glancelite.services.imports import lacks_token, submit
+from glancelite.services.imports import check_length, lacks_token, submit
 from glancelite.services.layers import Layers
 from glancelite.services.task_import import TYPE as IMPORT
 from glancelite.services.task_import import TaskImport
@@ -22,6 +22,8 @@ from glancelite.services.work import Work, is_waiting, record_caller
 TYPES = (IMPORT, TYPE, 'location_import')
 #: how long a task waits for a process before its message says so
 WAITING_TIME = datetime.timedelta(seconds=10)
+#: bytes of the input of a task, in JSON: MariaDB and MySQL store 64 KiB
+LARGEST_INPUT = 60_000
 
 
 class Tasks:
@@ -88,6 +90,7 @@ class Tasks:
         self._enforce(ctx, 'add_task')
         journal = self._importing.check(ctx, given, creation)
         given = {**given, 'import_from': journal['arguments']['uri']}   # without its secrets
+        check_length({**given, 'arguments': journal['arguments']}, LARGEST_INPUT)
         task = self._layers.database.tasks.add(Task(
             str(uuid.uuid4()), IMPORT, owner=ctx.project, user_id=ctx.user,
             request_id=ctx.request_id, input=dict(given),

@@ -160,6 +160,22 @@ def test_the_status_must_fit_the_method(new, start, body):
     start(new(), body, status=409)
 
 
+@pytest.mark.parametrize('separator', ['', '?'])
+def test_a_long_uri_is_refused(app, new, start, separator):
+    image_id, uri = new(), f'http://192.0.2.1/{separator}{"x" * (16 << 10)}'
+    refused = start(image_id, {'method': {'name': 'web-download', 'uri': uri}}, status=400)
+
+    assert 'The request is too long' in refused.text
+    assert 'os_glance_import_task' not in app.get(f'/v2/images/{image_id}').json
+
+
+def test_a_store_is_shown_once(app, staged, start):
+    start(staged, {**DIRECT, 'stores': ['fast'] * 10_000})
+    task, = app.get(f'/v2/images/{staged}/tasks').json['tasks']
+
+    assert task['input']['import_req']['stores'] == ['fast']
+
+
 def test_the_formats_must_be_set(app, stage, start):
     image_id = app.post_json('/v2/images', {}).json['id']
     stage(image_id)
@@ -280,6 +296,22 @@ def test_an_unknown_marker_is_refused(admin):
                                  'image_properties': {'size': 'x', 'min_disk': 'y'}}}])
 def test_a_wrong_task_is_refused(admin, body):
     admin.post_json('/v2/tasks', body, status=400)
+
+
+def test_a_task_with_a_long_input_is_refused(admin):
+    answer = admin.post_json('/v2/tasks', {'type': 'import', 'input': {
+        'import_from': 'http://192.0.2.1/', 'import_from_format': 'raw', 'image_properties': {},
+        'note': 'x' * 60_000}}, status=400)
+
+    assert 'The request is too long' in answer.text
+
+
+def test_a_task_with_large_numbers_is_shown(admin):
+    response = admin.post_json('/v2/tasks', {'type': 'import', 'input': {
+        'import_from': 'http://192.0.2.1/', 'import_from_format': 'raw', 'image_properties': {},
+        'numbers': [1 << 70, 7]}}, status=201)
+
+    assert admin.get(response.json['self']).json['input']['numbers'] == [float(1 << 70), 7]
 
 
 def test_a_task_imports_a_new_image(admin, core, run, monkeypatch):
