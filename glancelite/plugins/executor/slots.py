@@ -64,7 +64,8 @@ class Slots:
         while not self._closing:
             log_context.begin()
             try:
-                self._open_slots(self._wanted() if nudged or self._busy else 1)
+                if len(self._busy) < self._count:
+                    self._open_slots(self._wanted() if nudged or self._busy else 1)
             except BaseException:   # such as a thread that cannot be started
                 LOG.exception('tasks wait; the next try is in %g s', self._poll_interval)
             # not in step with other processes

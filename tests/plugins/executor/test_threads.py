@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from glancelite.plugins.executor import slots
 from glancelite.plugins.executor.external import External
 from glancelite.plugins.executor.inline import Inline
 from glancelite.plugins.executor.threads import Threads
@@ -122,6 +123,27 @@ def test_tasks_of_other_nodes_do_not_open_all_slots(threads):
     executor.close()
 
     assert len(calls) <= 1
+
+
+def test_waiting_tasks_are_not_read_while_no_slot_is_free(threads, monkeypatch):
+    running, polled, looks = threading.Event(), threading.Semaphore(0), []
+
+    def run(task):
+        running.set()
+        for _ in range(5):
+            assert polled.acquire(timeout=30)
+        looks.append(sum(looked))
+        looked.clear()
+
+    looked = []
+    work = FakeWork(run)
+    work.waiting = lambda waiting=work.waiting: looked.append(running.is_set()) or waiting()
+    monkeypatch.setattr(slots.random, 'uniform', lambda low, high: polled.release() or low)
+    threads(work, max_workers=1)
+    work.add('one')
+    work.wait()
+
+    assert looks == [0]
 
 
 def test_a_task_is_found_without_submit_while_others_run(threads):
