@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 #: type of the tasks
 TYPE = 'api_image_import'
+#: how often the process of an import may end without progress, beside the tries
+MOST_STOPS = 20
 _NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
 
 
@@ -172,7 +174,7 @@ class _Import:
         if resumed:
             job.count_start(MOST_STOPS + self._options.retries)
             job.recover_staged()
-            with contextlib.suppress(contract.Unavailable):     # the recovery tries it again
+            with contextlib.suppress(contract.Error):   # the recovery tries it again
                 discard_leftovers(self._layers, job.image)
 
     @property
@@ -429,6 +431,8 @@ class _Import:
             except contract.Unavailable as error:
                 self._pause(self._options.longest_pause, error)
                 return
+            except contract.Error as error:
+                LOG.error('staged data of image %s cannot be deleted: %s', job.image.id, error)
         self._claim.finish(outcome, str(job.journal['message']),
                            {'image_id': job.image.id} if outcome == 'success' else None)
 

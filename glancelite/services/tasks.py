@@ -24,6 +24,8 @@ TYPES = (IMPORT, TYPE, 'location_import')
 WAITING_TIME = datetime.timedelta(seconds=10)
 #: bytes of the input of a task, in JSON: MariaDB and MySQL store 64 KiB
 LARGEST_INPUT = 60_000
+#: tasks of one image that are shown
+MOST_SHOWN = 1000
 
 
 class Tasks:
@@ -62,7 +64,7 @@ class Tasks:
         return self._explained(self._visible(ctx, task_id))
 
     def of_image(self, ctx: Context, image_id: str) -> Sequence[Task]:
-        """Return the tasks of an image that the caller may see, the newest first.
+        """Return the newest tasks of an image that the caller may see, the newest first.
 
         :raises NotFound: the caller sees no such image.
         """
@@ -71,7 +73,7 @@ class Tasks:
         layers.policy.enforce(ctx, 'get_image', image)
         return [self._explained(task) for task in layers.database.tasks.list(TaskQuery(
             layers.host.now(), owner=None if ctx.is_admin else ctx.project or '', types=TYPES,
-            equal={'image_id': image.id})).items]
+            equal={'image_id': image.id}, limit=MOST_SHOWN)).items]
 
     def check_caller(self, ctx: Context) -> None:
         """

@@ -9,6 +9,7 @@ from glancelite.contract import Task, TaskQuery
 from glancelite.domain import imports as rules
 from glancelite.plugins.quota.limits import Limits
 from glancelite.services import border
+from glancelite.services import tasks as tasks_module
 from glancelite.services.import_job import ImportJob
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
@@ -436,6 +437,30 @@ def test_expired_tasks_are_removed(importing, ctx, staged, advance):
 
     with pytest.raises(contract.NotFound):
         task_of(importing, task)
+
+
+def test_a_staging_area_that_refuses_to_delete_does_not_keep_the_task(
+        importing, ctx, staged, reread, monkeypatch, caplog):
+    monkeypatch.setattr(importing.layers.staging._store.driver, 'delete',
+                        raising(contract.Forbidden('read-only')))
+    task = begin(importing, ctx, staged)
+    run(importing)
+
+    assert (reread(staged).status, task_of(importing, task).status) == ('active', 'success')
+    assert 'cannot be deleted: read-only' in caplog.text
+
+
+def test_the_newest_tasks_of_an_image_are_shown(importing, ctx, queued, monkeypatch):
+    monkeypatch.setattr(tasks_module, 'MOST_SHOWN', 2)
+    image = queued()
+    importing.layers.importers['fetched'].fetch = raising(contract.Invalid('wrong'))
+    made = []
+    for _ in range(3):
+        made.append(begin(importing, ctx, image, 'fetched').id)
+        run(importing)
+
+    shown = importing.use_cases.tasks.of_image(ctx, image.id)
+    assert [task.id for task in shown] == [made[2], made[1]]
 
 
 def test_a_staging_area_that_is_away_at_the_end_is_cleared_later(importing, ctx, staged, reread,
