@@ -42,7 +42,7 @@ def locked(core, queued):
 
 
 @pytest.mark.parametrize(('status', 'minutes'), [
-    ('processing', 61), ('pending', 121), ('failure', 0), ('success', 0), (None, 0)])
+    ('processing', 61), ('pending', 121), ('failure', 0), ('success', 0), (None, 2)])
 def test_a_lock_that_glance_has_left_is_broken(core, ctx, locked, advance, reread, status,
                                                minutes):
     image = locked(status)
@@ -53,7 +53,8 @@ def test_a_lock_that_glance_has_left_is_broken(core, ctx, locked, advance, rerea
     assert rules.lock_of(reread(image).properties) == task.id
 
 
-@pytest.mark.parametrize(('status', 'minutes'), [('processing', 59), ('pending', 119)])
+@pytest.mark.parametrize(('status', 'minutes'), [
+    ('processing', 59), ('pending', 119), (None, 0)])
 def test_a_lock_that_glance_may_still_use_is_kept(core, ctx, locked, advance, reread, status,
                                                   minutes):
     image = locked(status)
