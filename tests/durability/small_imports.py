@@ -24,15 +24,24 @@ def begin(cluster, uri, count):
         return list(pool.map(one, range(count)))
 
 
-def succeeded(cluster, image_ids):
-    """Wait until all imports have succeeded, at once; return the ids of their tasks."""
-    listed = ', '.join(f"'{image_id}'" for image_id in image_ids)
+def listed(image_ids):
+    return ', '.join(f"'{image_id}'" for image_id in image_ids)
+
+
+def succeeded(cluster, image_ids, *, once=True, meanwhile=lambda: None):
+    """Wait until all imports have succeeded; return the ids of their tasks.
+
+    :param once: at the first attempt.
+    :param meanwhile: called until they have.
+    """
     tasks = ('SELECT id, status, attempt, message FROM tasks JOIN task_info ON id = task_id '
-             f'WHERE image_id IN ({listed})')
+             f'WHERE image_id IN ({listed(image_ids)})')
     left = f"{tasks} AND status IN ('pending', 'processing')"
-    assert process.until(lambda: not cluster.rows(left), 300), cluster.rows(left)
+    assert process.until(lambda: meanwhile() or not cluster.rows(left), 300), cluster.rows(left)
     found = cluster.rows(tasks)
-    assert {row[1:] for row in found} == {('success', 1, '')}
+    assert {(status, message) for _, status, _, message in found} == {('success', '')}
+    if once:
+        assert {attempt for _, _, attempt, _ in found} == {1}
     assert len(found) == len(image_ids)
     with cluster.client() as client:
         images = client.images()

@@ -1,5 +1,6 @@
 """Imports whose tasks travel through RabbitMQ, with workers and brokers that go away."""
 
+import random
 import time
 
 import pytest
@@ -39,6 +40,30 @@ def test_many_imports_at_once_end_and_none_runs_twice(calm_cluster, small):
     small_imports.succeeded(calm_cluster, image_ids)
 
     calm_cluster.check_clean()
+
+
+@pytest.mark.long
+def test_many_imports_end_although_workers_are_killed_all_the_time(cluster, small, capsys):
+    rng, killed = random.Random(200), []
+    image_ids = small_imports.begin(cluster, small.url, 200)
+
+    def kill():
+        worker = rng.choice(cluster.workers)
+        if worker.runs and worker.is_ready and len(killed) < 20:
+            time.sleep(rng.uniform(0, 0.5))
+            worker.kill()
+            killed.append(worker)
+        worker.start()
+
+    small_imports.succeeded(cluster, image_ids, once=False, meanwhile=kill)
+
+    cluster.check_clean()
+    attempts = cluster.rows('SELECT attempt FROM tasks WHERE image_id IN '
+                            f'({small_imports.listed(image_ids)})')
+    with capsys.disabled():
+        print(f'\n{len(killed)} workers killed, {sum(row[0] > 1 for row in attempts)} of 200 '
+              'imports continued by another')
+    assert len(killed) > 3
 
 
 @pytest.mark.parametrize(('phases', 'seeds'), [
