@@ -196,6 +196,6 @@ def public_methods(core):
     """Return the names of all use cases of the service."""
     return {f'{service}.{name}'
             for service in (field.name for field in dataclasses.fields(core.use_cases))
-            if service not in ('recovery', 'work')
+            if service not in ('importing', 'recovery', 'work')
             for name in dir(getattr(core.use_cases, service))
             if not name.startswith('_') and f'{service}.{name}' not in HELPERS | OPEN}
