@@ -134,17 +134,14 @@ class Scenario:
     """An import.
 
     :ivar step: class and options of the only step; None for no step.
-    :ivar every: of so many calls, one is fatal.
     """
 
     method: str
     request: dict
     step: tuple | None = None
-    every: int = 1
 
 
 ONE = {'stores': ['cold']}
-CONVERSION = Scenario('disk', ONE, (Conversion, {'reserved_space': 0}), every=4)
 SCENARIOS = {
     'glance-direct': Scenario('glance-direct', {'stores': ['fast', 'cold']}),
     'fetched': Scenario('fetched', {'stores': ['fast', 'cold'],
@@ -152,15 +149,13 @@ SCENARIOS = {
     'step': Scenario('fetched', ONE, (Upper, {})),
     'inject_metadata': Scenario('fetched', ONE, (InjectMetadata, {
         'inject': {'hw_disk_bus': 'scsi'}})),
-    'conversion': CONVERSION,
+    'conversion': Scenario('disk', ONE, (Conversion, {'reserved_space': 0})),
     'copy-image': Scenario('copy-image', ONE),
 }
 
 
 @pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])
-@pytest.mark.parametrize('scenario', [*SCENARIOS.values(), pytest.param(
-    dataclasses.replace(CONVERSION, every=1), marks=pytest.mark.long)],
-    ids=[*SCENARIOS, 'conversion-long'])
+@pytest.mark.parametrize('scenario', SCENARIOS.values(), ids=SCENARIOS)
 def test_another_process_finishes_the_import(core, ctx, admin, queued, active, reread, advance,
                                             importers, make_plugin, request, scenario, after):
     name = scenario.method
@@ -171,7 +166,7 @@ def test_another_process_finishes_the_import(core, ctx, admin, queued, active, r
     caller = admin if name == 'copy-image' else ctx
     expected = {'disk': content, 'copy-image': b'data'}.get(
         name, DATA.upper() if scenario is SCENARIOS['step'] else DATA)
-    for at in itertools.count(1, scenario.every):
+    for at in itertools.count(1):
         healthy = build(core, importers, make_plugin, steps)
         image = active() if name == 'copy-image' else queued(
             disk_format='qcow2' if name == 'disk' else 'raw')
