@@ -150,8 +150,8 @@ class Imports:
         tasks, work = self._layers.database.tasks, self._work
         if not importer.NEEDS_TOKEN:
             return tasks.add(task)
-        added = tasks.add(dataclasses.replace(task, node=work.reserved_node))
-        return work.reserve(added, ctx, node=task.node)
+        added = tasks.add(dataclasses.replace(task, node=work.private_node))
+        return work.claim(added, ctx, node=task.node)
 
     def _check(self, ctx: Context, image: Image, importer: contract.Importer,
                request: ImportRequest, task_id: str) -> Task | None:

@@ -130,8 +130,8 @@ class Tasks:
         importer = self._layers.importers.get(str(task.journal.get('method')))
         if (importer is not None and importer.NEEDS_TOKEN
                 and not lacks_token(self._layers, importer)):
-            restarted = self._importing.restart(ctx, task, node=self._work.reserved_node)
-            task = self._work.reserve(restarted, ctx)
+            restarted = self._importing.restart(ctx, task, node=self._work.private_node)
+            task = self._work.claim(restarted, ctx)
         else:
             task = self._importing.restart(ctx, task)
         self._work.remember(task.id, ctx)

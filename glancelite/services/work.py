@@ -155,7 +155,7 @@ class Work:
         self._callers: dict[str, Context] = {}
         self._claims: dict[str, Claim] = {}
         #: ids of tasks that were claimed when they were accepted, and do not run yet
-        self._reserved: list[str] = []
+        self._accepted: list[str] = []
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._closing = False
@@ -191,18 +191,18 @@ class Work:
     # --- tasks that only this process can run, since it has the token of their caller
 
     @property
-    def reserved_node(self) -> str:
+    def private_node(self) -> str:
         """The ``node`` with which such a task is written: no process claims it."""
         return self._holder
 
-    def reserve(self, task: Task, ctx: Context, *, node: str | None = None) -> Task:
+    def claim(self, task: Task, ctx: Context, *, node: str | None = None) -> Task:
         """Claim such a task, so that no other process does while this one lives.
 
         :param node: the only one whose processes may go on if this one ends; None for any.
         :returns: the task as written.
         """
         claimed = self.records.claim(
-            holder=self._holder, node=self.reserved_node, seconds=self._lease,
+            holder=self._holder, node=self.private_node, seconds=self._lease,
             types=(task.type,), task_id=task.id)
         if claimed is None:     # it was written a moment ago
             raise contract.Conflict(f'Task {task.id} was changed in the meantime.')
@@ -211,17 +211,17 @@ class Work:
             closing = self._closing
             if not closing:
                 self._claims[task.id] = claim
-                self._reserved.append(task.id)
+                self._accepted.append(task.id)
         if closing:
             self._hand_back(claim)
         return claim.task
 
-    def _next_reserved(self, task_id: str | None) -> Claim | None:
+    def _next_accepted(self, task_id: str | None) -> Claim | None:
         with self._lock:
-            for reserved in self._reserved:
-                if task_id in (None, reserved):
-                    self._reserved.remove(reserved)
-                    return self._claims[reserved]
+            for accepted in self._accepted:
+                if task_id in (None, accepted):
+                    self._accepted.remove(accepted)
+                    return self._claims[accepted]
         return None
 
     # --- for executors
@@ -229,9 +229,9 @@ class Work:
     def run(self, task_id: str | None = None) -> bool:
         if self._closing:
             return False
-        reserved = self._next_reserved(task_id)
-        if reserved is not None:
-            self._run_claim(reserved)
+        accepted = self._next_accepted(task_id)
+        if accepted is not None:
+            self._run_claim(accepted)
             return True
         try:
             task = self.records.claim(holder=self._holder, node=self._host.node,
@@ -297,8 +297,8 @@ class Work:
     def waiting(self) -> Sequence[Task]:
         now = self._host.now()
         with self._lock:
-            reserved = [self._claims[task_id].task for task_id in self._reserved]
-        return reserved + [
+            accepted = [self._claims[task_id].task for task_id in self._accepted]
+        return accepted + [
             task for status in ('pending', 'processing')
             for task in self._oldest(status, 'created_at') if is_waiting(task, now)]
 
@@ -316,17 +316,19 @@ class Work:
     def abandon(self, after: float) -> None:
         """Claim the tasks of nodes that are away, and end them.
 
-        A node that holds a task is not away: the others wait for it.
+        A node that holds a task is not away: the others wait for it.  Tasks whose process has
+        died before it claimed them are for all nodes then.
 
-        :param after: seconds for which such a task did not change.
+        :param after: seconds for which the task of a node did not change.
         """
         now = self._host.now()
-        before = now - datetime.timedelta(seconds=after)
         tasks = [task for status in ('pending', 'processing')
                  for task in self._oldest(status, 'updated_at')]
         present = {str(task.holder).rpartition('/')[0] for task in tasks
                    if task.lease_until is not None and task.lease_until > now}
         for task in tasks:
+            seconds = self._lease if _is_private(task) else after
+            before = now - datetime.timedelta(seconds=seconds)
             if task.node not in (None, self._host.node, *present) and (
                     task.updated_at is not None and task.updated_at < before):
                 self._abandon(task)
@@ -341,9 +343,13 @@ class Work:
         claimed = self.records.claim(
             holder=self._holder, node=str(task.node), seconds=self._lease, types=self.types,
             task_id=task.id)
-        if claimed is not None:
-            LOG.warning('task %s is abandoned: its node %s is away', task.id, task.node)
-            self._run(claimed, ABANDONED)
+        if claimed is None:
+            return
+        if _is_private(claimed):
+            self.records.update(claimed, {'node': None}, release=True)
+            return
+        LOG.warning('task %s is abandoned: its node %s is away', task.id, task.node)
+        self._run(claimed, ABANDONED)
 
     def _caller(self, task: Task) -> Context:
         with self._lock:
@@ -376,9 +382,9 @@ class Work:
         deadline = time.monotonic() + CLOSE_TIME
         with self._lock:
             self._closing = True
-            reserved = [self._claims.pop(task_id) for task_id in self._reserved]
-            self._reserved.clear()
-        for claim in reserved:
+            accepted = [self._claims.pop(task_id) for task_id in self._accepted]
+            self._accepted.clear()
+        for claim in accepted:
             self._hand_back(claim)
         with self._lock:
             for claim in self._claims.values():
@@ -388,6 +394,11 @@ class Work:
             for task_id in self._claims:
                 LOG.warning('task %s is not handed back in time; its lease expires', task_id)
         self._heartbeat.close()
+
+
+def _is_private(task: Task) -> bool:
+    """Return whether only the process may claim the task that is about to do so."""
+    return '/' in (task.node or '')
 
 
 def is_waiting(task: Task, now: datetime.datetime) -> bool:

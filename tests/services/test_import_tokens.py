@@ -3,10 +3,11 @@
 import pytest
 
 from glancelite import contract
+from glancelite.domain import imports as rules
 from glancelite.services.importing import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
-from tests.services.conftest import read_data
+from tests.services.conftest import raising, read_data
 from tests.services.import_case import (
     DATA,
     Fetched,
@@ -102,6 +103,29 @@ def test_without_its_process_the_import_ends_with_a_reason(
     run(first)      # it changes nothing any more
     assert task_of(core, task).attempt == 2
     assert (reread(image).status, staged_data(core)) == ('queued', {})
+
+
+def test_an_import_whose_process_died_before_it_claimed_it_ends_with_a_reason(
+        core, processes, caller, queued, advance, reread, monkeypatch):
+    first, second = processes
+    image = queued()
+    with monkeypatch.context() as patch:
+        patch.setattr(first.use_cases.work, 'claim', raising(KeyboardInterrupt))
+        patch.setattr(first.use_cases.imports, '_unlock', lambda *args: None)
+        with pytest.raises(KeyboardInterrupt):
+            begin(first, caller, image, 'with-token')
+    task_id = rules.lock_of(reread(image).properties)
+    assert second.use_cases.work.run() is False
+    second.use_cases.recovery.sweep_parts()
+    assert second.use_cases.work.run() is False
+
+    advance(100)
+    second.use_cases.recovery.sweep_parts()
+    run(second)
+
+    task = core.layers.database.tasks.get(task_id)
+    assert (task.status, task.message) == ('failure', 'no token')
+    assert (reread(image).status, rules.lock_of(reread(image).properties)) == ('queued', None)
 
 
 def test_the_same_process_tries_it_again(core, processes, accepted, importer):
