@@ -55,3 +55,25 @@ def test_a_database_that_is_starting_does_not_end_the_attempts(name):
 
     assert 'ExecStartPre' not in unit
     assert 5 * int(re.search(r'^RestartSec=(\d+)$', unit, re.MULTILINE)[1]) > 10
+
+
+@pytest.mark.parametrize('name', UNITS)
+def test_programs_of_steps_may_set_their_limits(name):
+    """``setpriv`` calls capset, which is privileged, and ``prlimit`` prlimit64."""
+    allowed = set()
+    for line in re.findall(r'^SystemCallFilter=(.*)$', (examples.CONTRIB / name).read_text(),
+                           re.MULTILINE):
+        calls = set().union(*map(system_calls, line.removeprefix('~').split()))
+        allowed = allowed - calls if line.startswith('~') else allowed | calls
+
+    assert allowed >= {'capset', 'prctl', 'prlimit64', 'setsid', 'clone3', 'vfork', 'kill'}
+    assert not allowed & {'chroot', 'mount', 'reboot', 'setuid'}
+
+
+def system_calls(group):
+    """The calls in a group such as ``@process``, and in the groups that are in it."""
+    if not group.startswith('@'):
+        return {group}
+    lines = analyze('syscall-filter', group).stdout.splitlines()[1:]
+    return set().union(*(system_calls(line.strip()) for line in lines
+                         if not line.strip().startswith('#')))

@@ -18,6 +18,8 @@ from glancelite import contract
 PAUSE = 1.0
 #: bytes of each output that are kept
 KEPT = 1 << 20
+#: how messages of the programs begin that set the limits
+STARTERS = ('setpriv: ', 'prlimit: ')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def run(command: Sequence[str], limits: Limits, watch: Callable[[], None],
 
     :param watch: is called once a second; if it raises, the program is killed.
     :param on_output: gets the standard output as it comes.
-    :raises Unavailable: the program is missing on this node.
+    :raises Unavailable: the program is missing on this node, or cannot be started.
     """
     require(command[0], 'setpriv', 'prlimit')
     watch()
@@ -92,7 +94,7 @@ def run(command: Sequence[str], limits: Limits, watch: Callable[[], None],
             except subprocess.TimeoutExpired:
                 watch()
             else:
-                return Ended(status, out, err.decode(errors='replace'))
+                return _ended(command[0], status, out, err.decode(errors='replace'))
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -100,6 +102,17 @@ def run(command: Sequence[str], limits: Limits, watch: Callable[[], None],
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _ended(name: str, status: int, out: bytes, err: str) -> Ended:
+    """
+    :raises Unavailable: the program did not begin, for example since a filter of system calls
+        does not let its limits be set.
+    """
+    if status > 0 and err.startswith(STARTERS):
+        raise contract.Unavailable(
+            f'{name} cannot be started on this node: {err.splitlines()[0]}')
+    return Ended(status, out, err)
 
 
 def _collect(process: subprocess.Popen[bytes], watch: Callable[[], None],

@@ -125,6 +125,13 @@ def test_a_missing_program_may_be_on_another_node():
         program.run(['no-such-program'], LIMITS, nothing)
 
 
+def test_a_program_that_is_not_allowed_to_start_is_no_fault_of_the_data():
+    """As where a filter of system calls does not let setpriv and prlimit work."""
+    with pytest.raises(contract.Unavailable,
+                       match='true cannot be started on this node: prlimit: '):
+        program.run(['true'], program.Limits(GIB, 60, 1 << 70), nothing)
+
+
 def test_programs_run_in_many_threads():
     found = {}
 
