@@ -229,7 +229,7 @@ def test_imports_that_cannot_work_are_a_note(manage, tmp_path):
 enabled_import_methods = ['glance-direct', "web-download"]
 node_staging_uri = file:///srv/staging
 [layers]
-step = decompression
+step = decompression, conversion
 [task]
 work_dir = {tmp_path}/file/work
 """)
@@ -241,3 +241,4 @@ work_dir = {tmp_path}/file/work
     assert 'note  [DEFAULT] node_staging_uri is not used, since enabled_backends' in ended.out
     assert [line for line in ended.out.splitlines() if 'importer' in line] == [
         'ok    importer glance-direct: ok', 'ok    importer web-download: ok']
+    assert ended.out.count('ok    inspector format: ') == 1     # the step has one of its own

@@ -10,7 +10,12 @@ from oslo_config import cfg
 
 from glancelite import assembly, config, contract, loader
 from glancelite.cmd import checks
-from glancelite.cmd.manage.core import add_timeout, run_checks, service_for_checks
+from glancelite.cmd.manage.core import (
+    add_timeout,
+    distinct_plugins,
+    run_checks,
+    service_for_checks,
+)
 from glancelite.contract import Database, Misconfigured
 from glancelite.services.imports import lacks_token
 
@@ -65,7 +70,7 @@ def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
         yield 'address', lambda: _address(conf, is_open=core.authenticator.OPEN)
         yield 'processes', lambda: checks.workers(conf, core)
         yield 'TLS', lambda: checks.tls(conf)
-    for plugin in core.plugins:
+    for plugin in distinct_plugins(core):
         yield f'{plugin.LAYER} {plugin.name}', plugin.health
     for store in core.layers.stores.not_built:
         yield f'store {store.name}', store.health

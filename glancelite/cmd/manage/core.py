@@ -28,6 +28,14 @@ def service(conf: cfg.ConfigOpts) -> Iterator[assembly.Core]:
         core.close()
 
 
+def distinct_plugins(core: assembly.Core) -> Iterable[contract.Plugin]:
+    """The plugins of the service; once each, though others may have loaded them as well."""
+    found: dict[tuple[str, str, str], contract.Plugin] = {}
+    for plugin in core.plugins:
+        found.setdefault((plugin.LAYER, plugin.name, core.plugins.section(plugin)), plugin)
+    return found.values()
+
+
 def add_timeout(parser: Any) -> None:
     """Add ``--timeout``, for `service_for_checks` and `run_checks`."""
     parser.add_argument('--timeout', metavar='SECONDS', type=_positive, default=TIMEOUT,

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 from oslo_config import cfg
 
 from glancelite import assembly, conformity, contract, loader
-from glancelite.cmd.manage.core import add_timeout, run_checks, service_for_checks
+from glancelite.cmd.manage.core import (
+    add_timeout,
+    distinct_plugins,
+    run_checks,
+    service_for_checks,
+)
 
 HEADINGS = ('LAYER', 'PLUGIN', 'PACKAGE', 'OPTIONS IN', 'HEALTH')
 Row = tuple[str, str, str, str, str]
@@ -57,7 +62,7 @@ def run(conf: cfg.ConfigOpts) -> int:
 def _chosen(core: assembly.Core) -> Iterator[Chosen]:
     stores = core.layers.stores
     drivers = {store.name: store.driver_name for store in (*stores, *stores.reserved.values())}
-    for plugin in core.plugins:
+    for plugin in distinct_plugins(core):
         section = core.plugins.section(plugin)
         driver = drivers.get(plugin.name, plugin.name) if plugin.LAYER == 'store' else plugin.name
         yield Chosen(plugin.LAYER, plugin.name, driver, type(plugin), section, plugin.health)

@@ -10,6 +10,7 @@ from glancelite import contract
 
 #: longest name of a property
 LONGEST = 255
+QUOTES = '"\''
 #: names that properties cannot have: the attributes that the API shows
 ATTRIBUTES = frozenset(contract.IMAGE_FIELDS) - {'properties', 'revision', 'membership',
                                                  'attempt', 'lease_until'}
@@ -32,16 +33,19 @@ class InjectMetadata(contract.Step):
     def __init__(self, options: Any, host: contract.Host, **named: Any):
         super().__init__(options, host, **named)
         self._exempt = frozenset(role.lower() for role in options.ignore_user_roles)
-        for name in options.inject:
+        # as in "name":"value", which Glance's documentation shows
+        self._properties = {name.strip(QUOTES): value.strip(QUOTES)
+                            for name, value in options.inject.items()}
+        for name in self._properties:
             if problem := _problem(name):
                 raise contract.Misconfigured(f'[{self.SECTION}] inject: {name!r} {problem}')
 
     def run(self, job: contract.Job) -> None:
-        if self.options.inject and not self._exempt & {role.lower() for role in job.ctx.roles}:
-            job.change(properties=dict(self.options.inject))
+        if self._properties and not self._exempt & {role.lower() for role in job.ctx.roles}:
+            job.change(properties=dict(self._properties))
 
     def health(self) -> str:
-        return f'properties: {", ".join(sorted(self.options.inject)) or "none"}'
+        return f'properties: {", ".join(sorted(self._properties)) or "none"}'
 
 
 def _problem(name: str) -> str:

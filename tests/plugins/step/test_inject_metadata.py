@@ -54,3 +54,8 @@ def test_names_that_no_property_has_are_refused_at_the_start(make_plugin, name, 
 def test_health_names_the_properties(make_plugin):
     assert make_plugin(InjectMetadata, inject={'b': '1', 'a': '2'}).health() == 'properties: a, b'
     assert make_plugin(InjectMetadata).health() == 'properties: none'
+
+
+def test_quotes_are_left_out_as_the_parser_of_files_leaves_them(injected):
+    """``inject = "a":"1","b":"2"``, as in Glance's documentation; it removes the outer two."""
+    assert injected('member', inject={'a"': '"1"', '"b"': '"2'}) == {'a': '1', 'b': '2'}
