@@ -197,6 +197,15 @@ def test_celery_shows_the_running_task(run, work):
     assert [(task['name'], task['args']) for task in active] == [('glancelite.run', ['one'])]
 
 
+def test_a_node_may_have_several_workers(make, work):
+    workers = [make(), make()]
+    for worker in workers:
+        worker.start(work, serves=False)
+    inspect = workers[0]._broker.app.control.inspect(timeout=1)
+
+    assert process.until(lambda: len(inspect.ping() or {}) == 2)
+
+
 def test_priorities_decide_which_task_is_first(make, work):
     options = {'priorities': {'import': 1, 'urgent': 9}, 'max_workers': 1}
     executor = make(**options, poll_interval=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import secrets
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -40,6 +41,9 @@ class TaskWorker:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name='executor', daemon=True)
         self._app = app = broker.app
+        #: as Celery's tools show it; another worker of this node, or the one before, has another
+        #: name, since the broker has an exclusive queue for each name
+        self._name = f'glancelite-{secrets.token_hex(4)}@{node}'
         self._delivery = Delivery(slots)
         app.conf.update(
             task_queues=(broker.queue(), broker.queue(node)),
@@ -82,7 +86,7 @@ class TaskWorker:
                 continue
             try:
                 self._app.WorkController(
-                    app=self._app, pool='threads', optimization='fair',
+                    app=self._app, hostname=self._name, pool='threads', optimization='fair',
                     without_gossip=True, without_mingle=True).start()
             except BaseException:
                 LOG.exception('the worker of Celery failed')
