@@ -81,7 +81,7 @@ def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
         if re.match('file:/+(var/)?tmp/', conf.node_staging_uri):
             yield (f'[DEFAULT] node_staging_uri = {conf.node_staging_uri}: staged data may not '
                    'survive a restart there, and services with PrivateTmp of systemd do not '
-                   'share it; set it to a directory such as file:///var/lib/glance/staging')
+                   'share it; name another directory, in the same form')
     elif (found := conf.get_location('node_staging_uri')) and found.location.is_user_controlled:
         yield ('[DEFAULT] node_staging_uri is not used, since enabled_backends is set; the '
                'staging area is the store in [os_glance_staging_store]')
