@@ -13,7 +13,7 @@ from glancelite import contract, loader
 from glancelite.assembly import lists
 from glancelite.assembly import options as opts
 from glancelite.contract import Misconfigured
-from glancelite.services.importing import ImportOptions
+from glancelite.services.import_options import ImportOptions
 from glancelite.services.staging import StagingArea
 from glancelite.services.stores import ConfiguredStore, Stores
 

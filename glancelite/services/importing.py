@@ -8,7 +8,6 @@ of this attempt.  The journal of the task is the truth about the staging area.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import functools
 import logging
@@ -20,6 +19,7 @@ from glancelite.contract import Image, Location, QuotaRequest
 from glancelite.domain import digests, imports, status
 from glancelite.services import border, fan_out, location_deletion, store_acls
 from glancelite.services.import_job import ImportJob
+from glancelite.services.import_options import ImportOptions
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, discard_leftovers, owner_context
 from glancelite.services.stream import Digests, InspectedStream, Unchanged, inspect
@@ -33,28 +33,6 @@ TYPE = 'api_image_import'
 #: how often the process of an import may end without progress, beside the tries
 MOST_STOPS = 20
 _NO_HASHES = dict.fromkeys(digests.HASH_FIELDS)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """The options of imports.
-
-    :ivar max_parallel_stores: stores that are written from one read of the data; 0 for all.
-    :ivar retries: tries without progress, after a backend did not answer.
-    :ivar retry_pause: seconds before the second try; each later pause is twice as long.
-    :ivar longest_pause: seconds of the longest pause.
-    :ivar staged_time: seconds after which staged data that was not imported is discarded.
-    :ivar work_dir: where steps may have files.
-    """
-
-    hashing_algorithm: str = 'sha512'
-    md5_checksum: bool = True
-    max_parallel_stores: int = 0
-    retries: int = 10
-    retry_pause: float = 1.0
-    longest_pause: float = 60.0
-    staged_time: float = 86400.0
-    work_dir: str | None = None
 
 
 class Importing:

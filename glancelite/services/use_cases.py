@@ -8,7 +8,8 @@ from glancelite.services.discovery import Discovery
 from glancelite.services.download import Downloads
 from glancelite.services.hashing import Hashing
 from glancelite.services.images import Images
-from glancelite.services.importing import Importing, ImportOptions
+from glancelite.services.import_options import ImportOptions
+from glancelite.services.importing import Importing
 from glancelite.services.imports import Imports
 from glancelite.services.layers import Layers
 from glancelite.services.locations import Locations

@@ -8,7 +8,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.plugins.quota.limits import Limits
-from glancelite.services.importing import ImportOptions
+from glancelite.services.import_options import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from glancelite.testing.fakes import Recorder

@@ -15,7 +15,7 @@ from glancelite.domain import imports as rules
 from glancelite.plugins.importer.glance_download import GlanceDownload
 from glancelite.plugins.step.conversion import Conversion
 from glancelite.plugins.step.inject_metadata import InjectMetadata
-from glancelite.services.importing import ImportOptions
+from glancelite.services.import_options import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.support import outbound
 from glancelite.testing import service

@@ -4,7 +4,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.domain import imports as rules
-from glancelite.services.importing import ImportOptions
+from glancelite.services.import_options import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.testing import service
 from tests.services.conftest import raising, read_data

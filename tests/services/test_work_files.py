@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from glancelite.services.importing import ImportOptions
+from glancelite.services.import_options import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.services.work_files import PREFIX, WorkFiles
 from glancelite.testing import service
