@@ -70,6 +70,14 @@ def service(conf: cfg.ConfigOpts, core: assembly.Core, *, wait: bool = True) -> 
         LOG.warning('not used by glancelite: %s', name)
     if wait:
         core.layers.database.wait()
+    check_schema(core)
+
+
+def check_schema(core: assembly.Core) -> None:
+    """
+    :raises Misconfigured: the schema of the database is not up to date.
+    :raises Unavailable: the database does not answer.
+    """
     if core.layers.database.behind():
         raise Misconfigured('the database schema is not up to date; '
                             'run: glancelite-manage db sync')

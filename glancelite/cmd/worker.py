@@ -23,10 +23,15 @@ LOG = logging.getLogger(__name__)
 
 #: names the process that started this one; it is passed on to the next program
 NOTIFY = 'NOTIFY_SOCKET'
+#: signals after which the worker goes on
+NOT_ENDING: tuple[int, ...] = (signal.SIGHUP, signal.SIGUSR1)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run tasks until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
+    """Run tasks until SIGTERM or SIGINT.
+
+    SIGHUP reloads the configuration, and SIGUSR1 opens the log again.
+    """
     argv = sys.argv[1:] if argv is None else argv
     # until tasks are run: nothing has to be handed back
     for number in signal.SIGTERM, signal.SIGINT:
@@ -77,7 +82,8 @@ class Worker:
         self._address = os.environ.get(NOTIFY)
         self._manager = ServiceManager()
         self._stop_requested = False
-        signal.signal(signal.SIGHUP, self._put)
+        for number in NOT_ENDING:
+            signal.signal(number, self._put)
 
     def run(self) -> int:
         """Run tasks until a signal ends the process; return its exit code.
@@ -92,7 +98,10 @@ class Worker:
             signal.signal(number, self._put)
         LOG.info('ready: tasks are run by the executor %s', core.layers.executor.name)
         self._manager.ready()
-        while self._signals.get() == signal.SIGHUP:
+        while (received := self._signals.get()) in NOT_ENDING:
+            if received == signal.SIGUSR1:
+                config.set_up_logging(conf)     # closes a file that was renamed
+                continue
             self._manager.reloading()
             if self._is_valid(conf) and not self._stop_requested:
                 LOG.info('reloading')
@@ -105,7 +114,7 @@ class Worker:
         return 0
 
     def _put(self, number: int, frame: object) -> None:
-        self._stop_requested |= number != signal.SIGHUP
+        self._stop_requested |= number not in NOT_ENDING
         self._signals.put(number)
 
     def _is_valid(self, present: cfg.ConfigOpts) -> bool:
@@ -132,8 +141,9 @@ class Worker:
         if self._address is not None:
             os.environ[NOTIFY] = self._address
         logging.shutdown()
-        # until the new program handles it, it is ignored; its configuration is read later
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # until the new program handles them, they are ignored; its configuration is read later
+        for number in NOT_ENDING:
+            signal.signal(number, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])      # noqa: S606
 
 

@@ -195,3 +195,12 @@ def test_locations_finds_nothing_without_images(manage):
     found = manage('locations', '--write')
 
     assert (found.code, found.out) == (0, '')
+
+
+@pytest.mark.parametrize('command', [['tasks', 'list'], ['locations']])
+def test_a_database_without_tables_is_named_in_one_line(manage, command):
+    ended = manage(*command)
+
+    assert ended.code == 1
+    assert ended.complaint == ('the database schema is not up to date; run: glancelite-manage '
+                               'db sync')

@@ -93,8 +93,20 @@ def test_a_reload_of_an_invalid_configuration_changes_nothing(worker, manager, c
     assert log.count('ready: ') == 1
 
 
+def test_the_log_goes_on_in_a_new_file_after_a_rotation(worker, tmp_path):
+    (tmp_path / 'log').rename(tmp_path / 'log.1')
+
+    worker.send_signal(signal.SIGUSR1)
+
+    assert process.until((tmp_path / 'log').exists)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert 'stopping' in (tmp_path / 'log').read_text()
+    assert 'stopping' not in (tmp_path / 'log.1').read_text()
+
+
 def test_signals_at_once_end_the_process(worker):
-    for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM):
         os.kill(worker.pid, number)
 
     assert worker.wait(60) == 0

@@ -24,7 +24,10 @@ def test_the_log_goes_on_in_a_new_file():
             user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
             (home / 'rotate').write_text(examples.adapted('logrotate/glancelite', {
                 '/var/log/glance': home, 'su glance glance': f'su {user} {group}',
-                'systemctl reload glancelite-api.service': f'kill -HUP {server.pid}'}))
+                'systemctl reload glancelite-api.service': f'kill -HUP {server.pid}',
+                'systemctl --quiet is-active glancelite-worker.service': 'true',
+                'systemctl kill --kill-who=main --signal=USR1 glancelite-worker.service':
+                    f'touch {home}/worker'}))
             done = subprocess.run(
                 [logrotate, '--force', '--state', home / 'state', home / 'rotate'],
                 capture_output=True, text=True, check=False)
@@ -32,3 +35,4 @@ def test_the_log_goes_on_in_a_new_file():
             assert (done.returncode, done.stderr) == (0, '')
             assert process.until(lambda: log.exists() and 'reloaded' in log.read_text())
             assert (home / 'api.log.1').stat().st_size > 0
+            assert (home / 'worker').exists()   # it has got its signal

@@ -11,6 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from glancelite import assembly, contract, loader
+from glancelite.cmd import checks as command_checks
 from glancelite.contract import Misconfigured
 from glancelite.time_limit import Call
 
@@ -20,9 +21,13 @@ TIMEOUT = 10.0
 
 @contextlib.contextmanager
 def service(conf: cfg.ConfigOpts) -> Iterator[assembly.Core]:
-    """The built service; closed at the end of the block."""
+    """The built service; closed at the end of the block.
+
+    :raises Misconfigured: the schema of the database is not up to date.
+    """
     core = assembly.build(conf)
     try:
+        command_checks.check_schema(core)
         yield core
     finally:
         core.close()
