@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -56,6 +57,18 @@ def _store(conf: cfg.ConfigOpts, load: Load, stores: Stores, driver: str) -> Con
         given = {'filesystem_store_datadir': _directory(conf.node_staging_uri)}
     return ConfiguredStore(STAGING, kind, lambda: load(
         'store', driver, instance=STAGING, given=given), driver_name=driver)
+
+
+def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """What an operator should know about ``node_staging_uri``."""
+    if not conf.enabled_backends:
+        if re.match('file:/+(var/)?tmp/', conf.node_staging_uri):
+            yield (f'[DEFAULT] node_staging_uri = {conf.node_staging_uri}: staged data may not '
+                   'survive a restart there, and services with PrivateTmp of systemd do not '
+                   'share it; set it to a directory such as file:///var/lib/glance/staging')
+    elif (found := conf.get_location('node_staging_uri')) and found.location.is_user_controlled:
+        yield ('[DEFAULT] node_staging_uri is not used, since enabled_backends is set; the '
+               'staging area is the store in [os_glance_staging_store]')
 
 
 def _directory(uri: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -72,19 +71,12 @@ def _reserved(conf: cfg.ConfigOpts, load: Load, name: str,
 
 
 def notices(conf: cfg.ConfigOpts) -> Iterator[str]:
-    """What an operator should know about options of stores that are deprecated or not used."""
+    """What an operator should know about options of the stores that are deprecated."""
     if not conf.enabled_backends:
         drivers, unknown = _drivers(conf)
         for name in unknown:
             yield f'[glance_store] stores: no store plugin is called {name!r}'
         yield f'[DEFAULT] enabled_backends is not set; the stores are {", ".join(drivers)}'
-        if re.match('file:/+(var/)?tmp/', conf.node_staging_uri):
-            yield (f'[DEFAULT] node_staging_uri = {conf.node_staging_uri}: staged data may not '
-                   'survive a restart there, and services with PrivateTmp of systemd do not '
-                   'share it; name another directory, in the same form')
-    elif (found := conf.get_location('node_staging_uri')) and found.location.is_user_controlled:
-        yield ('[DEFAULT] node_staging_uri is not used, since enabled_backends is set; the '
-               'staging area is the store in [os_glance_staging_store]')
     if conf.location_strategy is not None:
         yield (f'[DEFAULT] location_strategy is deprecated; set [layers] location = '
                f'{_strategy(conf)} instead of {conf.location_strategy}')
