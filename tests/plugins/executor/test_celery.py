@@ -197,13 +197,17 @@ def test_celery_shows_the_running_task(run, work):
     assert [(task['name'], task['args']) for task in active] == [('glancelite.run', ['one'])]
 
 
-def test_a_node_may_have_several_workers(make, work):
-    workers = [make(), make()]
-    for worker in workers:
-        worker.start(work, serves=False)
-    inspect = workers[0]._broker.app.control.inspect(timeout=1)
+def test_each_worker_has_a_name_of_its_own(make, run, work, host):
+    """The broker has an exclusive queue for each name: a second worker could not start."""
+    executor, _ = run()
+    inspect = executor._broker.app.control.inspect(timeout=1)
+    [name] = process.until(lambda: list(inspect.ping() or {}))
 
-    assert process.until(lambda: len(inspect.ping() or {}) == 2)
+    other = worker_module.TaskWorker(work, make()._broker, host.node, slots=1)
+
+    assert name.endswith(f'@{host.node}')
+    assert other.name.endswith(f'@{host.node}')
+    assert other.name != name
 
 
 def test_priorities_decide_which_task_is_first(make, work):

@@ -43,7 +43,7 @@ class TaskWorker:
         self._app = app = broker.app
         #: as Celery's tools show it; another worker of this node, or the one before, has another
         #: name, since the broker has an exclusive queue for each name
-        self._name = f'glancelite-{secrets.token_hex(4)}@{node}'
+        self.name = f'glancelite-{secrets.token_hex(4)}@{node}'
         self._delivery = Delivery(slots)
         app.conf.update(
             task_queues=(broker.queue(), broker.queue(node)),
@@ -86,7 +86,7 @@ class TaskWorker:
                 continue
             try:
                 self._app.WorkController(
-                    app=self._app, hostname=self._name, pool='threads', optimization='fair',
+                    app=self._app, hostname=self.name, pool='threads', optimization='fair',
                     without_gossip=True, without_mingle=True).start()
             except BaseException:
                 LOG.exception('the worker of Celery failed')
