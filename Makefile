@@ -56,6 +56,10 @@ lint: $(VENV)/.lint  ## check style, types and import rules
 bench: $(VENV)/.test  ## run the benchmark, with BENCH_ARGS=...
 	$(BIN)/python contrib/bench/bench.py $(BENCH_ARGS)
 
+.PHONY: bench-imports
+bench-imports: $(VENV)/.test  ## run the benchmark of imports beside Glance, with BENCH_ARGS=...
+	$(BIN)/python contrib/bench/imports.py $(BENCH_ARGS)
+
 .PHONY: services
 services:  ## install the Debian packages that the tests use
 	.ci/install-packages

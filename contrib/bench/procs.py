@@ -1,5 +1,6 @@
 """CPU time and memory of the processes of a server, from /proc."""
 
+import contextlib
 import os
 import pathlib
 
@@ -50,6 +51,29 @@ class ProcessTree:
                 elif line.startswith('Rss:'):
                     resident += int(line.split()[1]) << 10
         return proportional, resident
+
+    def restart_peak(self):
+        """Let ``peak`` begin anew.  The processes must belong to this user.
+
+        :returns: resident bytes now, summed over the processes.
+        """
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                (PROC / str(pid) / 'clear_refs').write_text('5')
+        return self._status('VmRSS')
+
+    def peak(self):
+        """Return the most resident bytes of each process since ``restart_peak``, summed."""
+        return self._status('VmHWM')
+
+    def _status(self, name):
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                for line in (PROC / str(pid) / 'status').read_text().splitlines():
+                    if line.startswith(f'{name}:'):
+                        total += int(line.split()[1]) << 10
+        return total
 
 
 def listening_on(port):
