@@ -26,9 +26,10 @@ from botocore.config import Config
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from glancelite import loader
-from glancelite.api import buffers, message
+from glancelite.api import message
 from glancelite.services.stores import acceptable
 from glancelite.services.stream import Digests, tapped
+from glancelite.support import buffers
 from glancelite.testing.fakes import FakeHost
 from tests.plugins.store.reference import reference
 from tests.servers import ceph, keystone, process, programs, swift

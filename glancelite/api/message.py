@@ -17,8 +17,8 @@ from urllib.parse import quote
 import webob
 
 from glancelite import contract
-from glancelite.api import buffers
 from glancelite.api.json_body import JSONParser
+from glancelite.support import buffers
 
 #: bytes per read from the client
 CHUNK = 1 << 20

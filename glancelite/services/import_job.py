@@ -200,6 +200,11 @@ class ImportJob:
         self.check()
         return self._area.read(self.staged)
 
+    def read_views(self) -> Iterator[bytes]:
+        """Return the staged data; the chunks may be views of memory."""
+        self.check()
+        return self._area.read(self.staged, views=True)
+
     def replace(self, chunks: Iterable[bytes]) -> None:
         attempt = self.journal.get('replaced', 0) + 1
         key = f'{self.task_id}.{self.claim.task.attempt}.r{attempt}'

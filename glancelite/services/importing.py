@@ -265,7 +265,7 @@ class _Import:
     def _source(self) -> Iterator[bytes]:
         job = self._job
         if not self._copies:
-            return job.read()
+            return job.read_views()
         ctx = job.ctx if job.ctx.token else owner_context(job.image)
         chunks = self._layers.stores.read(job.image, offset=0, length=job.image.size or 0,
                                           ctx=ctx, prefer=[self._layers.stores.default])

@@ -16,6 +16,10 @@ from glancelite import contract
 from glancelite.contract import Context
 from glancelite.services.stores.configured import ConfiguredStore
 from glancelite.services.stores.stores import acceptable
+from glancelite.support import buffers
+
+#: bytes that are read from a file at once
+CHUNK_SIZE = 4 << 20
 
 LOG = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ class StagingArea:
         self._store = store
         self.node = node
         self.part_size = part_size
+        self._buffers = buffers.Pool()
 
     @property
     def accepts_memoryview(self) -> bool:
@@ -86,9 +91,10 @@ class StagingArea:
             raise contract.Unavailable('The staging area does not accept data.') from None
         return written.url, written.size
 
-    def read(self, staged: Staged) -> Iterator[bytes]:
+    def read(self, staged: Staged, *, views: bool = False) -> Iterator[bytes]:
         """Return the staged data.
 
+        :param views: the chunks may be views of memory.
         :raises Unavailable: it is missing, or the staging area does not answer.
         """
         for url, size in staged.parts:
@@ -98,7 +104,7 @@ class StagingArea:
                 raise contract.Unavailable('Staged data is missing.') from None
             count = 0
             try:
-                for chunk in chunks:
+                for chunk in self._views(chunks) if views else chunks:
                     count += len(chunk)
                     yield chunk
             except OSError as error:
@@ -107,6 +113,20 @@ class StagingArea:
                 contract.store.close_chunks(chunks)
             if count != size:
                 raise contract.Unavailable('Staged data is damaged.')
+
+    def _views(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield a file in large buffers, which are reused, and other data as it is."""
+        if not isinstance(chunks, contract.FileExtent):
+            yield from chunks
+            return
+        readinto = getattr(chunks.file, 'readinto', None)
+        if readinto is None:
+            yield from chunks
+            return
+        reader, left = buffers.Reader(readinto, self._buffers), chunks.length
+        while left and (chunk := reader.read(min(left, CHUNK_SIZE))):
+            left -= len(chunk)
+            yield chunk     # type: ignore[misc]
 
     def of_glance(self, image_id: str) -> Staged | None:
         """Return the file in which Glance has staged the data of an image; None if there is none.

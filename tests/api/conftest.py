@@ -8,8 +8,9 @@ import pytest
 import webtest
 
 from glancelite import contract
-from glancelite.api import buffers, message
+from glancelite.api import message
 from glancelite.api.app import make_app
+from glancelite.support import buffers
 from glancelite.testing import service
 
 #: without inspectors, so that tests may upload any bytes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from glancelite.api import buffers
+from glancelite.support import buffers
 
 SIZE = 1 << 20
 

@@ -6,7 +6,8 @@ import weakref
 import pytest
 
 from glancelite import contract
-from glancelite.api import buffers, json_body, message
+from glancelite.api import json_body, message
+from glancelite.support import buffers
 
 MIB = 1 << 20
 

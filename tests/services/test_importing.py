@@ -27,7 +27,8 @@ from tests.services.import_case import (
 def test_staged_data_is_imported_into_several_stores_from_one_read(
         importing, ctx, staged, reread, monkeypatch):
     reads, area = [], importing.layers.staging
-    monkeypatch.setattr(area, 'read', lambda *args, read=area.read: reads.append(1) or read(*args))
+    monkeypatch.setattr(area, 'read', lambda *args, read=area.read, **views: (
+        reads.append(1) or read(*args, **views)))
     task = begin(importing, ctx, staged, stores=['fast', 'cold'])
     run(importing)
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from glancelite import contract
-from glancelite.api import buffers, paging
+from glancelite.api import paging
 from glancelite.api.errors import HTTPError
 from glancelite.api.message import CHUNK, Request, Response, parse_number
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 from glancelite.assembly import Core
 from glancelite.services.download import Download
+from glancelite.support import buffers
 
 MEDIA_TYPE = 'application/octet-stream'
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from glancelite import contract
-from glancelite.api import buffers
 from glancelite.api.message import Request, Response, encode_json
 from glancelite.api.operation import operation
 from glancelite.api.resource import Resource
 from glancelite.api.v2.image_file import announced_size, check_media_type
 from glancelite.assembly import Core
 from glancelite.services.imports import ImportRequest
+from glancelite.support import buffers
 
 #: the method whose data is staged by the user
 _DIRECT = 'glance-direct'

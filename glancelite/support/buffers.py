@@ -1,4 +1,4 @@
-"""Buffers for the data of uploads, reused when nothing refers to them, and limited in sum."""
+"""Buffers for the data of images, reused when nothing refers to them, and limited in sum."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Pool:
 
 
 class Reader:
-    """Reads from a server into page-aligned buffers, which direct I/O can write.
+    """Reads from a server or a file into page-aligned buffers, which direct I/O can write.
 
     Fresh pages cost more than all other work on the data, so buffers are reused.  The
     content of a chunk does not change while anything refers to it or to a part of it.
