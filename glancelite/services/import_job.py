@@ -211,7 +211,8 @@ class ImportJob:
         new = Staged(node=self._area.node, pending=key)
         leftovers = self.journal.get('leftovers', [])
         self.record(replaced=attempt, leftovers=[*leftovers, new.to_json()])
-        part = self._area.write(key, self._watched(nonempty(chunks), 0, None), ctx=self.ctx)
+        views = nonempty(self._area.views(chunks))
+        part = self._area.write(key, self._watched(views, 0, None), ctx=self.ctx)
         with self._lock:
             self.journal['leftovers'] = [*leftovers, self.staged.to_json()]
             self._record_staged(Staged((part,), self._area.node), node=self._area.node)

@@ -104,7 +104,7 @@ class StagingArea:
                 raise contract.Unavailable('Staged data is missing.') from None
             count = 0
             try:
-                for chunk in self._views(chunks) if views else chunks:
+                for chunk in self.views(chunks) if views else chunks:
                     count += len(chunk)
                     yield chunk
             except OSError as error:
@@ -114,7 +114,7 @@ class StagingArea:
             if count != size:
                 raise contract.Unavailable('Staged data is damaged.')
 
-    def _views(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def views(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield a file in large buffers, which are reused, and other data as it is."""
         if not isinstance(chunks, contract.FileExtent):
             yield from chunks
