@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,8 +22,9 @@ LOG = logging.getLogger(__name__)
 
 #: names the process that started this one; it is passed on to the next program
 NOTIFY = 'NOTIFY_SOCKET'
-#: signals after which the worker goes on
+#: signals after which the worker goes on, and those after which it ends
 NOT_ENDING: tuple[int, ...] = (signal.SIGHUP, signal.SIGUSR1)
+ENDING: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """
     argv = sys.argv[1:] if argv is None else argv
     # until tasks are run: nothing has to be handed back
-    for number in signal.SIGTERM, signal.SIGINT:
+    for number in ENDING:
         signal.signal(number, lambda number, frame: os._exit(0))
     try:
         code = Worker(argv).run()
@@ -78,12 +78,16 @@ class Worker:
 
     def __init__(self, argv: Sequence[str]):
         self._argv = argv
-        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._address = os.environ.get(NOTIFY)
         self._manager = ServiceManager()
         self._stop_requested = False
+        # Python writes the numbers of signals into this pipe. Handlers alone would not do: a
+        # signal that comes just before the main thread waits does not end its wait.
+        self._signals, written = os.pipe()
+        os.set_blocking(written, False)
+        signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         for number in NOT_ENDING:
-            signal.signal(number, self._put)
+            signal.signal(number, self._note)
 
     def run(self) -> int:
         """Run tasks until a signal ends the process; return its exit code.
@@ -94,13 +98,14 @@ class Worker:
         core = build(conf)
         core.start(serves=False)
         signal.signal(signal.SIGUSR2, guru_report.install(conf))
-        for number in signal.SIGTERM, signal.SIGINT:
-            signal.signal(number, self._put)
+        for number in ENDING:
+            signal.signal(number, self._note)
         LOG.info('ready: tasks are run by the executor %s', core.layers.executor.name)
         self._manager.ready()
-        while (received := self._signals.get()) in NOT_ENDING:
+        while (received := self._next_signal()) not in ENDING:
             if received == signal.SIGUSR1:
                 config.set_up_logging(conf)     # closes a file that was renamed
+            if received != signal.SIGHUP:
                 continue
             self._manager.reloading()
             if self._is_valid(conf) and not self._stop_requested:
@@ -113,9 +118,12 @@ class Worker:
         self._close(core)
         return 0
 
-    def _put(self, number: int, frame: object) -> None:
-        self._stop_requested |= number not in NOT_ENDING
-        self._signals.put(number)
+    def _note(self, number: int, frame: object) -> None:
+        self._stop_requested |= number in ENDING
+
+    def _next_signal(self) -> int:
+        """Wait for a signal of any kind."""
+        return os.read(self._signals, 1)[0]
 
     def _is_valid(self, present: cfg.ConfigOpts) -> bool:
         """Return whether a worker could start with the configuration as it is now."""
@@ -129,7 +137,7 @@ class Worker:
 
     def _close(self, core: assembly.Core) -> None:
         """Hand the work back; another signal ends the process at once."""
-        for number in signal.SIGTERM, signal.SIGINT:
+        for number in ENDING:
             signal.signal(number, lambda number, frame: os._exit(1))
         core.close()
 
