@@ -37,8 +37,8 @@ FILL = (
        SELECT id, 'project-' || size % 500, false, 'accepted', created_at, deleted
        FROM images WHERE size % 4 = 2""",
     'ANALYZE')
-#: rows of four branches, of a page of images with their dependent rows, of memberships
-PAGE = 600
+#: rows of five branches, of a page of images with their dependent rows, of memberships
+PAGE = 650
 DEEP = Image('0' * 36, created_at=datetime.datetime(2026, 1, 1, 2, tzinfo=datetime.UTC))
 
 

@@ -138,7 +138,8 @@ def _project_branches(query: ImageQuery) -> list[tuple[str, str | None]]:
     branches: list[tuple[str, str | None]] = [
         ('any', v) for v in visibilities if v in open_to_all]
     if query.viewer.project is not None:
-        branches.append(('own', query.visibility if query.visibility in VISIBILITIES else None))
+        # one for each visibility, since an index finds them
+        branches += [('own', v) for v in visibilities if v not in open_to_all]
         if 'shared' in visibilities:
             branches.append(('member', 'shared'))
     return branches
