@@ -25,3 +25,8 @@ class ImportOptions:
     longest_pause: float = 60.0
     staged_time: float = 86400.0
     work_dir: str | None = None
+
+    def pause(self, tries: int) -> float:
+        """Return the seconds to wait after so many tries that have failed."""
+        # with a bound, as a thousand tries would be too many for a float
+        return min(self.retry_pause * 2 ** min(tries - 1, 60), self.longest_pause)

@@ -347,9 +347,8 @@ class _Import:
         if tries >= options.retries:
             self._end('failure', imports.reason_for_users(error))
             return
-        pause = min(options.retry_pause * 2 ** (tries - 1), options.longest_pause)
         job.journal.update(mark=mark, tries=tries)
-        self._pause(pause, error)
+        self._pause(options.pause(tries), error)
 
     def _pause(self, seconds: float, error: contract.Unavailable) -> None:
         """Give the claim up for some seconds."""

@@ -116,14 +116,10 @@ class StagingArea:
 
     def views(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield a file in large buffers, which are reused, and other data as it is."""
-        if not isinstance(chunks, contract.FileExtent):
+        if not (isinstance(chunks, contract.FileExtent) and hasattr(chunks.file, 'readinto')):
             yield from chunks
             return
-        readinto = getattr(chunks.file, 'readinto', None)
-        if readinto is None:
-            yield from chunks
-            return
-        reader, left = buffers.Reader(readinto, self._buffers), chunks.length
+        reader, left = buffers.Reader(chunks.file.readinto, self._buffers), chunks.length
         while left and (chunk := reader.read(min(left, CHUNK_SIZE))):
             left -= len(chunk)
             yield chunk     # type: ignore[misc]

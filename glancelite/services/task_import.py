@@ -93,9 +93,7 @@ class TaskImport:
 
     def _retry(self, claim: Claim, error: contract.Unavailable) -> None:
         """Give the claim up for a while."""
-        options = self._importing.options
-        pause = min(options.retry_pause * 2 ** min(claim.task.attempt - 1, 20),
-                    options.longest_pause)
+        pause = self._importing.options.pause(claim.task.attempt)
         claim.release(
             not_before=self._layers.host.now() + datetime.timedelta(seconds=pause),
             message=f'Another try follows: {imports.reason_for_users(error)}')
