@@ -123,6 +123,13 @@ class Body:
             filled += count
         return filled
 
+    def watch(self, look: Callable[[], object]) -> None:
+        """Call ``look`` whenever data arrives, and about once a second while none does.
+
+        What it raises passes through the method that reads, and ends the body: later
+        methods raise `BodyCutShort`.  Not part of PEP 3333.
+        """
+
     def _read_some(self, size: int, whole: bool = False) -> bytes:
         """One to ``size`` bytes; ``b''`` at the end.
 
@@ -154,6 +161,20 @@ class _Arriving(Body):
         self.expects_continue = expects_continue
         self._connection = connection
         self._failure: OSError | None = None
+        self._look: Callable[[], object] | None = None
+
+    def watch(self, look: Callable[[], object]) -> None:
+        self._look = look
+
+    def look(self) -> None:
+        """Called by the connection, too, while it waits for the client."""
+        if self._look is not None:
+            try:
+                self._look()
+            except Exception:
+                # the error itself would keep the caller's buffers
+                self._fail(BodyCutShort('the request was ended before its body was complete'))
+                raise
 
     def _receive(self, receive: Callable[[Any], Any], argument: Any) -> Any:
         """Call ``receive(argument)``, which returns ``b''`` or 0 at the end of the stream."""
@@ -169,6 +190,8 @@ class _Arriving(Body):
         if not data:
             raise self._fail(BodyCutShort('the request body was cut short: '
                                           'the client closed the connection'))
+        if self._look is not None:
+            self.look()
         return data
 
     def _fail(self, failure: OSError) -> OSError:

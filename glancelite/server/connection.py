@@ -31,6 +31,7 @@ TLS_RECORD = 1 << 14    # TLS returns no more at once; asking for more only cost
 SMALL = 1 << 16         # up to this size, copying parts together is cheaper than sending each
 KNOWN_HEADERS = 1 << 12         # bytes of headers up to which a connection remembers the last ones
 MAX_BLANK = 64          # empty lines that are skipped before a request line
+BODY_WAIT = 1.0         # seconds that a body waits at once; then the request may be ended
 NOTHING = memoryview(b'')
 CORK = getattr(socket, 'TCP_CORK', None)        # Linux
 
@@ -106,19 +107,21 @@ class _Head:
         pass
 
 
-def _in_time(receive: Callable[..., Any], *arguments: Any) -> Any:
-    """Receive from a socket with ``SO_RCVTIMEO``, which reports a timeout as EAGAIN."""
-    try:
-        return receive(*arguments)
-    except BlockingIOError:
-        raise TimeoutError('the client sent nothing for too long') from None
+def _is_silence(error: OSError) -> bool:
+    """Whether nothing came in time; ``SO_RCVTIMEO`` reports this as EAGAIN.
+
+    ETIMEDOUT, a client that is not there any more, is a `TimeoutError` with a number.
+    """
+    return (isinstance(error, BlockingIOError)
+            or (isinstance(error, TimeoutError) and error.errno is None))
 
 
 class Connection(gthread.TConn):
     """gunicorn's connection object, which parses its requests itself.
 
     The kernel keeps the timeouts (``SO_RCVTIMEO``), which saves a system call
-    per read and write; only TLS needs Python's.
+    per read and write; only TLS needs Python's.  A body waits ``cfg.body_wait`` seconds
+    at once, and ``cfg.client_socket_timeout`` in all.
 
     :param context: an `ssl.SSLContext`, or None.
     """
@@ -130,6 +133,7 @@ class Connection(gthread.TConn):
         if not self._secure:
             sock.setblocking(True)      # calls that must not block have a flag
         self._handshake_done = not self._secure
+        self._blocks_for: float | None = -1.0       # seconds, with TLS; unknown at first
         if context is not None:
             self.sock: Any = context.wrap_socket(sock, server_side=True,
                                                  do_handshake_on_connect=False)
@@ -216,8 +220,6 @@ class Connection(gthread.TConn):
     def begin_answer(self, keeps_unsent: bool) -> None:
         """Called before anything is sent, or received by the application."""
         self.keeps_unsent = keeps_unsent
-        if self._secure:
-            self.sock.settimeout(self.cfg.client_socket_timeout or None)
 
     def finish_request(self) -> None:
         """Do not wait for the rest of the body; it is skipped when it arrives."""
@@ -282,7 +284,7 @@ class Connection(gthread.TConn):
         try:
             if not self._secure:
                 return self.sock.recv(size, socket.MSG_DONTWAIT)
-            self.sock.settimeout(0)
+            self._block_for(0)
             return self.sock.recv(size)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
@@ -310,18 +312,26 @@ class Connection(gthread.TConn):
         :raises TimeoutError: the client sent nothing for too long.
         """
         if self._secure:
-            return self.sock.recv(min(size, TLS_RECORD))
-        return _in_time(self.sock.recv, size, flags)
+            return self._in_time(self.sock.recv, min(size, TLS_RECORD))
+        return self._in_time(self.sock.recv, size, flags)
 
     def receive_into(self, buffer: memoryview, flags: int = 0) -> int:
         """As `receive`, into a buffer; returns the number of bytes."""
         if self._secure:
-            return self.sock.recv_into(buffer)
-        return _in_time(self.sock.recv_into, buffer, 0, flags)
+            return self._in_time(self.sock.recv_into, buffer)
+        return self._in_time(self.sock.recv_into, buffer, 0, flags)
 
     def fill(self, buffer: memoryview) -> int:
-        """As `receive_into`, but fill the buffer if possible (not with TLS)."""
-        return self.receive_into(buffer, socket.MSG_WAITALL)
+        """As `receive_into`, but fill the buffer if possible."""
+        if not self._secure:
+            return self.receive_into(buffer, socket.MSG_WAITALL)
+        filled, until = self.receive_into(buffer), time.monotonic() + self.cfg.body_wait
+        with contextlib.suppress(TimeoutError):
+            # a record at once; each way through the layers above would cost as much again
+            while (filled < len(buffer) and time.monotonic() < until
+                   and (count := self.sock.recv_into(buffer[filled:]))):
+                filled += count
+        return filled
 
     @property
     def can_scatter(self) -> bool:
@@ -329,11 +339,36 @@ class Connection(gthread.TConn):
 
     def scatter(self, buffers: Sequence[memoryview]) -> int:
         """As `receive_into`, into several buffers one after the other."""
-        return _in_time(self.sock.recvmsg_into, buffers)[0]
+        return self._in_time(self.sock.recvmsg_into, buffers)[0]
 
     def receive_all(self, size: int) -> bytes:
         """As `receive`, but wait for all ``size`` bytes if possible (not with TLS)."""
         return self.receive(size, socket.MSG_WAITALL)
+
+    def _in_time(self, receive: Callable[..., Any], *arguments: Any) -> Any:
+        """Receive; while nothing comes, let the body look whether it is still wanted."""
+        if self._secure:
+            self._block_for(self.cfg.body_wait)
+        late = 0.0
+        while True:
+            try:
+                return receive(*arguments)
+            except OSError as exc:
+                if not _is_silence(exc):
+                    raise
+            now, wait = time.monotonic(), self.cfg.body_wait
+            if not late:    # one wait ago it began; half of one, because timeouts are not exact
+                late = now - wait + (self.cfg.client_socket_timeout or math.inf) - wait / 2
+            if now >= late:
+                raise TimeoutError('the client sent nothing for too long')
+            assert self._request is not None
+            self._request.body.look()
+
+    def _block_for(self, seconds: float | None) -> None:
+        """Set the timeout of a socket with TLS; each change costs a system call."""
+        if seconds != self._blocks_for:
+            self.sock.settimeout(seconds)
+            self._blocks_for = seconds
 
     # --- sending
 
@@ -356,6 +391,8 @@ class Connection(gthread.TConn):
             if self.keeps_unsent:
                 self._send_or_keep(b''.join(parts))
                 return
+            if self._secure:
+                self._block_for(self.cfg.client_socket_timeout or None)
             if len(parts) == 1 or sum(map(len, parts)) <= SMALL or self._secure:
                 self.sock.sendall(b''.join(parts))
                 return
@@ -397,7 +434,7 @@ class Connection(gthread.TConn):
                 sent = self.sock.send(self.unsent, socket.MSG_DONTWAIT)
                 self.unsent = self.unsent[sent:] if sent < len(self.unsent) else NOTHING
                 return
-            self.sock.settimeout(0)
+            self._block_for(0)
             while self.unsent:
                 self.unsent = self.unsent[self.sock.send(self.unsent[:TLS_RECORD]):]
         except (BlockingIOError, ssl.SSLWantWriteError):
@@ -444,6 +481,6 @@ class Connection(gthread.TConn):
         return rest is not None and rest.finished and not (rest.surplus or self._buffer)
 
     def _end_tls(self) -> None:
-        self.sock.settimeout(0)
+        self._block_for(0)
         with contextlib.suppress(OSError):      # do not wait for the client's close_notify
             self.sock.unwrap()

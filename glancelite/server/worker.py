@@ -28,7 +28,7 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 from oslo_config import cfg
 
-from glancelite.server import access, answered, body, guru_report, waiting
+from glancelite.server import access, answered, body, connection, guru_report, waiting
 from glancelite.server.connection import After, ClientGone, Connection, Request
 from glancelite.server.response import Clock, FileWrapper, Response
 
@@ -74,6 +74,7 @@ class Worker(gthread.ThreadWorker):
             **{name: setting.get() for name, setting in settings.settings.items()},
             env=settings.env, uid=settings.uid, gid=settings.gid, is_ssl=bool(settings.is_ssl),
             client_socket_timeout=conf.client_socket_timeout,
+            body_wait=min(connection.BODY_WAIT, conf.client_socket_timeout or math.inf),
             max_connections_per_address=conf.max_connections_per_address,
             max_head=max(1 << 16, 4 * conf.max_header_line))
         self.cfg.graceful_timeout = math.inf    # an alarm limits the time, see `handle_exit`
@@ -88,7 +89,7 @@ class Worker(gthread.ThreadWorker):
         self._clock = Clock()
         self._access: access.AccessLog
         for listener in self.sockets:
-            _tune(listener, conf)
+            _tune(listener, conf, self.cfg.body_wait)
         self._server = self.sockets[0].getsockname()
         self._environ = {
             'wsgi.version': (1, 0),
@@ -479,12 +480,13 @@ def _refusal(exc: errors.ParseException) -> tuple[int, str]:
     return 400, 'Bad Request'
 
 
-def _tune(listener: socket.socket, conf: cfg.ConfigOpts) -> None:
+def _tune(listener: socket.socket, conf: cfg.ConfigOpts, wait: float) -> None:
     """Set options that accepted connections inherit, which saves system calls for each."""
-    timeout = struct.pack('@ll', conf.client_socket_timeout, 0)
+    receiving = struct.pack('@ll', int(wait), int(wait % 1 * 1e6))
+    sending = struct.pack('@ll', conf.client_socket_timeout, 0)
     for level, name, value in (
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
             (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, conf.tcp_keepidle),
-            (socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout),
-            (socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)):
+            (socket.SOL_SOCKET, socket.SO_RCVTIMEO, receiving),
+            (socket.SOL_SOCKET, socket.SO_SNDTIMEO, sending)):
         listener.setsockopt(level, name, value)

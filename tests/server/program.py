@@ -16,10 +16,11 @@ import urllib.parse
 from oslo_config import cfg
 
 from glancelite import server
+from glancelite.server import connection
 
 OPTS = (cfg.StrOpt('greeting', default='hello'), cfg.StrOpt('broken'),
         cfg.IntOpt('open_files'), cfg.BoolOpt('log_to_file', default=False),
-        cfg.FloatOpt('start_seconds', default=0))
+        cfg.FloatOpt('start_seconds', default=0), cfg.FloatOpt('body_wait'))
 
 
 class Lab:
@@ -67,6 +68,23 @@ class Lab:
             raise
         return self._json(start_response, {'size': size, 'sha256': digest.hexdigest(),
                                            'largest': max(pieces, default=0)})
+
+    def do_watched(self, environ, start_response, looks):
+        """Digest of the body, or 410 if the server has looked this often before its end."""
+        counts = iter(range(int(looks) - 1))
+
+        def look():
+            if next(counts, None) is None:
+                raise LookupError
+        body, digest, buffer = environ['wsgi.input'], hashlib.sha256(), bytearray(1 << 20)
+        body.watch(look)
+        try:
+            while size := body.readinto(buffer):
+                digest.update(buffer[:size])
+        except LookupError:
+            start_response('410 Gone', [('Content-Length', '4')])
+            return [b'gone']
+        return self._text(start_response, digest.hexdigest())
 
     def do_lines(self, environ, start_response, how, size='-1'):
         body = environ['wsgi.input']
@@ -180,13 +198,15 @@ def read_conf():
     if conf.log_to_file:
         logging.basicConfig(level=logging.INFO, format='[%(name)s] %(message)s',
                             filename=pathlib.Path(sys.argv[1]).with_name('log'))
+    if conf.body_wait:
+        connection.BODY_WAIT = conf.body_wait
     if conf.open_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (conf.open_files, conf.open_files))
     return conf
 
 
 def is_transfer(path):
-    return path.startswith(('/file', '/stream'))
+    return path.startswith(('/file', '/stream', '/watched'))
 
 
 def main():

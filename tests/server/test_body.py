@@ -102,6 +102,30 @@ def test_chunks_of_one_size_are_received_directly_into_the_buffer():
     assert connection.scattered > 0.95 * len(data)
 
 
+@pytest.mark.parametrize('take', [by_pieces, by_lines, by_buffers, in_turns])
+@pytest.mark.parametrize('kind', ['sized', 'chunked'])
+def test_an_error_of_a_look_ends_the_body(kind, take):
+    rng = random.Random(1)
+    data = bytes(3_000_000)
+    source = (body.SizedBody(RandomPieces(data, rng), len(data), b'') if kind == 'sized'
+              else body.ChunkedBody(RandomPieces(encoded(data, rng), rng), b''))
+    looks = []
+
+    def look():
+        looks.append(source)
+        if len(looks) == 3:
+            raise LookupError
+    source.watch(look)
+
+    with pytest.raises(LookupError):
+        take(source)
+    for _ in range(2):
+        with pytest.raises(body.BodyCutShort, match='ended'):
+            source.read()
+    assert not source.can_skip
+    assert len(looks) == 3
+
+
 class AllArrived:
     """A connection on which all data has arrived."""
 
