@@ -7,7 +7,6 @@ import dataclasses
 import datetime
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 from glancelite import contract
@@ -17,12 +16,9 @@ from glancelite.services import import_lock, location_deletion, optimistic
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, discard_leftovers
 from glancelite.services.staging import Staged
-from glancelite.services.stream import Exact, InspectedStream, Limit
+from glancelite.services.stream import Exact, InspectedStream, Limit, watched
 
 LOG = logging.getLogger(__name__)
-
-#: seconds between two looks whether the image was deleted
-CHECK_INTERVAL = 2.0
 
 
 class Stages:
@@ -149,7 +145,6 @@ class _Stage:
         self._staged_time = staged_time
         self.image: Image
         self._key: str
-        self._next_check = 0.0
 
     def run(self, image_id: str, source: Iterator[bytes]) -> Image:
         """Raises as ``Stages.receive`` does."""
@@ -199,29 +194,20 @@ class _Stage:
         if limit is not None:
             inspections.append(Limit(limit, contract.QuotaExceeded))
         inspections.append(Exact(self._size) if self._size is not None else _Count())
-        with InspectedStream(self._watched(source), inspections) as stream:
+        with InspectedStream(watched(source, self._check), inspections) as stream:
             url, written = self._area.write(self._key, stream, size=self._size, ctx=self._ctx)
             if written != stream.facts['size']:
                 raise contract.Unavailable('The staging area did not keep all of the data.')
             return url, written
 
-    def _watched(self, source: Iterator[bytes]) -> Iterator[bytes]:
-        """End the request soon after the image was deleted."""
-        self._next_check = time.monotonic() + CHECK_INTERVAL
-        for chunk in source:
-            if time.monotonic() > self._next_check:
-                self._check()
-                self._next_check = time.monotonic() + CHECK_INTERVAL
-            yield chunk
-
     def _check(self) -> None:
-        with contextlib.suppress(contract.Unavailable):     # the last write finds out
-            try:
-                image = self._layers.database.images.get(self.image.id, viewer=None)
-            except contract.NotFound:
-                raise self._gone() from None
-            if not self._owns(image):
-                raise self._gone()
+        """:raises Gone: this stage cannot succeed any more."""
+        try:
+            image = self._layers.database.images.get(self.image.id, viewer=None)
+        except contract.NotFound:
+            raise self._gone() from None
+        if not self._owns(image):
+            raise self._gone()
 
     def _gone(self) -> contract.Gone:
         return contract.Gone(f'Image {self.image.id} was deleted while its data was staged.')

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -18,6 +20,8 @@ LOG = logging.getLogger(__name__)
 #: bytes passed to the hashing thread at once; less is not worth waking it.  Chunks are
 #: smaller only if the client is slow, and then more would hold memory for long.
 BATCH = 1 << 18
+#: seconds between two looks whether a transfer is still wanted
+CHECK_INTERVAL = 2.0
 
 
 class InspectedStream(Iterator[bytes]):
@@ -95,6 +99,38 @@ class InspectedStream(Iterator[bytes]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def watched(source: Iterator[bytes], check: Callable[[], object]) -> Iterator[bytes]:
+    """Yield ``source`` unchanged, and call ``check`` every two seconds; its errors end this.
+
+    :param source: if it has a method ``watch(look)``, it calls ``look`` while it waits for
+        its client, so a client that sends nothing is told as well.  Without one, ``check``
+        is called between chunks only.
+    :param check: ``Unavailable`` is ignored: the write that completes the transfer finds out.
+    """
+    look = _Looks(check)
+    if (watch := getattr(source, 'watch', None)) is not None:
+        watch(look)
+    for chunk in source:
+        look()
+        yield chunk
+
+
+class _Looks:
+    """Calls ``check`` if the last call was some time ago."""
+
+    def __init__(self, check: Callable[[], object]):
+        self._check = check
+        self._due = time.monotonic() + CHECK_INTERVAL
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._due:
+            return
+        with contextlib.suppress(contract.Unavailable):
+            self._check()
+        # counted from now on, so that a slow database does not stop the data
+        self._due = time.monotonic() + CHECK_INTERVAL
 
 
 def _with_bytes(feed: Callable[[bytes], None]) -> Callable[[bytes], None]:

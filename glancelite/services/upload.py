@@ -14,7 +14,7 @@ from glancelite.domain import properties, status
 from glancelite.services import import_lock, optimistic, store_acls
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, owner_context
-from glancelite.services.stream import Digests, Exact, InspectedStream, Limit, inspect
+from glancelite.services.stream import Digests, Exact, InspectedStream, Limit, inspect, watched
 
 LOG = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class _Upload:
 
         :returns: what is known of the data now: fields of ``Image``.
         """
-        with InspectedStream(source, self._inspections(limit)) as stream:
+        with InspectedStream(watched(source, self._check), self._inspections(limit)) as stream:
             self._may_have_data = self._key_is_used = True
             try:
                 self._location, written = self._layers.stores.write(
@@ -222,6 +222,12 @@ class _Upload:
             self._write({'size': written})
             self._check_quota(written)
         return facts
+
+    def _check(self) -> None:
+        """:raises Gone: this upload cannot succeed any more."""
+        present = self._present()
+        if present is None or not self._owns(present):
+            raise self._gone()
 
     def _inspections(self, limit: int | None) -> list[contract.Inspection]:
         inspections: list[contract.Inspection] = []
@@ -266,7 +272,7 @@ class _Upload:
             self._outcome_unknown = False
             raise
         if active is None:
-            raise contract.Gone(f'Image {self.image.id} was deleted during its upload.')
+            raise self._gone()
 
     def _undo(self) -> None:
         """Discard the data and queue the image again, after a failure.
@@ -310,14 +316,19 @@ class _Upload:
         image = self.image
 
         def change(present: Image) -> Mapping[str, object] | None:
-            owned = present.status == 'saving' and present.attempt == image.attempt
-            return changes if owned else None
+            return changes if self._owns(present) else None
 
         written = optimistic.update(self._layers.database.images, image.id, change,
                                     known=image, status={'saving'}, tries=None)
         if written is None:
             LOG.info('image %s was changed by another process during its upload', image.id)
         return written
+
+    def _owns(self, present: Image) -> bool:
+        return present.status == 'saving' and present.attempt == self.image.attempt
+
+    def _gone(self) -> contract.Gone:
+        return contract.Gone(f'Image {self.image.id} was deleted during its upload.')
 
     def _present(self) -> Image | None:
         try:

@@ -74,6 +74,22 @@ def test_a_body_that_middleware_wrapped_is_read_without_buffers(clock):
     assert list(map(type, wrapped.chunks(pool=buffers.Pool()))) == [bytes]
 
 
+def test_the_data_of_a_body_can_be_watched_if_the_server_allows_it(clock):
+    watched = []
+
+    class Source(io.BytesIO):
+        watch = watched.append
+
+    plain, request_ = (request(b'12345', CONTENT_LENGTH='5') for _ in range(2))
+    request_.environ['wsgi.input'] = Source(b'12345')
+    data = request_.data(buffers.Pool())
+    data.watch(print)
+
+    assert (list(data), watched) == ([b'12345'], [print])
+    assert list(plain.data(buffers.Pool())) == [b'12345']
+    assert not hasattr(plain.data(buffers.Pool()), 'watch')
+
+
 def test_a_body_that_ends_early_is_invalid(clock):
     chunks = request(bytes(MIB + 5), CONTENT_LENGTH=str(MIB + 6)).chunks()
     next(chunks)

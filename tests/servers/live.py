@@ -34,7 +34,8 @@ class LiveServer:
 
 
 @contextlib.contextmanager
-def server(config=None, env=None, *, arguments=(), timeout=60, executable=False):
+def server(config=None, env=None, *, arguments=(), timeout=60, executable=False,
+           program='glancelite-api'):
     """Run ``glancelite-api`` while the block runs.
 
     :param config: section -> option -> value, for a configuration file in
@@ -44,6 +45,7 @@ def server(config=None, env=None, *, arguments=(), timeout=60, executable=False)
     :param timeout: seconds to wait for the first answer.
     :param executable: start the installed executable, not a fork as in ``ready``: slower, and
         needed where ``env`` has an effect before the first line of the program.
+    :param program: another one of ``ready.MODULES`` with the same arguments.
     """
     port = process.free_port()
     address = {'bind_host': '127.0.0.1', 'bind_port': port}
@@ -58,16 +60,17 @@ def server(config=None, env=None, *, arguments=(), timeout=60, executable=False)
             file = home / 'glancelite-api.conf'
             write_config(file, {**config, 'DEFAULT': {**address, **config.get('DEFAULT', {})}})
             arguments += ['--config-file', file]
-        with _running(executable, arguments, answers=lambda: answers(port), log=log, cwd=home,
+        with _running(None if executable else program, arguments,
+                      answers=lambda: answers(port), log=log, cwd=home,
                       env=variables | (env or {}), timeout=timeout) as started:
             yield LiveServer(f'http://127.0.0.1:{port}', home, log, started)
 
 
-def _running(executable, arguments, *, log, cwd, env, **waiting):
-    if executable:
+def _running(program, arguments, *, log, cwd, env, **waiting):
+    if program is None:
         path = pathlib.Path(sys.executable).with_name('glancelite-api')
         return process.running([path, *arguments], log=log, cwd=cwd, env=env, **waiting)
-    started = ready.start('glancelite-api', arguments, log=log, cwd=cwd, env=os.environ | env)
+    started = ready.start(program, arguments, log=log, cwd=cwd, env=os.environ | env)
     return process.answering(started, 'glancelite-api', log=log, **waiting)
 
 

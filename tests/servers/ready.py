@@ -20,6 +20,7 @@ import tempfile
 MODULES = {
     'glance': 'glanceclient.shell',
     'glancelite-api': 'glancelite.cmd.api',
+    'glancelite-api-watching': 'tests.servers.watching',
     'glancelite-manage': 'glancelite.cmd.manage',
     'glancelite-worker': 'glancelite.cmd.worker',
     'openstack': 'openstackclient.shell',

@@ -167,6 +167,23 @@ def staged(importing, ctx, queued):
     return importing.use_cases.stages.receive(ctx, queued().id, iter(CONTENT))
 
 
+class Watchable:
+    """The body of a client that may be silent: ``chunks(look)`` calls ``look`` meanwhile."""
+
+    def __init__(self, chunks):
+        self._chunks = chunks
+        self._flow = None
+
+    def watch(self, look):
+        self._flow = self._chunks(look)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self._flow)
+
+
 def read_data(core, ctx, image, **options):
     """Download an image; ``options`` are those of ``Downloads.open``."""
     return b''.join(core.use_cases.downloads.open(ctx, image.id, **options).chunks)

@@ -7,9 +7,9 @@ import pytest
 
 from glancelite import contract
 from glancelite.domain import imports as rules
-from glancelite.services import stage as stage_module
+from glancelite.services import stream
 from glancelite.testing import service
-from tests.services.conftest import raising
+from tests.services.conftest import Watchable, raising
 from tests.services.import_case import begin, staged_data
 from tests.services.test_import_crashes import Died, Mortal, _mortal_stores, _Wrapped
 
@@ -107,7 +107,7 @@ def test_after_a_failure_the_image_is_queued_and_nothing_is_left(
 
 
 def test_deleting_the_image_ends_the_stage(core, stages, ctx, queued, monkeypatch):
-    monkeypatch.setattr(stage_module, 'CHECK_INTERVAL', 0)
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
     image = queued()
     sent = []
 
@@ -123,6 +123,59 @@ def test_deleting_the_image_ends_the_stage(core, stages, ctx, queued, monkeypatc
 
     assert len(sent) < 10
     assert staged_data(core) == {}
+
+
+@pytest.mark.parametrize('begun', [False, True], ids=['nothing', 'some'])
+def test_deleting_the_image_ends_the_stage_of_a_silent_client(core, stages, ctx, queued,
+                                                              monkeypatch, begun):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image = queued()
+
+    def source(look):
+        if begun:
+            yield DATA[0]
+        look()
+        core.use_cases.images.delete(ctx, image.id)
+        look()
+        raise AssertionError
+
+    with pytest.raises(contract.Gone, match='deleted'):
+        stages.receive(ctx, image.id, Watchable(source))
+
+    assert staged_data(core) == {}
+
+
+def test_a_database_that_is_away_does_not_end_a_stage(core, stages, ctx, queued, monkeypatch):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image = queued()
+
+    def source(look):
+        yield DATA[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(core.layers.database.images, 'get',
+                          raising(contract.Unavailable('away')))
+            look()
+            yield DATA[1]
+
+    assert stages.receive(ctx, image.id, Watchable(source)).size == 8
+
+
+def test_a_stage_whose_data_the_recovery_discards_ends(core, stages, ctx, queued, reread, expire,
+                                                       monkeypatch):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image = queued()
+
+    def source(look):
+        yield DATA[0]
+        expire(image)
+        core.use_cases.recovery.sweep()
+        look()
+        raise AssertionError
+
+    with pytest.raises(contract.Gone):
+        stages.receive(ctx, image.id, Watchable(source))
+
+    assert (reread(image).status, staged_data(core)) == ('queued', {})
 
 
 def test_deleting_a_staged_image_deletes_its_data(core, stages, ctx, queued):

@@ -4,6 +4,7 @@ import hashlib
 import random
 import threading
 import time
+import types
 
 import pytest
 
@@ -11,6 +12,7 @@ from glancelite import contract
 from glancelite.services import stream
 from glancelite.services.stream import BATCH, Digests, Exact, InspectedStream, Limit
 from glancelite.testing.fakes import ClientWentAway, broken_source
+from tests.services.conftest import Watchable
 
 MIB = 1 << 20
 DATA = random.Random(0).randbytes(5 * MIB + 17)
@@ -295,3 +297,73 @@ def test_concurrent_uploads_have_the_right_hashes():
 
     assert facts == {number: expected(data) for number, data in enumerate(contents)}
     assert hash_threads() == []
+
+
+# --- whether a transfer is still wanted
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds that have passed, for the looks only."""
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(stream, 'time', types.SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_data_that_flows_is_checked_every_two_seconds(clock):
+    checked = []
+
+    def source():
+        for number in range(20):
+            clock.now += 0.5
+            yield number
+    chunks = stream.watched(source(), lambda: checked.append(clock.now))
+
+    assert list(chunks) == list(range(20))
+    assert checked == [2, 4, 6, 8, 10]
+
+
+def test_a_source_that_can_looks_while_it_waits(clock):
+    checked = []
+
+    def source(look):
+        for _ in range(10):
+            clock.now += 1
+            look()
+        yield b'data'
+    chunks = stream.watched(Watchable(source), lambda: checked.append(clock.now))
+
+    assert list(chunks) == [b'data']
+    assert checked == [2, 4, 6, 8, 10]
+
+
+def test_a_database_that_is_away_does_not_end_a_transfer(clock):
+    checked = []
+
+    def source():
+        for _ in range(3):
+            clock.now += 3
+            yield b'data'
+
+    def check():
+        checked.append(clock.now)
+        clock.now += 10
+        raise contract.Unavailable('away')
+
+    assert list(stream.watched(source(), check)) == [b'data'] * 3
+    assert checked == [3, 16, 29]
+
+
+def test_other_errors_of_a_check_end_a_transfer(clock):
+    def source(look):
+        yield b'data'
+        clock.now += 2
+        look()
+        yield b'more'
+
+    def check():
+        raise contract.Gone('deleted')
+    chunks = stream.watched(Watchable(source), check)
+
+    assert next(chunks) == b'data'
+    with pytest.raises(contract.Gone):
+        next(chunks)

@@ -9,10 +9,11 @@ import pytest
 
 from glancelite import contract
 from glancelite.domain import patch
+from glancelite.services import stream
 from glancelite.services.chains import QuotaChain
 from glancelite.testing import service
 from glancelite.testing.fakes import ClientWentAway, broken_source
-from tests.services.conftest import raising, read_data
+from tests.services.conftest import Watchable, raising, read_data
 
 
 def stored_data(core, image, name='fast'):
@@ -137,6 +138,80 @@ def test_an_image_may_be_deleted_during_its_upload(core, ctx, queued):
         core.use_cases.uploads.receive(ctx, image.id, source())
 
     assert stored_data(core, image) is None
+
+
+@pytest.mark.parametrize('begun', [False, True], ids=['nothing', 'some'])
+def test_deleting_the_image_ends_the_upload_of_a_silent_client(core, ctx, queued, monkeypatch,
+                                                               begun):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image = queued()
+
+    def source(look):
+        if begun:
+            yield b'some'
+        look()
+        core.use_cases.images.delete(ctx, image.id)
+        look()
+        raise AssertionError
+
+    with pytest.raises(contract.Gone, match='deleted'):
+        core.use_cases.uploads.receive(ctx, image.id, Watchable(source))
+
+    assert core.layers.stores['fast'].driver.health() == '0 objects, 0 bytes'
+
+
+def test_deleting_the_image_ends_the_upload_of_a_client_that_sends(core, ctx, queued,
+                                                                   monkeypatch):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image, sent = queued(), []
+
+    def source():
+        for number in range(1000):
+            if number == 3:
+                core.use_cases.images.delete(ctx, image.id)
+            sent.append(number)
+            yield b'x'
+
+    with pytest.raises(contract.Gone):
+        core.use_cases.uploads.receive(ctx, image.id, source())
+
+    assert len(sent) < 10
+    assert core.layers.stores['fast'].driver.health() == '0 objects, 0 bytes'
+
+
+def test_a_database_that_is_away_does_not_end_an_upload(core, ctx, queued, monkeypatch):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image = queued()
+
+    def source(look):
+        yield b'some'
+        with monkeypatch.context() as patch:
+            patch.setattr(core.layers.database.images, 'get',
+                          raising(contract.Unavailable('away')))
+            look()
+            yield b'more'
+
+    assert core.use_cases.uploads.receive(ctx, image.id, Watchable(source)).size == 8
+
+
+def test_an_upload_that_the_recovery_has_taken_over_ends(core, ctx, queued, reread, expire,
+                                                         monkeypatch):
+    monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
+    image = queued()
+
+    def source(look):
+        yield b'some'
+        expire(image)
+        core.use_cases.recovery.sweep()
+        core.use_cases.uploads.receive(ctx, image.id, iter([b'other']))
+        look()
+        raise AssertionError
+
+    with pytest.raises(contract.Gone):
+        core.use_cases.uploads.receive(ctx, image.id, Watchable(source))
+
+    assert read_data(core, ctx, reread(image)) == b'other'
+    assert core.layers.stores['fast'].driver.health() == '1 objects, 5 bytes'
 
 
 def test_an_image_may_be_changed_during_its_upload(core, ctx, queued):

@@ -65,8 +65,8 @@ class ImageFile(Resource):
         check_media_type(request)
         size = announced_size(request)
         store = request.environ.get('HTTP_X_IMAGE_META_STORE') if self._multi_store else None
-        chunks = request.chunks(pool=self._buffers)
-        self._uploads.receive(request.context, image_id, chunks, size=size, store=store)
+        data = request.data(self._buffers)
+        self._uploads.receive(request.context, image_id, data, size=size, store=store)
         return Response.empty()
 
 

@@ -31,7 +31,7 @@ class Stage(Resource):
         if _DIRECT not in self._imports.methods:
             raise contract.NotFound(f'The import method {_DIRECT} is not enabled at this site.')
         check_media_type(request)
-        self._stages.receive(request.context, image_id, request.chunks(pool=self._buffers),
+        self._stages.receive(request.context, image_id, request.data(self._buffers),
                              size=announced_size(request))
         return Response.empty()
 
