@@ -119,39 +119,43 @@ class Imports:
         """
         layers = self._layers
         importer = self._importers[self.check_method(request.name)]
-        records = layers.database.images
+        records = layers.database
         task_id = str(uuid.uuid4())
-        accepted: list[Task] = []
 
-        def decide(image: Image) -> Mapping[str, object] | None:
+        def decide(image: Image) -> tuple[Task, Mapping[str, object]] | None:
             if importer.STARTS_FROM == image.status == 'uploading':
                 image = self._with_staged(image)
             task = self._check(ctx, image, importer, request, task_id)
-            if task is None:
-                return None
-            accepted[:] = [task]
-            return {'properties': imports.locked(image.properties, task_id)}
+            return None if task is None else (
+                task, {'properties': imports.locked(image.properties, task_id)})
 
-        written = optimistic.change(records, image_id, decide, viewer=ctx.viewer)
-        if written is None:
+        def write(image: Image, decision: tuple[Task, Mapping[str, object]]) -> tuple[Task, Image]:
+            task, changes = decision
+            if importer.NEEDS_TOKEN:
+                task = dataclasses.replace(task, node=self._work.private_node)
+            return records.tasks.add_and_update(task, image, changes)
+
+        accepted = optimistic.retry(lambda: records.images.get(image_id, viewer=ctx.viewer),
+                                    decide, write)
+        if accepted is None:
             return None
-        try:
-            task = self._add(accepted[0], importer, ctx)
-        except BaseException:
-            self._unlock(written, task_id)
-            raise
+        task, written = accepted
+        if importer.NEEDS_TOKEN:
+            task = self._claim(task, written, ctx)
         layers.events.image(ctx, 'image.update', written)
         layers.events.task(ctx, 'task.create', task)
         self._work.remember(task.id, ctx)
         submit(layers, task)
         return task
 
-    def _add(self, task: Task, importer: contract.Importer, ctx: Context) -> Task:
-        tasks, work = self._layers.database.tasks, self._work
-        if not importer.NEEDS_TOKEN:
-            return tasks.add(task)
-        added = tasks.add(dataclasses.replace(task, node=work.private_node))
-        return work.claim(added, ctx, node=task.node)
+    def _claim(self, task: Task, image: Image, ctx: Context) -> Task:
+        """Claim a task whose caller only this process knows."""
+        staged = task.journal.get('staged') or {}
+        try:
+            return self._work.claim(task, ctx, node=staged.get('node'))
+        except BaseException:
+            self._unlock(image, task.id)
+            raise
 
     def _check(self, ctx: Context, image: Image, importer: contract.Importer,
                request: ImportRequest, task_id: str) -> Task | None:

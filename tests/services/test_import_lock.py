@@ -16,18 +16,18 @@ def forgotten(importing, queued):
 
 
 def test_of_two_imports_at_once_the_second_is_refused(importing, ctx, queued, reread, monkeypatch):
-    image, tasks, refused = queued(), importing.layers.database.tasks, []
+    image, tasks, tasks_at_once = queued(), importing.layers.database.tasks, []
 
-    def add(task, *, add=tasks.add):
-        with pytest.raises(contract.Conflict, match='being imported') as caught:
-            begin(importing, ctx, image, 'fetched')
-        refused.append(caught)
-        return add(task)
-    monkeypatch.setattr(tasks, 'add', add)
-    task = begin(importing, ctx, image, 'fetched')
+    def add(*args, add=tasks.add_and_update):
+        monkeypatch.undo()
+        tasks_at_once.append(begin(importing, ctx, image, 'fetched'))
+        return add(*args)
+    monkeypatch.setattr(tasks, 'add_and_update', add)
+    with pytest.raises(contract.Conflict, match='being imported'):
+        begin(importing, ctx, image, 'fetched')
+    task, = tasks_at_once
     run(importing)
 
-    assert len(refused) == 1
     assert (reread(image).status, task_of(importing, task).status) == ('active', 'success')
 
 

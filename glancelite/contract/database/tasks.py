@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Collection, Mapping
 
 from glancelite.contract.query import TaskQuery
-from glancelite.contract.values import Page, Task
+from glancelite.contract.values import Image, Page, Task
 
 
 class TaskRecords(abc.ABC):
@@ -27,6 +27,18 @@ class TaskRecords(abc.ABC):
 
         :returns: the task as recorded, with ``created_at`` and ``updated_at``.
         :raises Conflict: the id is in use.
+        """
+
+    @abc.abstractmethod
+    def add_and_update(self, task: Task, image: Image,
+                       changes: Mapping[str, object]) -> tuple[Task, Image]:
+        """Add a task and change its image: both, or neither.
+
+        :param image: as the caller has read it.
+        :param changes: as in ``ImageRecords.update``.
+        :returns: both as recorded.
+        :raises Conflict: the id of the task is in use, or the image has another revision.
+        :raises NotFound: the image does not exist any more.
         """
 
     @abc.abstractmethod

@@ -23,7 +23,7 @@ class MemoryDatabase(contract.Database):
         records = Records()
         self._images = MemoryImages(records, host)
         self._members = MemoryMembers(records, host)
-        self._tasks = MemoryTasks(records, host)
+        self._tasks = MemoryTasks(records, self._images, host)
 
     @property
     def images(self) -> MemoryImages:

@@ -12,7 +12,7 @@ class Records:
     """All records; read or change them while holding ``lock``."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.images: dict[str, Image] = {}
         self.deleted_images: dict[str, Image] = {}
         #: id of an image that is pending deletion -> the status that it had before

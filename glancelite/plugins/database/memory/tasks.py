@@ -13,7 +13,8 @@ from typing import Any
 from glancelite import contract
 from glancelite.contract import query as queries
 from glancelite.contract.query import TaskQuery
-from glancelite.contract.values import Page, Task
+from glancelite.contract.values import Image, Page, Task
+from glancelite.plugins.database.memory.images import MemoryImages
 from glancelite.plugins.database.memory.records import Records
 
 #: fields that are JSON-ready
@@ -25,8 +26,9 @@ _NOT_HELD: Mapping[str, Any] = {'holder': None, 'lease_until': None}
 
 class MemoryTasks(contract.TaskRecords):
 
-    def __init__(self, records: Records, host: contract.Host):
+    def __init__(self, records: Records, images: MemoryImages, host: contract.Host):
         self._records = records
+        self._images = images
         self._host = host
 
     def add(self, task: Task) -> Task:
@@ -34,10 +36,20 @@ class MemoryTasks(contract.TaskRecords):
         added = dataclasses.replace(task, **_json_fields(_fields(task)), **_NOT_HELD, attempt=0,
                                     created_at=now, updated_at=now)
         with self._records.lock:
-            if task.id in self._records.tasks:
-                raise contract.Conflict(f'the task id {task.id} is in use')
+            self._check_new_locked(task)
             self._records.tasks[task.id] = added
         return _copy(added)
+
+    def add_and_update(self, task: Task, image: Image,
+                       changes: Mapping[str, object]) -> tuple[Task, Image]:
+        with self._records.lock:
+            self._check_new_locked(task)
+            written = self._images.update(image, changes)
+            return self.add(task), written
+
+    def _check_new_locked(self, task: Task) -> None:
+        if task.id in self._records.tasks:
+            raise contract.Conflict(f'the task id {task.id} is in use')
 
     def get(self, task_id: str) -> Task:
         with self._records.lock:

@@ -41,7 +41,7 @@ class SQLDatabase(contract.Database):
         self._schema = Schema(self._engine)
         self._images = SQLImages(self._engine, host)
         self._members = SQLMembers(self._engine, host)
-        self._tasks = SQLTasks(self._engine, host)
+        self._tasks = SQLTasks(self._engine, self._images, host)
         self.VOLATILE = is_in_memory(self._engine.url)  # type: ignore[misc]
         if self.VOLATILE:
             self.sync()         # no other process can do it

@@ -39,6 +39,31 @@ _BATCH = 100
 _NO_DEPENDENT_ROWS = Image('')
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Update:
+    """An update of an image that is not run yet.
+
+    :ivar before, written: the image before the update, and after it.
+    :ivar changed: the collections that change; without any, the statement is the update.
+    """
+
+    dependent_rows: DependentRows
+    before: Image
+    written: Image
+    statement: Statement
+    values: Mapping[str, Any]
+    changed: Collection[str]
+
+    def write(self, connection: Connection) -> bool:
+        """Return False if the image is not any more as it was read."""
+        if not connection.run(self.statement, self.values):
+            return False
+        if self.changed:
+            self.dependent_rows.write(connection, self.before.id, self.values['at'], self.before,
+                                      self.written, self.changed)
+        return True
+
+
 class SQLImages(contract.ImageRecords):
 
     def __init__(self, engine: Engine, host: contract.Host):
@@ -157,6 +182,19 @@ class SQLImages(contract.ImageRecords):
 
     def update(self, image: Image, changes: Mapping[str, object], *,
                status: Collection[str] | None = None) -> Image:
+        update = self.prepare_update(image, changes, status=status)
+        try:
+            success = (self._engine.transaction(update.write) if update.changed
+                       else self._engine.run(update.statement, update.values))
+        except ConstraintViolated as error:
+            raise contract.Invalid('the database cannot store this image') from error
+        if not success:
+            raise self.update_error(image.id)
+        return update.written
+
+    def prepare_update(self, image: Image, changes: Mapping[str, object], *,
+                       status: Collection[str] | None = None) -> Update:
+        """Raises as ``update`` does, but looks at nothing in the database."""
         if not changes.keys() <= _UPDATABLE:
             raise TypeError('update() cannot change '
                             f'{", ".join(sorted(changes.keys() - _UPDATABLE))}')
@@ -175,24 +213,10 @@ class SQLImages(contract.ImageRecords):
         values.update((f'status_{n}', name) for n, name in enumerate(sorted(status or ())))
         shape = (columns, image.updated_at is None, None if status is None else len(status))
         statement = self._engine.statement(('update', *shape), lambda _: _update(*shape))
-        changed = _changed_collections(image, written, changes)
+        return Update(self._dependent_rows, image, written, statement, values,
+                      _changed_collections(image, written, changes))
 
-        def write(connection: Connection) -> bool:
-            if not connection.run(statement, values):
-                return False
-            self._dependent_rows.write(connection, image.id, at, image, written, changed)
-            return True
-
-        try:
-            success = (self._engine.transaction(write) if changed
-                       else self._engine.run(statement, values))
-        except ConstraintViolated as error:
-            raise contract.Invalid('the database cannot store this image') from error
-        if not success:
-            raise self._update_error(image.id)
-        return written
-
-    def _update_error(self, image_id: str) -> contract.Error:
+    def update_error(self, image_id: str) -> contract.Error:
         """Find out why an update has not changed any row."""
         for status, revision in self._engine.rows(
                 self._engine.statement('select_revision', lambda _: sa.select(

@@ -13,11 +13,12 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract.query import TaskQuery
-from glancelite.contract.values import Page, Task
+from glancelite.contract.values import Image, Page, Task
 from glancelite.plugins.database.sql import tables, task_queries
 from glancelite.plugins.database.sql.connection import Connection, Statement
 from glancelite.plugins.database.sql.dialects import Dialect
 from glancelite.plugins.database.sql.engine import ConstraintViolated, Engine
+from glancelite.plugins.database.sql.images import SQLImages
 from glancelite.plugins.database.sql.queries import EmptyListing
 from glancelite.plugins.database.sql.task_rows import COLUMNS, INFO, task_of, task_row
 
@@ -33,8 +34,9 @@ _CANDIDATES = 20
 
 class SQLTasks(contract.TaskRecords):
 
-    def __init__(self, engine: Engine, host: contract.Host):
+    def __init__(self, engine: Engine, images: SQLImages, host: contract.Host):
         self._engine = engine
+        self._images = images
         self._dialect = engine.dialect
         self._host = host
 
@@ -112,6 +114,30 @@ class SQLTasks(contract.TaskRecords):
     # --- writing
 
     def add(self, task: Task) -> Task:
+        try:
+            return self._engine.transaction(self._addition(task))
+        except ConstraintViolated as error:
+            raise contract.Conflict(f'the task id {task.id} is in use') from error
+
+    def add_and_update(self, task: Task, image: Image,
+                       changes: Mapping[str, object]) -> tuple[Task, Image]:
+        add = self._addition(task)
+        update = self._images.prepare_update(image, changes)
+
+        def write(connection: Connection) -> Task | None:
+            return add(connection) if update.write(connection) else None
+
+        try:
+            added = self._engine.transaction(write)
+        except ConstraintViolated as error:
+            raise contract.Conflict(f'the task id {task.id} is in use, or the database cannot '
+                                    'store this image') from error
+        if added is None:
+            raise self._images.update_error(image.id)
+        return added, update.written
+
+    def _addition(self, task: Task) -> Callable[[Connection], Task]:
+        """Return what adds a task."""
         at = self._at()
         values = {
             'id': task.id, 'at': at, 'no': False, 'zero': 0,
@@ -127,10 +153,7 @@ class SQLTasks(contract.TaskRecords):
             row, = connection.rows(select, {'task_id': task.id})
             return task_of(row, self._dialect)
 
-        try:
-            return self._engine.transaction(write)
-        except ConstraintViolated as error:
-            raise contract.Conflict(f'the task id {task.id} is in use') from error
+        return write
 
     def update(self, task: Task, changes: Mapping[str, object], *,
                release: bool = False) -> Task:

@@ -1,4 +1,4 @@
-"""Claims about deletes, leases, usage and members."""
+"""Claims about deletes, leases, usage, members and what is written with a task."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.contract import Location, Viewer
+from glancelite.testing.contracts.database.tasks import full, new
 from glancelite.testing.contracts.database.values import SECOND, content, large, race, rich
 
 
@@ -345,3 +346,42 @@ class LifecycleContract:
                     lambda: database.members.remove(kept.id, 'm')):
             with pytest.raises(contract.NotFound):
                 ask()
+
+    # --- with a task
+
+    def test_a_task_is_added_together_with_a_change_of_its_image(self, database, images):
+        image = images.add(rich(tags=('a',)))
+        tasks, given = database.tasks, full(image_id=image.id)
+
+        task, written = tasks.add_and_update(
+            given, image, {'properties': {'lock': given.id}, 'tags': ('b',), 'name': 'n'})
+
+        assert tasks.get(given.id) == task
+        assert dataclasses.replace(task, created_at=None, updated_at=None) == given
+        assert images.get(image.id, viewer=None) == written
+        assert (written.name, written.tags, written.properties) == ('n', ('b',), {
+            'lock': given.id})
+
+    def test_neither_is_written_if_one_cannot(self, database, images):
+        tasks = database.tasks
+        image, kept = images.add(rich()), tasks.add(new())
+        changed = images.update(image, {'name': 'changed'})
+        ghost = dataclasses.replace(image, id=str(uuid.uuid4()))
+        task = new()
+        for error, args in (
+                (contract.Conflict, (task, image)), (contract.NotFound, (task, ghost)),
+                (contract.Conflict, (dataclasses.replace(task, id=kept.id), changed))):
+            with pytest.raises(error):
+                tasks.add_and_update(*args, {'name': 'lost', 'properties': {'lost': 'yes'}})
+
+        assert images.get(image.id, viewer=None) == changed
+        with pytest.raises(contract.NotFound):
+            tasks.get(task.id)
+        assert tasks.get(kept.id) == kept
+
+    def test_of_many_tasks_at_once_for_one_revision_one_is_added(self, database, images):
+        image, tasks = images.add(rich()), database.tasks
+
+        won = race(8, lambda n: tasks.add_and_update(new(), image, {'name': str(n)}))
+
+        assert [written for _, written in won] == [images.get(image.id, viewer=None)]
