@@ -41,7 +41,7 @@ class Job(Protocol):
 
     @property
     def staged_size(self) -> int:
-        """Number of bytes in the staging area that are durable."""
+        """Number of bytes of the staged data; those that ``append`` has added are durable."""
 
     def append(self, chunks: Iterable[bytes], *, total: int | None = None) -> None:
         """Append to the staged data, and report progress.
@@ -63,8 +63,19 @@ class Job(Protocol):
         :raises Unavailable: the staging area does not answer.
         """
 
-    def replace(self, chunks: Iterable[bytes]) -> None:
-        """Replace the staged data by other data, all or nothing; raises as ``append`` does."""
+    def replace(self, chunks: Iterable[bytes], **changes: object) -> None:
+        """Replace the staged data by other data, all or nothing; raises as ``append`` does.
+
+        :param changes: attributes of the image that change with the data, as in ``change``.
+        """
+
+    def replace_by_file(self, path: str, **changes: object) -> None:
+        """Replace the staged data by a file that was written under ``new_file``, as ``replace``.
+
+        The file is taken over, and not copied if one store is to get the data.  Then the step
+        is done when that store has it: if the process dies before, the step is run again, on
+        the data and the attributes that the image had before.
+        """
 
     def local_file(self) -> contextlib.AbstractContextManager[str]:
         """Return the path of a file with the staged data, for programs; it is read-only.

@@ -13,8 +13,9 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context, Image
-from glancelite.domain import imports, properties
+from glancelite.domain import imports, job_changes
 from glancelite.services import optimistic
+from glancelite.services.import_result import Result, extent
 from glancelite.services.layers import Layers
 from glancelite.services.staging import Staged, nonempty, sized
 from glancelite.services.stream import Limit
@@ -25,9 +26,6 @@ from glancelite.services.work_files import WorkFiles
 PROGRESS_INTERVAL = 2.0
 #: bytes of staged data that count as progress: a web server may send one byte at a time
 PROGRESS = 1 << 20
-#: attributes that a job may change
-_CHANGEABLE = frozenset({'disk_format', 'container_format', 'virtual_size', 'min_disk',
-                         'min_ram', 'properties'})
 
 
 class ImportJob:
@@ -49,6 +47,12 @@ class ImportJob:
         self.staged = Staged.from_json(self.journal.get('staged'))
         self._phase = ''
         self._progress = _Progress()
+        self._result: Result | None = None
+
+    def close(self) -> None:
+        """Remove what is not durable."""
+        if self._result is not None:
+            self._result.close()
 
     @property
     def task_id(self) -> str:
@@ -85,7 +89,7 @@ class ImportJob:
     @property
     def mark(self) -> list[int]:
         """What changes with the progress of the work."""
-        return [len(self.journal.get('done', ())), self.staged_size // PROGRESS,
+        return [len(self.journal.get('done', ())), self.staged.size // PROGRESS,
                 len(self.image.locations)]
 
     def count_start(self, most: int) -> None:
@@ -108,12 +112,18 @@ class ImportJob:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Run one phase of the work; it is recorded as done unless it raises."""
+        """Run one phase of the work; it is recorded as done unless it raises.
+
+        If its result is not durable yet, it is recorded together with the result.
+        """
         self._phase = name
         self._progress = _Progress()
         self.claim.write(progress={'step': name})
         yield
-        self.record(done=[*self.journal.get('done', ()), name])
+        if self._result is not None:
+            self._result.phases.append(name)
+        else:
+            self.record(done=[*self.journal.get('done', ()), name])
 
     def report(self, done: int, total: int | None = None) -> None:
         with self._lock:
@@ -126,7 +136,7 @@ class ImportJob:
 
     @property
     def staged_size(self) -> int:
-        return self.staged.size
+        return self.staged.size if self._result is None else self._result.size
 
     def append(self, chunks: Iterable[bytes], *, total: int | None = None) -> None:
         source = _Source(nonempty(chunks))
@@ -191,6 +201,7 @@ class ImportJob:
 
     def restart(self) -> None:
         self.check()
+        self._drop_result()
         old, self.staged = self.staged, Staged()
         self.record(staged=self.staged.to_json(), leftovers=[
             *self.journal.get('leftovers', ()), old.to_json()])
@@ -198,14 +209,21 @@ class ImportJob:
 
     def read(self) -> Iterator[bytes]:
         self.check()
-        return self._area.read(self.staged)
+        return self._area.read(self.staged) if self._result is None else self._result.open()
 
     def read_views(self) -> Iterator[bytes]:
         """Return the staged data; the chunks may be views of memory."""
         self.check()
-        return self._area.read(self.staged, views=True)
+        if self._result is None:
+            return self._area.read(self.staged, views=True)
+        return self._result_views(self._result)
 
-    def replace(self, chunks: Iterable[bytes]) -> None:
+    def _result_views(self, result: Result) -> Iterator[bytes]:
+        with contextlib.closing(result.open()) as data:
+            yield from self._area.views(data)
+
+    def replace(self, chunks: Iterable[bytes], **changes: Any) -> None:
+        job_changes.check(changes)
         attempt = self.journal.get('replaced', 0) + 1
         key = f'{self.task_id}.{self.claim.task.attempt}.r{attempt}'
         new = Staged(node=self._area.node, pending=key)
@@ -214,9 +232,68 @@ class ImportJob:
         views = nonempty(self._area.views(chunks))
         part = self._area.write(key, self._watched(views, 0, None), ctx=self.ctx)
         with self._lock:
-            self.journal['leftovers'] = [*leftovers, self.staged.to_json()]
+            before, phases = self._drop_result()
+            self.journal.update(
+                leftovers=[*leftovers, self.staged.to_json()],
+                changes=job_changes.merged(before, changes),
+                done=[*self.journal.get('done', ()), *phases])
             self._record_staged(Staged((part,), self._area.node), node=self._area.node)
-        self._discard_leftovers()
+        self.finish_replacement()
+
+    def finish_replacement(self) -> None:
+        """Change the image as its staged data, which was replaced, requires."""
+        changes = self.journal.get('changes')
+        if changes:
+            self.change(**changes)
+            self.journal['changes'] = {}
+        if changes or self.journal.get('leftovers'):
+            self._discard_leftovers()
+
+    def replace_by_file(self, path: str, **changes: Any) -> None:
+        job_changes.check(changes)
+        if len(self.journal['stores']) > 1:     # their data must not differ, so it stays
+            with contextlib.closing(extent(path)) as data:
+                self.replace(data, **changes)
+            return
+        limit = self.size_limit
+        if limit is not None:
+            Limit(limit, contract.QuotaExceeded).skip(os.path.getsize(path))
+        with contextlib.ExitStack() as stack:
+            kept = stack.enter_context(self.new_file())
+            os.rename(path, kept)
+            before, phases = self._drop_result()
+            self._result = Result(kept, job_changes.merged(before, changes), phases,
+                                  stack.pop_all())
+        self.image = self._with_result(self.image)
+
+    def settle(self) -> None:
+        """Make the staged data durable.
+
+        :raises Unavailable: the staging area does not answer.
+        """
+        if self._result is not None:
+            with contextlib.closing(self._result.open()) as data:
+                self.replace(data)
+
+    def stored(self) -> None:
+        """Note that the stores have the data."""
+        _, phases = self._drop_result()
+        self.journal['done'] = [*self.journal.get('done', ()), *phases]
+
+    def _drop_result(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the changes and the phases of the result that was not durable, if any."""
+        result, self._result = self._result, None
+        if result is None:
+            return {}, []
+        result.close()
+        return result.changes, result.phases
+
+    def changes_with_data(self, image: Image) -> dict[str, Any]:
+        """Return what changes in the image when a store gets the data."""
+        return {} if self._result is None else job_changes.fields(image, self._result.changes)
+
+    def _with_result(self, image: Image) -> Image:
+        return dataclasses.replace(image, **self.changes_with_data(image))
 
     def _discard_leftovers(self) -> None:
         """Discard staged data that is not used any more."""
@@ -231,7 +308,7 @@ class ImportJob:
 
     @contextlib.contextmanager
     def local_file(self) -> Iterator[str]:
-        path = self._area.path(self.staged)
+        path = self._area.path(self.staged) if self._result is None else self._result.path
         if path is not None:
             yield path
             return
@@ -268,15 +345,12 @@ class ImportJob:
     # --- the image
 
     def change(self, **fields: Any) -> None:
-        unknown = fields.keys() - _CHANGEABLE
-        if unknown:
-            raise TypeError(f'a job cannot change {", ".join(sorted(unknown))}')
-        custom = fields.pop('properties', {})
-        for name in custom:
-            properties.check_name(name)
-        properties.check_values(fields, custom)
-        self.write_image(lambda image: {
-            **fields, **({'properties': {**image.properties, **custom}} if custom else {})})
+        job_changes.check(fields)
+        if self._result is None:
+            self.write_image(lambda image: job_changes.fields(image, fields))
+        else:
+            self._result.changes = job_changes.merged(self._result.changes, fields)
+            self.image = self._with_result(self.image)
 
     def write_image(self, change: Callable[[Image], Mapping[str, object] | None]) -> Image:
         """Write to the image while it is locked by this claim.
@@ -301,7 +375,7 @@ class ImportJob:
                 self.claim.ending = CANCELLED
                 raise Ended('The image was deleted.', CANCELLED) from None
             if written is not None:
-                self.image = written
+                self.image = self._with_result(written)
                 self._layers.events.image(self.ctx, 'image.update', written)
             return self.image
 

@@ -53,14 +53,16 @@ class Importing:
         except contract.NotFound:
             image = Image(image_id, status='deleted')
         self.files.clean()
-        job = ImportJob(self.layers, claim, image, files=self.files)
-        resumes = claim.task.attempt > 1
+        with contextlib.closing(ImportJob(self.layers, claim, image, files=self.files)) as job:
+            self._run(job, resumes=claim.task.attempt > 1)
+
+    def _run(self, job: ImportJob, *, resumes: bool) -> None:
         while True:
             try:
                 work = _Import(self, job, resumes=resumes)
             except (KeyError, TypeError):
-                LOG.exception('the journal of task %s cannot be read', claim.task.id)
-                claim.finish('failure', 'The server met an internal error.')
+                LOG.exception('the journal of task %s cannot be read', job.task_id)
+                job.claim.finish('failure', 'The server met an internal error.')
                 return
             if not work.run():
                 return
@@ -112,8 +114,9 @@ class _Import:
                 return
             job.check()
             self._begin()
-            self._fetch()
-            self._change()
+            if self._missing():     # otherwise a process has died that had stored the data
+                self._fetch()
+                self._change()
             self._store()
         except Ended as ended:
             if ended.reason not in FINAL:
@@ -152,6 +155,7 @@ class _Import:
         if resumed:
             job.count_start(MOST_STOPS + self._options.retries)
             job.recover_staged()
+            job.finish_replacement()
             with contextlib.suppress(contract.Error):   # the recovery tries it again
                 discard_leftovers(self._layers, job.image)
 
@@ -203,6 +207,7 @@ class _Import:
                 missing = missing[at_once:]
             if remaining := self._missing():
                 raise contract.Unavailable(f'The stores {", ".join(remaining)} lack the data.')
+            job.stored()
 
     def _missing(self) -> Sequence[str]:
         """Return the stores that neither have the data, nor have failed for good."""
@@ -319,9 +324,10 @@ class _Import:
         def change(image: Image) -> Mapping[str, object] | None:
             if location in image.locations:
                 return None     # the answer to an earlier try was lost
-            changes: dict[str, object] = {
-                'locations': (*image.locations, location),
-                'properties': imports.stored(image.properties, name)}
+            changes = self._job.changes_with_data(image)
+            custom = changes.get('properties', image.properties)
+            changes.update(locations=(*image.locations, location),
+                           properties=imports.stored(custom, name))
             if not self._copies:
                 changes.update(facts)
             if image.status == 'importing' and not self._all_must_succeed:
@@ -347,6 +353,12 @@ class _Import:
         if tries >= options.retries:
             self._end('failure', imports.reason_for_users(error))
             return
+        try:
+            job.settle()
+        except Ended:
+            raise
+        except contract.Error as failed:    # what is lost is done again
+            LOG.info('the result of the steps is not kept: %s', failed)
         job.journal.update(mark=mark, tries=tries)
         self._pause(options.pause(tries), error)
 
@@ -381,6 +393,8 @@ class _Import:
         reasons = job.journal.get('reasons', {})
         if outcome == 'success' and failed:
             reason = '; '.join(f'{name}: {reasons.get(name, reason)}' for name in failed)
+            if not self._stored(job.image):
+                outcome = 'failure'
         elif outcome == 'failure':
             job.journal['failed'] = [*failed, *self._missing()]
         # a process that died may have left data, if this one has not even begun

@@ -212,10 +212,16 @@ class FakeJob:
         self.check()
         return (part for part in list(self.parts))
 
-    def replace(self, chunks: Iterable[bytes]) -> None:
+    def replace(self, chunks: Iterable[bytes], **changes: Any) -> None:
         parts: list[bytes] = []
         self._write(parts, chunks)
         self.parts[:] = parts
+        if changes:
+            self._change(changes)
+
+    def replace_by_file(self, path: str, **changes: Any) -> None:
+        with open(path, 'rb') as file:
+            self.replace(iter(lambda: file.read(1 << 20), b''), **changes)
 
     @contextlib.contextmanager
     def local_file(self) -> Iterator[str]:
@@ -231,6 +237,9 @@ class FakeJob:
 
     def change(self, **fields: Any) -> None:
         self.check()
+        self._change(fields)
+
+    def _change(self, fields: dict[str, Any]) -> None:
         unknown = fields.keys() - {'disk_format', 'container_format', 'virtual_size', 'min_disk',
                                    'min_ram', 'properties'}
         assert not unknown, unknown

@@ -149,8 +149,8 @@ def exchange_importing(core, make_plugin):
         importers = {'fetched': make_plugin(Fetched), 'glance-direct': make_plugin(Direct),
                      'copy-image': make_plugin(Copy)}
         return service.exchange(core, **{
-            'importers': importers, 'executor': make_plugin(Waiting), 'steps': (), **blocks},
-            options=Options(imports=ImportOptions(retries=3)))
+            'importers': importers, 'executor': make_plugin(Waiting), 'steps': (),
+            'options': Options(imports=ImportOptions(retries=3)), **blocks})
     core.layers.staging.part_size = 10
     return make
 

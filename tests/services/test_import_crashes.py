@@ -133,23 +133,25 @@ def disk(tmp_path_factory):
 class Scenario:
     """An import.
 
-    :ivar step: class and options of the only step; None for no step.
+    :ivar steps: class and options of each step.
     """
 
     method: str
     request: dict
-    step: tuple | None = None
+    steps: tuple = ()
 
 
 ONE = {'stores': ['cold']}
+INJECT = InjectMetadata, {'inject': {'hw_disk_bus': 'scsi'}}
+CONVERT = Conversion, {'reserved_space': 0}
 SCENARIOS = {
     'glance-direct': Scenario('glance-direct', {'stores': ['fast', 'cold']}),
     'fetched': Scenario('fetched', {'stores': ['fast', 'cold'],
                                     'all_stores_must_succeed': False}),
-    'step': Scenario('fetched', ONE, (Upper, {})),
-    'inject_metadata': Scenario('fetched', ONE, (InjectMetadata, {
-        'inject': {'hw_disk_bus': 'scsi'}})),
-    'conversion': Scenario('disk', ONE, (Conversion, {'reserved_space': 0})),
+    'step': Scenario('fetched', ONE, ((Upper, {}),)),
+    'inject_metadata': Scenario('fetched', ONE, (INJECT,)),
+    'conversion': Scenario('disk', ONE, (CONVERT, INJECT)),
+    'conversion for two stores': Scenario('disk', {'stores': ['fast', 'cold']}, (CONVERT,)),
     'copy-image': Scenario('copy-image', ONE),
 }
 
@@ -161,7 +163,7 @@ def test_another_process_finishes_the_import(core, ctx, admin, queued, active, r
     name = scenario.method
     content, importers['disk'].content = (
         request.getfixturevalue('disk') if name == 'disk' else (b'', b''))
-    steps = [make_plugin(scenario.step[0], **scenario.step[1])] if scenario.step else []
+    steps = [make_plugin(kind, name=kind.__name__, **options) for kind, options in scenario.steps]
     core.layers.staging.part_size = 10
     caller = admin if name == 'copy-image' else ctx
     expected = {'disk': content, 'copy-image': b'data'}.get(
@@ -191,7 +193,7 @@ def test_another_process_finishes_the_import(core, ctx, admin, queued, active, r
         assert read_data(healthy, ctx, done) == expected, where
         assert done.disk_format == 'raw', where
         assert done.properties.get('hw_disk_bus') == (
-            'scsi' if scenario is SCENARIOS['inject_metadata'] else None), where
+            'scsi' if INJECT in scenario.steps else None), where
         assert task_of(core, task).status == 'success', (where, task_of(core, task))
         assert staged_data(core) == {}, (where, staged_data(core))
         stored = {**data_in(core, 'fast'), **{

@@ -476,3 +476,19 @@ def test_a_staging_area_that_is_away_at_the_end_is_cleared_later(importing, ctx,
 
     assert (staged_data(importing), task_of(importing, task).status) == ({}, 'success')
     assert task_of(importing, task).message == ''
+
+
+@pytest.mark.parametrize('stores', [['cold'], ['fast', 'cold']])
+def test_an_image_that_no_store_has_got_is_not_active(importing, ctx, staged, reread, monkeypatch,
+                                                      stores):
+    for name in stores:
+        failing_once(importing.layers.stores[name].driver, contract.TooLarge('full'), monkeypatch)
+    task = begin(importing, ctx, staged, stores=stores, all_stores_must_succeed=False)
+    run(importing)
+
+    image = reread(staged)
+
+    assert (image.status, image.locations) == ('uploading', ())
+    assert lists(image)[1].split(',') == stores
+    assert task_of(importing, task).status == 'failure'
+    assert 'full' in task_of(importing, task).message

@@ -50,10 +50,7 @@ class Conversion(contract.Step):
         return f'{self._qemu.version()}, output format {self._output}'
 
     def run(self, job: contract.Job) -> None:
-        image, before = job.image, job.memory
-        if 'mark' in before and before['mark'] != staged.mark(job):
-            job.change(**before['changes'])     # a former attempt has replaced the data
-            return
+        image = job.image
         if image.container_format in KEPT_CONTAINERS:
             return
         with job.local_file() as path:
@@ -79,14 +76,8 @@ class Conversion(contract.Step):
         with job.new_file() as target:
             self._convert(job, path, declared, target, virtual_size)
             self._content.check(target, image, self._output, converted=True, watch=check)
-            changes = {'disk_format': self._output, 'container_format': 'bare',
-                       'virtual_size': self._virtual_size(job, target, self._output)}
-            job.remember(mark=staged.mark(job), changes=changes)
-            file = open(target, 'rb', buffering=0)  # noqa: SIM115  the extent closes it
-            with contextlib.closing(
-                    contract.FileExtent(file, 0, os.path.getsize(target))) as data:
-                job.replace(data)
-        job.change(**changes)
+            job.replace_by_file(target, disk_format=self._output, container_format='bare',
+                                virtual_size=self._virtual_size(job, target, self._output))
 
     def _virtual_size(self, job: contract.Job, path: str, disk_format: str) -> int:
         """Return the size of the disk, if it is one that can be converted."""

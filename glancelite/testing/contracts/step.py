@@ -61,10 +61,24 @@ class InterruptedJob(FakeJob):
         super().report(done, total)
 
 
+class LosingJob(InterruptedJob):
+    """A job whose process loses the file that has replaced the data, when it ends.
+
+    :ivar lost: the data and the image before; None if no file has replaced the data.
+    """
+
+    lost: tuple[list[bytes], contract.Image] | None = None
+
+    def replace_by_file(self, path: str, **changes: object) -> None:
+        before = list(self.parts), self.image
+        super().replace_by_file(path, **changes)
+        self.lost = self.lost or before
+
+
 class FailingJob(FakeJob):
     """A job whose staging area fails when it is written."""
 
-    def replace(self, chunks):
+    def replace(self, chunks, **changes):
         next(iter(chunks), None)
         raise contract.Unavailable('The staging area does not answer.')
 
@@ -85,7 +99,7 @@ class LargeJob(FakeJob):
     def read(self):
         return (self._piece for _ in range(self._count))
 
-    def replace(self, chunks):
+    def replace(self, chunks, **changes):
         for chunk in chunks:
             self.kept += len(chunk)
 
@@ -211,6 +225,16 @@ class StepContract:
                 if outcome(step, job) is contract.Gone:
                     job = FakeJob(tmp_path, image=job.image, parts=job.parts, memory=job.memory)
                     assert outcome(step, job) == whole
+
+    def test_a_step_whose_file_was_lost_has_the_same_result(self, step, samples, tmp_path):
+        for sample in samples:
+            job = self.job(tmp_path, sample, LosingJob)
+            whole = outcome(step, job)
+            if job.lost is not None:
+                parts, before = job.lost
+                again = FakeJob(tmp_path, image=before, parts=parts, memory=job.memory)
+
+                assert outcome(step, again) == whole
 
     def test_the_end_of_the_work_ends_the_step(self, step, samples, tmp_path):
         for sample in samples:

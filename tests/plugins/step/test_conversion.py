@@ -303,8 +303,9 @@ def test_a_sparse_disk_takes_no_space_while_it_is_converted(step, job, tmp_path)
     class Watching(FakeJob):
         taken = None
 
-        def replace(self, chunks):
-            self.taken = os.fstat(chunks.file.fileno())
+        def replace_by_file(self, path, **changes):
+            self.taken = os.stat(path)
+            self.change(**changes)
 
     work = Watching(tmp_path, bomb(tmp_path, '64G'), image=image_of('qcow2'))
 
@@ -343,25 +344,6 @@ def test_a_missing_program_is_named(step, job, tmp_path, monkeypatch):
 
 
 # --- interruptions
-
-def test_a_conversion_that_was_done_is_not_done_again(step, tmp_path):
-    """The inner disk looks like an image: it must not be taken for one."""
-    class Dying(FakeJob):
-        def change(self, **fields):
-            raise contract.Unavailable('The process dies.')
-
-    data = disks.content()
-    first = Dying(tmp_path, disks.image(tmp_path, 'qcow2', data), image=image_of('qcow2'))
-    with pytest.raises(contract.Unavailable):
-        step().run(first)
-    again = FakeJob(tmp_path, image=first.image, parts=first.parts, memory=first.memory)
-
-    step().run(again)
-
-    assert again.data == data
-    assert again.image.disk_format == 'raw'
-    assert again.image.virtual_size == len(data)
-
 
 def test_nothing_is_left_of_a_conversion_whose_image_was_deleted(step, tmp_path):
     class Ending(FakeJob):
