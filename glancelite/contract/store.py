@@ -25,14 +25,17 @@ class FileExtent:
     :param offset: first byte.
     :param length: number of bytes; all of them exist.
     :param chunk: bytes per read when the extent is iterated.
+    :param path: where programs can open the file; None if they cannot.
 
     The core sets ``fallback`` if the image has another location.  It takes the number of
     bytes that came from this file and the failure; it returns the remaining bytes, or
     raises the failure.  Code that reads the file without the iterator calls it as well.
     """
 
-    def __init__(self, file: BinaryIO, offset: int, length: int, chunk: int = 1 << 20):
+    def __init__(self, file: BinaryIO, offset: int, length: int, chunk: int = 1 << 20,
+                 path: str | None = None):
         self.file = file
+        self.path = path
         self.offset = offset
         self.length = length
         self.fallback: Callable[[int, BaseException], Iterator[bytes]] | None = None

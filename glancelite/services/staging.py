@@ -32,11 +32,13 @@ class Staged:
     :ivar node: the only node that can read it; None for any.
     :ivar pending: the key under which a part is being written, if any.  If the writer dies
         there may be data under it.
+    :ivar hashes: the facts that ``stream.Digests`` has found, if all data was hashed.
     """
 
     parts: tuple[tuple[str, int], ...] = ()
     node: str | None = None
     pending: str | None = None
+    hashes: Mapping[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -46,14 +48,14 @@ class Staged:
     def to_json(self) -> Mapping[str, Any]:
         """Return it JSON-ready."""
         return {'parts': [list(part) for part in self.parts], 'node': self.node,
-                'pending': self.pending}
+                'pending': self.pending, **({'hashes': self.hashes} if self.hashes else {})}
 
     @classmethod
     def from_json(cls, value: Any) -> Staged:
         """Return what ``to_json`` returned; nothing staged if ``value`` has another form."""
         try:
             return cls(tuple((str(url), int(size)) for url, size in value['parts']),
-                       value.get('node'), value.get('pending'))
+                       value.get('node'), value.get('pending'), value.get('hashes'))
         except (TypeError, KeyError, ValueError, AttributeError):
             return cls()
 
@@ -144,8 +146,7 @@ class StagingArea:
             return None
         chunks = self._store.read(staged.parts[0][0], ctx=None)
         try:
-            name = getattr(getattr(chunks, 'file', None), 'name', None)
-            return name if isinstance(name, str) else None
+            return getattr(chunks, 'path', None)
         finally:
             contract.store.close_chunks(chunks)
 

@@ -51,9 +51,12 @@ class FileStore(contract.Store):
 
     @classmethod
     def reserved_defaults(cls, name: str, options: Any) -> Mapping[str, object]:
-        if options.filesystem_store_datadir or options.filesystem_store_datadirs:
-            return contract.EMPTY
-        return {'filesystem_store_datadir': f'/var/lib/glance/{name}'}
+        defaults: dict[str, object] = {}
+        if not (options.filesystem_store_datadir or options.filesystem_store_datadirs):
+            defaults['filesystem_store_datadir'] = f'/var/lib/glance/{name}'
+        if options.filesystem_store_direct_io is None:      # what is staged is read soon
+            defaults['filesystem_store_direct_io'] = False
+        return defaults
 
     def __init__(self, options: Any, host: contract.Host, *, name: str = 'file',
                  conf: Any = None):
@@ -132,7 +135,7 @@ class FileStore(contract.Store):
         if available < 0:
             watchdog.call_in_background(file.close) if ahead else file.close()
             raise store_rules.beyond_end(size)
-        return contract.FileExtent(file, offset, length, self._chunk_size)
+        return contract.FileExtent(file, offset, length, self._chunk_size, path=path)
 
     def size(self, url: str, *, ctx: contract.Context | None = None) -> int:
         status = self._stat(*self._find(url))
@@ -232,7 +235,7 @@ class FileStore(contract.Store):
     def _new_file(self, directory: str, size: int | None) -> partial_file.PartialFile:
         file = partial_file.PartialFile(
             directory, self._chunk_size, self._mode, thin=self._thin,
-            bypass_cache=self.options.filesystem_store_direct_io, size=size)
+            bypass_cache=self.options.filesystem_store_direct_io is not False, size=size)
         self._roots[directory].mark_used()
         return file
 
