@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import ClassVar
 
 from glancelite.contract.job import Job
 from glancelite.contract.plugin import Plugin
@@ -16,6 +17,8 @@ class Step(Plugin):
     """
 
     LAYER = 'step'
+    #: False: the step leaves the data as it is, so that it can be hashed before
+    CHANGES_DATA: ClassVar[bool] = True
 
     @abc.abstractmethod
     def run(self, job: Job) -> None:

@@ -17,6 +17,7 @@ from glancelite.domain import imports, job_changes
 from glancelite.services import optimistic
 from glancelite.services.import_result import Result, extent
 from glancelite.services.layers import Layers
+from glancelite.services.staged_hashes import StagedHashes
 from glancelite.services.staging import Staged, nonempty, sized
 from glancelite.services.stream import Limit
 from glancelite.services.work import CANCELLED, LOST, Claim, Ended
@@ -36,10 +37,11 @@ class ImportJob:
     """
 
     def __init__(self, layers: Layers, claim: Claim, image: Image, *,
-                 files: WorkFiles):
+                 files: WorkFiles, hashes: StagedHashes | None = None):
         self._layers = layers
         self._area = layers.staging
         self._files = files
+        self._hashes = hashes
         self._lock = threading.RLock()
         self.claim = claim
         self.image = image
@@ -51,6 +53,8 @@ class ImportJob:
 
     def close(self) -> None:
         """Remove what is not durable."""
+        if self._hashes is not None:
+            self._hashes.close()
         if self._result is not None:
             self._result.close()
 
@@ -139,8 +143,10 @@ class ImportJob:
         return self.staged.size if self._result is None else self._result.size
 
     def append(self, chunks: Iterable[bytes], *, total: int | None = None) -> None:
-        source = _Source(nonempty(chunks))
-        limited = self._watched(source, self.staged_size, total)
+        source, start = _Source(nonempty(chunks)), self.staged_size
+        limited = self._watched(source, start, total)
+        if self._hashes is not None:
+            limited = self._hashes.watch(limited, start)
         try:
             while not source.ended:
                 self._write_part(limited, source)
@@ -156,7 +162,7 @@ class ImportJob:
             return
         key = f'{self.task_id}.{self.claim.task.attempt}.{len(self.staged.parts)}'
         self._record_staged(dataclasses.replace(
-            self.staged, node=self._area.node, pending=key), node=self._area.node)
+            self.staged, node=self._area.node, pending=key, hashes=None), node=self._area.node)
         part = self._area.write(
             key, sized(itertools.chain([first], chunks), self._area.part_size), ctx=self.ctx)
         try:
@@ -166,6 +172,18 @@ class ImportJob:
             with contextlib.suppress(contract.Error):
                 self._area.discard(Staged(pending=key))
             raise
+
+    def finish_fetch(self) -> None:
+        """Keep the hashes of the staged data with the record of this phase, if they are known."""
+        found = self._hashes.finish(self.staged.size) if self._hashes is not None else None
+        if found is not None:
+            self.staged = dataclasses.replace(self.staged, hashes=found)
+            self.journal['staged'] = self.staged.to_json()
+
+    @property
+    def hashes(self) -> Mapping[str, Any] | None:
+        """The facts about the staged data that ``stream.Digests`` has found, if any."""
+        return self.staged.hashes if self._result is None else None
 
     def _record_staged(self, staged: Staged, node: str | None = None) -> None:
         with self._lock:

@@ -17,12 +17,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from glancelite import contract
 from glancelite.contract import Image, Location, QuotaRequest
 from glancelite.domain import digests, imports, status
-from glancelite.services import border, fan_out, location_deletion, store_acls
+from glancelite.services import border, fan_out, import_data, location_deletion, store_acls
 from glancelite.services.import_job import ImportJob
 from glancelite.services.import_options import ImportOptions
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, discard_leftovers, owner_context
-from glancelite.services.stream import Digests, InspectedStream, Unchanged, inspect
+from glancelite.services.stream import InspectedStream
 from glancelite.services.work import ABANDONED, CANCELLED, FINAL, Claim, Ended, Work
 from glancelite.services.work_files import WorkFiles
 
@@ -53,7 +53,9 @@ class Importing:
         except contract.NotFound:
             image = Image(image_id, status='deleted')
         self.files.clean()
-        with contextlib.closing(ImportJob(self.layers, claim, image, files=self.files)) as job:
+        hashes = import_data.early_hashes(self.layers, self.options)
+        with contextlib.closing(ImportJob(self.layers, claim, image, files=self.files,
+                                          hashes=hashes)) as job:
             self._run(job, resumes=claim.task.attempt > 1)
 
     def _run(self, job: ImportJob, *, resumes: bool) -> None:
@@ -178,6 +180,7 @@ class _Import:
             raise contract.Unavailable(f'The import method {self._method} is not enabled here.')
         with self._job.phase('fetch'), border.Calling(importer):
             importer.fetch(self._job)
+            self._job.finish_fetch()
 
     def _change(self) -> None:
         if self._copies:
@@ -235,8 +238,9 @@ class _Import:
         :raises Error: a store failed, and all must succeed; or a store does not answer.
         """
         job = self._job
-        chunks = self._source()
-        stream = InspectedStream(self._watched(chunks), self._inspections())
+        chunks = import_data.source(self._layers, job, copies=self._copies)
+        stream = InspectedStream(import_data.reported(job, chunks), import_data.inspections(
+            self._layers, job, self._options, copies=self._copies))
         try:
             with stream:
                 failures = fan_out.write(
@@ -266,41 +270,6 @@ class _Import:
         for error in failures.values():
             if isinstance(error, contract.Unavailable):
                 raise error
-
-    def _source(self) -> Iterator[bytes]:
-        job = self._job
-        if not self._copies:
-            return job.read_views()
-        ctx = job.ctx if job.ctx.token else owner_context(job.image)
-        chunks = self._layers.stores.read(job.image, offset=0, length=job.image.size or 0,
-                                          ctx=ctx, prefer=[self._layers.stores.default])
-        if chunks is None:
-            raise contract.NotFound(f'No store has the data of image {job.image.id}.')
-        return chunks
-
-    def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        done, total = 0, self._job.image.size
-        for chunk in chunks:
-            self._job.check()
-            yield chunk
-            done += len(chunk)
-            self._job.report(done, total)
-
-    def _inspections(self) -> list[contract.Inspection]:
-        image, ctx = self._job.image, self._job.ctx
-        if self._copies:
-            return [Unchanged(image)] if image.os_hash_value or image.checksum else []
-        inspections: list[contract.Inspection] = [
-            Unchanged(image) if image.os_hash_value else
-            Digests(self._options.hashing_algorithm, checksum=self._options.md5_checksum)]
-        with contextlib.ExitStack() as opened:
-            for inspector in self._layers.inspectors:
-                inspection = inspect(inspector, image, ctx)
-                if inspection is not None:
-                    opened.callback(inspection.close)
-                    inspections.append(inspection)
-            opened.pop_all()
-        return inspections
 
     def _write_store(self, name: str, stream: InspectedStream, chunks: Iterator[bytes]) -> None:
         job, stores = self._job, self._layers.stores

@@ -15,8 +15,9 @@ from glancelite.domain import imports, properties, status
 from glancelite.services import import_lock, location_deletion, optimistic
 from glancelite.services.layers import Layers
 from glancelite.services.recovery import REQUEUED, Recovery, discard_leftovers
+from glancelite.services.staged_hashes import keeps_data
 from glancelite.services.staging import Staged
-from glancelite.services.stream import Exact, InspectedStream, Limit, watched
+from glancelite.services.stream import Digests, Exact, InspectedStream, Limit, watched
 
 LOG = logging.getLogger(__name__)
 
@@ -25,14 +26,16 @@ class Stages:
     """
     :param staged_time: seconds after which staged data that was not imported is discarded.
     :param abandon_after: seconds after which the staged data of a node that is away is given up.
+    :param new_digests: hashes data that is stored as it is.
     """
 
     def __init__(self, layers: Layers, recovery: Recovery, *, staged_time: float = 86400,
-                 abandon_after: float = 3600):
+                 abandon_after: float = 3600, new_digests: Callable[[], Digests] = Digests):
         self._layers = layers
         self._abandon_after = datetime.timedelta(seconds=abandon_after)
         self._area = layers.staging
         self._staged_time = datetime.timedelta(seconds=staged_time)
+        self._new_digests = new_digests
         recovery.register(('uploading',), self._recover)
 
     def receive(self, ctx: Context, image_id: str, source: Iterator[bytes], *,
@@ -50,7 +53,8 @@ class Stages:
         :raises Invalid: the number of bytes is not the one announced.
         :raises Unavailable: the staging area does not answer.
         """
-        return _Stage(self._layers, ctx, size, self._staged_time).run(image_id, source)
+        digests = self._new_digests() if keeps_data(self._layers) else None
+        return _Stage(self._layers, ctx, size, self._staged_time, digests).run(image_id, source)
 
     def reaches(self, image: Image) -> bool:
         """Return whether this node has the staged data of an image, if there is any."""
@@ -137,12 +141,13 @@ class _Stage:
     """One attempt to stage the data of an image: from ``queued`` to ``uploading``, or back."""
 
     def __init__(self, layers: Layers, ctx: Context, size: int | None,
-                 staged_time: datetime.timedelta):
+                 staged_time: datetime.timedelta, digests: Digests | None):
         self._layers = layers
         self._area = layers.staging
         self._ctx = ctx
         self._size = size
         self._staged_time = staged_time
+        self._digests = digests
         self.image: Image
         self._key: str
 
@@ -155,10 +160,9 @@ class _Stage:
             limit = layers.quota.check(self._ctx, QuotaRequest(
                 'stage_image', self.image.owner, bytes=self._size, image=self.image))
             with layers.leases.hold(self.image):
-                url, size = self._write(source, limit)
-            staged = Staged(((url, size),), self._area.node)
+                staged = self._write(source, limit)
             written = self._change(lambda image: {
-                'size': size,
+                'size': staged.size,
                 'properties': imports.with_staged(image.properties, staged.to_json()),
                 'lease_until': layers.host.now() + self._staged_time})
             if written is None:
@@ -189,16 +193,19 @@ class _Stage:
         assert claimed is not None
         self.image = claimed
 
-    def _write(self, source: Iterator[bytes], limit: int | None) -> tuple[str, int]:
+    def _write(self, source: Iterator[bytes], limit: int | None) -> Staged:
         inspections: list[contract.Inspection] = []
         if limit is not None:
             inspections.append(Limit(limit, contract.QuotaExceeded))
         inspections.append(Exact(self._size) if self._size is not None else _Count())
+        if self._digests is not None:
+            inspections.append(self._digests)
         with InspectedStream(watched(source, self._check), inspections) as stream:
             url, written = self._area.write(self._key, stream, size=self._size, ctx=self._ctx)
             if written != stream.facts['size']:
                 raise contract.Unavailable('The staging area did not keep all of the data.')
-            return url, written
+            hashes = stream.facts if self._digests is not None else None
+            return Staged(((url, written),), self._area.node, hashes=hashes)
 
     def _check(self) -> None:
         """:raises Gone: this stage cannot succeed any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import logging
@@ -237,21 +238,24 @@ class Digests(contract.Inspection):
 
     :param algorithm: any name that ``hashlib`` knows.
     :param checksum: also compute md5; without it there is no ``checksum``.
+    :param ahead: number of batches that may wait for a hash, which then all have threads of
+        their own; 0 for the above.  It is for callers that often wait for something else.
     :raises ValueError: the algorithm is unknown.
     """
 
     ACCEPTS_MEMORYVIEW = True
 
-    def __init__(self, algorithm: str = 'sha512', *, checksum: bool = True):
+    def __init__(self, algorithm: str = 'sha512', *, checksum: bool = True, ahead: int = 0):
         self._algorithm = algorithm
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
         self._checksum = checksum
         self._md5 = (hashlib.md5(usedforsecurity=False)
                      if checksum and algorithm != 'md5' else None)
+        self._ahead = ahead
         self._size = 0
         self._batch: list[bytes] = []
         self._batched = 0
-        self._helper: BackgroundCalls[list[bytes]] | None = None
+        self._helpers: list[BackgroundCalls[list[bytes]]] = []
 
     def feed(self, chunk: bytes) -> None:
         length = len(chunk)
@@ -263,26 +267,33 @@ class Digests(contract.Inspection):
 
     def _flush(self) -> None:
         batch = self._batch
-        if self._md5 is None:
-            _update(self._hash, batch)
-        else:
-            if self._helper is None:
-                self._helper = BackgroundCalls(
-                    lambda batch: _update(self._hash, batch), 'glancelite-hash')
-            self._helper.call(batch)
-            _update(self._md5, batch)
+        if not self._helpers:
+            self._start_helpers()
+        for helper in self._helpers:
+            helper.call(batch)
+        for algorithm in self._hashes[len(self._helpers):]:
+            _update(algorithm, batch)
         self._batch = []
         self._batched = 0
 
+    @property
+    def _hashes(self) -> list[Any]:
+        return [self._hash] if self._md5 is None else [self._hash, self._md5]
+
+    def _start_helpers(self) -> None:
+        """Start a thread for each hash that is not computed by the caller."""
+        apart = self._hashes if self._ahead else self._hashes[:-1]
+        self._helpers = [BackgroundCalls(functools.partial(_update, algorithm), 'glancelite-hash',
+                                         ahead=self._ahead or 1) for algorithm in apart]
+
     def finish(self) -> Mapping[str, object]:
-        if self._helper is not None:
-            self._helper.call(self._batch)
-            _update(self._md5, self._batch)
-            self._helper.finish()
+        if self._helpers:
+            self._flush()
+            for helper in self._helpers:
+                helper.finish()
         else:
-            _update(self._hash, self._batch)
-            if self._md5 is not None:
-                _update(self._md5, self._batch)
+            for algorithm in self._hashes:
+                _update(algorithm, self._batch)
         facts: dict[str, object] = {'size': self._size, 'os_hash_algo': self._algorithm,
                                     'os_hash_value': self._hash.hexdigest()}
         if self._checksum:
@@ -290,8 +301,8 @@ class Digests(contract.Inspection):
         return facts
 
     def close(self) -> None:
-        if self._helper is not None:
-            self._helper.cancel()
+        for helper in self._helpers:
+            helper.cancel()
 
 
 def _update(algorithm: Any, batch: list[bytes]) -> None:

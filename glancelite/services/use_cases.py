@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from glancelite.services.discovery import Discovery
 from glancelite.services.download import Downloads
 from glancelite.services.hashing import Hashing
 from glancelite.services.images import Images
+from glancelite.services.import_data import new_digests
 from glancelite.services.import_options import ImportOptions
 from glancelite.services.importing import Importing
 from glancelite.services.imports import Imports
@@ -65,7 +67,8 @@ class UseCases:
         recovery = Recovery(layers)
         work = Work(layers, lease=options.task_lease, time_to_live=options.task_time_to_live)
         stages = Stages(layers, recovery, staged_time=options.imports.staged_time,
-                        abandon_after=options.abandon_after)
+                        abandon_after=options.abandon_after,
+                        new_digests=functools.partial(new_digests, options.imports))
         recovery.register_chore(work.purge)
         recovery.register_chore(work.end_cancelled)
         recovery.register_chore(lambda: work.abandon(options.abandon_after))

@@ -181,9 +181,10 @@ def test_hashes_are_right_for_any_size_of_chunks(size, length):
     assert hash_threads() == []
 
 
+@pytest.mark.parametrize('ahead', [0, 3])
 @pytest.mark.parametrize('algorithm', ['sha256', 'sha3_256', 'md5', 'blake2b'])
-def test_the_algorithm_can_be_chosen(algorithm):
-    with InspectedStream(chunks_of(DATA, MIB), [Digests(algorithm)]) as chunks:
+def test_the_algorithm_can_be_chosen(algorithm, ahead):
+    with InspectedStream(chunks_of(DATA, MIB), [Digests(algorithm, ahead=ahead)]) as chunks:
         list(chunks)
 
     assert chunks.facts == expected(DATA, algorithm)
@@ -210,12 +211,13 @@ def test_small_uploads_start_no_thread():
             assert hash_threads() == []
 
 
+@pytest.mark.parametrize(('ahead', 'threads'), [(0, 1), (3, 2)])
 @pytest.mark.parametrize('reads', [2, 4])
-def test_an_interrupted_upload_leaves_no_thread(reads):
-    with InspectedStream(chunks_of(DATA, MIB), [Digests()]) as chunks:
+def test_an_interrupted_upload_leaves_no_thread(reads, ahead, threads):
+    with InspectedStream(chunks_of(DATA, MIB), [Digests(ahead=ahead)]) as chunks:
         for _ in range(reads):
             next(chunks)
-        assert len(hash_threads()) == 1
+        assert len(hash_threads()) == threads
 
     assert hash_threads() == []
 

@@ -20,6 +20,7 @@ class InjectMetadata(contract.Step):
     """Sets the same properties on every imported image, except those of some roles."""
 
     SECTION = 'inject_metadata_properties'
+    CHANGES_DATA = False
     OPTS = (
         cfg.DictOpt('inject', default={},
                     help='Properties that the step inject_metadata sets on imported images, '

@@ -1,0 +1,91 @@
+"""The data of an import on its way into the stores, and its hashes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from glancelite import contract
+from glancelite.services.import_job import ImportJob
+from glancelite.services.import_options import ImportOptions
+from glancelite.services.layers import Layers
+from glancelite.services.recovery import owner_context
+from glancelite.services.staged_hashes import StagedHashes, keeps_data
+from glancelite.services.stream import Digests, Exact, Unchanged, inspect
+
+#: chunks that wait to be hashed while a part of the staged data is made durable
+AHEAD = 16
+
+
+def source(layers: Layers, job: ImportJob, *, copies: bool) -> Iterator[bytes]:
+    """Return the data that is to be stored.
+
+    :param copies: it is in a store already.
+    """
+    if not copies:
+        return job.read_views()
+    ctx = job.ctx if job.ctx.token else owner_context(job.image)
+    chunks = layers.stores.read(job.image, offset=0, length=job.image.size or 0, ctx=ctx,
+                                prefer=[layers.stores.default])
+    if chunks is None:
+        raise contract.NotFound(f'No store has the data of image {job.image.id}.')
+    return chunks
+
+
+def reported(job: ImportJob, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, and report progress; end with the job."""
+    done, total = 0, job.image.size
+    for chunk in chunks:
+        job.check()
+        yield chunk
+        done += len(chunk)
+        job.report(done, total)
+
+
+def inspections(layers: Layers, job: ImportJob, options: ImportOptions, *,
+                copies: bool) -> list[contract.Inspection]:
+    """Return the inspections of data that is stored."""
+    image, ctx = job.image, job.ctx
+    if copies:
+        return [Unchanged(image)] if image.os_hash_value or image.checksum else []
+    found: list[contract.Inspection] = [
+        Unchanged(image) if image.os_hash_value else _hashed(job, options)]
+    with contextlib.ExitStack() as opened:
+        for inspector in layers.inspectors:
+            inspection = inspect(inspector, image, ctx)
+            if inspection is not None:
+                opened.callback(inspection.close)
+                found.append(inspection)
+        opened.pop_all()
+    return found
+
+
+def _hashed(job: ImportJob, options: ImportOptions) -> contract.Inspection:
+    """Return what finds out the hashes, if they are not known already."""
+    known = job.hashes
+    wanted = options.hashing_algorithm, options.md5_checksum
+    if known is not None and (known.get('os_hash_algo'), 'checksum' in known) == wanted:
+        return _Known(known)
+    return new_digests(options)
+
+
+class _Known(Exact):
+    """Requires data to have the size that it had when it was hashed."""
+
+    def __init__(self, facts: Mapping[str, Any]):
+        super().__init__(facts['size'])
+        self._facts = facts
+
+    def finish(self) -> Mapping[str, object]:
+        return {**self._facts, **super().finish()}
+
+
+def new_digests(options: ImportOptions, *, ahead: int = 0) -> Digests:
+    """Return what hashes data as the options require; ``ahead`` as in ``Digests``."""
+    return Digests(options.hashing_algorithm, checksum=options.md5_checksum, ahead=ahead)
+
+
+def early_hashes(layers: Layers, options: ImportOptions) -> StagedHashes | None:
+    """Return what hashes data while it is staged; None if it will be replaced."""
+    return StagedHashes(lambda: new_digests(options, ahead=AHEAD)) if keeps_data(layers) else None
