@@ -14,6 +14,9 @@ LOG = logging.getLogger(__name__)
 
 #: seconds that ``close`` waits for running tasks; the service has asked them to end before
 CLOSE_TIME = 8.0
+#: seconds after which the poller reacts to a nudge: the request that has added a task is
+#: answered first, and several tasks are found by one look
+NUDGE_DELAY = 0.01
 
 
 class Slots:
@@ -71,6 +74,8 @@ class Slots:
             # not in step with other processes
             nudged = self._nudged.wait(
                 self._poll_interval * random.uniform(0.5, 1))  # noqa: S311
+            if nudged and not self._closing:
+                time.sleep(NUDGE_DELAY)
             self._nudged.clear()
 
     def _wanted(self) -> int:

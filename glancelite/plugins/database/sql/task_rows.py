@@ -45,6 +45,15 @@ def task_of(row: Any, dialect: Dialect) -> Task:
         _decode(progress, 'progress', task_id) or EMPTY, bool(cancelled))
 
 
+def task_added(values: Mapping[str, Any], dialect: Dialect) -> Task:
+    """Return the task of a new row, which has these values, and no others.
+
+    :param values: those of ``task_row``, with the time of the addition as ``at``.
+    """
+    row = {**values, 'created_at': values['at'], 'updated_at': values['at']}
+    return task_of([row.get(column.name) for column in SELECTED], dialect)
+
+
 def _decode(text: str | None, field: str, task_id: str) -> Mapping[str, Any] | None:
     try:
         found = json.loads(text) if text else None

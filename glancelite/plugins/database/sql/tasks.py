@@ -20,7 +20,13 @@ from glancelite.plugins.database.sql.dialects import Dialect
 from glancelite.plugins.database.sql.engine import ConstraintViolated, Engine
 from glancelite.plugins.database.sql.images import SQLImages
 from glancelite.plugins.database.sql.queries import EmptyListing
-from glancelite.plugins.database.sql.task_rows import COLUMNS, INFO, task_of, task_row
+from glancelite.plugins.database.sql.task_rows import (
+    COLUMNS,
+    INFO,
+    task_added,
+    task_of,
+    task_row,
+)
 
 _t = tables.tasks.c
 _UPDATABLE = frozenset({'status', 'image_id', 'not_before', 'node', 'expires_at', *INFO})
@@ -145,13 +151,11 @@ class SQLTasks(contract.TaskRecords):
                        self._dialect)}
         insert = self._statement('add', task_queries.insert)
         insert_info = self._statement('add_info', task_queries.insert_info)
-        select = self._statement('select', task_queries.select)
 
         def write(connection: Connection) -> Task:
             connection.run(insert, values)
             connection.run(insert_info, values)
-            row, = connection.rows(select, {'task_id': task.id})
-            return task_of(row, self._dialect)
+            return task_added(values, self._dialect)
 
         return write
 
