@@ -18,6 +18,8 @@ PREFIX = 'glancelite-import-'
 _LOCK = '.lock'
 #: seconds after which a new folder certainly has its lock
 _NEW = 60
+#: seconds in which a process looks once for folders of processes that have died
+_INTERVAL = 60.0
 
 
 class WorkFiles:
@@ -27,6 +29,7 @@ class WorkFiles:
 
     def __init__(self, parent: str | None):
         self._parent = parent
+        self._next_look = 0.0
 
     @contextlib.contextmanager
     def folder(self, task_id: str) -> Iterator[str]:
@@ -41,7 +44,14 @@ class WorkFiles:
             yield path
 
     def clean(self) -> None:
-        """Remove the folders of processes that have died."""
+        """Remove the folders of processes that have died.
+
+        A call within a minute after another one does nothing: a directory of temporary files
+        may have many entries.
+        """
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _INTERVAL
         try:
             with os.scandir(self._parent or tempfile.gettempdir()) as entries:
                 found = [entry.path for entry in entries if _is_old(entry)]

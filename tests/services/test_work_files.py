@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from glancelite.services import work_files
 from glancelite.services.import_options import ImportOptions
 from glancelite.services.use_cases import Options
 from glancelite.services.work_files import PREFIX, WorkFiles
@@ -67,6 +68,20 @@ def test_the_folder_of_a_process_that_was_killed_is_removed(files, process, tmp_
     files.clean()
 
     assert os.listdir(tmp_path / 'work') == []
+
+
+def test_a_process_looks_once_a_minute(files, tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(work_files.time, 'monotonic', lambda: now[0])
+    folder = tmp_path / 'work' / f'{PREFIX}task-1'
+    found = []
+    for now[0] in (1000.0, 1059.0, 1061.0):
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder, (0, 0))
+        files.clean()
+        found.append(folder.exists())
+
+    assert found == [False, True, False]
 
 
 def test_a_new_folder_that_has_no_lock_yet_stays(files, tmp_path):
