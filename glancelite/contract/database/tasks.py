@@ -9,6 +9,19 @@ from collections.abc import Collection, Mapping
 from glancelite.contract.query import TaskQuery
 from glancelite.contract.values import Image, Page, Task
 
+#: fields of a task that ``TaskRecords.update`` and ``restart`` can change
+UPDATABLE = frozenset({'status', 'image_id', 'input', 'result', 'message', 'journal', 'progress',
+                       'not_before', 'node', 'expires_at'})
+
+
+def check_names(method: str, changes: Mapping[str, object]) -> None:
+    """
+    :raises TypeError: ``changes`` has a name that ``method`` cannot change.
+    """
+    unknown = changes.keys() - UPDATABLE
+    if unknown:
+        raise TypeError(f'{method}() cannot change {", ".join(sorted(unknown))}')
+
 
 class TaskRecords(abc.ABC):
     """Tasks, each of which at most one process runs at a time.
@@ -92,9 +105,7 @@ class TaskRecords(abc.ABC):
         """Write ``changes`` if no process has claimed the task since ``task`` was read.
 
         :param task: as it was claimed, or written since.
-        :param changes: any of ``status``, ``image_id``, ``input``, ``result``, ``message``,
-            ``journal``, ``progress``, ``not_before``, ``node``, ``expires_at``.  The lease
-            stays as it is.
+        :param changes: any of ``UPDATABLE``.  The lease stays as it is.
         :param release: give up the claim: other processes may claim it at once, or from
             ``not_before``, unless it is finished.  A finished task is never held.
         :returns: the task as written, with what ``renew`` and ``cancel`` have written.

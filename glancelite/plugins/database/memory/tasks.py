@@ -12,6 +12,7 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract import query as queries
+from glancelite.contract.database.tasks import check_names
 from glancelite.contract.query import TaskQuery
 from glancelite.contract.values import Image, Page, Task
 from glancelite.plugins.database.memory.images import MemoryImages
@@ -19,8 +20,6 @@ from glancelite.plugins.database.memory.records import Records
 
 #: fields that are JSON-ready
 _JSON = ('input', 'result', 'journal', 'progress')
-_UPDATABLE = frozenset({'status', 'image_id', 'message', 'not_before', 'node', 'expires_at',
-                        *_JSON})
 _NOT_HELD: Mapping[str, Any] = {'holder': None, 'lease_until': None}
 
 
@@ -101,7 +100,7 @@ class MemoryTasks(contract.TaskRecords):
 
     def update(self, task: Task, changes: Mapping[str, object], *,
                release: bool = False) -> Task:
-        _check_names('update', changes)
+        check_names('update', changes)
         with self._records.lock:
             present = self._present_locked(task.id)
             if present.attempt != task.attempt or present.is_finished:
@@ -118,7 +117,7 @@ class MemoryTasks(contract.TaskRecords):
             return self._replace_locked(present, cancelled=True, not_before=None)
 
     def restart(self, task: Task, changes: Mapping[str, object]) -> Task:
-        _check_names('restart', changes)
+        check_names('restart', changes)
         with self._records.lock:
             present = self._present_locked(task.id)
             if present.status != 'failure' or (present.attempt, present.updated_at) != (
@@ -168,12 +167,6 @@ def _json_fields(changes: Mapping[str, Any]) -> dict[str, Any]:
 def _copy(task: Task) -> Task:
     """Return a copy: a caller that changes it does not change the record."""
     return dataclasses.replace(task, **copy.deepcopy(_fields(task)))
-
-
-def _check_names(method: str, changes: Mapping[str, object]) -> None:
-    unknown = changes.keys() - _UPDATABLE
-    if unknown:
-        raise TypeError(f'{method}() cannot change {", ".join(sorted(unknown))}')
 
 
 def _changed(task: Task) -> contract.Conflict:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from glancelite import contract
+from glancelite.contract.database.tasks import check_names
 from glancelite.contract.query import TaskQuery
 from glancelite.contract.values import Image, Page, Task
 from glancelite.plugins.database.sql import tables, task_queries
@@ -29,7 +30,6 @@ from glancelite.plugins.database.sql.task_rows import (
 )
 
 _t = tables.tasks.c
-_UPDATABLE = frozenset({'status', 'image_id', 'not_before', 'node', 'expires_at', *INFO})
 _ID_LENGTH = 36
 _HOLDER_LENGTH = 255
 #: most tasks in one statement
@@ -161,7 +161,7 @@ class SQLTasks(contract.TaskRecords):
 
     def update(self, task: Task, changes: Mapping[str, object], *,
                release: bool = False) -> Task:
-        _check_names('update', changes)
+        check_names('update', changes)
         written = self._change(
             task, changes, task_queries.unfinished,
             release=release or changes.get('status') in ('success', 'failure'))
@@ -171,7 +171,7 @@ class SQLTasks(contract.TaskRecords):
         return written
 
     def restart(self, task: Task, changes: Mapping[str, object]) -> Task:
-        _check_names('restart', changes)
+        check_names('restart', changes)
         written = self._change(
             task, {'status': 'pending', 'message': '', 'result': None, 'expires_at': None,
                    'not_before': None, 'cancelled': False, **changes},
@@ -276,12 +276,6 @@ class SQLTasks(contract.TaskRecords):
 
     def _statement(self, key: Any, build: Callable[[Dialect], Any]) -> Statement:
         return self._engine.statement(('task', key), build)
-
-
-def _check_names(method: str, changes: Mapping[str, object]) -> None:
-    unknown = changes.keys() - _UPDATABLE
-    if unknown:
-        raise TypeError(f'{method}() cannot change {", ".join(sorted(unknown))}')
 
 
 def _not_found(task_id: str) -> contract.NotFound:
