@@ -335,15 +335,8 @@ class _Import:
         """Give the claim up for some seconds."""
         job = self._job
         LOG.warning('the import of image %s pauses for %g s: %s', job.image.id, seconds, error)
-        message = f'Another try follows: {imports.reason_for_users(error)}'
-        if self._needs_this_process:
-            self._claim.write(journal=dict(job.journal), message=message)
-            self._claim.wait(seconds)
-            self._again = True
-            return
-        self._claim.release(
-            journal=dict(job.journal), message=message,
-            not_before=self._layers.host.now() + datetime.timedelta(seconds=seconds))
+        self._again = self._needs_this_process
+        self._claim.pause(seconds, error, keep=self._again, journal=dict(job.journal))
 
     @property
     def _needs_this_process(self) -> bool:

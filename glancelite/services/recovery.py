@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import logging
 import os
 import re
@@ -92,8 +91,7 @@ class Recovery:
             finally:
                 # half an interval: the calls of each process are one interval apart
                 with contextlib.suppress(contract.Conflict, contract.NotFound):
-                    tasks.update(claimed, {'not_before': layers.host.now() + datetime.timedelta(
-                        seconds=interval / 2)}, release=True)
+                    tasks.update(claimed, {}, release=True, pause=interval / 2)
         return count
 
     def _claim(self, task_id: str, seconds: float) -> Task | None:

@@ -5,7 +5,6 @@ Source: Image API contract, tasks.
 
 from __future__ import annotations
 
-import datetime
 import logging
 import uuid
 from collections.abc import Mapping
@@ -79,7 +78,7 @@ class TaskImport:
                 claim.finish('failure', str(ended))
                 return
             except contract.Unavailable as error:
-                self._retry(claim, error)
+                claim.pause(self._importing.options.pause(task.attempt), error)
                 return
             except contract.Error as error:
                 claim.finish('failure', imports.reason_for_users(error))
@@ -90,13 +89,6 @@ class TaskImport:
                 return
             claim.write(image_id=image.id)
         self._importing.run(claim)
-
-    def _retry(self, claim: Claim, error: contract.Unavailable) -> None:
-        """Give the claim up for a while."""
-        pause = self._importing.options.pause(claim.task.attempt)
-        claim.release(
-            not_before=self._layers.host.now() + datetime.timedelta(seconds=pause),
-            message=f'Another try follows: {imports.reason_for_users(error)}')
 
     def _create(self, claim: Claim) -> Image:
         """Return the new image, locked by the task."""

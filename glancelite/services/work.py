@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from glancelite import contract
 from glancelite.contract import Context, Task, TaskQuery
+from glancelite.domain import imports
 from glancelite.services.layers import Layers
 from glancelite.services.periodic import Periodic
 from glancelite.support import log_context
@@ -86,9 +87,20 @@ class Claim:
         """
         self._write(changes)
 
-    def release(self, **changes: object) -> None:
-        """Give the claim up, so that any process can continue."""
-        self._write(changes, release=True)
+    def pause(self, seconds: float, error: contract.Unavailable, *, keep: bool = False,
+              **changes: object) -> None:
+        """Give the claim up, so that any process can go on after some seconds.
+
+        :param error: why the work cannot go on now.
+        :param keep: keep the claim, and wait here instead.
+        :param changes: further changes of the task.
+        """
+        changes['message'] = f'Another try follows: {imports.reason_for_users(error)}'
+        if keep:
+            self.write(**changes)
+            self.wait(seconds)
+        else:
+            self._write(changes, release=True, pause=seconds)
 
     def finish(self, status: str, message: str = '',
                result: Mapping[str, Any] | None = None) -> None:
@@ -102,11 +114,12 @@ class Claim:
                 self.task.image_id, status, f': {message}' if message else '')
         self._work.events.task(self.ctx, f'task.{status}', self.task)
 
-    def _write(self, changes: Mapping[str, object], *, release: bool = False) -> None:
+    def _write(self, changes: Mapping[str, object], *, release: bool = False,
+               pause: float | None = None) -> None:
         with self._lock:
             try:
                 self.task = self.patiently(lambda: self._work.records.update(
-                    self.task, changes, release=release))
+                    self.task, changes, release=release, pause=pause))
             except (contract.Conflict, contract.NotFound):
                 self.ending = LOST
                 self.check()

@@ -77,8 +77,8 @@ class ClaimsWhatOthersClaim(_ExchangedTasks):
 
 class ForgetsTheFence(_ExchangedTasks):
     class TASKS(MemoryTasks):
-        def update(self, task, changes, *, release=False):
-            return super().update(self.get(task.id), changes, release=release)
+        def update(self, task, changes, **options):
+            return super().update(self.get(task.id), changes, **options)
 
 
 BAD = {

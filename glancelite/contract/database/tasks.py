@@ -30,8 +30,8 @@ class TaskRecords(abc.ABC):
     ``list`` return them with ``attempt`` 0; they cannot be claimed or changed.  A ``message``
     may be cut, and characters in it replaced, so that it can be stored.
 
-    Leases are measured with one clock for all processes: that of the backend if it serves
-    several hosts, otherwise ``Host.now()``.
+    Leases and pauses are measured with one clock for all processes: that of the backend if it
+    serves several hosts, otherwise ``Host.now()``.
     """
 
     @abc.abstractmethod
@@ -101,13 +101,15 @@ class TaskRecords(abc.ABC):
 
     @abc.abstractmethod
     def update(self, task: Task, changes: Mapping[str, object], *,
-               release: bool = False) -> Task:
+               release: bool = False, pause: float | None = None) -> Task:
         """Write ``changes`` if no process has claimed the task since ``task`` was read.
 
         :param task: as it was claimed, or written since.
         :param changes: any of ``UPDATABLE``.  The lease stays as it is.
         :param release: give up the claim: other processes may claim it at once, or from
             ``not_before``, unless it is finished.  A finished task is never held.
+        :param pause: set ``not_before`` to so many seconds from now, by the clock of leases:
+            that of this host may be wrong.
         :returns: the task as written, with what ``renew`` and ``cancel`` have written.
         :raises TypeError: ``changes`` has another name.
         :raises NotFound: it does not exist any more.

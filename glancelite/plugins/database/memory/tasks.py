@@ -99,8 +99,11 @@ class MemoryTasks(contract.TaskRecords):
         return held
 
     def update(self, task: Task, changes: Mapping[str, object], *,
-               release: bool = False) -> Task:
+               release: bool = False, pause: float | None = None) -> Task:
         check_names('update', changes)
+        if pause is not None:
+            changes = {**changes,
+                       'not_before': self._host.now() + datetime.timedelta(seconds=pause)}
         with self._records.lock:
             present = self._present_locked(task.id)
             if present.attempt != task.attempt or present.is_finished:

@@ -182,10 +182,13 @@ def failed() -> Sequence[Any]:
     return [_t.status == _literals('failure')[0], _t.updated_at == seen]
 
 
-def update(columns: Iterable[str], condition: Sequence[Any], release: bool) -> Any:
+def update(columns: Iterable[str], condition: Sequence[Any], release: bool, pauses: bool,
+           dialect: Dialect) -> Any:
     values: dict[str, Any] = {name: bind(tables.tasks, name) for name in columns}
     if release:
         values |= {'holder': None, 'lease_until': None}
+    if pauses:
+        values['not_before'] = dialect.lease_clock(later=True)
     return sa.update(tables.tasks).where(
         _t.id == _ID, _LIVE, _t.attempt == _ATTEMPT, *condition,
     ).values(updated_at=_AT, **values)

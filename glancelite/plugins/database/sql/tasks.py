@@ -160,10 +160,10 @@ class SQLTasks(contract.TaskRecords):
         return write
 
     def update(self, task: Task, changes: Mapping[str, object], *,
-               release: bool = False) -> Task:
+               release: bool = False, pause: float | None = None) -> Task:
         check_names('update', changes)
         written = self._change(
-            task, changes, task_queries.unfinished,
+            task, changes, task_queries.unfinished, pause=pause,
             release=release or changes.get('status') in ('success', 'failure'))
         if written is None:
             self.get(task.id)
@@ -182,20 +182,23 @@ class SQLTasks(contract.TaskRecords):
         return written
 
     def _change(self, task: Task, changes: Mapping[str, object],
-                condition: Callable[[], Sequence[Any]], *, release: bool = False) -> Task | None:
+                condition: Callable[[], Sequence[Any]], *, release: bool = False,
+                pause: float | None = None) -> Task | None:
         """Write if the task has its ``attempt`` and meets the condition, otherwise None."""
         if not self._is_possible(task.id):
             raise _not_found(task.id)
         columns = tuple(sorted(changes.keys() & set(COLUMNS)))
         info = tuple(sorted(changes.keys() & set(INFO)))
+        pauses = pause is not None
         update = self._statement(
-            (condition.__name__, columns, release),
-            lambda dialect: task_queries.update(columns, condition(), release))
+            (condition.__name__, columns, release, pauses),
+            lambda dialect: task_queries.update(columns, condition(), release, pauses, dialect))
         update_info = self._statement(
             ('update_info', info), lambda _: task_queries.update_info(info)) if info else None
         return self._written(update, {
             **task_row(changes, self._dialect), 'task_id': task.id, 'attempt': task.attempt,
             'at': self._at(), 'seen': self._dialect.bind_time(task.updated_at),
+            **({} if pause is None else self._lease_times(pause)),
         }, update_info)
 
     def cancel(self, task_id: str) -> Task:

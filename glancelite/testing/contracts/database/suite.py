@@ -17,6 +17,7 @@ from glancelite.contract import Image, ImageQuery, Location, Viewer
 from glancelite.testing.contracts.database.lifecycle import LifecycleContract
 from glancelite.testing.contracts.database.listing import ListingContract
 from glancelite.testing.contracts.database.task_listing import TaskListingContract
+from glancelite.testing.contracts.database.task_removal import TaskRemovalContract
 from glancelite.testing.contracts.database.tasks import TaskContract
 from glancelite.testing.contracts.database.values import (
     IMPOSSIBLE,
@@ -31,7 +32,7 @@ NOBODY = Viewer()
 
 
 class DatabaseContract(LifecycleContract, ListingContract, TaskContract,
-                       TaskListingContract):
+                       TaskListingContract, TaskRemovalContract):
 
     @pytest.fixture
     def database(self, host):

@@ -363,6 +363,26 @@ class TaskContract:
         again = claim(tasks)
         assert (again and again.attempt) == (2 if is_claimed else None)
 
+    def test_a_task_is_left_alone_during_a_pause(self, tasks):
+        held = claimed(tasks)
+
+        paused = tasks.update(held, {'message': 'm', 'not_before': BEGINNING}, release=True,
+                              pause=LONG)
+
+        assert (paused.message, paused.holder, paused.lease_until) == ('m', None, None)
+        assert tasks.get(held.id) == paused
+        assert claim(tasks) is None
+        assert tasks.update(paused, {}, pause=-1).not_before < paused.not_before
+        assert claim(tasks).id == held.id
+
+    def test_a_pause_is_measured_with_the_clock_of_leases(self, tasks, host):
+        host.advance(seconds=10 * LONG)     # the clock of this host may be wrong
+        held = claimed(tasks)
+
+        paused = tasks.update(claimed(tasks), {}, release=True, pause=LONG)
+
+        assert abs(paused.not_before - held.lease_until) < 600 * SECOND
+
     @pytest.mark.parametrize('status', ['success', 'failure'])
     @pytest.mark.parametrize('release', [True, False])
     def test_a_finished_task_is_never_held(self, tasks, status, release):
@@ -442,45 +462,6 @@ class TaskContract:
         won = race(8, lambda n: both[n % 2].restart(failed, {'message': str(n)}))
 
         assert won == [both[1].get(failed.id)]
-
-    # --- removing
-
-    def test_a_removed_task_is_gone(self, tasks):
-        held, kept = claimed(tasks, journal={'a': 1}), tasks.add(new())
-
-        for _ in range(2):
-            tasks.remove(held)
-
-        with pytest.raises(contract.NotFound):
-            tasks.get(held.id)
-        with pytest.raises(contract.NotFound):
-            tasks.update(held, {'status': 'success'})
-        assert tasks.renew([held], seconds=LONG) == {}
-        assert tasks.list(TaskQuery(BEGINNING, types=TASK_TYPES)).items == (kept,)
-        assert tasks.add(Task(held.id, KIND)).journal == {}
-
-    def test_expired_tasks_are_purged(self, tasks, host):
-        now = host.now()
-        for number in range(60):
-            finished(tasks, ('success', 'failure')[number % 2], expires_at=now - SECOND)
-        kept = {task.id for task in (
-            finished(tasks, expires_at=now), finished(tasks, expires_at=now + SECOND),
-            finished(tasks), tasks.add(new(expires_at=BEGINNING)),
-            claimed(tasks, expires_at=BEGINNING))}
-
-        removed = [tasks.purge(expired_before=now, limit=limit) for limit in (7, 0, 1000, 1000)]
-
-        assert removed == [7, 0, 53, 0]
-        assert {task.id for task in tasks.list(
-            TaskQuery(BEGINNING, types=TASK_TYPES)).items} == {
-                task_id for task_id in kept if tasks.get(task_id).expires_at != BEGINNING}
-        assert tasks.purge(expired_before=END) == 2
-
-    def test_many_purges_at_once_count_each_task_once(self, both, host):
-        for _ in range(20):
-            finished(both[0], expires_at=BEGINNING)
-
-        assert sum(race(4, lambda n: both[n % 2].purge(expired_before=host.now()))) == 20
 
     @pytest.mark.parametrize('field', ['owner', 'node', 'type', 'image_id'])
     def test_similar_texts_of_tasks_are_distinct(self, tasks, field):
