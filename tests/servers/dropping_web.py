@@ -1,13 +1,12 @@
 """A web server with one file, which drops connections, lies, and counts what it sends."""
 
-import contextlib
 import dataclasses
 import re
 import socket
-import socketserver
 import struct
-import threading
 import time
+
+from tests.servers import web
 
 
 @dataclasses.dataclass
@@ -41,17 +40,14 @@ class Site:
     record: bytes | None = None
 
 
-class _Handler(socketserver.StreamRequestHandler):
-
-    def handle(self):
-        with contextlib.suppress(OSError):
-            while self._answer():
-                pass
+class _Handler(web.Handler):
 
     def _answer(self):
-        asked = self._read()
-        if asked is None:
+        head = web.read_head(self.rfile)
+        if head is None:
             return False
+        (_, path, _), headers = head
+        asked = {':path': path, **headers}
         server, site = self.server, self.server.site
         server.requests.append(asked)
         if site.statuses:
@@ -70,16 +66,6 @@ class _Handler(socketserver.StreamRequestHandler):
         time.sleep(site.pause)
         self.wfile.write(self._head(site, start, body).encode('latin-1'))
         return self._send(site, body)
-
-    def _read(self):
-        line = self.rfile.readline(65_537)
-        if not line:
-            return None
-        headers = {':path': line.split()[1].decode()}
-        while header := self.rfile.readline(65_537).strip():
-            name, _, value = header.decode('latin-1').partition(':')
-            headers[name.lower()] = value.strip()
-        return headers
 
     def _range(self, site, asked):
         found = re.fullmatch(r'bytes=(\d+)-', asked.get('range', ''))
@@ -128,31 +114,14 @@ class _Handler(socketserver.StreamRequestHandler):
         return not drops and site.length == -1
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 64
-    block_on_close = False
+class _Server(web.Server):
 
     def __init__(self, site):
-        super().__init__(('127.0.0.1', 0), _Handler)
+        super().__init__(_Handler)
         self.site = site
-        self.requests = []
         self.sent = 0
-        self.stopped = threading.Event()
-        self.port = self.server_address[1]
-        self.url = f'http://127.0.0.1:{self.port}'
 
 
-@contextlib.contextmanager
 def running(data, **behaviour):
     """Run a server with ``url``, ``site``, ``requests`` (their headers) and ``sent`` (bytes)."""
-    with _Server(Site(data, **behaviour)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopped.set()
-            server.shutdown()
-            thread.join()
+    return _Server(Site(data, **behaviour)).running()

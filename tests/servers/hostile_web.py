@@ -11,6 +11,8 @@ import threading
 import time
 import urllib.parse
 
+from tests.servers import web
+
 DATA = bytes(number % 251 for number in range(5000))
 
 
@@ -21,12 +23,7 @@ class Request:
     headers: dict
 
 
-class _Handler(socketserver.StreamRequestHandler):
-
-    def handle(self):
-        with contextlib.suppress(OSError):
-            while self._answer():
-                pass
+class _Handler(web.Handler):
 
     def _answer(self):
         request = _read(self.rfile)
@@ -224,38 +221,21 @@ class _ProxyHandler(socketserver.StreamRequestHandler):
                 back.join()
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 64
-    block_on_close = False
+class _Server(web.Server):
 
     def __init__(self, handler):
-        super().__init__(('127.0.0.1', 0), handler)
-        self.requests = []
+        super().__init__(handler)
         self.connections = 0
-        self.stopped = threading.Event()
         self.hosts = {}
-        self.port = self.server_address[1]
-        self.url = f'http://127.0.0.1:{self.port}'
 
     def process_request(self, request, client_address):
         self.connections += 1
         super().process_request(request, client_address)
 
 
-@contextlib.contextmanager
 def running(handler=_Handler):
     """Run a server with ``url``, ``port``, ``requests`` and ``connections`` (a number)."""
-    with _Server(handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopped.set()
-            server.shutdown()
-            thread.join()
+    return _Server(handler).running()
 
 
 def proxy():
@@ -264,14 +244,11 @@ def proxy():
 
 
 def _read(file):
-    line = file.readline(65_537).decode('latin-1').split()
-    if len(line) != 3:
+    head = web.read_head(file)
+    if head is None:
         return None
-    headers = {}
-    while header := file.readline(65_537).strip():
-        name, _, value = header.decode('latin-1').partition(':')
-        headers[name.lower()] = value.strip()
-    return Request(line[0], line[1], headers)
+    (method, path, _), headers = head
+    return Request(method, path, headers)
 
 
 def _copy(source, target):
