@@ -6,14 +6,22 @@ import functools
 import ipaddress
 import logging
 import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from oslo_config import cfg
 
-from glancelite import assembly, config
-from glancelite.contract import Misconfigured
+from glancelite import assembly, config, contract, loader
+from glancelite.contract import Misconfigured, Plugin
 from glancelite.server.application import CannotStart, check_tls
+from glancelite.time_limit import Call
 
 LOG = logging.getLogger(__name__)
+
+#: what is checked, and a function that returns a text if it is right
+Check = tuple[str, Callable[[], str]]
+#: seconds that the start of a worker waits for these checks
+TIMEOUT = 10.0
 
 
 @functools.lru_cache
@@ -126,3 +134,42 @@ def tls(conf: cfg.ConfigOpts) -> str:
     except CannotStart as error:
         raise Misconfigured(str(error)) from error
     return f'certificate {conf.cert_file}' if conf.cert_file else 'no certificate, plain HTTP'
+
+
+def of_files(core: assembly.Core) -> Iterator[Check]:
+    """Where a process must have files that runs imports."""
+    if core.layers.steps:
+        yield 'work_dir', core.use_cases.imports.check_work_dir
+    if any(importer.STAGES for importer in core.layers.importers.values()):
+        yield 'staging area', core.layers.staging.health
+
+
+def log_failures_of_imports(conf: cfg.ConfigOpts, core: assembly.Core) -> None:
+    """Log why imports fail that this process runs."""
+    plugins: Iterable[Plugin] = (*core.layers.importers.values(), *core.layers.steps)
+    found = [(f'{plugin.LAYER} {plugin.name}', plugin.health) for plugin in plugins]
+    for subject, passed, text in run(conf, TIMEOUT, time.monotonic() + TIMEOUT,
+                                     (*found, *of_files(core))):
+        if not passed:
+            LOG.error('imports fail on this node: %s: %s', subject, text)
+
+
+def run(conf: cfg.ConfigOpts, seconds: float, until: float, checks: Iterable[Check],
+        ) -> Iterator[tuple[str, bool, str]]:
+    """Run all checks at once; yield what was checked, whether it passed, and its text.
+
+    :param seconds: the limit that the text of a check names.
+    :param until: when it is reached; if plugins that did not start have used the time up,
+        the others have one second.
+    """
+    calls = [(subject, Call(check)) for subject, check in checks]
+    until = max(until, time.monotonic() + 1)
+    for subject, call in calls:
+        try:
+            passed, text = True, call.result('the check did not return',
+                                             until - time.monotonic(), seconds)
+        except (Misconfigured, contract.Error) as error:
+            passed, text = False, str(error)
+        except BaseException as error:  # a plugin of another package may raise anything
+            passed, text = False, loader.described(error)
+        yield subject, passed, loader.one_line(loader.without_secrets(conf, str(text)))

@@ -96,6 +96,7 @@ class Worker:
         """
         conf = configuration(self._argv)
         core = build(conf)
+        checks.log_failures_of_imports(conf, core)
         core.start(serves=False)
         signal.signal(signal.SIGUSR2, guru_report.install(conf))
         for number in ENDING:

@@ -65,14 +65,18 @@ class Imports:
         until, names = self._healthy
         if time.monotonic() > until:
             staging_works = self._staging_works()
+            runs_here = not self._layers.executor.RUNS_ELSEWHERE
             names = tuple(name for name, importer in self._importers.items()
-                          if _works(importer) and (staging_works or not importer.STAGES)
-                          and not lacks_token(self._layers, importer))
+                          if (staging_works or not importer.STAGES)
+                          and not lacks_token(self._layers, importer)
+                          and not (runs_here and not _works(importer)))
             self._healthy = time.monotonic() + HEALTH_TIME, names
         return names
 
     def check_staging(self) -> None:
-        """Check what an import needs that stages data: the staging area, and the steps.
+        """Check what an import needs on this node that stages data.
+
+        That is the staging area, and what the steps need, unless workers run them.
 
         :raises Unavailable: it cannot work on this node; the text is for the operator.
         """
@@ -80,6 +84,8 @@ class Imports:
             self._layers.staging.health()
         except (contract.Error, contract.Misconfigured) as error:
             raise contract.Unavailable(f'the staging area fails: {error}') from error
+        if self._layers.executor.RUNS_ELSEWHERE:
+            return
         for step in self._layers.steps:
             try:
                 with border.Calling(step):
@@ -87,7 +93,16 @@ class Imports:
             except Exception as error:
                 raise contract.Unavailable(f'the step {step.name} fails: {error}') from error
         if self._layers.steps:
-            _check_work_dir(self._work_dir or tempfile.gettempdir())
+            self.check_work_dir()
+
+    def check_work_dir(self) -> str:
+        """Return the directory for the files of steps.
+
+        :raises Unavailable: they cannot have files there on this node.
+        """
+        path = self._work_dir or tempfile.gettempdir()
+        _check_work_dir(path)
+        return path
 
     def _staging_works(self) -> bool:
         try:

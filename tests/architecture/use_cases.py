@@ -164,7 +164,8 @@ USE_CASES = {
 }
 #: public methods that are not use cases
 HELPERS = {'stages.discard', 'stages.is_abandoned', 'stages.reaches', 'imports.methods',
-           'imports.check_method', 'imports.check_staging', 'tasks.check_caller',
+           'imports.check_method', 'imports.check_staging', 'imports.check_work_dir',
+           'tasks.check_caller',
            'images.change', 'images.check_caller', 'images.may_see_locations_of',
            'locations.close', 'discovery.multi'}
 #: use cases that are open to everybody

@@ -242,3 +242,55 @@ work_dir = {tmp_path}/file/work
     assert [line for line in ended.out.splitlines() if 'importer' in line] == [
         'ok    importer glance-direct: ok', 'ok    importer web-download: ok']
     assert ended.out.count('ok    inspector format: ') == 1     # the step has one of its own
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Configuration of a service whose workers convert images, and a node without programs."""
+    (tmp_path / 'nothing').mkdir()
+    (tmp_path / 'file').touch()
+    return {'more': f'''
+[layers]
+executor = external
+step = conversion
+[task]
+work_dir = {tmp_path}/file/work
+[os_glance_staging_store]
+filesystem_store_datadir = {tmp_path}/staging
+''', 'env': {'PATH': str(tmp_path / 'nothing')}}
+
+
+def test_a_node_without_workers_needs_no_programs(manage, elsewhere):
+    manage('db', 'sync')
+
+    ended = manage('check', **elsewhere)
+
+    assert (ended.code, 'FAIL' in ended.out) == (0, False)
+    assert ('note  workers need step conversion, which fails on this node: There is no program '
+            'qemu-img and no setpriv and no prlimit on this node.\n') in ended.out
+    assert 'work_dir' not in ended.out
+    assert 'are not offered' not in ended.out
+
+
+def test_a_worker_that_cannot_run_imports_fails_its_check(manage, elsewhere, tmp_path):
+    manage('db', 'sync')
+
+    ended = manage('check', '--worker', **elsewhere)
+
+    assert ended.code == 1
+    assert [line for line in ended.out.splitlines() if line.startswith('FAIL')] == [
+        f'FAIL  work_dir: [task] work_dir = {tmp_path}/file/work: {tmp_path}/file is no '
+        'directory in which files can be written',
+        'FAIL  step conversion: There is no program qemu-img and no setpriv and no prlimit on '
+        'this node.']
+    assert 'ok    worker: runs tasks with the executor external' in ended.out
+    assert 'ok    staging area: ' in ended.out
+    assert 'address' not in ended.out
+
+
+def test_a_service_without_workers_fails_their_check(manage):
+    ended = manage('check', '--worker', more='[layers]\nexecutor = inline\n')
+
+    assert ended.code == 1
+    assert 'FAIL  worker: [layers] executor = inline runs no tasks in worker processes' in (
+        ended.out)

@@ -67,6 +67,22 @@ def test_a_worker_ends_with_success_when_it_is_asked_to(worker, manager, tmp_pat
     assert (tmp_path / 'out').read_text() == ''
 
 
+def test_a_worker_says_at_its_start_why_imports_fail(configure, manager, tmp_path):
+    (tmp_path / 'nothing').mkdir()
+    config = configure(layers={'step': 'conversion'})
+
+    with process.running([PROGRAM, '--config-file', config],
+                         answers=lambda: manager.recv(100) == b'READY=1', log=tmp_path / 'out',
+                         cwd=tmp_path, env={
+                             **live.private(tmp_path), 'PATH': str(tmp_path / 'nothing'),
+                             'NOTIFY_SOCKET': str(tmp_path / 'notify')}):
+        log = (tmp_path / 'log').read_text()
+
+    assert ('imports fail on this node: step conversion: There is no program qemu-img and no '
+            'setpriv and no prlimit on this node.\n') in log
+    assert log.index('imports fail') < log.index('ready: ')
+
+
 def test_a_reload_starts_the_program_again_in_the_same_process(worker, manager, configure,
                                                                tmp_path):
     configure(layers={'executor': 'threads'})

@@ -218,6 +218,30 @@ def test_steps_need_a_directory_for_their_files(exchange_importing, make_plugin,
     assert not (tmp_path / 'new').exists()
 
 
+def test_workers_alone_need_what_imports_need(exchange_importing, make_plugin, monkeypatch,
+                                              tmp_path):
+    class Elsewhere(Waiting):
+        RUNS_ELSEWHERE = True
+    (tmp_path / 'file').touch()
+    step = make_plugin(Reversed)
+    core = exchange_importing(steps=[step], executor=make_plugin(Elsewhere))
+    for plugin in (step, core.layers.importers['fetched']):
+        monkeypatch.setattr(plugin, 'health', raising(contract.Unavailable('no program')))
+    service = Imports(core.layers, core.use_cases.work, work_dir=str(tmp_path / 'file'))
+
+    assert set(service.methods) == set(core.layers.importers)
+
+
+def test_a_node_that_stages_needs_the_staging_area_wherever_imports_run(
+        exchange_importing, make_plugin, monkeypatch):
+    class Elsewhere(Waiting):
+        RUNS_ELSEWHERE = True
+    core = exchange_importing(executor=make_plugin(Elsewhere))
+    monkeypatch.setattr(core.layers.staging, 'health', raising(contract.Unavailable('away')))
+
+    assert list(core.use_cases.imports.methods) == ['copy-image']
+
+
 def test_a_step_that_does_not_work_withdraws_methods_that_stage(exchange_importing, make_plugin,
                                                                 monkeypatch, caplog):
     step = make_plugin(Reversed)

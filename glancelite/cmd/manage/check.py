@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from oslo_config import cfg
 
 from glancelite import assembly, config, contract, loader
 from glancelite.cmd import checks
-from glancelite.cmd.manage.core import (
-    add_timeout,
-    distinct_plugins,
-    run_checks,
-    service_for_checks,
-)
+from glancelite.cmd.manage.core import add_timeout, distinct_plugins, service_for_checks
 from glancelite.contract import Database, Misconfigured
 from glancelite.services.imports import lacks_token
 
@@ -28,9 +23,13 @@ def add_parser(subparsers: Any) -> None:
         'check', help='Load all plugins and check every backend; exit with 1 if a check '
                       'fails.')
     add_timeout(parser)
-    parser.add_argument('--wsgi', action='store_true',
-                        help='Leave out the checks of bind_host, workers and cert_file, which '
-                             'glancelite-api alone uses.')
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument('--wsgi', action='store_true',
+                       help='Leave out the checks of bind_host, workers and cert_file, which '
+                            'glancelite-api alone uses.')
+    kinds.add_argument('--worker', action='store_true', dest='as_worker',
+                       help='Check what glancelite-worker needs on this node, instead of '
+                            'glancelite-api.')
     parser.add_argument('--strict', action='store_true',
                         help=f'Exit with {MISSING} if the configuration asks for something that '
                              'is missing here.')
@@ -45,8 +44,12 @@ def run(conf: cfg.ConfigOpts) -> int:
     upgrades = conf.layers.sync_database
     try:
         with service_for_checks(conf, until) as core:
-            for subject, passed, text in run_checks(conf, seconds, until,
+            elsewhere = _elsewhere(conf, core)
+            for subject, passed, text in checks.run(conf, seconds, until,
                                                     _checks(conf, core, upgrades)):
+                if not passed and subject in elsewhere:
+                    print(f'note  workers need {subject}, which fails on this node: {text}')
+                    continue
                 failed += not passed
                 print(f'{"ok  " if passed else "FAIL"}  {subject}: {text}', flush=True)
             missing = list(config.missing(conf))
@@ -65,8 +68,11 @@ def run(conf: cfg.ConfigOpts) -> int:
 
 
 def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
-            upgrades: bool) -> Iterator[tuple[str, Callable[[], str]]]:
-    if not conf.verb.wsgi:
+            upgrades: bool) -> Iterator[checks.Check]:
+    if conf.verb.as_worker:
+        yield 'worker', lambda: _as_worker(core)
+        yield from checks.of_files(core)
+    elif not conf.verb.wsgi:
         yield 'address', lambda: _address(conf, is_open=core.authenticator.OPEN)
         yield 'processes', lambda: checks.workers(conf, core)
         yield 'TLS', lambda: checks.tls(conf)
@@ -77,6 +83,19 @@ def _checks(conf: cfg.ConfigOpts, core: assembly.Core,
     yield 'database schema', lambda: _up_to_date(core.layers.database, upgrades)
 
 
+def _elsewhere(conf: cfg.ConfigOpts, core: assembly.Core) -> Collection[str]:
+    """The subjects of checks that may fail here, since workers alone run imports."""
+    if conf.verb.as_worker or not core.layers.executor.RUNS_ELSEWHERE:
+        return ()
+    return {f'{plugin.LAYER} {plugin.name}' for plugin in distinct_plugins(core)
+            if plugin.LAYER in ('importer', 'step')}
+
+
+def _as_worker(core: assembly.Core) -> str:
+    checks.runs_tasks(core)
+    return f'runs tasks with the executor {core.layers.executor.name}'
+
+
 def _of_imports(conf: cfg.ConfigOpts, core: assembly.Core, seconds: float,
                 until: float) -> Iterator[str]:
     """What users would miss who import images."""
@@ -85,14 +104,16 @@ def _of_imports(conf: cfg.ConfigOpts, core: assembly.Core, seconds: float,
             yield (f'{name} is not offered: it needs the token of the caller, and the executor '
                    f'{core.layers.executor.name} runs imports in other processes; use the '
                    'executor threads, or another import method')
-    findings = run_checks(conf, seconds, until, [
-        ('staging', lambda: _staging(core)), ('tasks', lambda: _waiting(core))])
-    for subject, passed, text in findings:
-        if subject == 'tasks':
-            if passed and text:     # the checks of the database say why it does not answer
-                yield text
-        elif not passed and any(each.STAGES for each in core.layers.importers.values()):
+    staging: list[checks.Check] = [('staging', lambda: _staging(core))]
+    if conf.verb.as_worker or not any(each.STAGES for each in core.layers.importers.values()):
+        staging.clear()
+    for subject, passed, text in checks.run(
+            conf, seconds, until, [*staging, ('tasks', lambda: _waiting(core))]):
+        if subject == 'staging' and not passed:
             yield f'imports that stage data are not offered: {text}'
+        # if the database does not answer, its own checks say why
+        if subject == 'tasks' and passed and text:
+            yield text
 
 
 def _staging(core: assembly.Core) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oslo_config import cfg
 
-from glancelite import assembly, contract, loader
-from glancelite.cmd import checks as command_checks
-from glancelite.contract import Misconfigured
+from glancelite import assembly, contract
+from glancelite.cmd import checks
 from glancelite.time_limit import Call
 
 #: seconds for which a command waits for the backends
@@ -27,7 +26,7 @@ def service(conf: cfg.ConfigOpts) -> Iterator[assembly.Core]:
     """
     core = assembly.build(conf)
     try:
-        command_checks.check_schema(core)
+        checks.check_schema(core)
         yield core
     finally:
         core.close()
@@ -42,7 +41,7 @@ def distinct_plugins(core: assembly.Core) -> Iterable[contract.Plugin]:
 
 
 def add_timeout(parser: Any) -> None:
-    """Add ``--timeout``, for `service_for_checks` and `run_checks`."""
+    """Add ``--timeout``, for `service_for_checks` and `checks.run`."""
     parser.add_argument('--timeout', metavar='SECONDS', type=_positive, default=TIMEOUT,
                         help='Seconds to wait for backends that do not answer; default: '
                              f'{TIMEOUT:g}.')
@@ -71,25 +70,3 @@ def service_for_checks(conf: cfg.ConfigOpts, until: float) -> Iterator[assembly.
     finally:
         with contextlib.suppress(contract.Unavailable):     # the end does not wait for it
             Call(core.close).result('the plugins were not closed', until - time.monotonic())
-
-
-def run_checks(conf: cfg.ConfigOpts, seconds: float, until: float,
-               checks: Iterable[tuple[str, Callable[[], str]]],
-               ) -> Iterator[tuple[str, bool, str]]:
-    """Run all checks at once; yield what was checked, whether it passed, and its text.
-
-    :param seconds: the limit that the text of a check names.
-    :param until: when it is reached; if plugins that did not start have used the time up,
-        the others have one second.
-    """
-    calls = [(subject, Call(check)) for subject, check in checks]
-    until = max(until, time.monotonic() + 1)
-    for subject, call in calls:
-        try:
-            passed, text = True, call.result('the check did not return',
-                                             until - time.monotonic(), seconds)
-        except (Misconfigured, contract.Error) as error:
-            passed, text = False, str(error)
-        except BaseException as error:  # a plugin of another package may raise anything
-            passed, text = False, loader.described(error)
-        yield subject, passed, loader.one_line(loader.without_secrets(conf, str(text)))

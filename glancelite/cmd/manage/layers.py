@@ -9,12 +9,8 @@ from typing import Any, NamedTuple
 from oslo_config import cfg
 
 from glancelite import assembly, conformity, contract, loader
-from glancelite.cmd.manage.core import (
-    add_timeout,
-    distinct_plugins,
-    run_checks,
-    service_for_checks,
-)
+from glancelite.cmd import checks
+from glancelite.cmd.manage.core import add_timeout, distinct_plugins, service_for_checks
 
 HEADINGS = ('LAYER', 'PLUGIN', 'PACKAGE', 'OPTIONS IN', 'HEALTH')
 Row = tuple[str, str, str, str, str]
@@ -49,7 +45,7 @@ def run(conf: cfg.ConfigOpts) -> int:
     until = time.monotonic() + seconds
     with service_for_checks(conf, until) as core:
         chosen = list(_chosen(core))
-        texts = [text for _, _, text in run_checks(
+        texts = [text for _, _, text in checks.run(
             conf, seconds, until, [(each.name, each.check) for each in chosen])]
         rows = [HEADINGS, *_rows(chosen, texts, until)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
