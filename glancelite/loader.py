@@ -233,6 +233,8 @@ def load(conf: cfg.ConfigOpts, host: Host, layer: str, name: str,
         problem, cause = _invalid_value(conf, error) or str(error), error
     except ImportError as error:
         problem, cause = f'needs a library that is not installed: {error}', error
+        if kind.EXTRA is not None:
+            problem += f"; run: pip install '{plugin.package}[{kind.EXTRA}]'"
     except BaseException as error:  # name the plugin, whatever its code raises
         LOG.debug('%s %s', layer, label, exc_info=True)
         problem, cause = f'cannot start: {described(error)}', error

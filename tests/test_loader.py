@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import re
+import subprocess
 import sys
 import threading
 from importlib import metadata
@@ -318,3 +319,49 @@ def test_the_records_of_a_database_are_checked(packages, conf):
     with pytest.raises(contract.Misconfigured, match=re.escape(
             'database records: images is not an instance of glancelite.contract.ImageRecords')):
         loader.load(conf(), FakeHost(), 'database', 'records')
+
+
+#: hides the libraries of the extras, then tries to build each plugin that needs one
+WITHOUT_EXTRAS = """
+import sys
+
+for name in ('bcrypt', 'boto3', 'botocore', 'celery', 'glance_store', 'keystonemiddleware',
+             'kombu'):
+    sys.modules[name] = None
+
+from oslo_config import cfg
+from glancelite import contract, loader
+from glancelite.testing.fakes import FakeHost
+
+for layer, name in (('auth', 'http_basic'), ('auth', 'keystone'), ('executor', 'celery'),
+                    ('store', 'glance_store'), ('store', 's3')):
+    conf = cfg.ConfigOpts()
+    conf(['--config-file', sys.argv[1]], project='glancelite', default_config_dirs=[])
+    try:
+        loader.load(conf, FakeHost(), layer, name)
+    except contract.Misconfigured as error:
+        print(error)
+"""
+EXTRAS = """
+[DEFAULT]
+transport_url = rabbit://host/
+[glance_store]
+glance_store_driver = cinder
+[s3]
+s3_store_host = http://127.0.0.1:1
+s3_store_access_key = key
+s3_store_secret_key = secret
+s3_store_bucket = images
+"""
+
+
+def test_a_missing_library_is_named_with_the_extra_that_installs_it(tmp_path):
+    (tmp_path / 'extras.conf').write_text(EXTRAS)
+
+    ran = subprocess.run([sys.executable, '-c', WITHOUT_EXTRAS, tmp_path / 'extras.conf'],
+                         check=True, capture_output=True, text=True)
+
+    lines = ran.stdout.splitlines()
+    assert [line.partition("; run: pip install 'glancelite[")[2] for line in lines] == [
+        f"{extra}]'" for extra in ('http-basic', 'keystone', 'celery', 'glance-store', 's3')]
+    assert all('needs a library that is not installed: ' in line for line in lines)

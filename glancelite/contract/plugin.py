@@ -72,6 +72,9 @@ class Plugin(abc.ABC):
         functions that take a ``ConfigOpts`` and register the options of a library
         that uses sections of its own.  Such a plugin gets the ``ConfigOpts`` as
         ``self.conf``; for others ``self.conf`` is None.
+    ``EXTRA``
+        name of the extra of its package that installs its optional library; errors
+        name it.
     ``CAPABILITIES``
         optional features.  The core does not use a feature that is not declared.
         The layer's class lists the words; only ``Store`` has any.
@@ -86,6 +89,7 @@ class Plugin(abc.ABC):
     OPTS: ClassVar[Sequence[Any]] = ()
     SECTION: ClassVar[str | None] = None
     LIBRARY_OPTS: ClassVar[Sequence[Callable[[Any], None]]] = ()
+    EXTRA: ClassVar[str | None] = None
     CAPABILITIES: ClassVar[frozenset[str]] = frozenset()
     #: set by a layer's class: capability -> methods that a plugin with it must define
     REQUIRED_METHODS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})

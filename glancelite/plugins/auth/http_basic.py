@@ -77,6 +77,7 @@ class HTTPBasic(contract.Authenticator):
     """
 
     SECTION = 'http_basic'
+    EXTRA = 'http-basic'
     OPTS = (
         cfg.StrOpt('realm', default='glancelite', regex=r'^[^"\\\r\n]*$',
                    help='Name of the service in the request for a password.'),

@@ -45,6 +45,7 @@ class Keystone(contract.Authenticator):
     """
 
     SECTION = 'DEFAULT'
+    EXTRA = 'keystone'
     OPTS = (
         cfg.BoolOpt('allow_anonymous_access', default=False,
                     help='Accept callers without a valid token. They can read what the policy '

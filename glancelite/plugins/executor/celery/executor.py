@@ -32,6 +32,7 @@ class CeleryExecutor(Executor):
     """
 
     RUNS_ELSEWHERE = True
+    EXTRA = 'celery'
     LIBRARY_OPTS = (_register,)
     OPTS = (
         cfg.StrOpt('broker_url', secret=True,

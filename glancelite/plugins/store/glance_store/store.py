@@ -64,6 +64,7 @@ class GlanceStore(contract.Store):
                         'receives the token of the caller unchanged.'),
     )
     LIBRARY_OPTS = (_register_nothing,)
+    EXTRA = 'glance-store'
     #: all that drivers can have; each instance has those of its driver
     CAPABILITIES = frozenset({'write', 'range', 'adopt', 'share'})
 

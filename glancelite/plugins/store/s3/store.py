@@ -36,6 +36,7 @@ class S3Store(contract.Store):
     """
 
     OPTS = options.OPTS
+    EXTRA = 's3'
     CAPABILITIES = frozenset({'write', 'range', 'adopt'})
     SCHEMES = location.SCHEMES
     redact = staticmethod(location.redact)
