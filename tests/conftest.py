@@ -281,7 +281,8 @@ def sheepdog(pytestconfig):
 def rabbitmq_broker():
     """RabbitMQ, started by the first test that uses it; see tests/servers/rabbitmq.py."""
     with rabbitmq_starter.server(programs.require(rabbitmq_starter.SERVER),
-                                 programs.require('epmd')) as broker:
+                                 programs.require('epmd'),
+                                 programs.require('openssl')) as broker:
         yield broker
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import socket
+import subprocess
 
 from tests.servers import process
 
@@ -11,6 +12,11 @@ SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 HEADER, METHOD = b'AMQP\0\0\x09\x01', b'\1'
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
+listeners.ssl.1 = 127.0.0.1:{tls_port}
+ssl_options.cacertfile = {home}/cert.pem
+ssl_options.certfile = {home}/cert.pem
+ssl_options.keyfile = {home}/key.pem
+ssl_options.verify = verify_none
 default_user = glance
 default_pass = pass/word
 loopback_users = none
@@ -24,18 +30,21 @@ class RabbitMQ:
     """A broker that a test can stop and start again, with its data.
 
     :ivar url: as ``[DEFAULT] transport_url``.
+    :ivar tls_port: port with TLS; its self-signed ``certificate`` names ``localhost`` only.
     :ivar process: the running broker; None while it is stopped.
     """
 
     def __init__(self, home, command, env):
-        self.port = process.free_port()
+        self.port, self.tls_port = process.free_port(), process.free_port()
+        self.certificate = home / 'cert.pem'
         self.url = f'rabbit://glance:pass%2Fword@127.0.0.1:{self.port}/'
         self.process = None
         self._home = home
         self._command = command
         self._running = None
         node = f't{self.port}@localhost'
-        (home / 'rabbitmq.conf').write_text(CONFIGURATION.format(port=self.port))
+        (home / 'rabbitmq.conf').write_text(CONFIGURATION.format(
+            port=self.port, tls_port=self.tls_port, home=home))
         (home / 'plugins').write_text('[].')
         self._env = {
             **env, 'HOME': str(home), 'RABBITMQ_CONF_ENV_FILE': '/dev/null',
@@ -75,13 +84,17 @@ class RabbitMQ:
 
 
 @contextlib.contextmanager
-def server(command, epmd):
+def server(command, epmd, openssl):
     """Run RabbitMQ as the present user while the block runs.
 
     :param command: path of the server program.
-    :param epmd: path of the port mapper of Erlang.
+    :param epmd: path of the port mapper of Erlang; ``openssl`` likewise.
     """
     with process.directory('rabbitmq') as home:
+        subprocess.run(
+            [openssl, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj',
+             '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout',
+             home / 'key.pem', '-out', home / 'cert.pem'], check=True, capture_output=True)
         port = process.free_port()
         mapper = {'ERL_EPMD_PORT': str(port), 'ERL_EPMD_ADDRESS': '127.0.0.1'}
         with process.running([epmd, '-port', port, '-address', '127.0.0.1'],

@@ -1,6 +1,9 @@
 """The executor ``celery`` keeps the contract with a real RabbitMQ."""
 
 import itertools
+import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from oslo_config import cfg
 
 from glancelite import contract
 from glancelite.plugins.executor.celery import CeleryExecutor
+from glancelite.plugins.executor.celery import broker as broker_module
 from glancelite.plugins.executor.celery import worker as worker_module
 from glancelite.testing.contracts.executor import ExecutorContract, close
 from glancelite.testing.fakes import FakeWork
@@ -244,6 +248,64 @@ def test_health_says_why_the_broker_cannot_be_used(make_plugin, rabbitmq, url, r
         executor.health()
 
     assert 'wrong' not in str(caught.value)
+
+
+@pytest.fixture
+def encrypted(make_plugin, rabbitmq):
+    """Builds an executor that talks to the broker with TLS."""
+    queue = next(NAMES)
+
+    def make(*hosts, **options):
+        url = ';'.join(f'amqps://glance:pass%2Fword@{host}:{rabbitmq.tls_port}//'
+                       for host in hosts)
+        return make_plugin(CeleryExecutor, conf=configuration(None), **{
+            'broker_url': url, 'queue': queue, 'poll_interval': 0.3,
+            'ssl_ca_file': str(rabbitmq.certificate), **options})
+    return make
+
+
+def test_tasks_travel_through_tls(encrypted, work):
+    """Also after a broker whose certificate is refused, and with all connections of Celery."""
+    executor, worker = (encrypted('127.0.0.1', 'localhost') for _ in range(2))
+    worker.start(work, serves=False)
+    executor.start(work, serves=True)
+    executor.submit(work.add('one'))
+
+    assert work.wait() == ['one']
+    inspect = executor._broker.app.control.inspect(timeout=1)
+    assert process.until(inspect.ping)
+    assert executor.health().startswith('RabbitMQ 3.')
+
+
+@pytest.mark.parametrize(('host', 'options', 'reason'), [
+    ('127.0.0.1', {}, "its certificate is refused: IP address mismatch, certificate is not "
+                      "valid for '127.0.0.1'"),
+    ('localhost', {'ssl_ca_file': None},
+     'its certificate is refused: self-signed certificate')])
+def test_a_certificate_of_another_server_is_refused(encrypted, host, options, reason):
+    with pytest.raises(contract.Unavailable, match=re.escape(reason)):
+        encrypted(host, **options).health()
+
+
+def test_the_name_in_the_certificate_is_checked_unless_this_is_switched_off(encrypted):
+    lenient = encrypted('127.0.0.1', ssl_check_hostname=False)
+    strangers = encrypted('127.0.0.1', ssl_check_hostname=False, ssl_ca_file=None)
+
+    assert lenient.health().startswith('RabbitMQ 3.')
+    with pytest.raises(contract.Unavailable, match='self-signed certificate'):
+        strangers.health()
+
+
+def test_health_says_in_time_that_the_broker_is_frozen(make, encrypted, rabbitmq, monkeypatch):
+    monkeypatch.setattr(broker_module, 'CONNECT_TIMEOUT', 0.3)
+    executors = make(), encrypted('localhost')
+    os.killpg(rabbitmq.process.pid, signal.SIGSTOP)
+    try:
+        for executor in executors:
+            with pytest.raises(contract.Unavailable, match='has not answered within'):
+                executor.health()
+    finally:
+        os.killpg(rabbitmq.process.pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(('transport_url', 'url'), [

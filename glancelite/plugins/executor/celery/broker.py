@@ -10,6 +10,7 @@ import celery
 from kombu.entity import Exchange, Queue
 
 from glancelite.contract import Misconfigured, Task, Unavailable
+from glancelite.plugins.executor.celery import tls
 
 #: name of the only task of Celery; its argument is the id of a task
 RUN = 'glancelite.run'
@@ -33,13 +34,17 @@ class Broker:
         self._priorities = options.priorities
         self.url = (checked(options.broker_url) if options.broker_url
                     else from_transport_url(transport_url))
-        self.app = celery.Celery('glancelite', broker=self.url, set_as_current=False)
+        encrypted = bool(options.ssl_ca_file) or 'amqps://' in self.url
+        checks_host = encrypted and options.ssl_check_hostname
+        self.app = celery.Celery('glancelite', broker=self.url, set_as_current=False,
+                                 amqp=tls.CheckedAMQP if checks_host else None)
         self.app.conf.update(
             task_default_queue=options.queue, task_ignore_result=True,
             broker_connection_timeout=CONNECT_TIMEOUT,
             broker_connection_retry_on_startup=True, broker_connection_max_retries=None)
         if options.ssl_ca_file:
             _check_certificates(options.ssl_ca_file)
+        if encrypted:       # None stands for the authorities that this system trusts
             self.app.conf.broker_use_ssl = {'ca_certs': options.ssl_ca_file,
                                             'cert_reqs': ssl.CERT_REQUIRED}
         self._producer: Any = None
@@ -64,18 +69,24 @@ class Broker:
 
     def _send(self, task: Task, expiration: float) -> None:
         if self._producer is None:
-            self._producer = self.app.amqp.Producer(self._connect(confirm_publish=True))
+            # one more attempt than there are brokers
+            self._producer = self.app.amqp.Producer(self._connect(1, confirm_publish=True))
         self.app.send_task(
             RUN, (task.id,), producer=self._producer, queue=self.queue(task.node), retry=False,
             priority=self._priorities.get(task.type), expiration=expiration,
             confirm_timeout=ANSWER_TIMEOUT)
 
-    def _connect(self, **options: Any) -> Any:
+    def _connect(self, more: int = 0, **options: Any) -> Any:
+        """Connect to the first broker that answers.
+
+        :param more: attempts after each broker was tried once.
+        """
         connection = self.app.connection_for_write(heartbeat=0, transport_options={
             'read_timeout': ANSWER_TIMEOUT, 'write_timeout': ANSWER_TIMEOUT, **options})
         try:
-            connection.ensure_connection(max_retries=self.url.count(';') + 1, interval_start=0,
-                                         interval_step=0, timeout=3 * CONNECT_TIMEOUT)
+            connection.ensure_connection(
+                max_retries=self.url.count(';') + more, interval_start=0, interval_step=0,
+                timeout=3 * CONNECT_TIMEOUT)
         except BaseException:
             connection.release()
             raise
@@ -103,6 +114,10 @@ class Broker:
 def described(error: BaseException) -> str:
     """Return the reason of a failure in one line; errors of the library contain no password."""
     reason = error.__cause__ or error
+    if isinstance(reason, TimeoutError):
+        return f'it has not answered within {CONNECT_TIMEOUT} s'
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f'its certificate is refused: {reason.verify_message}'
     text = ' '.join(str(reason).split()).removeprefix('(0, 0): ')
     return text or type(reason).__name__
 

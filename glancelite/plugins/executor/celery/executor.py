@@ -41,7 +41,11 @@ class CeleryExecutor(Executor):
         cfg.StrOpt('ssl_ca_file',
                    help='File with the certificates of the authorities that the broker\'s '
                         'certificate is checked against. Default: no TLS, unless broker_url '
-                        'begins with amqps.'),
+                        'begins with amqps; then the authorities that this system trusts.'),
+        cfg.BoolOpt('ssl_check_hostname', default=True,
+                    help='Whether the certificate must be for the name or the address of the '
+                         'broker in broker_url. If not, any certificate of the authorities is '
+                         'accepted, also that of another server.'),
         cfg.StrOpt('queue', default='glancelite',
                    help='Queue of the tasks that any worker can run. A task that needs the '
                         'files of one node goes to <queue>.<node>.'),
