@@ -36,8 +36,8 @@ LOG = logging.getLogger(__name__)
 SHORTEST_START = 3.0
 
 
-def build(conf: cfg.ConfigOpts, *, until: float | None = None,
-          announce: bool = False) -> Core:
+def build(conf: cfg.ConfigOpts, *, until: float | None = None, announce: bool = False,
+          looks_only: bool = False) -> Core:
     """Load the chosen plugins and build the service; close it in the end.
 
     Call it after the fork, as connections to a database do not survive one.
@@ -45,6 +45,7 @@ def build(conf: cfg.ConfigOpts, *, until: float | None = None,
     :param until: when the plugins should be built, by the monotonic clock: one that takes longer
         counts as failed, but each has ``SHORTEST_START``.  Default: ``loader.START_TIMEOUT``.
     :param announce: log each plugin, with its package.
+    :param looks_only: the plugins change nothing.
     :raises Misconfigured: the configuration is invalid.
     """
     def make(layer: str, name: str, **where: Any) -> contract.Plugin:
@@ -57,7 +58,7 @@ def build(conf: cfg.ConfigOpts, *, until: float | None = None,
         return plugin
 
     plugins = Plugins(make)
-    host = ServiceHost(plugins.load)
+    host = ServiceHost(plugins.load, looks_only=looks_only)
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(plugins.close)
         core = _build(conf, host, plugins)

@@ -18,8 +18,10 @@ class ServiceHost:
     :param load: builds a plugin of the service; None if no plugin asks for another one.
     """
 
-    def __init__(self, load: Callable[..., Any] | None = None) -> None:
+    def __init__(self, load: Callable[..., Any] | None = None, *,
+                 looks_only: bool = False) -> None:
         self.node = socket.gethostname()
+        self.looks_only = looks_only
         #: layer -> the plugin that ``[layers]`` chooses; filled in while the service is built
         self.plugins: dict[type[contract.Plugin], contract.Plugin] = {}
         self._load = load

@@ -24,6 +24,10 @@ class Host(Protocol):
     def node(self) -> str:
         """Name of this node; the same in all its processes."""
 
+    @property
+    def looks_only(self) -> bool:
+        """True in a tool that only looks at the service: a plugin changes nothing then."""
+
     def now(self) -> datetime.datetime:
         """The current time, aware, in UTC."""
 

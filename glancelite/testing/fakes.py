@@ -28,6 +28,7 @@ class FakeHost:
     def __init__(self, usage: Callable[[str], contract.Usage] | None = None,
                  conf: Any = None):
         self.node = 'test-node'
+        self.looks_only = False
         self.conf = conf
         self._loaded: list[contract.Plugin] = []
         self.clock = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)

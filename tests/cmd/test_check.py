@@ -255,8 +255,6 @@ executor = external
 step = conversion
 [task]
 work_dir = {tmp_path}/file/work
-[os_glance_staging_store]
-filesystem_store_datadir = {tmp_path}/staging
 ''', 'env': {'PATH': str(tmp_path / 'nothing')}}
 
 

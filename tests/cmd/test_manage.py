@@ -19,6 +19,8 @@ default_backend = fast
 filesystem_store_datadir = {home}/fast
 [cold]
 filesystem_store_datadir = {cold}
+[os_glance_staging_store]
+filesystem_store_datadir = {home}/staging
 [database]
 connection = sqlite:///{home}/glancelite.sqlite
 [layers]
@@ -153,10 +155,34 @@ def test_layers_shows_chosen_and_other_plugins(manage):
     assert 'keystone - not chosen' in rows['auth', 'keystone']
 
 
+def test_looking_creates_no_directory(manage, tmp_path):
+    manage('db', 'sync')
+    before = set(tmp_path.iterdir())
+
+    shown, checked = manage('layers'), manage('check')
+
+    assert set(tmp_path.iterdir()) == before
+    assert (shown.code, checked.code) == (0, 0)
+    for name in ('fast', 'cold', 'staging'):
+        assert f'GiB free; the start creates {tmp_path}/{name}\n' in shown.out
+        assert f'GiB free; the start creates {tmp_path}/{name}\n' in checked.out
+
+
+def test_a_directory_that_the_start_cannot_create_fails_the_check(manage, tmp_path):
+    (tmp_path / 'file').touch()
+
+    ended = manage('check', cold=tmp_path / 'file/in/cold')
+
+    assert ended.code == 1
+    assert (f'FAIL  store cold: {tmp_path}/file/in/cold: it is missing, and cannot be created '
+            f'in {tmp_path}/file\n') in ended.out
+
+
 def test_layers_shows_the_section_of_stores_without_enabled_backends(tmp_path):
     (tmp_path / 'old.conf').write_text(CONFIGURATION.format(home=tmp_path, cold='').replace(
         'enabled_backends', '#').replace(
-        'default_backend = fast', f'filesystem_store_datadir = {tmp_path}/images'))
+        'default_backend = fast', f'filesystem_store_datadir = {tmp_path}/images')
+        + f'[DEFAULT]\nnode_staging_uri = file://{tmp_path}/staging\n')
 
     ended = programs.run('manage', ['--config-file', tmp_path / 'old.conf', 'layers'], tmp_path)
 

@@ -64,7 +64,7 @@ def service_for_checks(conf: cfg.ConfigOpts, until: float) -> Iterator[assembly.
     :param until: when nothing waits for a plugin any more, by the monotonic clock.
     """
     conf.set_override('sync_database', False, group='layers')
-    core = assembly.build(conf, until=until)
+    core = assembly.build(conf, until=until, looks_only=True)
     try:
         yield core
     finally:

@@ -76,7 +76,8 @@ class FileStore(contract.Store):
                 _check(watchdog, self._prepare, directory)
             except OSError as error:
                 LOG.warning('store %s: %s is not usable yet: %s', name, directory, error.strerror)
-        self._sweep(_check)
+        if not host.looks_only:
+            self._sweep(_check)
 
     def _watchdog(self, directory: str) -> Watchdog:
         options = self.options
@@ -188,21 +189,30 @@ class FileStore(contract.Store):
                 problems.append(f'{directory}: {error.strerror}')
         if problems:
             raise contract.Unavailable('; '.join(problems))
-        return f'{free / (1 << 30):.1f} GiB free'
+        text = f'{free / (1 << 30):.1f} GiB free'
+        return f'{text}; the start creates {", ".join(self._unprepared)}' if (
+            self._unprepared) else text
 
     # data directories; functions that take a ``directory`` are called by its watchdog
 
     def _usable_space(self, directory: str) -> int:
         """Return the free bytes; raise ``OSError`` if the directory is not usable."""
         self._prepare(directory)
+        if directory in self._unprepared:
+            return _free_space(_parent(directory))
         self._roots[directory].check_usable()
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, 'the directory is not writable', directory)
         return _free_space(directory)
 
     def _prepare(self, directory: str) -> None:
-        """Create the directory and set its permissions, unless that has succeeded before."""
+        """Create the directory and set its permissions, unless that has succeeded before.
+
+        A tool that only looks leaves it as it is.
+        """
         if directory not in self._unprepared:
+            return
+        if self.host.looks_only and not os.path.lexists(directory):
             return
         if not os.path.isdir(directory):
             os.makedirs(directory, exist_ok=True)
@@ -210,7 +220,7 @@ class FileStore(contract.Store):
         self._real_paths[directory] = os.path.realpath(directory)
         self._watchdogs[directory].set_real_path(self._real_paths[directory])
         self._roots[directory].check_usable()
-        if self._mode and self._mode & 0o077:
+        if self._mode and self._mode & 0o077 and not self.host.looks_only:
             current = stat.S_IMODE(os.stat(directory).st_mode)
             wanted = (current | (0o010 if self._mode & 0o070 else 0)
                       | (0o001 if self._mode & 7 else 0))
@@ -355,6 +365,20 @@ def _check(watchdog: Watchdog, function: Callable[[str], Any], directory: str) -
 def _transfer(watchdog: Watchdog, function: Callable[[str], Any], directory: str) -> Any:
     return watchdog.transfer(function, directory,
                              timeout_factor=upload.PUBLISH_TIMEOUT_FACTOR)
+
+
+def _parent(directory: str) -> str:
+    """Return the directory in which a missing one is going to be created.
+
+    :raises OSError: it cannot be.
+    """
+    parent = os.path.dirname(directory)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not (os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)):
+        raise PermissionError(errno.EACCES, f'it is missing, and cannot be created in {parent}',
+                              directory)
+    return parent
 
 
 def _free_space(directory: str) -> int:
