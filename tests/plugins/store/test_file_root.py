@@ -73,7 +73,7 @@ def test_a_mount_point_without_images_proves_nothing_with(make_store, images, na
 
 
 def test_a_missing_directory_at_the_start_proves_nothing(make_store, images, caplog):
-    caplog.set_level('INFO')
+    caplog.set_level('INFO', 'glancelite')
     shutil.rmtree(images)
     store = make_store(datadir=str(images))
 
