@@ -9,7 +9,8 @@ Source: Image API contract, interoperable import.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 LOCK = 'os_glance_import_task'
 TO_STORES = 'os_glance_importing_to_stores'
@@ -18,6 +19,9 @@ FAILED = 'os_glance_failed_import'
 STAGED = 'os_glance_staged'
 #: which node of Glance has a file with the staged data; never shown
 STAGE_HOST = 'os_glance_stage_host'
+
+#: in the journal of a task whose secrets were removed
+_FORGOTTEN = 'forgotten'
 
 #: the most characters of a reason for users
 REASON_LIMIT = 1000
@@ -127,3 +131,24 @@ def missing(wanted: Iterable[str], present: Iterable[str]) -> Sequence[str]:
     """Return those stores that are not present, in their order."""
     found = set(present)
     return [store for store in wanted if store not in found]
+
+
+def without_secrets(journal: Mapping[str, Any],
+                    secrets: Collection[str] | None) -> Mapping[str, Any] | None:
+    """Return the journal of a task without the secrets of its request; None if it has none.
+
+    The task cannot be tried again then: see ``has_forgotten``.
+
+    :param secrets: names of arguments; None if it is not known which are secret.
+    """
+    arguments = journal.get('arguments') or {}
+    kept = {name: value for name, value in arguments.items()
+            if secrets is not None and name not in secrets}
+    if len(kept) == len(arguments):
+        return None
+    return {**journal, 'arguments': kept, _FORGOTTEN: True}
+
+
+def has_forgotten(journal: Mapping[str, Any]) -> bool:
+    """Return whether secrets of the request are missing in the journal of a task."""
+    return bool(journal.get(_FORGOTTEN))

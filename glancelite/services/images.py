@@ -16,6 +16,7 @@ from glancelite.services.layers import Layers
 from glancelite.services.location_patch import LocationPatch
 from glancelite.services.recovery import Recovery, owner_context
 from glancelite.services.stage import Stages
+from glancelite.services.work import Work
 
 LOG = logging.getLogger(__name__)
 
@@ -40,11 +41,12 @@ class Images:
     :param hashing_algorithm: for ``os_hash_value``.
     """
 
-    def __init__(self, layers: Layers, recovery: Recovery, stages: Stages, *,
+    def __init__(self, layers: Layers, recovery: Recovery, stages: Stages, work: Work, *,
                  patches_locations: bool = False, hashing_algorithm: str = 'sha512'):
         self._layers = layers
         recovery.register(('pending_delete', 'deleted'), self._recover_deletion)
         self._stages = stages
+        self._work = work
         self._patches_locations = patches_locations
         self._algorithm = hashing_algorithm
 
@@ -246,6 +248,7 @@ class Images:
         delayed = self._layers.retention.delayed
         if (lock := imports.lock_of(before.properties)) is not None:
             self._cancel(lock)
+        self._work.forget_secrets(deleted.id)
         if not delayed and (deleted.locations or imports.staged_of(before.properties)
                             or before.status in ('uploading', 'importing')):
             self._delete_data(ctx, deleted, before)

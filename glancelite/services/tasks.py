@@ -10,6 +10,7 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract import Context, Page, Task, TaskQuery
+from glancelite.domain import imports
 from glancelite.schema.image import Creation
 from glancelite.services.importing import TYPE
 from glancelite.services.imports import check_length, lacks_token, submit
@@ -127,6 +128,9 @@ class Tasks:
         task = self._steered(ctx, task_id)
         if task.status != 'failure' or 'version' not in task.journal:
             raise contract.Conflict(f'Task {task.id} has not failed.')
+        if imports.has_forgotten(task.journal):
+            raise contract.Conflict(f'The secrets of task {task.id} are not kept any more. '
+                                    'Request the import again.')
         importer = self._layers.importers.get(str(task.journal.get('method')))
         if (importer is not None and importer.NEEDS_TOKEN
                 and not lacks_token(self._layers, importer)):

@@ -73,7 +73,7 @@ class UseCases:
         recovery.register_chore(work.end_cancelled)
         recovery.register_chore(lambda: work.abandon(options.abandon_after))
         importing = Importing(layers, work, options.imports)
-        images = Images(layers, recovery, stages, hashing_algorithm=algorithm,
+        images = Images(layers, recovery, stages, work, hashing_algorithm=algorithm,
                         patches_locations=options.show_multiple_locations)
         hashing = Hashing(layers.stores, tries=options.http_retries, checksum=checksum)
         return cls(

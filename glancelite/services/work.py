@@ -105,10 +105,14 @@ class Claim:
     def finish(self, status: str, message: str = '',
                result: Mapping[str, Any] | None = None) -> None:
         """End the task with ``success`` or ``failure``."""
-        # a retry needs the journal of a failed task; otherwise it may have secrets
+        # a retry needs the journal of a failed task
         journal = {'journal': {'version': 1}} if status == 'success' else {}
         self._write({'status': status, 'message': message, 'result': result, **journal,
                      'expires_at': self._work.expiry()}, release=True)
+        if status == 'success' and self.task.image_id is not None:
+            self._work.forget_secrets(self.task.image_id)
+        elif self.task.cancelled:
+            self._work.forget_secrets_of(self.task)
         LOG.log(logging.INFO if status == 'success' else logging.WARNING,
                 'task %s (%s) of image %s ends with %s%s', self.task.id, self.task.type,
                 self.task.image_id, status, f': {message}' if message else '')
@@ -160,6 +164,7 @@ class Work:
     def __init__(self, layers: Layers, *, lease: float = 30, time_to_live: float = 48):
         self.records = layers.database.tasks
         self.events = layers.events
+        self._importers = layers.importers
         self._host = host = layers.host
         self._lease = lease
         self._time_to_live = time_to_live
@@ -200,6 +205,34 @@ class Work:
             self._callers[task_id] = ctx
             if len(self._callers) > MOST_CALLERS:
                 del self._callers[next(iter(self._callers))]
+
+    def forget_secrets(self, image_id: str) -> None:
+        """Remove the secrets of failed imports of an image, which cannot be tried again.
+
+        They are those of an image that has its data, or was deleted.
+        """
+        try:
+            tasks = self.records.list(TaskQuery(
+                self._host.now(), types=tuple(self.types),
+                equal={'image_id': image_id, 'status': 'failure'})).items
+        except contract.Unavailable as error:
+            LOG.warning('secrets of imports of image %s are kept until their tasks expire: %s',
+                        image_id, error)
+            return
+        for task in tasks:
+            self.forget_secrets_of(task)
+
+    def forget_secrets_of(self, task: Task) -> None:
+        """Remove the secrets of a failed import, such as the password in a URL."""
+        importer = self._importers.get(str(task.journal.get('method')))
+        journal = imports.without_secrets(
+            task.journal, None if importer is None else importer.SECRETS)
+        if journal is None:
+            return
+        try:
+            self.records.redact(task, journal)
+        except contract.Unavailable as error:
+            LOG.warning('secrets of task %s are kept until it expires: %s', task.id, error)
 
     # --- tasks that only this process can run, since it has the token of their caller
 

@@ -140,6 +140,14 @@ class TaskRecords(abc.ABC):
         """
 
     @abc.abstractmethod
+    def redact(self, task: Task, journal: Mapping[str, object]) -> None:
+        """Replace the ``journal`` of a finished task, for example by one without secrets.
+
+        Nothing else changes, not even ``updated_at``; nothing at all if the task was changed
+        since it was read, or does not exist any more.
+        """
+
+    @abc.abstractmethod
     def remove(self, task: Task) -> None:
         """Remove the record, if it has still the ``attempt`` of ``task``."""
 

@@ -130,6 +130,14 @@ class MemoryTasks(contract.TaskRecords):
                 'status': 'pending', 'message': '', 'result': None, 'expires_at': None,
                 'not_before': None, 'cancelled': False, **_json_fields(changes)})
 
+    def redact(self, task: Task, journal: Mapping[str, object]) -> None:
+        with self._records.lock:
+            present = self._records.tasks.get(task.id)
+            if present is not None and present.is_finished and (
+                    present.attempt, present.updated_at) == (task.attempt, task.updated_at):
+                self._records.tasks[task.id] = dataclasses.replace(
+                    present, **_json_fields({'journal': journal}))
+
     def remove(self, task: Task) -> None:
         with self._records.lock:
             present = self._records.tasks.get(task.id)

@@ -21,6 +21,7 @@ _LIVE = _t.deleted == sa.false()
 _ID = sa.bindparam('task_id', type_=TEXT)
 _ATTEMPT = sa.bindparam('attempt', type_=sa.Integer())
 _AT = sa.bindparam('at', type_=sa.DateTime())
+_SEEN = sa.bindparam('seen', type_=sa.DateTime())
 _END = sa.bindparam('end', type_=sa.DateTime())
 _LIMIT = sa.bindparam('limit', type_=sa.Integer())
 
@@ -178,8 +179,7 @@ def unfinished() -> Sequence[Any]:
 
 
 def failed() -> Sequence[Any]:
-    seen = sa.bindparam('seen', type_=sa.DateTime())
-    return [_t.status == _literals('failure')[0], _t.updated_at == seen]
+    return [_t.status == _literals('failure')[0], _t.updated_at == _SEEN]
 
 
 def update(columns: Iterable[str], condition: Sequence[Any], release: bool, pauses: bool,
@@ -210,6 +210,12 @@ def cancel(dialect: Dialect) -> Any:
 def lock() -> Any:
     return sa.select(_t.id).where(
         _t.id == _ID, _LIVE, _t.attempt == _ATTEMPT).with_for_update()
+
+
+def lock_finished() -> Any:
+    return sa.select(_t.id).where(
+        _t.id == _ID, _LIVE, _t.attempt == _ATTEMPT, _FINISHED, _t.updated_at == _SEEN,
+    ).with_for_update()
 
 
 def expired() -> Any:

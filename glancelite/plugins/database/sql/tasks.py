@@ -230,6 +230,21 @@ class SQLTasks(contract.TaskRecords):
 
     # --- removing
 
+    def redact(self, task: Task, journal: Mapping[str, object]) -> None:
+        if not self._is_possible(task.id):
+            return
+        lock = self._statement('lock_finished', lambda _: task_queries.lock_finished())
+        update_info = self._statement(
+            ('update_info', ('journal',)), lambda _: task_queries.update_info(('journal',)))
+        values = {**task_row({'journal': journal}, self._dialect), 'task_id': task.id,
+                  'attempt': task.attempt, 'seen': self._dialect.bind_time(task.updated_at)}
+
+        def write(connection: Connection) -> None:
+            if connection.rows(lock, values):
+                connection.run(update_info, values)
+
+        self._engine.transaction(write)
+
     def remove(self, task: Task) -> None:
         if self._is_possible(task.id):
             lock = self._statement('lock', lambda _: task_queries.lock())

@@ -1,6 +1,8 @@
-"""Claims about the removal of tasks."""
+"""Claims about the removal of tasks, and of what they should not keep."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import pytest
 
@@ -18,6 +20,28 @@ from glancelite.testing.contracts.database.values import (
 
 class TaskRemovalContract:
     """Part of ``DatabaseContract``; ``TaskContract`` has the fixtures."""
+
+    @pytest.mark.parametrize('status', ['success', 'failure'])
+    def test_the_journal_of_a_finished_task_can_be_replaced(self, tasks, host, status):
+        ended = finished(tasks, status, journal={'secret': 'x'}, message='m')
+        host.advance(seconds=5)
+
+        tasks.redact(ended, {'version': 1})
+
+        assert tasks.get(ended.id) == dataclasses.replace(ended, journal={'version': 1})
+
+    def test_the_journal_of_other_tasks_is_not_replaced(self, tasks, host):
+        failed = finished(tasks, journal={'a': 1})
+        host.advance(seconds=5)
+        for task in (tasks.add(new(journal={'a': 1})), claimed(tasks, journal={'a': 1}),
+                     tasks.restart(failed, {}), failed):
+            present = tasks.get(task.id)
+
+            tasks.redact(task, {})
+
+            assert tasks.get(task.id) == present
+        tasks.redact(Task('no such', KIND), {})
+        tasks.redact(Task('a\0b', KIND), {})
 
     def test_a_removed_task_is_gone(self, tasks):
         held, kept = claimed(tasks, journal={'a': 1}), tasks.add(new())
