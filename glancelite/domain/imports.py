@@ -79,6 +79,11 @@ def _without(properties: Properties, store: str) -> str:
     return ','.join(name for name in stores_in(properties, TO_STORES) if name != store)
 
 
+def has_begun(properties: Properties) -> bool:
+    """Return whether an import of the image has begun, now or before."""
+    return TO_STORES in properties
+
+
 def with_staged(properties: Properties, staged: Mapping[str, object]) -> dict[str, str]:
     """Return the properties with where the staged data is (JSON-ready)."""
     return {**properties, STAGED: json.dumps(staged)}

@@ -248,7 +248,8 @@ class Images:
         delayed = self._layers.retention.delayed
         if (lock := imports.lock_of(before.properties)) is not None:
             self._cancel(lock)
-        self._work.forget_secrets(deleted.id)
+        if imports.has_begun(before.properties):    # others have no failed imports
+            self._work.forget_secrets(deleted.id)
         if not delayed and (deleted.locations or imports.staged_of(before.properties)
                             or before.status in ('uploading', 'importing')):
             self._delete_data(ctx, deleted, before)
