@@ -105,12 +105,9 @@ class Response:
             raise translate_error(error, self._target) from error
 
     def _has_data(self, seconds: float) -> bool:
-        stream = self._stream()
-        return seconds > 0 and (stream is None or stream.has_data(seconds))
-
-    def _stream(self) -> _LimitedStream | None:
         response = getattr(self._response, '_original_response', None)
-        return response.stream if isinstance(response, _HTTPResponse) else None
+        return seconds > 0 and (not isinstance(response, _HTTPResponse)
+                                or response.has_data(seconds))
 
     def close(self) -> None:
         # a connection with an unread body cannot be reused
@@ -254,8 +251,11 @@ class _LimitedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def has_data(self, seconds: float) -> bool:
-        """Return whether data, or its end, arrives within this time."""
+    def has_data(self, seconds: float, beyond: int = 0) -> bool:
+        """Return whether data, or its end, arrives within this time.
+
+        :param beyond: bytes in the buffer that do not count.
+        """
         if self._is_ready(0):
             return True
         self._blocks = False
@@ -263,7 +263,7 @@ class _LimitedStream(io.RawIOBase):
             buffered = self._reader.peek(1)
         finally:
             self._blocks = True
-        if buffered:
+        if len(buffered) > beyond:
             return True
         start = time.monotonic()
         ready = self._is_ready(seconds)
@@ -320,6 +320,11 @@ class _HTTPResponse(http.client.HTTPResponse):
         self.stream.limit = MAX_HEADER_SIZE
         super().begin()
         self.stream.limit = None
+
+    def has_data(self, seconds: float) -> bool:
+        """Return whether a part of the body, or its end, arrives within this time."""
+        # the line that ends a chunk comes with it, and the size of the next one may be late
+        return self.stream.has_data(seconds, beyond=2 if self.chunk_left == 0 else 0)
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
