@@ -381,7 +381,10 @@ class ImportJob:
 
             def guarded(present: Image) -> Mapping[str, object] | None:
                 self._check_owner(present, owner)
-                return change(present)
+                changes = change(present)
+                if changes is None:
+                    self.image = self._with_result(present)
+                return changes
 
             def write() -> Image | None:
                 return optimistic.change(self._layers.database.images, owner.id, guarded,

@@ -195,8 +195,9 @@ class _Import:
         job = self._job
         with job.phase('store'):
             if not self._copies:
-                size = job.staged_size
-                job.write_image(lambda image: None if image.size == size else {'size': size})
+                if not self._stored(job.image):     # otherwise it has the size of what is stored
+                    size = job.staged_size
+                    job.write_image(lambda image: None if image.size == size else {'size': size})
                 self._check_quota(job.image)
                 if not job.image.locations:
                     self._layers.events.image(
@@ -416,7 +417,7 @@ class _Import:
             if is_without_data:
                 changes.update({**REQUEUED, **_NO_HASHES})
             if is_without_data and self._may_repeat(image):
-                changes.update(status='uploading', size=self._job.staged_size)
+                changes.update(status='uploading', size=self._job.staged.size)
                 if leftovers:
                     properties = imports.with_leftovers(properties)
             else:

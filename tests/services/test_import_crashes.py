@@ -191,6 +191,7 @@ def test_another_process_finishes_the_import(core, ctx, admin, queued, active, r
         assert rules.LOCK not in done.properties, where
         assert (done.properties[rules.TO_STORES], done.lease_until) == ('', None), where
         assert read_data(healthy, ctx, done) == expected, where
+        assert done.size == len(expected), (where, done.size)
         assert done.disk_format == 'raw', where
         assert done.properties.get('hw_disk_bus') == (
             'scsi' if INJECT in scenario.steps else None), where

@@ -31,6 +31,14 @@ class Upper(Step):
             job.replace_by_file(target, **CHANGED)
 
 
+class Longer(Step):
+
+    def run(self, job):
+        with job.new_file() as target:
+            pathlib.Path(target).write_bytes(NEW * 2)
+            job.replace_by_file(target)
+
+
 class Looking(Step):
     """Looks at the data in every way, and changes the image."""
 
@@ -196,6 +204,36 @@ def test_after_a_failure_the_image_and_the_staged_data_are_as_before(
     begin(core, ctx, image, stores=['cold'])
     run(core)
     check(core, ctx, reread(staged), tmp_path)
+
+
+def test_after_a_failure_the_image_has_the_size_of_the_staged_data(
+        steps, ctx, staged, reread, monkeypatch):
+    core = steps(Longer)
+    failing_once(core.layers.stores['cold'].driver, contract.TooLarge('full'), monkeypatch)
+    begin(core, ctx, staged, stores=['cold'])
+    run(core)
+
+    assert (reread(staged).status, reread(staged).size) == ('uploading', len(DATA))
+
+
+def test_the_image_is_as_it_was_written_if_the_answer_of_the_database_is_lost(
+        steps, ctx, staged, reread, tmp_path, monkeypatch, writes):
+    core = steps(Upper, Longer)
+    records, lost = core.layers.database.images, []
+
+    def update(image, changes, *, update=records.update, **named):
+        written = update(image, changes, **named)
+        if 'locations' in changes and not lost:
+            lost.append(written)
+            raise contract.Unavailable('away')
+        return written
+    monkeypatch.setattr(records, 'update', update)
+    begin(core, ctx, staged, stores=['cold'])
+    run(core)
+
+    check(core, ctx, reread(staged), tmp_path, size=2 * len(NEW))
+    assert lost
+    assert writes == []
 
 
 def test_a_file_over_the_quota_ends_the_import(steps, ctx, queued, reread, small_quota,
