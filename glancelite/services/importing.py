@@ -89,8 +89,9 @@ class _Import:
         self._targets: Sequence[str] = job.journal['stores']
         self._all_must_succeed = bool(job.journal['all_must_succeed'])
         self._copies = bool(job.journal['copies'])
-        #: stores that this attempt may have left data in, under the key of this attempt
-        self._used: set[str] = set()
+        #: stores that this attempt may have left data in, under the key of this attempt, and
+        #: the URL of the data if it was written
+        self._used: dict[str, str] = {}
         self._used_lock = threading.Lock()
         self._has_begun = False
         self._key = job.image.key
@@ -276,18 +277,35 @@ class _Import:
         job, stores = self._job, self._layers.stores
         key, size = self._key, job.image.size
         with self._used_lock:
-            self._used.add(name)
+            self._used[name] = ''
         location, written = stores.write(name, key, chunks, size=size, ctx=job.ctx)
         if written != size:
             raise contract.Unavailable(f'The store {name} kept {written} of {size} bytes.')
+        with self._used_lock:
+            self._used[name] = location.url
         try:
             self._record(name, location, stream.facts)
         except BaseException:
             with contextlib.suppress(contract.Error):
-                stores.discard(key, store=name, ctx=owner_context(job.image))
+                if self._is_left_behind(location):
+                    stores.discard(key, store=name, ctx=owner_context(job.image))
             raise
         with self._used_lock:
-            self._used.discard(name)
+            del self._used[name]
+
+    def _is_left_behind(self, location: Location) -> bool:
+        """Return whether nothing else will discard the data of a location that was not written.
+
+        The database may have written it without an answer, or be about to; then others have
+        found the data.  Otherwise the end of this attempt, or the next one, discards it.
+
+        :raises Unavailable: the database does not answer.
+        """
+        try:
+            image = self._layers.database.images.get(self._job.image.id, viewer=None)
+        except contract.NotFound:
+            return True
+        return image.attempt != self._job.image.attempt and not _has_url(image, location.url)
 
     def _record(self, name: str, location: Location, facts: Mapping[str, object]) -> None:
         """Record the location of a store that has got the data."""
@@ -459,10 +477,16 @@ class _Import:
 
     def _clean_up(self) -> None:
         """Discard what this attempt may have left in stores."""
-        for name in sorted(self._used):
+        for name, url in sorted(self._used.items()):
+            if _has_url(self._job.image, url):
+                continue
             try:
                 self._layers.stores.discard(self._key, store=name,
                                             ctx=owner_context(self._job.image))
             except contract.Error as error:
                 LOG.warning('data of image %s is left to the recovery in the store %s: %s',
                             self._job.image.id, name, error)
+
+
+def _has_url(image: Image, url: str) -> bool:
+    return any(location.url == url for location in image.locations)
