@@ -8,7 +8,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from glancelite import contract
@@ -236,9 +236,12 @@ class ImportJob:
             return self._area.read(self.staged, views=True)
         return self._result_views(self._result)
 
-    def _result_views(self, result: Result) -> Iterator[bytes]:
+    def _result_views(self, result: Result) -> Generator[bytes, None, None]:
         with contextlib.closing(result.open()) as data:
-            yield from self._area.views(data)
+            try:
+                yield from self._area.views(data)
+            except OSError as error:
+                raise contract.Unavailable('The result of a step cannot be read.') from error
 
     def replace(self, chunks: Iterable[bytes], **changes: Any) -> None:
         job_changes.check(changes)
@@ -290,7 +293,7 @@ class ImportJob:
         :raises Unavailable: the staging area does not answer.
         """
         if self._result is not None:
-            with contextlib.closing(self._result.open()) as data:
+            with contextlib.closing(self._result_views(self._result)) as data:
                 self.replace(data)
 
     def stored(self) -> None:

@@ -29,7 +29,13 @@ class Result:
         self._files = files
 
     def open(self) -> contract.FileExtent:
-        return extent(self.path)
+        """
+        :raises Unavailable: the file is gone.
+        """
+        try:
+            return extent(self.path)
+        except OSError as error:
+            raise contract.Unavailable('The result of a step is gone.') from error
 
     def close(self) -> None:
         """Remove the file."""

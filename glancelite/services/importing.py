@@ -343,8 +343,11 @@ class _Import:
             return
         try:
             job.settle()
-        except Ended:
-            raise
+        except Ended as ended:
+            if ended.reason not in FINAL:
+                raise
+            self._end('failure', str(ended))
+            return
         except contract.Error as failed:    # what is lost is done again
             LOG.info('the result of the steps is not kept: %s', failed)
         job.journal.update(mark=mark, tries=tries)

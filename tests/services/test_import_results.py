@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -284,3 +285,39 @@ def test_an_import_that_ends_leaves_no_file(steps, ctx, staged, tmp_path):
 
     assert task_of(core, task).status == 'failure'
     assert os.listdir(tmp_path / 'work') == []
+
+
+def test_an_import_that_is_cancelled_while_its_result_is_kept_ends_at_once(
+        steps, ctx, staged, reread, tmp_path, monkeypatch):
+    core = steps(Upper)
+    failing_once(core.layers.stores['cold'].driver, contract.Unavailable('away'), monkeypatch)
+    driver = core.layers.staging._store.driver
+
+    def write(key, chunks, *, write=driver.write, **named):
+        core.use_cases.tasks.cancel(ctx, task.id)
+        core.use_cases.work.renew()
+        return write(key, chunks, **named)
+    monkeypatch.setattr(driver, 'write', write)
+    task = begin(core, ctx, staged, stores=['cold'])
+    run(core)
+
+    assert task_of(core, task).status == 'failure'
+    assert rules.LOCK not in reread(staged).properties
+    assert os.listdir(tmp_path / 'work') == []
+
+
+def test_the_step_is_run_again_if_its_file_is_gone(steps, ctx, staged, reread, advance,
+                                                   tmp_path):
+    class Losing(Step):
+        def run(self, job):
+            if Upper.runs == 1:
+                shutil.rmtree(tmp_path / 'work')
+
+    core = steps(Upper, Losing)
+    begin(core, ctx, staged, stores=['cold'])
+    run(core)
+    advance(100)
+    run(core)
+
+    check(core, ctx, reread(staged), tmp_path)
+    assert Upper.runs == 2
