@@ -64,8 +64,13 @@ def inspections(layers: Layers, job: ImportJob, options: ImportOptions, *,
 def _hashed(job: ImportJob, options: ImportOptions) -> contract.Inspection:
     """Return what finds out the hashes, if they are not known already."""
     known = job.hashes
-    wanted = options.hashing_algorithm, options.md5_checksum
-    if known is not None and (known.get('os_hash_algo'), 'checksum' in known) == wanted:
+    names = {'size', 'os_hash_algo', 'os_hash_value'} | (
+        {'checksum'} if options.md5_checksum else set())
+    # a record that is of use otherwise must not end an import
+    if (isinstance(known, Mapping) and known.keys() == names
+            and known['os_hash_algo'] == options.hashing_algorithm
+            and known['size'] == job.staged_size
+            and all(isinstance(known[name], str) for name in names - {'size'})):
         return _Known(known)
     return new_digests(options)
 

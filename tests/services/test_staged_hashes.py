@@ -18,6 +18,7 @@ from tests.services.test_import_failures import failing_once
 
 SHA512 = hashlib.sha512(DATA).hexdigest()
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+KNOWN = {'size': len(DATA), 'os_hash_algo': 'sha512', 'os_hash_value': SHA512, 'checksum': MD5}
 
 
 class Looking(Step):
@@ -98,6 +99,24 @@ def test_other_options_than_before_are_respected(exchange_importing, ctx, queued
     assert (done.checksum is not None) is options.md5_checksum
 
 
+@pytest.mark.parametrize('wrong', [
+    'text', [1], {}, {'size': len(DATA)}, *({**KNOWN, **change} for change in (
+        {'os_hash_value': 7}, {'size': 'x'}, {'size': 1}, {'status': 'deleted'}))])
+def test_hashes_that_were_not_recorded_so_are_found_out_again(importing, ctx, queued, reread,
+                                                              hashed, wrong):
+    image = queued()
+    importing.use_cases.stages.receive(ctx, image.id, iter(CONTENT))
+    image = reread(image)
+    record = rules.staged_of(image.properties)
+    importing.layers.database.images.update(image, {'properties': rules.with_staged(
+        image.properties, {**record, 'hashes': wrong})})
+    begin(importing, ctx, image)
+    run(importing)
+
+    check(importing, ctx, reread(image))
+    assert hashed == [len(DATA)] * 2
+
+
 def test_what_another_process_has_fetched_is_hashed_when_it_is_stored(
         exchange_importing, ctx, queued, reread, advance, hashed, monkeypatch):
     core = exchange_importing()
@@ -147,8 +166,7 @@ def test_hashes_need_all_of_the_data():
     assert b''.join(hashes.watch(iter(CONTENT[:2]), 0)) == b''.join(CONTENT[:2])
     assert b''.join(hashes.watch(iter(CONTENT[2:]), len(b''.join(CONTENT[:2])))) == CONTENT[2]
     assert hashes.finish(len(DATA) - 1) is None
-    assert hashes.finish(len(DATA)) == {'size': len(DATA), 'os_hash_algo': 'sha512',
-                                        'os_hash_value': SHA512, 'checksum': MD5}
+    assert hashes.finish(len(DATA)) == KNOWN
     assert hashes.finish(len(DATA)) is None
 
     list(hashes.watch(iter(CONTENT), 0))
