@@ -148,6 +148,7 @@ class _Stage:
         self._size = size
         self._staged_time = staged_time
         self._digests = digests
+        self._outcome_unknown = False
         self.image: Image
         self._key: str
 
@@ -161,10 +162,7 @@ class _Stage:
                 'stage_image', self.image.owner, bytes=self._size, image=self.image))
             with layers.leases.hold(self.image):
                 staged = self._write(source, limit)
-            written = self._change(lambda image: {
-                'size': staged.size,
-                'properties': imports.with_staged(image.properties, staged.to_json()),
-                'lease_until': layers.host.now() + self._staged_time})
+            written = self._record(staged)
             if written is None:
                 raise self._gone()
         except BaseException:
@@ -207,6 +205,29 @@ class _Stage:
             hashes = stream.facts if self._digests is not None else None
             return Staged(((url, written),), self._area.node, hashes=hashes)
 
+    def _record(self, staged: Staged) -> Image | None:
+        """Record the staged data; return the image, None if it is not owned any more.
+
+        The answer to this write may be lost when the database fails.  Then a second write
+        finds out; if that is not answered either, the data stays: the image may have it,
+        and if not, the recovery discards it.
+        """
+        try:
+            return self._change(lambda image: {
+                'size': staged.size,
+                'properties': imports.with_staged(image.properties, staged.to_json()),
+                'lease_until': self._layers.host.now() + self._staged_time})
+        except contract.Unavailable:
+            self._outcome_unknown = True
+            if self._change(lambda image: {'lease_until': self._layers.leases.until()}) is None:
+                present = self._layers.database.images.get(self.image.id, viewer=None)
+                found = Staged.from_json(imports.staged_of(present.properties))
+                if found.parts == staged.parts:
+                    self.image = dataclasses.replace(present, membership=self.image.membership)
+                    return self.image
+            self._outcome_unknown = False
+            raise
+
     def _check(self) -> None:
         """:raises Gone: this stage cannot succeed any more."""
         try:
@@ -235,6 +256,8 @@ class _Stage:
 
     def _undo(self) -> None:
         """Discard the data and queue the image again, after a failure."""
+        if self._outcome_unknown:
+            return
         try:
             self._area.discard(Staged(pending=self._key))
         except contract.Error as error:     # its lease expires

@@ -160,6 +160,41 @@ def test_a_database_that_is_away_does_not_end_a_stage(core, stages, ctx, queued,
     assert stages.receive(ctx, image.id, Watchable(source)).size == 8
 
 
+@pytest.mark.parametrize('written', [True, False])
+@pytest.mark.parametrize('failures', [1, 4])
+def test_data_is_not_lost_with_the_answer_of_the_database(
+        core, stages, ctx, queued, reread, advance, monkeypatch, written, failures):
+    image, records, left = queued(), core.layers.database.images, [failures]
+
+    def update(image, changes, *, update=records.update, **named):
+        is_record = 'pending": null' in changes.get('properties', {}).get(rules.STAGED, '')
+        if (is_record or left[0] < failures) and left[0]:
+            if is_record and written:
+                update(image, changes, **named)
+            left[0] -= 1
+            raise contract.Unavailable('away')
+        return update(image, changes, **named)
+
+    def get(*args, get=records.get, **named):
+        if 0 < left[0] < failures:
+            raise contract.Unavailable('away')
+        return get(*args, **named)
+    monkeypatch.setattr(records, 'update', update)
+    monkeypatch.setattr(records, 'get', get)
+    if written and failures == 1:
+        assert stages.receive(ctx, image.id, iter(DATA)) == reread(image)
+    else:
+        with pytest.raises(contract.Unavailable):
+            stages.receive(ctx, image.id, iter(DATA))
+    left[0] = 0
+    advance(1000)
+    core.use_cases.recovery.sweep()
+
+    assert reread(image).status == ('uploading' if written else 'queued')
+    assert [b''.join(data) for data in staged_data(core).values()] == (
+        [b'one two three'] if written else [])
+
+
 def test_a_stage_whose_data_the_recovery_discards_ends(core, stages, ctx, queued, reread, expire,
                                                        monkeypatch):
     monkeypatch.setattr(stream, 'CHECK_INTERVAL', 0)
