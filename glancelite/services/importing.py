@@ -52,7 +52,7 @@ class Importing:
                 lambda: self.layers.database.images.get(image_id, viewer=None))
         except contract.NotFound:
             image = Image(image_id, status='deleted')
-        self.files.clean()
+        self.files.clean(now=claim.task.attempt > 1)
         hashes = import_data.early_hashes(self.layers, self.options)
         with contextlib.closing(ImportJob(self.layers, claim, image, files=self.files,
                                           hashes=hashes)) as job:

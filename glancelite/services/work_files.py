@@ -16,8 +16,9 @@ LOG = logging.getLogger(__name__)
 PREFIX = 'glancelite-import-'
 #: held while the folder is used
 _LOCK = '.lock'
-#: seconds after which a new folder certainly has its lock
-_NEW = 60
+#: seconds after which a new folder certainly has its lock; less than the lease of a task, so
+#: that the process that takes one over removes the files of the process before
+_NEW = 10
 #: seconds in which a process looks once for folders of processes that have died
 _INTERVAL = 60.0
 
@@ -43,13 +44,15 @@ class WorkFiles:
         with folder as path, _locked(path):
             yield path
 
-    def clean(self) -> None:
+    def clean(self, *, now: bool = False) -> None:
         """Remove the folders of processes that have died.
 
         A call within a minute after another one does nothing: a directory of temporary files
         may have many entries.
+
+        :param now: remove them also then.
         """
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_look and not now:
             return
         self._next_look = time.monotonic() + _INTERVAL
         try:

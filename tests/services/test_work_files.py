@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_a_process_looks_once_a_minute(files, tmp_path, monkeypatch):
         found.append(folder.exists())
 
     assert found == [False, True, False]
+
+
+def test_the_process_that_takes_a_task_over_removes_the_folder(files, process, tmp_path):
+    started, folder = process
+    files.clean()
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    death = time.time() - 30        # seconds of a lease
+    os.utime(folder, (death, death))
+
+    files.clean(now=True)
+
+    assert os.listdir(tmp_path / 'work') == []
 
 
 def test_a_new_folder_that_has_no_lock_yet_stays(files, tmp_path):
