@@ -8,6 +8,7 @@ of this attempt.  The journal of the task is the truth about the staging area.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import functools
 import logging
@@ -94,6 +95,8 @@ class _Import:
         self._used: dict[str, str] = {}
         self._used_lock = threading.Lock()
         self._has_begun = False
+        #: the formats with which the data was inspected, when it is written
+        self._formats: Mapping[str, object] = {}
         self._key = job.image.key
 
     @property
@@ -240,6 +243,7 @@ class _Import:
         :raises Error: a store failed, and all must succeed; or a store does not answer.
         """
         job = self._job
+        self._formats = _formats(job.image)
         chunks = import_data.source(self._layers, job, copies=self._copies)
         stream = InspectedStream(import_data.reported(job, chunks), import_data.inspections(
             self._layers, job, self._options, copies=self._copies))
@@ -313,6 +317,10 @@ class _Import:
             if location in image.locations:
                 return None     # the answer to an earlier try was lost
             changes = self._job.changes_with_data(image)
+            if not self._copies and _formats(dataclasses.replace(image, **changes)) != (
+                    self._formats):
+                raise contract.Conflict('The formats of the image were changed while its data was '
+                                        'stored.')
             custom = changes.get('properties', image.properties)
             changes.update(locations=(*image.locations, location),
                            properties=imports.stored(custom, name))
@@ -429,7 +437,8 @@ class _Import:
         if outcome == 'success':
             properties = imports.without_staged(properties)
             if image.status == 'importing':
-                changes.update(status.transition(image, 'active'))
+                # later changes of the formats are not kept: the data was not inspected for them
+                changes.update(status.transition(image, 'active'), **self._formats)
         else:
             marked[:] = self._stored_here(image) if self._undoes(image) else ()
             if marked:
@@ -493,3 +502,7 @@ class _Import:
 
 def _has_url(image: Image, url: str) -> bool:
     return any(location.url == url for location in image.locations)
+
+
+def _formats(image: Image) -> Mapping[str, object]:
+    return {name: getattr(image, name) for name in ('disk_format', 'container_format')}

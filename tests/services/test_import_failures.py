@@ -182,6 +182,42 @@ def test_wrong_content_ends_the_import(importing, ctx, queued, reread):
     assert 'qcow2' in task_of(importing, task).message
 
 
+@pytest.mark.parametrize('moment', ['stored', 'recorded'])
+def test_formats_that_change_while_data_is_stored_are_not_kept(
+        importing, ctx, staged, reread, monkeypatch, moment):
+    records = importing.layers.database.images
+    driver, changed = importing.layers.stores['fast'].driver, []
+
+    def change(update=records.update):
+        if not changed:
+            changed.append(update(reread(staged), {'disk_format': 'qcow2'}))
+
+    def write(key, chunks, *, write=driver.write, **named):
+        result = write(key, chunks, **named)
+        if moment == 'stored':
+            change()
+        return result
+
+    def update(image, changes, *, update=records.update, **named):
+        written = update(image, changes, **named)
+        if moment == 'recorded' and 'locations' in changes:
+            change(update)
+        return written
+    monkeypatch.setattr(driver, 'write', write)
+    monkeypatch.setattr(records, 'update', update)
+    task = begin(importing, ctx, staged)
+    run(importing)
+
+    image = reread(staged)
+    assert changed
+    if moment == 'stored':
+        assert image.status == 'uploading'
+        assert 'formats of the image were changed' in task_of(importing, task).message
+        assert data_in(importing, 'fast') == {}
+    else:
+        assert (image.status, image.disk_format) == ('active', 'raw')
+
+
 # --- taken over
 
 def test_a_process_that_was_frozen_changes_nothing_any_more(importing, ctx, staged, reread,
