@@ -94,3 +94,27 @@ def new_digests(options: ImportOptions, *, ahead: int = 0) -> Digests:
 def early_hashes(layers: Layers, options: ImportOptions) -> StagedHashes | None:
     """Return what hashes data while it is staged; None if it will be replaced."""
     return StagedHashes(lambda: new_digests(options, ahead=AHEAD)) if keeps_data(layers) else None
+
+
+def formats(image: contract.Image) -> Mapping[str, object]:
+    """Return the attributes of an image for which its data is inspected."""
+    return {name: getattr(image, name) for name in ('disk_format', 'container_format')}
+
+
+def is_left_behind(layers: Layers, job: ImportJob, location: contract.Location) -> bool:
+    """Return whether nothing else will discard the data of a location that was not written.
+
+    The database may have written it without an answer, or be about to; then others have found
+    the data.  Otherwise the end of this attempt, or the next one, discards it.
+
+    :raises Unavailable: the database does not answer.
+    """
+    try:
+        image = layers.database.images.get(job.image.id, viewer=None)
+    except contract.NotFound:
+        return True
+    return image.attempt != job.image.attempt and not has_url(image, location.url)
+
+
+def has_url(image: contract.Image, url: str) -> bool:
+    return any(location.url == url for location in image.locations)

@@ -243,7 +243,7 @@ class _Import:
         :raises Error: a store failed, and all must succeed; or a store does not answer.
         """
         job = self._job
-        self._formats = _formats(job.image)
+        self._formats = import_data.formats(job.image)
         chunks = import_data.source(self._layers, job, copies=self._copies)
         stream = InspectedStream(import_data.reported(job, chunks), import_data.inspections(
             self._layers, job, self._options, copies=self._copies))
@@ -291,25 +291,11 @@ class _Import:
             self._record(name, location, stream.facts)
         except BaseException:
             with contextlib.suppress(contract.Error):
-                if self._is_left_behind(location):
+                if import_data.is_left_behind(self._layers, job, location):
                     stores.discard(key, store=name, ctx=owner_context(job.image))
             raise
         with self._used_lock:
             del self._used[name]
-
-    def _is_left_behind(self, location: Location) -> bool:
-        """Return whether nothing else will discard the data of a location that was not written.
-
-        The database may have written it without an answer, or be about to; then others have
-        found the data.  Otherwise the end of this attempt, or the next one, discards it.
-
-        :raises Unavailable: the database does not answer.
-        """
-        try:
-            image = self._layers.database.images.get(self._job.image.id, viewer=None)
-        except contract.NotFound:
-            return True
-        return image.attempt != self._job.image.attempt and not _has_url(image, location.url)
 
     def _record(self, name: str, location: Location, facts: Mapping[str, object]) -> None:
         """Record the location of a store that has got the data."""
@@ -317,8 +303,8 @@ class _Import:
             if location in image.locations:
                 return None     # the answer to an earlier try was lost
             changes = self._job.changes_with_data(image)
-            if not self._copies and _formats(dataclasses.replace(image, **changes)) != (
-                    self._formats):
+            written = import_data.formats(dataclasses.replace(image, **changes))
+            if not self._copies and written != self._formats:
                 raise contract.Conflict('The formats of the image were changed while its data was '
                                         'stored.')
             custom = changes.get('properties', image.properties)
@@ -490,7 +476,7 @@ class _Import:
     def _clean_up(self) -> None:
         """Discard what this attempt may have left in stores."""
         for name, url in sorted(self._used.items()):
-            if _has_url(self._job.image, url):
+            if import_data.has_url(self._job.image, url):
                 continue
             try:
                 self._layers.stores.discard(self._key, store=name,
@@ -498,11 +484,3 @@ class _Import:
             except contract.Error as error:
                 LOG.warning('data of image %s is left to the recovery in the store %s: %s',
                             self._job.image.id, name, error)
-
-
-def _has_url(image: Image, url: str) -> bool:
-    return any(location.url == url for location in image.locations)
-
-
-def _formats(image: Image) -> Mapping[str, object]:
-    return {name: getattr(image, name) for name in ('disk_format', 'container_format')}
