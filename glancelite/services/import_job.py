@@ -277,11 +277,15 @@ class ImportJob:
                 self.replace(data, **changes)
             return
         limit = self.size_limit
-        if limit is not None:
-            Limit(limit, contract.QuotaExceeded).skip(os.path.getsize(path))
         with contextlib.ExitStack() as stack:
             kept = stack.enter_context(self.new_file())
-            os.rename(path, kept)
+            try:
+                os.rename(path, kept)
+            except OSError as error:
+                raise contract.Unavailable(
+                    f'The working directory cannot be used: {error.strerror}') from error
+            if limit is not None:
+                Limit(limit, contract.QuotaExceeded).skip(os.path.getsize(kept))
             before, phases = self._drop_result()
             self._result = Result(kept, job_changes.merged(before, changes), phases,
                                   stack.pop_all())

@@ -393,6 +393,9 @@ class _Import:
                     raise
             else:
                 self._after(outcome, image, marked)
+        elif outcome == 'success' and not job.journal.get('announced') and (
+                job.image.status == 'active'):
+            self._after(outcome, job.image, ())     # the write before was not answered
         self._clean_up()
         if self._claim.ending != ABANDONED and (outcome == 'success' or not self._keeps_staged):
             try:
@@ -463,6 +466,7 @@ class _Import:
 
     def _after(self, outcome: str, image: Image, marked: Sequence[Location]) -> None:
         layers, ctx = self._layers, self._job.ctx
+        self._job.journal['announced'] = True
         if outcome == 'success':
             store_acls.share(layers, ctx, image)
             if not self._copies:

@@ -104,7 +104,10 @@ class Conversion(contract.Step):
 
         def watch() -> None:
             job.check()
-            free = os.statvfs(folder)
+            try:
+                free = os.statvfs(folder)
+            except OSError as error:
+                raise contract.Unavailable('The working directory is gone.') from error
             if free.f_bavail * free.f_frsize < self.options.reserved_space * MIB:
                 raise contract.Unavailable('There is no space to convert the image.')
             with contextlib.suppress(FileNotFoundError):
