@@ -126,13 +126,14 @@ def test_only_stores_have_capabilities():
 
 
 @pytest.mark.parametrize(('name', 'parameters'), [
-    ('images', 'image_id, *, viewer'), ('tasks', 'task_id')])
+    ('images', 'image_id, *, viewer'), ('tasks', 'task_id'), ('metadefs', 'namespace')])
 def test_records_with_other_signatures_are_named(name, parameters):
     def get(self, record, more):
         return None
 
     plain = MemoryDatabase(None, None, name='acme')
-    records = type('Records', (type(getattr(plain, name)),), {'get': get})(None, None)
+    kind = type('Records', (type(getattr(plain, name)),), {'get': get})
+    records = kind.__new__(kind)
     database = type('Database', (MemoryDatabase,), {name: property(lambda self: records)})(
         None, None, name='acme')
 
