@@ -126,7 +126,7 @@ def test_only_stores_have_capabilities():
 
 
 @pytest.mark.parametrize(('name', 'parameters'), [
-    ('images', 'image_id, *, viewer'), ('tasks', 'task_id'), ('metadefs', 'namespace')])
+    ('images', 'image_id, *, viewer'), ('tasks', 'task_id')])
 def test_records_with_other_signatures_are_named(name, parameters):
     def get(self, record, more):
         return None
