@@ -36,7 +36,9 @@ class Server:
                    'threads': 8, **options}
         self.port = options['bind_port']
         lines = ''.join(f'{name} = {value}\n' for name, value in options.items())
-        (self.folder / 'lab.conf').write_text('[DEFAULT]\n' + lines)
+        new = self.folder / 'new.conf'
+        new.write_text('[DEFAULT]\n' + lines)
+        new.replace(self.folder / 'lab.conf')       # a reload never reads half of it
 
     def await_port(self):
         deadline = time.monotonic() + TIMEOUT
