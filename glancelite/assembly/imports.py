@@ -51,9 +51,10 @@ def staging(conf: cfg.ConfigOpts, load: Load, stores: Stores, node: str) -> Stag
 def _store(conf: cfg.ConfigOpts, load: Load, stores: Stores, driver: str) -> ConfiguredStore:
     driver = driver if stores.multi else 'file'
     kind: Any = loader.find('store', driver).kind
-    given = dict(kind.reserved_defaults(STAGING, loader.read_options(conf, kind.OPTS, STAGING)))
-    if not stores.multi:
-        given['filesystem_store_datadir'] = _directory(conf.node_staging_uri)
+    if stores.multi:
+        given = kind.reserved_defaults(STAGING, loader.read_options(conf, kind.OPTS, STAGING))
+    else:
+        given = {'filesystem_store_datadir': _directory(conf.node_staging_uri)}
     return ConfiguredStore(STAGING, kind, lambda: load(
         'store', driver, instance=STAGING, given=given), driver_name=driver)
 

@@ -93,29 +93,3 @@ def test_programs_need_a_copy_of_what_is_in_no_file(tmp_path):
 
     assert area.path(Staged((area.write('one', iter([DATA])),))) is None
     core.close()
-
-
-SINGLE = """
-[DEFAULT]
-node_staging_uri = file://{0}/staging
-[glance_store]
-filesystem_store_datadir = {0}/images
-[layers]
-auth = noauth
-key_manager = none
-database = memory
-"""
-SEVERAL = service.MEMORY + '[os_glance_staging_store]\nfilesystem_store_datadir = {0}/staging\n'
-
-
-@pytest.mark.parametrize(('text', 'direct'), [
-    (SINGLE, False), (SEVERAL.replace('driver = memory', 'driver = file'), False),
-    (SEVERAL.replace('driver = memory', 'driver = file') + 'filesystem_store_direct_io = true\n',
-     True)])
-def test_staged_data_stays_in_the_page_cache_unless_the_operator_decides(tmp_path, text, direct):
-    core = service.build(tmp_path, text.format(tmp_path))
-
-    options = core.layers.staging._store.driver.options
-    core.close()
-
-    assert options.filesystem_store_direct_io is direct

@@ -37,12 +37,10 @@ OPTS = (
                     'provisioning.'),
     cfg.BoolOpt('filesystem_thin_provisioning', default=False,
                 help='Leave holes in the file for chunks of zeros.'),
-    cfg.BoolOpt('filesystem_store_direct_io',
-                sample_default='true, but false for the staging area',
+    cfg.BoolOpt('filesystem_store_direct_io', default=True,
                 help='Write large images with O_DIRECT if the file system supports it. This '
                      'takes less CPU time, and uploads do not displace other images in the '
-                     'page cache. The first download is then read from the disk. Staged data '
-                     'is read soon, so it stays in the page cache.'),
+                     'page cache. The first download is then read from the disk.'),
     cfg.IntOpt('filesystem_store_timeout', min=0,
                sample_default='30 for all but local file systems',
                help='Seconds that a call into a data directory may take before the request '

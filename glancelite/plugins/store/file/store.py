@@ -51,12 +51,9 @@ class FileStore(contract.Store):
 
     @classmethod
     def reserved_defaults(cls, name: str, options: Any) -> Mapping[str, object]:
-        defaults: dict[str, object] = {}
-        if not (options.filesystem_store_datadir or options.filesystem_store_datadirs):
-            defaults['filesystem_store_datadir'] = f'/var/lib/glance/{name}'
-        if options.filesystem_store_direct_io is None:      # what is staged is read soon
-            defaults['filesystem_store_direct_io'] = False
-        return defaults
+        if options.filesystem_store_datadir or options.filesystem_store_datadirs:
+            return contract.EMPTY
+        return {'filesystem_store_datadir': f'/var/lib/glance/{name}'}
 
     def __init__(self, options: Any, host: contract.Host, *, name: str = 'file',
                  conf: Any = None):
@@ -245,7 +242,7 @@ class FileStore(contract.Store):
     def _new_file(self, directory: str, size: int | None) -> partial_file.PartialFile:
         file = partial_file.PartialFile(
             directory, self._chunk_size, self._mode, thin=self._thin,
-            bypass_cache=self.options.filesystem_store_direct_io is not False, size=size)
+            bypass_cache=self.options.filesystem_store_direct_io, size=size)
         self._roots[directory].mark_used()
         return file
 
