@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from glancelite.contract.errors import Conflict, Invalid
 from glancelite.contract.query import Viewer
 from glancelite.contract.values import EMPTY
 
+#: most characters of the name of a namespace or an item
+NAME_LENGTH = 80
 NAMESPACE_VISIBILITIES = ('public', 'private')
 NAMESPACE_SORT_KEYS = ('namespace', 'display_name', 'description', 'visibility', 'protected',
                        'owner', 'created_at', 'updated_at', 'id')
@@ -25,7 +28,8 @@ class Namespace:
     """A namespace without its items.
 
     ``id`` is the number under which the database knows it; 0 before it is recorded.  It stays
-    when the namespace gets another name, and is used only for the order of listings.
+    when the namespace gets another name, and is used only for the order of listings.  An
+    ``owner`` of '' is none, and is recorded as None.
     """
 
     namespace: str
@@ -46,7 +50,10 @@ class Namespace:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
-    """An item of a namespace; ``id`` is as that of ``Namespace``."""
+    """An item of a namespace; ``id`` is as that of ``Namespace``.
+
+    The ``id`` of an association is that of its type of resources.
+    """
 
     #: the kind of the item, also the word in the API
     KIND: ClassVar[str]
@@ -159,3 +166,36 @@ def namespace_matches(query: NamespaceQuery, definition: Definition) -> bool:
             and query.visibility in (None, namespace.visibility)
             and (query.resource_types is None or any(
                 each.name in query.resource_types for each in definition.resource_types)))
+
+
+def items_of(definition: Definition) -> dict[str, Sequence[Item]]:
+    """Return kind -> items of a definition, in the order of ``ITEM_KINDS``."""
+    return {kind: getattr(definition, kind) for kind in ITEM_KINDS}
+
+
+def check_definition(definition: Definition) -> None:
+    """Check the names of a new definition; see ``check_items``."""
+    check_name(definition.namespace.namespace)
+    for items in items_of(definition).values():
+        check_items(items)
+
+
+def check_items(items: Iterable[Item]) -> None:
+    """Check the names of new items, which are of one kind.
+
+    :raises Conflict: two have the same name.
+    :raises Invalid: a name is too long.
+    """
+    names = set[str]()
+    for item in items:
+        check_name(item.name)
+        if item.name in names:
+            raise Conflict(f'{item.KIND}: {item.name} is there twice')
+        names.add(item.name)
+
+
+def check_name(name: str) -> None:
+    """Raise ``Invalid`` if the name of a namespace or an item is too long."""
+    if len(name) > NAME_LENGTH:
+        raise Invalid(f'the name {name[:NAME_LENGTH]}… has {len(name)} characters; '
+                      f'{NAME_LENGTH} are allowed')

@@ -12,7 +12,7 @@ import datetime
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from glancelite.contract.values import Image, Task
 
@@ -150,7 +150,14 @@ def ordered(query: ImageQuery, images: Iterable[Image]) -> list[Image]:
     return sorted(images, key=functools.cmp_to_key(functools.partial(compare, query)))
 
 
-def compare(query: ImageQuery | TaskQuery, one: Any, other: Any) -> int:
+class Sorted(Protocol):
+    """A query with an order: an ``ImageQuery``, ``TaskQuery`` or ``NamespaceQuery``."""
+
+    @property
+    def sort(self) -> tuple[tuple[str, str], ...]: ...
+
+
+def compare(query: Sorted, one: Any, other: Any) -> int:
     """Return a negative number, zero or a positive one: ``one`` before, with, after ``other``."""
     for key, direction in query.sort:
         mine, theirs = getattr(one, key), getattr(other, key)

@@ -20,19 +20,22 @@ class MetadefRecords(abc.ABC):
 
     Nothing is kept of what was removed.  ``kind`` is a key of ``metadef.ITEM_KINDS``; items that
     a method gets are of that kind.  An association makes its resource type known, for ever.
-    Ids grow in the order of additions.
+    Ids grow in the order of additions; those of associations are the ids of their types.
 
     Methods that write raise ``Conflict`` if a name is taken, and ``NotFound`` if the namespace or
     the item does not exist; the text names it, such as ``Namespace X not found`` or ``objects: no
-    X``.  They do not look at ``protected``, except where this is said.
+    X``.  They raise ``Invalid`` if a name is too long; ``metadef.check_items`` checks this.  They
+    do not look at ``protected``, except where this is said.
+
+    ``updated_at`` is the time of the last change of the namespace or item itself.  It is
+    ``created_at`` before the first change, or None with ``seeded``: the definition is from a
+    file.  Resource types that are new then are ``protected``.
     """
 
     @abc.abstractmethod
     def add(self, definition: Definition, *, seeded: bool = False) -> Definition:
         """Add a namespace with all its items, or nothing.
 
-        :param seeded: the definition is from a file: ``updated_at`` is None, otherwise it is
-            ``created_at``, and resource types that are new are ``protected``.
         :returns: the definition as recorded, with ids and times.
         :raises Conflict: the name of the namespace is taken, or of two items of a kind.
         """
@@ -43,18 +46,24 @@ class MetadefRecords(abc.ABC):
 
     @abc.abstractmethod
     def read(self, namespace: str, kinds: Collection[str]) -> Definition:
-        """Return a namespace with its items of some kinds, as at one moment."""
+        """Return a namespace with its items of some kinds, as at one moment.
+
+        The other kinds are empty.
+        """
 
     @abc.abstractmethod
     def list(self, query: NamespaceQuery) -> Page[Definition]:
         """Return one page of namespaces, with their ``resource_types``.
 
-        The listing consists of those that ``metadef.namespace_matches`` accepts.
+        The listing consists of those that ``metadef.namespace_matches`` accepts, in the order
+        of ``compare``; see ``ImageRecords.list``.
         """
 
     @abc.abstractmethod
     def update(self, namespace: Namespace, changes: Mapping[str, object]) -> Namespace:
         """Change a namespace, whatever others have changed since it was read.
+
+        The namespace is that with the name ``namespace.namespace``.
 
         :param changes: field of ``Namespace`` -> new value; not ``id`` and not the times.
         :raises Conflict: the new name is taken.
@@ -72,7 +81,8 @@ class MetadefRecords(abc.ABC):
     def replace(self, definition: Definition, *, seeded: bool = False) -> Definition:
         """Put a definition in the place of that with the same name, if there is one.
 
-        Both at once: readers see one or the other.  ``protected`` does not matter.
+        Both at once: readers see one or the other.  ``protected`` does not matter.  Times
+        are as after ``add``; only the ``id`` of the namespace stays.
         """
 
     @abc.abstractmethod
@@ -80,7 +90,11 @@ class MetadefRecords(abc.ABC):
               seeded: bool = False) -> Definition:
         """Add what is missing of a definition to the namespace of its name, all or nothing.
 
-        :param prefer_new: also change the namespace and the items that exist already.
+        Items that it does not name stay.
+
+        :param prefer_new: also change the namespace, the items and the resource types that
+            exist already; of a type, that is ``updated_at`` only.
+        :returns: the definition as it is then, with all items.
         """
 
     # --- items
@@ -100,13 +114,15 @@ class MetadefRecords(abc.ABC):
 
         :param items: of one kind; one at least.
         :param replace: remove the items of this kind before.
+        :returns: the items as recorded, in the order of ``items``.
         """
 
     @abc.abstractmethod
     def update_item(self, namespace: str, name: str, item: Item) -> Item:
         """Put an item in the place of that with the name ``name`` and the same kind.
 
-        :returns: the item as recorded, with the ``id`` and ``created_at`` of the other.
+        :returns: the item as recorded, with the ``created_at`` of the other, and its ``id``
+            unless it is an association.
         """
 
     @abc.abstractmethod
