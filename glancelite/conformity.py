@@ -87,7 +87,8 @@ def _missing(base: type[Plugin], kind: type[Plugin]) -> Iterator[str]:
 def _records(database: contract.Database) -> Iterator[str]:
     """The records are classes of their own, with methods that the contract lists."""
     for name, base in (('images', contract.ImageRecords), ('members', contract.MemberRecords),
-                       ('tasks', contract.TaskRecords)):
+                       ('tasks', contract.TaskRecords),
+                       ('metadefs', contract.MetadefRecords)):
         records = getattr(database, name)
         if not isinstance(records, base):
             yield f'{name} is not an instance of glancelite.contract.{base.__name__}'

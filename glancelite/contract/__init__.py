@@ -6,7 +6,13 @@ It needs the standard library only.  ``CONTRACT`` is its version.
 from glancelite.contract.auth import Authenticator
 from glancelite.contract.context import Context
 from glancelite.contract.credential import Credential, CredentialSource
-from glancelite.contract.database import Database, ImageRecords, MemberRecords, TaskRecords
+from glancelite.contract.database import (
+    Database,
+    ImageRecords,
+    MemberRecords,
+    MetadefRecords,
+    TaskRecords,
+)
 from glancelite.contract.errors import (
     ERRORS_BY_CODE,
     Conflict,
@@ -33,6 +39,16 @@ from glancelite.contract.inspector import Inspection, Inspector
 from glancelite.contract.job import Job
 from glancelite.contract.key_manager import KeyManager
 from glancelite.contract.location import LocationStrategy
+from glancelite.contract.metadef import (
+    Association,
+    DefinedObject,
+    DefinedProperty,
+    DefinedTag,
+    Definition,
+    Namespace,
+    NamespaceQuery,
+    ResourceType,
+)
 from glancelite.contract.middleware import Middleware
 from glancelite.contract.notifier import Notifier
 from glancelite.contract.plugin import CONTRACT, Host, Plugin
@@ -77,12 +93,17 @@ __all__ = [
     'TASK_FIELDS',
     'TASK_STATUSES',
     'VISIBILITIES',
+    'Association',
     'Authenticator',
     'Conflict',
     'Context',
     'Credential',
     'CredentialSource',
     'Database',
+    'DefinedObject',
+    'DefinedProperty',
+    'DefinedTag',
+    'Definition',
     'Error',
     'Event',
     'Executor',
@@ -104,8 +125,11 @@ __all__ = [
     'LocationStrategy',
     'Member',
     'MemberRecords',
+    'MetadefRecords',
     'Middleware',
     'Misconfigured',
+    'Namespace',
+    'NamespaceQuery',
     'NotFound',
     'Notifier',
     'Page',
@@ -116,6 +140,7 @@ __all__ = [
     'QuotaRequest',
     'RangeNotSatisfiable',
     'ReadOnly',
+    'ResourceType',
     'Step',
     'Store',
     'Task',

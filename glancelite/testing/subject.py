@@ -90,8 +90,9 @@ class Subject:
             empty = not isinstance(plugin, contract.Database) or is_empty(plugin)
             self.backend = settings.backend or _health(plugin)
         if not empty:
-            raise contract.Misconfigured('there are images or tasks in this database; the suite '
-                                         'deletes all, so give it a database of its own')
+            raise contract.Misconfigured('there are images, tasks or metadata definitions in this '
+                                         'database; the suite deletes all, so give it a database '
+                                         'of its own')
         self.two = self.layer == 'store' and len(self._names(self._read(settings.config, ''))) > 1
         self._check()
 

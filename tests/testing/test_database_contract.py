@@ -136,7 +136,7 @@ def test_a_database_that_all_tests_share_must_be_empty_and_is_left_empty(run, tm
         database.images.add(contract.Image('of-another-service'))
     refused = run(*command)
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    assert 'there are images or tasks in this database' in refused.stderr.str()
+    assert 'there are images, tasks or metadata definitions in' in refused.stderr.str()
     with subject.instance() as database:
         clear(database)
         database.tasks.add(contract.Task('of-another-service', 'import'))

@@ -1,4 +1,4 @@
-"""The layer ``database``: the records of images and of tasks.
+"""The layer ``database``: the records of images, of tasks and of metadata definitions.
 
 Each method is atomic and no transaction spans two methods, so that SQL, memory and a
 remote registry can behave alike.  Arguments and results are values.
@@ -18,10 +18,11 @@ import abc
 
 from glancelite.contract.database.images import ImageRecords
 from glancelite.contract.database.members import MemberRecords
+from glancelite.contract.database.metadefs import MetadefRecords
 from glancelite.contract.database.tasks import TaskRecords
 from glancelite.contract.plugin import Plugin
 
-__all__ = ['Database', 'ImageRecords', 'MemberRecords', 'TaskRecords']
+__all__ = ['Database', 'ImageRecords', 'MemberRecords', 'MetadefRecords', 'TaskRecords']
 
 
 class Database(Plugin):
@@ -46,6 +47,11 @@ class Database(Plugin):
     @abc.abstractmethod
     def tasks(self) -> TaskRecords:
         """The tasks."""
+
+    @property
+    @abc.abstractmethod
+    def metadefs(self) -> MetadefRecords:
+        """The metadata definitions."""
 
     def wait(self) -> None:
         """Wait for a backend that is starting, as long as the options say.

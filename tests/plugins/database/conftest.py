@@ -6,7 +6,9 @@ from oslo_config import cfg
 from glancelite.plugins.database.sql import SQLDatabase
 
 #: dependent tables first
-TABLES = ('task_info', 'tasks', 'image_members', 'image_locations', 'image_tags',
+TABLES = ('metadef_tags', 'metadef_objects', 'metadef_properties',
+          'metadef_namespace_resource_types', 'metadef_namespaces', 'metadef_resource_types',
+          'task_info', 'tasks', 'image_members', 'image_locations', 'image_tags',
           'image_properties', 'images')
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from glancelite import contract
 from glancelite.plugins.database.memory.images import MemoryImages
 from glancelite.plugins.database.memory.members import MemoryMembers
+from glancelite.plugins.database.memory.metadefs import MemoryMetadefs
 from glancelite.plugins.database.memory.records import Records
 from glancelite.plugins.database.memory.tasks import MemoryTasks
 
-__all__ = ['MemoryDatabase', 'MemoryImages', 'MemoryMembers', 'MemoryTasks']
+__all__ = ['MemoryDatabase', 'MemoryImages', 'MemoryMembers', 'MemoryMetadefs', 'MemoryTasks']
 
 
 class MemoryDatabase(contract.Database):
@@ -24,6 +25,7 @@ class MemoryDatabase(contract.Database):
         self._images = MemoryImages(records, host)
         self._members = MemoryMembers(records, host)
         self._tasks = MemoryTasks(records, self._images, host)
+        self._metadefs = MemoryMetadefs(records, host)
 
     @property
     def images(self) -> MemoryImages:
@@ -36,6 +38,10 @@ class MemoryDatabase(contract.Database):
     @property
     def tasks(self) -> MemoryTasks:
         return self._tasks
+
+    @property
+    def metadefs(self) -> MemoryMetadefs:
+        return self._metadefs
 
     def health(self) -> str:
         return 'in memory'

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 from glancelite import contract
+from glancelite.contract.metadef import Definition, ResourceType
 from glancelite.contract.values import Image, Member, Task
 
 
@@ -22,6 +24,12 @@ class Records:
         self.members: dict[str, dict[str, Member]] = {}
         #: in the order of their addition
         self.tasks: dict[str, Task] = {}
+        #: by the name of the namespace
+        self.definitions: dict[str, Definition] = {}
+        #: name -> number and type, in the order of their addition
+        self.resource_types: dict[str, tuple[int, ResourceType]] = {}
+        #: numbers of namespaces and items
+        self.numbers = itertools.count(1)
 
     def membership(self, image_id: str, project: str | None) -> str | None:
         """Return the member status of a project; None if it is no member."""

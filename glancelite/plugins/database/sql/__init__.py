@@ -12,6 +12,7 @@ from glancelite import contract
 from glancelite.plugins.database.sql.engine import Engine
 from glancelite.plugins.database.sql.images import SQLImages
 from glancelite.plugins.database.sql.members import SQLMembers
+from glancelite.plugins.database.sql.metadefs import SQLMetadefs
 from glancelite.plugins.database.sql.schema import Schema
 from glancelite.plugins.database.sql.tasks import SQLTasks
 from glancelite.plugins.database.sql.urls import is_in_memory
@@ -42,6 +43,7 @@ class SQLDatabase(contract.Database):
         self._images = SQLImages(self._engine, host)
         self._members = SQLMembers(self._engine, host)
         self._tasks = SQLTasks(self._engine, self._images, host)
+        self._metadefs = SQLMetadefs(self._engine, host)
         self.VOLATILE = is_in_memory(self._engine.url)  # type: ignore[misc]
         if self.VOLATILE:
             self.sync()         # no other process can do it
@@ -57,6 +59,10 @@ class SQLDatabase(contract.Database):
     @property
     def tasks(self) -> SQLTasks:
         return self._tasks
+
+    @property
+    def metadefs(self) -> SQLMetadefs:
+        return self._metadefs
 
     def sync(self) -> str:
         return self._schema.sync()

@@ -21,7 +21,10 @@ DEPENDENT = {
     **dict.fromkeys(('image_properties', 'image_tags', 'image_locations', 'image_members'),
                     ('image_id', 'images')),
     'task_info': ('task_id', 'tasks')}
-TABLES = ('images', 'tasks', *DEPENDENT)
+#: keys of these are numbers, which a conversion leaves alone
+METADEFS = ('metadef_namespaces', 'metadef_resource_types', 'metadef_namespace_resource_types',
+            'metadef_objects', 'metadef_properties', 'metadef_tags')
+TABLES = ('images', 'tasks', *DEPENDENT, *METADEFS)
 
 
 def inexact_tables(rows: Callable[[str], Any]) -> list[str]:

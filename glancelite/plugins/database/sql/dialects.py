@@ -132,6 +132,13 @@ class Dialect:
         return statement.on_conflict_do_update(
             index_elements=keys, set_={name: statement.excluded[name] for name in changed})
 
+    def only_writer(self, table: sa.Table) -> str:
+        """Return a statement that makes the transaction the only one that writes to a table.
+
+        It is '' where transactions that wait for each other are found at once, and retried.
+        """
+        return ''
+
     def server_name(self, version: str) -> str:
         """Return the name of the server that reports ``version``."""
         return type(self).__name__
@@ -188,6 +195,10 @@ class PostgreSQL(Dialect):
         now = sa.func.timezone('utc', sa.func.clock_timestamp(), type_=sa.DateTime())
         second: Any = sa.literal_column("interval '1 microsecond'")
         return now + _MICROSECONDS * second if later else now
+
+    def only_writer(self, table: sa.Table) -> str:
+        # the server looks for a deadlock after a second
+        return f'LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE'
 
     def error_code(self, error: BaseException) -> Any:
         return getattr(error, 'sqlstate', None)

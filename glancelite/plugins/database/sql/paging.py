@@ -110,7 +110,8 @@ def _sort_key(column: Any, direction: str, is_set: bool, dialect: Dialect) -> _S
         value = sa.bindparam(f'after_{column.name}', type_=column.type)
         if isinstance(column.type, sa.String) and column.name != 'id':
             value = dialect.text(value)
-    return _SortKey(dialect.sortable(column), direction == 'desc', value, bool(column.nullable))
+    return _SortKey(dialect.sortable(column), direction == 'desc', value,
+                    getattr(column, 'nullable', True))     # an expression may be NULL
 
 
 def _row_comparison(keys: list[_SortKey]) -> Any:

@@ -106,3 +106,48 @@ task_info = sa.Table(
     sa.Column('message', sa.Text),
     sa.Column('journal', sa.Text),
     sa.Column('progress', sa.Text))
+
+
+def _times() -> list[sa.Column]:
+    return [sa.Column('created_at', sa.DateTime, nullable=False),
+            sa.Column('updated_at', sa.DateTime)]
+
+
+def _items(name: str, *columns: sa.Column) -> sa.Table:
+    return sa.Table(
+        f'metadef_{name}', _meta, sa.Column('id', sa.Integer, primary_key=True),
+        sa.Column('namespace_id', sa.Integer, nullable=False),
+        sa.Column('name', sa.String(80), nullable=False), *columns, *_times())
+
+
+namespaces = sa.Table(
+    'metadef_namespaces', _meta,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('namespace', sa.String(80), nullable=False),
+    sa.Column('display_name', sa.String(80)),
+    sa.Column('description', sa.Text),
+    sa.Column('visibility', sa.String(32)),                 # NULL: private
+    sa.Column('protected', sa.Boolean),                     # NULL: false
+    sa.Column('owner', sa.String(255), nullable=False),     # '' for none
+    *_times())
+
+resource_types = sa.Table(
+    'metadef_resource_types', _meta,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('name', sa.String(80), nullable=False),
+    sa.Column('protected', sa.Boolean, nullable=False),
+    *_times())
+
+associations = sa.Table(
+    'metadef_namespace_resource_types', _meta,
+    sa.Column('resource_type_id', sa.Integer, primary_key=True),
+    sa.Column('namespace_id', sa.Integer, primary_key=True),
+    sa.Column('properties_target', sa.String(80)),
+    sa.Column('prefix', sa.String(80)),
+    *_times())
+
+defined_objects = _items(
+    'objects', sa.Column('description', sa.Text), sa.Column('required', sa.Text),
+    sa.Column('json_schema', sa.Text, nullable=False))
+defined_properties = _items('properties', sa.Column('json_schema', sa.Text, nullable=False))
+defined_tags = _items('tags')

@@ -16,6 +16,10 @@ from glancelite import contract
 from glancelite.contract import Image, ImageQuery, Location, Viewer
 from glancelite.testing.contracts.database.lifecycle import LifecycleContract
 from glancelite.testing.contracts.database.listing import ListingContract
+from glancelite.testing.contracts.database.metadef_items import MetadefItemContract
+from glancelite.testing.contracts.database.metadef_listing import MetadefListingContract
+from glancelite.testing.contracts.database.metadef_merging import MetadefMergingContract
+from glancelite.testing.contracts.database.metadefs import MetadefContract
 from glancelite.testing.contracts.database.task_listing import TaskListingContract
 from glancelite.testing.contracts.database.task_removal import TaskRemovalContract
 from glancelite.testing.contracts.database.tasks import TaskContract
@@ -31,8 +35,9 @@ from glancelite.testing.contracts.database.values import (
 NOBODY = Viewer()
 
 
-class DatabaseContract(LifecycleContract, ListingContract, TaskContract,
-                       TaskListingContract, TaskRemovalContract):
+class DatabaseContract(LifecycleContract, ListingContract, TaskContract, TaskListingContract,
+                       TaskRemovalContract, MetadefContract, MetadefItemContract,
+                       MetadefListingContract, MetadefMergingContract):
 
     @pytest.fixture
     def database(self, host):

@@ -10,7 +10,15 @@ import uuid
 from collections.abc import Iterable
 
 from glancelite import contract
-from glancelite.contract import Image, ImageQuery, Location, Task, TaskQuery, Viewer
+from glancelite.contract import (
+    Image,
+    ImageQuery,
+    Location,
+    NamespaceQuery,
+    Task,
+    TaskQuery,
+    Viewer,
+)
 
 SECOND = datetime.timedelta(seconds=1)
 
@@ -69,14 +77,16 @@ def listed_tasks(tasks: contract.TaskRecords, limit: int | None = None) -> list[
 
 
 def is_empty(database: contract.Database) -> bool:
-    """Return whether there are no images, deleted or not, and no tasks."""
+    """Return whether there are no images, deleted or not, no tasks and no definitions."""
     images = database.images
     return not (live(images, 1) or images.unfinished(now=END, deleted_before=END, limit=1)
-                or listed_tasks(database.tasks, 1))
+                or listed_tasks(database.tasks, 1)
+                or database.metadefs.list(NamespaceQuery(Viewer(None, True), limit=1)).items
+                or database.metadefs.resource_types())
 
 
 def clear(database: contract.Database) -> None:
-    """Delete every image and every task."""
+    """Delete every image, every task and every metadata definition."""
     images = database.images
     while found := live(images):
         for image in found:
@@ -86,6 +96,7 @@ def clear(database: contract.Database) -> None:
             images.complete_delete(image)
     for task in listed_tasks(database.tasks):
         database.tasks.remove(task)
+    database.metadefs.clear()
 
 
 def race(runners: int, run) -> list:
