@@ -12,7 +12,10 @@ from tests.servers import live, process, virtualenv
 VERSION = '33.0.0'
 #: without authentication the caller has no role
 POLICIES = dict.fromkeys((
-    'default', 'add_image', 'get_image', 'get_images', 'modify_image', 'delete_image'), '@')
+    'default', 'add_image', 'get_image', 'get_images', 'modify_image', 'delete_image',
+    'metadef_admin', 'get_metadef_namespace', 'get_metadef_namespaces', 'get_metadef_object',
+    'get_metadef_objects', 'get_metadef_property', 'get_metadef_properties', 'get_metadef_tag',
+    'get_metadef_tags', 'list_metadef_resource_types', 'get_metadef_resource_type'), '@')
 SERVE = """
 from wsgiref.simple_server import make_server
 from glance.wsgi.api import application

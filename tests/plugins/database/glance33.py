@@ -111,21 +111,28 @@ _table('cached_images', sa.Column('id', _number, primary_key=True),
 _table('metadef_namespaces', _id(), sa.Column('namespace', sa.String(80), nullable=False),
        sa.Column('display_name', sa.String(80)), sa.Column('description', sa.Text),
        sa.Column('visibility', sa.String(32)), sa.Column('protected', sa.Boolean),
-       sa.Column('owner', sa.String(255), nullable=False), life=2)
+       sa.Column('owner', sa.String(255), nullable=False),
+       sa.UniqueConstraint('namespace', name='uq_metadef_namespaces_namespace'),
+       sa.Index('ix_metadef_namespaces_owner', 'owner'), life=2)
 _table('metadef_resource_types', _id(), sa.Column('name', sa.String(80), nullable=False),
-       sa.Column('protected', sa.Boolean, nullable=False), life=2)
+       sa.Column('protected', sa.Boolean, nullable=False),
+       sa.UniqueConstraint('name', name='uq_metadef_resource_types_name'), life=2)
 _table('metadef_namespace_resource_types',
        sa.Column('resource_type_id', sa.Integer, sa.ForeignKey('metadef_resource_types.id'),
                  primary_key=True),
        sa.Column('namespace_id', sa.Integer, sa.ForeignKey('metadef_namespaces.id'),
                  primary_key=True),
-       sa.Column('properties_target', sa.String(80)), sa.Column('prefix', sa.String(80)), life=2)
+       sa.Column('properties_target', sa.String(80)), sa.Column('prefix', sa.String(80)),
+       sa.Index('ix_metadef_ns_res_types_namespace_id', 'namespace_id'), life=2)
 for _name, _columns in (
         ('objects', ('description', 'required', 'json_schema')),
         ('properties', ('json_schema',)), ('tags', ())):
     _table(f'metadef_{_name}', _id(), _of('metadef_namespaces', 'namespace_id'),
            sa.Column('name', sa.String(80), nullable=False),
-           *(sa.Column(column, sa.Text) for column in _columns), life=2)
+           *(sa.Column(column, sa.Text) for column in _columns),
+           sa.UniqueConstraint('namespace_id', 'name',
+                               name=f'uq_metadef_{_name}_namespace_id_name'),
+           sa.Index(f'ix_metadef_{_name}_name', 'name'), life=2)
 version = sa.Table('alembic_version', meta,
                    sa.Column('version_num', sa.String(32), primary_key=True))
 

@@ -19,7 +19,8 @@ from glancelite.contract import (
 from glancelite.plugins.database.sql import collation, rows, schema, tables
 from glancelite.testing.contracts.database import DatabaseContract
 from glancelite.testing.contracts.database.listing import ListingContract
-from glancelite.testing.contracts.database.values import rich
+from glancelite.testing.contracts.database.metadefs import definition, whole
+from glancelite.testing.contracts.database.values import SIMILAR, rich
 from tests.plugins.database import glance33
 
 URLS = ['sqlite', 'postgres', 'mariadb']
@@ -79,6 +80,8 @@ def test_has_the_keys_and_indexes_of_glance(database, engine):
         named = {index['name'] for index in there.get_indexes(table.name)}
         named |= {key['name'] for key in there.get_unique_constraints(table.name)}
         assert named >= {index.name for index in table.indexes}
+        assert named >= {key.name for key in table.constraints
+                         if isinstance(key, sa.UniqueConstraint)}
         assert {key['referred_table'] for key in there.get_foreign_keys(table.name)} == {
             key.column.table.name for key in table.foreign_keys}
 
@@ -303,6 +306,40 @@ def test_inexact_tables_are_converted_without_a_loss(make_sql, inexact):
     written = database.images.update(kept, changes)
     assert database.images.get(kept.id, viewer=None) == written
     assert dict(written.properties) == changes['properties']
+    kept = [database.metadefs.add(definition(name, *SIMILAR, '😀')) for name in SIMILAR]
+    assert [whole(database.metadefs, name) for name in SIMILAR] == kept
+
+
+def test_definitions_in_tables_that_a_former_release_has_not_converted(
+        make_sql, inexact, monkeypatch):
+    database = make_sql(inexact)
+    with monkeypatch.context() as patch:
+        patch.setattr(collation, 'TABLES', ('images', 'tasks', *collation.DEPENDENT))
+        database.sync()
+        assert database.behind() is False
+    engine = sa.create_engine(inexact)
+    with engine.begin() as connection:
+        times = {'created_at': glance33.CREATED}
+        namespaces, tags = (glance33.meta.tables[f'metadef_{name}']
+                            for name in ('namespaces', 'tags'))
+        connection.execute(sa.insert(namespaces).values(
+            id=5, namespace='Übung', owner='p', **times))
+        connection.execute(sa.insert(tags).values(namespace_id=5, name='é', **times))
+    engine.dispose()
+    database = make_sql(inexact)
+
+    assert database.behind() is True
+    with pytest.raises(Unavailable, match=r'metadef_namespaces.*glancelite-manage db sync'):
+        database.metadefs.get('Übung')
+    assert 'metadef_namespace_resource_types' in database.sync()
+
+    assert database.behind() is False
+    kept = whole(database.metadefs, 'Übung')
+    assert [tag.name for tag in kept.tags] == ['é']
+    assert database.metadefs.add(definition('übung', 'É', 'é')).namespace.id > 5
+    with pytest.raises(Conflict):
+        database.metadefs.add(definition('Übung'))
+    assert database.metadefs.remove('Übung') == kept.namespace
 
 
 def test_a_database_that_compares_inexactly_is_behind_and_not_used(make_sql, inexact):

@@ -4,7 +4,19 @@ import subprocess
 
 import pytest
 
-from glancelite.contract import ImageQuery, TaskQuery, Viewer
+from glancelite.contract import (
+    Association,
+    DefinedObject,
+    DefinedProperty,
+    DefinedTag,
+    Definition,
+    ImageQuery,
+    Namespace,
+    NamespaceQuery,
+    TaskQuery,
+    Viewer,
+)
+from glancelite.testing.contracts.database.metadefs import given, whole
 from glancelite.testing.contracts.database.tasks import claim, claimed, new
 from glancelite.testing.contracts.database.values import BEGINNING
 from tests.servers import glance
@@ -90,3 +102,64 @@ def test_glance_goes_on_with_its_tasks_in_the_same_tables(make_sql, url):
     assert (tasks.get('one').result, tasks.get('two').input) == ({'image_id': 'i'}, {'k': 'v'})
     assert [claim(tasks).id, claim(tasks)] == [ours.id, None]
     assert tasks.update(held, {'status': 'success'}).is_finished
+
+
+SCHEMA = {'title': 'K', 'type': 'string', 'enum': ['a', 'é'], 'default': 'a', 'operators': ['s==']}
+DEFINITION = Definition(
+    Namespace('Ours', 'D', 'é 漢字', 'public', False, 'p'),
+    (Association('OS::Nova::Flavor', prefix='hw:', properties_target='image'),),
+    (DefinedObject('o', description='d', required=('k', 'other'), properties={'k': SCHEMA}),),
+    (DefinedProperty('k', schema=SCHEMA),), (DefinedTag('Tag'),))
+
+
+def test_glance_and_the_plugin_share_metadata_definitions(make_sql, url):
+    path = '/v2/metadefs/namespaces'
+    body = {
+        'namespace': 'Theirs', 'display_name': 'D', 'description': 'é 漢字',
+        'visibility': 'public', 'owner': 'p', 'tags': [{'name': 'Tag'}],
+        'resource_type_associations': [{
+            'name': 'OS::Nova::Flavor', 'prefix': 'hw:', 'properties_target': 'image'}],
+        'properties': {'k': SCHEMA}, 'objects': [{
+            'name': 'o', 'description': 'd', 'required': ['k', 'other'],
+            'properties': {'k': SCHEMA}}]}
+    with glance.server(glance.install(), url) as request:
+        assert request('POST', path, body)[0] == 201
+        database = make_sql(url)
+        database.sync()         # while Glance runs
+        metadefs = database.metadefs
+
+        theirs = whole(metadefs, 'Theirs')
+        assert given(theirs) == Definition(
+            Namespace('Theirs', 'D', 'é 漢字', 'public', False, 'p'), *(
+                getattr(DEFINITION, kind) for kind in (
+                    'resource_types', 'objects', 'properties', 'tags')))
+        ours = metadefs.add(DEFINITION)
+        metadefs.add_items('Ours', [DefinedObject('[odd', required=('a,b', 'c'))])
+        metadefs.add_items('Ours', [DefinedTag('tag')])
+
+        status, shown = request('GET', f'{path}/Ours')
+        assert status == 200
+        same = {name: value for name, value in body.items()
+                if name not in ('namespace', 'tags', 'objects', 'resource_type_associations')}
+        assert {name: shown[name] for name in same} == same
+        assert {tag['name'] for tag in shown['tags']} == {'Tag', 'tag'}
+        objects = {each['name']: each for each in shown['objects']}
+        assert objects.keys() == {'o', '[odd'}
+        assert {name: objects['o'][name] for name in body['objects'][0]} == body['objects'][0]
+        assert shown['resource_type_associations'][0]['prefix'] == 'hw:'
+        status, listed = request('GET', f'{path}?resource_types=OS::Nova::Flavor&sort_key='
+                                        'namespace&sort_dir=asc')
+        assert [each['namespace'] for each in listed['namespaces']] == ['Ours', 'Theirs']
+
+        status, _ = request('PUT', f'{path}/Ours', {
+            'namespace': 'ours', 'owner': 'p', 'protected': True})
+        assert status == 200
+        found = metadefs.get('ours')
+        assert (found.protected, found.visibility, found.id) == (
+            True, 'private', ours.namespace.id)
+        metadefs.update(found, {'protected': False})
+        assert request('DELETE', f'{path}/ours')[0] == 204
+        assert metadefs.remove('Theirs') == theirs.namespace
+        assert request('GET', path)[1]['namespaces'] == []
+        assert metadefs.list(NamespaceQuery(Viewer(None, True))).items == ()
+        assert [each.name for each in metadefs.resource_types()] == ['OS::Nova::Flavor']
