@@ -6,7 +6,12 @@ import time
 import pytest
 
 from glancelite import contract
-from glancelite.plugins.database.memory import MemoryDatabase, MemoryImages, MemoryTasks
+from glancelite.plugins.database.memory import (
+    MemoryDatabase,
+    MemoryImages,
+    MemoryMetadefs,
+    MemoryTasks,
+)
 from glancelite.plugins.database.sql import engine  # noqa: F401 - cannot be imported twice
 from glancelite.testing import conformance
 from glancelite.testing.contracts.database.values import clear
@@ -81,7 +86,48 @@ class ForgetsTheFence(_ExchangedTasks):
             return super().update(self.get(task.id), changes, **options)
 
 
+class _ExchangedMetadefs(MemoryDatabase):
+    """Has another class of metadata definitions on the same data."""
+
+    METADEFS: type[MemoryMetadefs]
+
+    def __init__(self, options, host, **named):
+        super().__init__(options, host, **named)
+        self._metadefs.__class__ = self.METADEFS
+
+
+class KeepsHalfADefinition(_ExchangedMetadefs):
+    class METADEFS(MemoryMetadefs):
+        def add(self, definition, *, seeded=False):
+            super().add(contract.Definition(definition.namespace), seeded=seeded)
+            return self.merge(definition, prefer_new=True, seeded=seeded)
+
+
+class LooksBeforeItAddsItems(_ExchangedMetadefs):
+    class METADEFS(MemoryMetadefs):
+        def add_items(self, namespace, items, *, replace=False):
+            known = list(self.items(namespace, items[0].KIND))
+            for item in items:
+                if item.name in {each.name for each in known} and not replace:
+                    raise contract.Conflict(f'{item.KIND}: {item.name} already exists')
+            time.sleep(0.005)   # what others add at this moment is lost
+            kept = [] if replace else known
+            added = super().add_items(namespace, [*kept, *items], replace=True)
+            return added[len(kept):]
+
+
+class ForgetsTheProtection(_ExchangedMetadefs):
+    class METADEFS(MemoryMetadefs):
+        def remove_items(self, namespace, kind):
+            with self._records.lock:
+                self.update(self.get(namespace), {'protected': False})
+                return super().remove_items(namespace, kind)
+
+
 BAD = {
+    KeepsHalfADefinition: 'nothing_is_left_of_a_definition_that_has_an_item_twice',
+    LooksBeforeItAddsItems: 'of_many_who_add_an_item_one_does',
+    ForgetsTheProtection: 'nothing_of_a_protected_namespace_is_removed',
     ForgetsUndeclared: 'another_instance_has_the_same_images_unless_it_is_volatile',
     CompletesLiveImages: 'only_pending_deletes_are_completed',
     ReadsBeforeItWrites: 'one_of_many_writers_wins',
@@ -140,4 +186,8 @@ def test_a_database_that_all_tests_share_must_be_empty_and_is_left_empty(run, tm
     with subject.instance() as database:
         clear(database)
         database.tasks.add(contract.Task('of-another-service', 'import'))
+    assert run(*command).ret == pytest.ExitCode.USAGE_ERROR
+    with subject.instance() as database:
+        clear(database)
+        database.metadefs.add(contract.Definition(contract.Namespace('of-another-service')))
     assert run(*command).ret == pytest.ExitCode.USAGE_ERROR
