@@ -19,7 +19,14 @@ from glancelite.contract import (
 )
 from glancelite.contract.metadef import ITEM_KINDS
 from glancelite.plugins.database.sql.connection import Connection
-from glancelite.testing.contracts.database.metadefs import LISTS, definition, full, given, whole
+from glancelite.testing.contracts.database.metadefs import (
+    LISTS,
+    definition,
+    full,
+    given,
+    item,
+    whole,
+)
 from tests.plugins.database import glance33
 
 ADMIN = Viewer(None, True)
@@ -227,3 +234,22 @@ def test_calls_for_definitions_are_a_few_statements(metadefs, url, count, amount
     assert count(lambda n: metadefs.remove_items(f'N{n}', 'tags')) == write + 2
     assert count(lambda n: metadefs.remove(f'N{n}')) == write + 6
     assert count(lambda _: metadefs.clear()) == write + 6
+
+
+def test_items_are_inserted_at_once(metadefs, url, monkeypatch):
+    sent = []
+
+    def send(self, sql, parameters):
+        sent.append(len(parameters))
+        return execute_many(self, sql, parameters)
+
+    execute_many = Connection.execute_many
+    monkeypatch.setattr(Connection, 'execute_many', send)
+    metadefs.add(definition())
+    for kind in ITEM_KINDS:
+        sent.clear()
+        metadefs.add_items('N', [item(kind, f'i{n}', 'mark') for n in range(50)])
+
+        # on PostgreSQL this method would send them one by one; the types of associations are few
+        assert sent == [50] * ((kind == 'resource_types') + ('postgresql' not in url))
+        assert len(metadefs.items('N', kind)) == 50

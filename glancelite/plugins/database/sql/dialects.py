@@ -43,6 +43,8 @@ class Dialect:
     #: have this order; Glance's index on the time alone has not, so the planner avoids it
     #: (it would pass by the images of all other projects).
     explicit_null_order = False
+    #: ``Connection.execute_many`` sends rows one by one; ``given_rows`` sends them at once
+    one_by_one = False
     #: ``octets`` copies the text, which ``length``, the number of its characters, does not
     octets_are_costly = False
     array: Any = sa.func.json_array
@@ -132,6 +134,10 @@ class Dialect:
         return statement.on_conflict_do_update(
             index_elements=keys, set_={name: statement.excluded[name] for name in changed})
 
+    def given_rows(self, names: Iterable[str]) -> Any:
+        """Return a table of texts with these columns: the JSON list in the parameter ``rows``."""
+        raise NotImplementedError
+
     def only_writer(self, table: sa.Table) -> str:
         """Return a statement that makes the transaction the only one that writes to a table.
 
@@ -170,6 +176,7 @@ class PostgreSQL(Dialect):
     #: serialization failure, deadlock
     RETRY = frozenset({'40001', '40P01'})
     explicit_null_order = True
+    one_by_one = True
     array = sa.func.json_build_array
     list_of = sa.func.json_agg
     object_of = sa.func.json_object_agg
@@ -195,6 +202,12 @@ class PostgreSQL(Dialect):
         now = sa.func.timezone('utc', sa.func.clock_timestamp(), type_=sa.DateTime())
         second: Any = sa.literal_column("interval '1 microsecond'")
         return now + _MICROSECONDS * second if later else now
+
+    def given_rows(self, names: Iterable[str]) -> Any:
+        rows = sa.cast(sa.bindparam('rows', type_=sa.Text()), postgresql.JSON)
+        return sa.func.json_to_recordset(rows).table_valued(
+            *(sa.column(name, sa.Text()) for name in names), name='given',
+        ).render_derived(with_types=True)
 
     def only_writer(self, table: sa.Table) -> str:
         # the server looks for a deadlock after a second

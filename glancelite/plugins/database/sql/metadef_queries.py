@@ -176,15 +176,24 @@ def names(kind: str) -> Any:
         TABLES[kind].c.namespace_id == _NAMESPACE_ID)
 
 
-def insert_item(kind: str) -> Any:
+def insert_item(kind: str, dialect: Dialect) -> Any:
+    """Insert an item; or, if the dialect has ``one_by_one``, those in the parameter ``rows``."""
     table = TABLES[kind]
+    given = dialect.given_rows(('name', *COLUMNS[kind])) if dialect.one_by_one else None
+
+    def new(name: str) -> Any:
+        return _new(table, name) if given is None else given.c[name]
+
     values = {'namespace_id': _NAMESPACE_ID, 'created_at': _AT, 'updated_at': _SINCE,
-              **{name: _new(table, name) for name in COLUMNS[kind]}}
+              **{name: new(name) for name in COLUMNS[kind]}}
     if kind == 'resource_types':
         return sa.insert(table).from_select(
-            ['resource_type_id', *values],
-            sa.select(_r.id, *values.values()).where(_r.name == _ITEM))
-    return sa.insert(table).inline().values(name=_new(table, 'name'), **values)
+            ['resource_type_id', *values], sa.select(_r.id, *values.values()).where(
+                _r.name == (_ITEM if given is None else given.c.name)))
+    values['name'] = new('name')
+    if given is None:
+        return sa.insert(table).inline().values(values)
+    return sa.insert(table).from_select([*values], sa.select(*values.values()))
 
 
 def update_item(kind: str) -> Any:

@@ -7,6 +7,7 @@ come one after the other.  The unique keys of the tables decide about names that
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -287,8 +288,14 @@ class SQLMetadefs(contract.MetadefRecords):
         """Insert items of one kind."""
         if not items:
             return
-        rows = [self._row(item, namespace_id, times) for item in items]
-        connection.run_each(self._of_kind(queries.insert_item, items[0].KIND), rows)
+        kind = items[0].KIND
+        insert = self._engine.statement(
+            ('metadef', 'insert', kind), lambda dialect: queries.insert_item(kind, dialect))
+        if self._dialect.one_by_one:
+            connection.run(insert, {**times, 'of_id': namespace_id, 'rows': json.dumps([
+                item_row(item, self._dialect) for item in items])})
+        else:
+            connection.run_each(insert, [self._row(item, namespace_id, times) for item in items])
 
     def _update_items(self, connection: Connection, namespace_id: int,
                       items: Sequence[tuple[int, Item]], times: dict[str, Any]) -> None:
