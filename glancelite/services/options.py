@@ -31,6 +31,9 @@ OPTS = (
     cfg.ListOpt('disabled_notifications', default=[],
                 help='Event types that are not sent; the leading part of a dotted type disables '
                      'all types below it.'),
+    cfg.StrOpt('metadata_source_path', default='/etc/glance/metadefs/',
+               help='Directory with files of metadata definitions, for glancelite-manage db '
+                    'load_metadefs and export_metadefs.'),
 )
 IMPORTS = (
     cfg.IntOpt('max_parallel_stores', default=0, min=0,

@@ -16,10 +16,10 @@ from oslo_config import cfg
 
 from glancelite import config, contract
 from glancelite.cmd.ending import end
-from glancelite.cmd.manage import check, db, layers, locations, restore, tasks
+from glancelite.cmd.manage import check, db, layers, locations, metadefs, restore, tasks
 from glancelite.contract import Misconfigured
 
-NOUNS = (db, layers, locations, tasks, restore, check)
+NOUNS = (db, layers, locations, tasks, restore, check, metadefs)
 
 
 def main() -> NoReturn:

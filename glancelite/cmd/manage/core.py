@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 
-from glancelite import assembly, contract
+from glancelite import assembly, contract, loader
 from glancelite.cmd import checks
 from glancelite.time_limit import Call
 
 #: seconds for which a command waits for the backends
 TIMEOUT = 10.0
+T = TypeVar('T')
 
 
 @contextlib.contextmanager
@@ -30,6 +31,20 @@ def service(conf: cfg.ConfigOpts) -> Iterator[assembly.Core]:
         yield core
     finally:
         core.close()
+
+
+@contextlib.contextmanager
+def open_database(conf: cfg.ConfigOpts) -> Iterator[contract.Database]:
+    """The configured database plugin alone, without the rest of the service."""
+    database = loader.load(conf, assembly.ServiceHost(), 'database', conf.layers.database)
+    assert isinstance(database, contract.Database)
+    with contextlib.closing(database):
+        yield database
+
+
+def ask(conf: cfg.ConfigOpts, question: Callable[[], T]) -> T:
+    """Ask the database, for as long as ``--timeout`` says."""
+    return Call(question).result('the database did not answer', conf.verb.timeout)
 
 
 def distinct_plugins(core: assembly.Core) -> Iterable[contract.Plugin]:
