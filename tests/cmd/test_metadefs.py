@@ -1,89 +1,67 @@
 """``glancelite-manage db load_metadefs``, ``export_metadefs``, ``unload_metadefs``."""
 
-import contextlib
-import dataclasses
 import json
 import pathlib
+import shutil
 
 import pytest
 
+from glancelite import config
 from glancelite.cmd import manage
-from glancelite.cmd.manage import metadefs
-from glancelite.contract import Conflict, NotFound, Page
-from glancelite.contract.metadef import ITEM_KINDS
+from glancelite.cmd.manage import core, metadefs
+from glancelite.contract import Conflict, Viewer
+from glancelite.contract.metadef import ITEM_KINDS, NamespaceQuery
+from glancelite.services import metadef_files
 
 SHIPPED = pathlib.Path(__file__).parents[2] / 'etc/metadefs'
 
 
-class Records:
-    """Metadata definitions in a dictionary: the methods of ``MetadefRecords`` for commands."""
+CONFIGURATION = """
+[DEFAULT]
+metadata_source_path = {home}/source
+[database]
+connection = sqlite:///{home}/glancelite.sqlite
+"""
 
-    def __init__(self):
-        self.definitions = {}
 
-    def get(self, name):
-        if name not in self.definitions:
-            raise NotFound(f'Namespace {name} not found')
-        return self.definitions[name].namespace
+@pytest.fixture(scope='module')
+def empty(tmp_path_factory):
+    """The file of a database without records."""
+    home = tmp_path_factory.mktemp('empty')
+    assert manage.run(['--config-file', configuration(home), 'db', 'sync']) == 0
+    return home / 'glancelite.sqlite'
 
-    def read(self, name, kinds):
-        assert set(kinds) == set(ITEM_KINDS)
-        self.get(name)
-        return self.definitions[name]
 
-    def add(self, definition, *, seeded):
-        assert seeded
-        if definition.namespace.namespace == 'taken meanwhile':
-            raise Conflict('Namespace taken meanwhile exists')
-        self.definitions[definition.namespace.namespace] = definition
-
-    def replace(self, definition, *, seeded):
-        assert seeded
-        self.definitions[definition.namespace.namespace] = definition
-
-    def merge(self, definition, *, prefer_new, seeded):
-        assert seeded
-        old = self.definitions[definition.namespace.namespace]
-        first, second = (definition, old) if prefer_new else (old, definition)
-        self.definitions[definition.namespace.namespace] = dataclasses.replace(first, **{
-            kind: list({item.name: item for item in (
-                *getattr(second, kind), *getattr(first, kind))}.values())
-            for kind in ITEM_KINDS})
-
-    def list(self, query):
-        assert query.sort == (('namespace', 'asc'), ('id', 'asc'))
-        assert query.viewer.is_admin
-        after = query.after.namespace if query.after else ''
-        names = [name for name in sorted(self.definitions) if name > after]
-        return Page(tuple(self.definitions[name] for name in names[:query.limit]),
-                    more=len(names) > query.limit)
-
-    def clear(self):
-        self.definitions.clear()
+def configuration(home):
+    path = home / 'glancelite-api.conf'
+    path.write_text(CONFIGURATION.format(home=home))
+    return str(path)
 
 
 @pytest.fixture
-def records(monkeypatch):
-    found = Records()
-
-    @contextlib.contextmanager
-    def opened(conf):
-        yield found
-    monkeypatch.setattr(metadefs, '_records', opened)
-    return found
-
-
-@pytest.fixture
-def run(records, tmp_path, monkeypatch):
+def run(empty, tmp_path, monkeypatch):
     """Run a command whose default directory is ``source``; return its exit code."""
-    configuration = tmp_path / 'glancelite-api.conf'
-    configuration.write_text(f'[DEFAULT]\nmetadata_source_path = {tmp_path}/source\n')
+    shutil.copy(empty, tmp_path)
     (tmp_path / 'source').mkdir()
     monkeypatch.chdir(tmp_path)
+    path = configuration(tmp_path)
+    return lambda *arguments: manage.run(['--config-file', path, *arguments])
 
-    def run_command(*arguments):
-        return manage.run(['--config-file', str(configuration), *arguments])
-    return run_command
+
+@pytest.fixture
+def records(run, tmp_path):
+    """The records of the database that the commands use."""
+    conf = config.load(['--config-file', str(tmp_path / 'glancelite-api.conf')])
+    with core.open_database(conf) as database:
+        yield database.metadefs
+
+
+def stored(records):
+    """Return namespace -> its definition, without what a new record changes."""
+    query = NamespaceQuery(Viewer(is_admin=True))
+    return {each.namespace.namespace: metadef_files.format_definition(
+                records.read(each.namespace.namespace, ITEM_KINDS))
+            for each in records.list(query).items}
 
 
 @pytest.fixture
@@ -99,15 +77,15 @@ def tags(*names):
 
 def test_the_shipped_files_are_loaded_exported_and_loaded_again(run, records, tmp_path):
     assert run('db', 'load_metadefs', '--path', str(SHIPPED)) == 0
-    loaded = dict(records.definitions)
+    loaded = stored(records)
     assert len(loaded) == 33
 
     assert run('db', 'export_metadefs', '--path', str(tmp_path / 'new/folder')) == 0
     assert run('db', 'unload_metadefs') == 0
-    assert records.definitions == {}
+    assert stored(records) == {}
     assert run('db', 'load_metadefs', '--path', str(tmp_path / 'new/folder')) == 0
 
-    assert records.definitions == loaded
+    assert stored(records) == loaded
 
 
 def test_an_export_takes_all_pages_and_replaces_files(run, records, file, tmp_path, capsys):
@@ -144,7 +122,7 @@ def test_a_path_may_be_a_file(run, records, file, tmp_path, path):
 
     assert run('db', 'load_metadefs', '--path', path.format(home=tmp_path)) == 0
 
-    assert list(records.definitions) == ['A']
+    assert list(stored(records)) == ['A']
 
 
 FLAGS = {
@@ -170,7 +148,7 @@ def test_flags_say_what_becomes_of_a_namespace_that_exists(
     assert run(*arguments) == 0
 
     names, description, done = FLAGS[flags]
-    found = records.definitions['A']
+    found = records.read('A', ITEM_KINDS)
     assert {tag.name for tag in found.tags} == set(names)
     assert found.namespace.description == description
     assert capsys.readouterr().out == f'{done:9} a.json: A\n'
@@ -185,21 +163,32 @@ def test_flags_that_contradict_each_other_change_nothing(run, records, file, cap
 
     assert run(*arguments) == 2
 
-    assert records.definitions == {}
+    assert stored(records) == {}
     assert capsys.readouterr().err.startswith('ERROR: prefer_new and overwrite ')
 
 
 def test_a_file_that_is_not_loaded_does_not_stop_the_others(run, records, file, capsys):
     file('a.json', visibility='shared')
-    file('b.json', namespace='taken meanwhile')
+    file('b.json', tags=[{'name': 5}])
     file('c.json', namespace='C')
 
     assert run('db', 'load_metadefs') == 1
 
-    assert list(records.definitions) == ['C']
+    assert list(stored(records)) == ['C']
     assert capsys.readouterr().err.splitlines() == [
         "ERROR: a.json: 'visibility' must be one of public, private; not 'shared'",
-        'ERROR: b.json: Namespace taken meanwhile exists']
+        "ERROR: b.json: 'tags' item 0 'name' must be a string, not 5"]
+
+
+def test_a_namespace_that_others_change_meanwhile_is_an_error(run, file, capsys, monkeypatch):
+    def conflict(*arguments):
+        raise Conflict('Namespace A exists')
+    monkeypatch.setattr(metadef_files, 'load', conflict)
+    file()
+
+    assert run('db', 'load_metadefs') == 1
+
+    assert capsys.readouterr().err == 'ERROR: a.json: Namespace A exists\n'
 
 
 @pytest.mark.parametrize('path', ['source', 'missing'])
@@ -218,23 +207,6 @@ def test_an_export_to_what_is_no_directory_is_an_error(run, records, file, capsy
     assert capsys.readouterr().err == 'ERROR: source/a.json: File exists\n'
 
 
-def test_a_namespace_that_is_removed_meanwhile_is_not_exported(run, records, file, tmp_path):
-    file()
-    file('b.json', namespace='B')
-    run('db', 'load_metadefs')
-    read = records.read
-
-    def removed(name, kinds):
-        if name == 'A':
-            raise NotFound('Namespace A not found')
-        return read(name, kinds)
-    records.read = removed
-
-    assert run('db', 'export_metadefs', '--path', 'out') == 0
-
-    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['B.json']
-
-
 def test_old_spellings_export_and_unload(run, records, file, tmp_path):
     file()
 
@@ -243,7 +215,7 @@ def test_old_spellings_export_and_unload(run, records, file, tmp_path):
     assert run('db_unload_metadefs') == 0
 
     assert (tmp_path / 'out/A.json').exists()
-    assert records.definitions == {}
+    assert stored(records) == {}
 
 
 @pytest.mark.parametrize(('database', 'complaint'), [

@@ -166,4 +166,4 @@ def _records(conf: cfg.ConfigOpts) -> Iterator[MetadefRecords]:
         if ask(conf, database.behind):
             raise Misconfigured('the database schema is not up to date; run: glancelite-manage '
                                 'db sync')
-        yield database.metadefs     # type: ignore[attr-defined]
+        yield database.metadefs
