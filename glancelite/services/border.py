@@ -11,11 +11,13 @@ import operator
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from glancelite import contract
-from glancelite.contract import Context, Image, Location, Plugin, WriteResult
+from glancelite.contract import Context, Location, Plugin, WriteResult
 from glancelite.contract.inspector import FACTS
+
+T = TypeVar('T')
 
 LOG = logging.getLogger(__name__)
 
@@ -200,19 +202,19 @@ def check_context(plugin: Plugin, ctx: Any) -> Context:
     return ctx
 
 
-def check_images(plugin: Plugin, answer: Any, images: Sequence[Image]) -> Sequence[Image]:
+def check_filtered(plugin: Plugin, answer: Any, targets: Sequence[T]) -> Sequence[T]:
     """
-    :raises PluginFailed: a policy returned something else than some of ``images``.
+    :raises PluginFailed: a policy returned something else than some of ``targets``.
     """
-    if answer is images:
-        return images
+    if answer is targets:
+        return targets
     if isinstance(answer, Sequence):
-        # nearly always these are all of the images, and comparing them is fast
-        if len(answer) == len(images) and all(map(operator.is_, answer, images)):
+        # nearly always these are all of them, and comparing them is fast
+        if len(answer) == len(targets) and all(map(operator.is_, answer, targets)):
             return answer
-        if set(map(id, answer)) <= set(map(id, images)):
+        if set(map(id, answer)) <= set(map(id, targets)):
             return answer
-    raise wrong(plugin, 'returned something else from filter than some of the images')
+    raise wrong(plugin, 'returned something else from filter than some of its arguments')
 
 
 def check_limit(plugin: Plugin, limit: Any) -> int | None:

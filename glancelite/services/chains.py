@@ -6,27 +6,31 @@ import logging
 from collections.abc import Sequence
 
 from glancelite import contract
-from glancelite.contract import Context, Event, Image, QuotaRequest
+from glancelite.contract import Context, Event, QuotaRequest
+from glancelite.contract.metadef import Namespace
+from glancelite.contract.policy import Target, TargetT
 from glancelite.services import border
 
 LOG = logging.getLogger(__name__)
+
+SEE_NAMESPACE = 'get_metadef_namespace'
 
 
 class PolicyChain(contract.PolicyEngine):
     """All engines must allow an action; an empty chain allows it.
 
-    A refusal becomes ``NotFound`` for a caller that may not see the image.
+    A refusal becomes ``NotFound`` for a caller that may not see the target.
     """
 
     def __init__(self, engines: Sequence[contract.PolicyEngine]):
         self._engines = tuple(engines)
 
-    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
+    def enforce(self, ctx: Context, action: str, target: Target | None = None, *,
                 member: str | None = None) -> None:
         try:
             for engine in self._engines:
                 try:
-                    answer: object = engine.enforce(ctx, action, image, member=member)
+                    answer: object = engine.enforce(ctx, action, target, member=member)
                 except BaseException as error:
                     border.check_error(engine, error)
                     raise
@@ -34,18 +38,27 @@ class PolicyChain(contract.PolicyEngine):
                     raise border.wrong(engine, f'returned {answer!r:.80} from enforce, which '
                                                'returns None or raises Forbidden')
         except contract.Forbidden:
-            # an image without a creation time does not exist yet: there is nothing to hide
-            if image is None or image.created_at is None:
-                raise
-            if action == 'get_image' or not self.allows(ctx, 'get_image', image):
-                raise contract.NotFound(f'No image found with ID {image.id}') from None
+            self._hide(ctx, action, target)
             raise
 
-    def allows(self, ctx: Context, action: str, image: Image | None = None, *,
+    def _hide(self, ctx: Context, action: str, target: Target | None) -> None:
+        """
+        :raises NotFound: the caller may not see what it was refused.
+        """
+        if isinstance(target, Namespace) or (target is None and 'metadef' in action):
+            # also without a namespace: callers who see no namespace learn of none
+            if action == SEE_NAMESPACE or not self.allows(ctx, SEE_NAMESPACE, target):
+                raise contract.NotFound('The resource could not be found.') from None
+        # an image without a creation time does not exist yet: there is nothing to hide
+        elif target is not None and target.created_at is not None and (
+                action == 'get_image' or not self.allows(ctx, 'get_image', target)):
+            raise contract.NotFound(f'No image found with ID {target.id}') from None
+
+    def allows(self, ctx: Context, action: str, target: Target | None = None, *,
                member: str | None = None) -> bool:
         for engine in self._engines:
             try:
-                answer: object = engine.allows(ctx, action, image, member=member)
+                answer: object = engine.allows(ctx, action, target, member=member)
             except BaseException as error:
                 border.check_error(engine, error)
                 raise
@@ -56,15 +69,16 @@ class PolicyChain(contract.PolicyEngine):
                 return False
         return True
 
-    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
+    def filter(self, ctx: Context, action: str,
+               targets: Sequence[TargetT]) -> Sequence[TargetT]:
         for engine in self._engines:
             try:
-                answer = engine.filter(ctx, action, images)
+                answer = engine.filter(ctx, action, targets)
             except BaseException as error:
                 border.check_error(engine, error)
                 raise
-            images = border.check_images(engine, answer, images)
-        return images
+            targets = border.check_filtered(engine, answer, targets)
+        return targets
 
     def may_ever(self, ctx: Context, action: str) -> bool:
         for engine in self._engines:

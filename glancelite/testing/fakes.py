@@ -112,7 +112,7 @@ class DenyAll(contract.PolicyEngine):
         super().__init__(options, host, **named)
         self.asked: list[str] = []
 
-    def enforce(self, ctx, action, image=None, *, member=None):
+    def enforce(self, ctx, action, target=None, *, member=None):
         self.asked.append(action)
         raise contract.Forbidden(f'{action} is refused to everybody')
 

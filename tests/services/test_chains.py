@@ -6,6 +6,7 @@ import pytest
 
 from glancelite import contract
 from glancelite.contract import Event, Image, QuotaRequest
+from glancelite.contract.metadef import Namespace
 from glancelite.services.chains import NotifierGroup, PolicyChain, QuotaChain
 from glancelite.testing.fakes import Recorder
 
@@ -77,6 +78,18 @@ def test_a_refused_creation_is_forbidden_and_not_hidden(context):
 
     with pytest.raises(contract.Forbidden):
         chain.enforce(context(), 'add_image', PROPOSED)
+
+
+@pytest.mark.parametrize('target', [None, Namespace('n', owner='q')])
+def test_a_refusal_is_forbidden_only_to_those_who_may_see_a_namespace(context, target):
+    sees = PolicyChain([Refuses('add_metadef_object')])
+    sees_nothing = PolicyChain([Refuses('add_metadef_object', 'get_metadef_namespace')])
+
+    with pytest.raises(contract.Forbidden, match='not add_metadef_object'):
+        sees.enforce(context(), 'add_metadef_object', target)
+    for action in ('add_metadef_object', 'get_metadef_namespace'):
+        with pytest.raises(contract.NotFound, match='The resource could not be found'):
+            sees_nothing.enforce(context(), action, target)
 
 
 def test_a_list_is_filtered_by_every_engine(context):

@@ -11,7 +11,8 @@ from typing import Any
 from oslo_policy import opts
 
 from glancelite import contract
-from glancelite.contract import Context, Image
+from glancelite.contract import Context
+from glancelite.contract.policy import Target, TargetT
 from glancelite.plugins.policy import partial, ruleset
 from glancelite.support.file_watch import FileWatch
 
@@ -40,8 +41,8 @@ class OsloPolicy(contract.PolicyEngine):
     def __init__(self, options: Any, host: contract.Host, **kwargs: Any):
         super().__init__(options, host, **kwargs)
         if not self.conf.oslo_policy.enforce_new_defaults:
-            LOG.warning('[oslo_policy] enforce_new_defaults = false is not supported: '
-                        'there are no older defaults')
+            LOG.warning('[oslo_policy] enforce_new_defaults = false applies to the rules of '
+                        'metadata definitions: the others have no older defaults')
         if not partial.evaluators():
             LOG.warning('policy: this release of oslo.policy is not supported by the fast '
                         'evaluation of rules; the library evaluates each request')
@@ -62,23 +63,24 @@ class OsloPolicy(contract.PolicyEngine):
             LOG.warning('the rules of %s are not read: convert them to YAML with '
                         'oslopolicy-convert-json-to-yaml', former)
 
-    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
+    def enforce(self, ctx: Context, action: str, target: Target | None = None, *,
                 member: str | None = None) -> None:
-        if not self.allows(ctx, action, image, member=member):
+        if not self.allows(ctx, action, target, member=member):
             raise contract.Forbidden(f'You are not authorized to complete {action} action.')
 
-    def allows(self, ctx: Context, action: str, image: Image | None = None, *,
+    def allows(self, ctx: Context, action: str, target: Target | None = None, *,
                member: str | None = None) -> bool:
         try:
             self._watch.check()
-            return self._rules.allows(ctx, action, image, member)
+            return self._rules.allows(ctx, action, target, member)
         except Exception as error:      # remote and custom checks may raise anything
             raise _undecided(action) from error
 
-    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
+    def filter(self, ctx: Context, action: str,
+               targets: Sequence[TargetT]) -> Sequence[TargetT]:
         try:
             self._watch.check()
-            return self._rules.filter(ctx, action, images)
+            return self._rules.filter(ctx, action, targets)
         except Exception as error:
             raise _undecided(action) from error
 

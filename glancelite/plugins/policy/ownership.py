@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glancelite import contract
-from glancelite.contract import Context, Image
+from glancelite.contract import Context
+from glancelite.contract.policy import Target, TargetT
 
 #: actions that change an image, its data or its members: allowed for owner and administrator.
 #: ``copy_image`` is not among them: an operator may let others copy an image.
@@ -25,31 +26,33 @@ class Ownership(contract.PolicyEngine):
     """A second check, which policy files can narrow but not widen.
 
     It does not restrict reading: the database selects the images that a caller sees.
-    Only administrators can change an image without owner.
+    Only administrators can change an image without owner.  Namespaces of metadata
+    definitions are left to the rules: those of the whole cloud may be the task of a role.
     """
 
-    def enforce(self, ctx: Context, action: str, image: Image | None = None, *,
+    def enforce(self, ctx: Context, action: str, target: Target | None = None, *,
                 member: str | None = None) -> None:
         if ctx.read_only and not (action.startswith(READS) or action in MORE_READS):
             raise contract.Forbidden('Read-only access')
-        if not ctx.is_admin and not _may(ctx, action, image, member):
+        if not ctx.is_admin and not _may(ctx, action, target, member):
             raise contract.Forbidden(f'You are not authorized to complete {action} action.')
 
-    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
+    def filter(self, ctx: Context, action: str,
+               targets: Sequence[TargetT]) -> Sequence[TargetT]:
         if ctx.is_admin or action.startswith(READS):
-            return images
-        return super().filter(ctx, action, images)
+            return targets
+        return super().filter(ctx, action, targets)
 
 
-def _may(ctx: Context, action: str, image: Image | None, member: str | None) -> bool:
+def _may(ctx: Context, action: str, target: Target | None, member: str | None) -> bool:
     if action in CHANGES or action == 'add_image':
-        return _owns(ctx, image)
+        return _owns(ctx, target)
     if action == 'modify_member':     # the receiving project accepts or rejects
         return ctx.project is not None and member == ctx.project
     if action == 'add_image_location':
-        return _owns(ctx, image) or not SERVICES.isdisjoint(ctx.roles)
+        return _owns(ctx, target) or not SERVICES.isdisjoint(ctx.roles)
     return True
 
 
-def _owns(ctx: Context, image: Image | None) -> bool:
-    return image is not None and ctx.project is not None and image.owner == ctx.project
+def _owns(ctx: Context, target: Target | None) -> bool:
+    return target is not None and ctx.project is not None and target.owner == ctx.project

@@ -7,9 +7,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: the test that remains, with an image and a member
+#: the test that remains, with a target and a member
 Test = Callable[[Any, Any], bool]
-#: returns how to read the text of a name in a rule from an image and a member: a function,
+#: returns how to read the text of a name in a rule from a target and a member: a function,
 #: a text that is the same for all, or None if there is no such text
 Reader = Callable[[str], Callable[[Any, Any], Any] | str | None]
 
@@ -79,7 +79,7 @@ class Evaluation:
         inner = self.evaluate(check.rule)
         if isinstance(inner, bool):
             return not inner
-        return lambda image, member: not inner(image, member)
+        return lambda target, member: not inner(target, member)
 
     def and_check(self, check: Any) -> bool | Test:
         results = [self.evaluate(rule) for rule in check.rules]
@@ -107,7 +107,7 @@ class Evaluation:
             return False
         if isinstance(read, str):
             return read in accepted
-        return lambda image, member: read(image, member) in accepted
+        return lambda target, member: read(target, member) in accepted
 
     def _left_values(self, kind: str) -> frozenset[str]:
         """Return the texts that the left side of a comparison stands for."""
@@ -130,9 +130,9 @@ def _any_of(tests: list[Test]) -> Test:
     if len(tests) == 1:
         return tests[0]
 
-    def test(image: Any, member: Any) -> bool:
+    def test(target: Any, member: Any) -> bool:
         for each in tests:  # noqa: SIM110  a generator would take twice as long
-            if each(image, member):
+            if each(target, member):
                 return True
         return False
     return test
@@ -142,9 +142,9 @@ def _all_of(tests: list[Test]) -> Test:
     if len(tests) == 1:
         return tests[0]
 
-    def test(image: Any, member: Any) -> bool:
+    def test(target: Any, member: Any) -> bool:
         for each in tests:  # noqa: SIM110
-            if not each(image, member):
+            if not each(target, member):
                 return False
         return True
     return test

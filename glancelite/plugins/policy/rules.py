@@ -19,6 +19,12 @@ _FETCH = f'{ADMIN} or (role:member and {_SEEN})'
 _CREATE = f'role:member and {OWN} and project_id:%(owner)s'
 _MEMBERS = f'{ADMIN} or role:reader and ({OWN} or project_id:%(member_id)s)'
 
+_METADEFS = 'rule:metadef_admin'
+_NAMESPACE = f"{ADMIN} or (role:reader and ({OWN} or 'public':%(visibility)s))"
+#: the default of the rules for reading metadata definitions before the release Xena
+_FORMER = 'rule:metadef_default'
+_NS = '/v2/metadefs/namespaces/{namespace_name}'
+
 #: name of a rule, its check, what it allows, and the operations that check it.  Operations
 #: that are not implemented yet have their rules, since policy files of Glance name them.
 _RULES = (
@@ -92,6 +98,61 @@ _RULES = (
 )
 
 
+#: the rules of metadata definitions, in the same form.  Their target is the namespace.
+_METADEF_RULES = (
+    ('get_metadef_namespace', _NAMESPACE, 'Show a namespace; otherwise it does not exist for '
+     'the caller.', f'GET {_NS}'),
+    ('get_metadef_namespaces', READER, 'List namespaces.', 'GET /v2/metadefs/namespaces'),
+    ('add_metadef_namespace', _METADEFS, 'Create a namespace.', 'POST /v2/metadefs/namespaces'),
+    ('modify_metadef_namespace', _METADEFS, 'Change a namespace.', f'PUT {_NS}'),
+    ('delete_metadef_namespace', _METADEFS, 'Delete a namespace, or all its objects, properties '
+     'or tags.', f'DELETE {_NS}', f'DELETE {_NS}/objects', f'DELETE {_NS}/properties',
+     f'DELETE {_NS}/tags'),
+    ('get_metadef_object', _NAMESPACE, 'Show an object of a namespace.',
+     f'GET {_NS}/objects/{{object_name}}'),
+    ('get_metadef_objects', _NAMESPACE, 'List the objects of a namespace.',
+     f'GET {_NS}/objects', f'GET {_NS}'),
+    ('add_metadef_object', _METADEFS, 'Create an object in a namespace.', f'POST {_NS}/objects'),
+    ('modify_metadef_object', _METADEFS, 'Change an object of a namespace.',
+     f'PUT {_NS}/objects/{{object_name}}'),
+    ('delete_metadef_object', _METADEFS, 'Delete an object of a namespace.',
+     f'DELETE {_NS}/objects/{{object_name}}'),
+    ('list_metadef_resource_types', _NAMESPACE, 'List types of resources.',
+     'GET /v2/metadefs/resource_types', f'GET {_NS}/resource_types', f'GET {_NS}',
+     'GET /v2/metadefs/namespaces'),
+    ('get_metadef_resource_type', _NAMESPACE, 'See a type of resources that a namespace is '
+     'associated with.', f'GET {_NS}/resource_types', f'GET {_NS}/properties/{{property_name}}'),
+    ('add_metadef_resource_type_association', _METADEFS, 'Associate a namespace with a type of '
+     'resources.', f'POST {_NS}/resource_types'),
+    ('remove_metadef_resource_type_association', _METADEFS, 'Remove the association of a '
+     'namespace with a type of resources.', f'DELETE {_NS}/resource_types/{{name}}'),
+    ('get_metadef_property', _NAMESPACE, 'Show a property of a namespace.',
+     f'GET {_NS}/properties/{{property_name}}'),
+    ('get_metadef_properties', _NAMESPACE, 'List the properties of a namespace.',
+     f'GET {_NS}/properties', f'GET {_NS}'),
+    ('add_metadef_property', _METADEFS, 'Create a property in a namespace.',
+     f'POST {_NS}/properties'),
+    ('modify_metadef_property', _METADEFS, 'Change a property of a namespace.',
+     f'PUT {_NS}/properties/{{property_name}}'),
+    ('remove_metadef_property', _METADEFS, 'Delete a property of a namespace.',
+     f'DELETE {_NS}/properties/{{property_name}}'),
+    ('get_metadef_tag', _NAMESPACE, 'Show a tag of a namespace.',
+     f'GET {_NS}/tags/{{tag_name}}'),
+    ('get_metadef_tags', _NAMESPACE, 'List the tags of a namespace.', f'GET {_NS}/tags',
+     f'GET {_NS}'),
+    ('add_metadef_tag', _METADEFS, 'Create a tag in a namespace.',
+     f'POST {_NS}/tags/{{tag_name}}'),
+    ('add_metadef_tags', _METADEFS, 'Create tags in a namespace, or replace them.',
+     f'POST {_NS}/tags'),
+    ('modify_metadef_tag', _METADEFS, 'Change the name of a tag of a namespace.',
+     f'PUT {_NS}/tags/{{tag_name}}'),
+    ('delete_metadef_tag', _METADEFS, 'Delete a tag of a namespace.',
+     f'DELETE {_NS}/tags/{{tag_name}}'),
+    ('delete_metadef_tags', _METADEFS, 'Delete all tags of a namespace, after '
+     'delete_metadef_namespace.', f'DELETE {_NS}/tags'),
+)
+
+
 def list_rules() -> Iterator[policy.RuleDefault]:
     """Yield all defaults, for the engine and for ``oslopolicy-sample-generator``.
 
@@ -108,6 +169,22 @@ def list_rules() -> Iterator[policy.RuleDefault]:
         yield policy.DocumentedRuleDefault(
             name, check, description, [_operation(text) for text in operations],
             scope_types=['project'])
+    yield policy.RuleDefault('metadef_default', '', scope_types=['project'], description=(
+        'The default of the rules for reading metadata definitions before the release Xena.'))
+    yield policy.RuleDefault('metadef_admin', ADMIN, scope_types=['project'], description=(
+        'Administer metadata definitions; the other rules for changing them refer to it.'))
+    for name, check, description, *operations in _METADEF_RULES:
+        yield policy.DocumentedRuleDefault(
+            name, check, description, [_operation(text) for text in operations],
+            scope_types=['project'],
+            deprecated_rule=None if check == _METADEFS else _former(name))
+
+
+def _former(name: str) -> policy.DeprecatedRule:
+    return policy.DeprecatedRule(
+        name, _FORMER, deprecated_since='Xena', deprecated_reason=(
+            'The rule considers the project of the caller, and the owner and the visibility of '
+            'the namespace.'))
 
 
 def _operation(text: str) -> Any:

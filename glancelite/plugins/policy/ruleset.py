@@ -3,7 +3,7 @@
 ``Enforcer.enforce`` takes hundreds of microseconds.  The part of a rule that depends on
 the caller (roles, project, ...) has the same result for many requests, so it is evaluated
 once for each kind of caller; what remains is True, False, or a few comparisons with
-fields of the image.  A rule with other checks than the common ones, such as a request to
+fields of the target.  A rule with other checks than the common ones, such as a request to
 a remote server, is evaluated by the library each time.
 """
 
@@ -16,6 +16,8 @@ from typing import Any
 from oslo_policy import policy
 
 from glancelite.contract import IMAGE_FIELDS, Context, Image
+from glancelite.contract.metadef import Namespace
+from glancelite.contract.policy import Target, TargetT
 from glancelite.plugins.policy import partial
 from glancelite.plugins.policy import rules as defaults
 
@@ -29,6 +31,11 @@ CREDENTIALS = {
 #: fields of ``Image`` that rules can use: without the URLs of the data and internal fields
 ATTRIBUTES = tuple(sorted(set(IMAGE_FIELDS) - {
     'properties', 'locations', 'revision', 'membership', 'attempt', 'lease_until'}))
+#: name in a rule -> field of ``Namespace``
+NAMESPACE_NAMES = {
+    'project_id': 'owner', 'owner': 'owner', 'visibility': 'visibility',
+    'namespace': 'namespace', 'protected': 'protected',
+}
 #: most results in the cache
 CACHE_SIZE = 4096
 #: fields of ``Context`` that are always part of the key of the cache: those that the default
@@ -44,6 +51,7 @@ class RuleSet:
 
     def __init__(self, conf: Any):
         self._enforcer = policy.Enforcer(conf)
+        self._enforcer.suppress_deprecation_warnings = True     # the engine logs one line
         self._enforcer.register_defaults(list(defaults.list_rules()))
         self._enforcer.load_rules()
         self._enforcer.use_conf = False     # the enforcer must not read files later
@@ -56,49 +64,55 @@ class RuleSet:
         self._evaluators = partial.evaluators()
         self._cache: dict[Any, bool | partial.Test | None] = {}
 
-    def allows(self, ctx: Context, action: str, image: Image | None,
+    def allows(self, ctx: Context, action: str, about: Target | None,
                member: str | None) -> bool:
         """Return whether the caller may do this.
 
         :raises Exception: a remote or custom check has failed.
         """
-        result = self._result(ctx, action, image is None)
+        result = self._result(ctx, action, _kind(about))
         if result is True or result is False:
             return result
         if result is None:
-            return self._enforce(ctx, action, image, member)
-        return result(image, member)
+            return self._enforce(ctx, action, about, member)
+        return result(about, member)
 
     def may_ever(self, ctx: Context, action: str) -> bool:
-        """Return False if the caller alone makes the rule fail, whatever the image is."""
-        return self._result(ctx, action, False) is not False
+        """Return False if the caller alone makes the rule fail, whatever the target is."""
+        return self._result(ctx, action, Image) is not False
 
-    def filter(self, ctx: Context, action: str, images: Sequence[Image]) -> Sequence[Image]:
-        result = self._result(ctx, action, False)
+    def filter(self, ctx: Context, action: str,
+               targets: Sequence[TargetT]) -> Sequence[TargetT]:
+        """:param targets: of one kind."""
+        if not targets:
+            return targets
+        result = self._result(ctx, action, _kind(targets[0]))
         if result is True:
-            return images
+            return targets
         if result is False:
             return []
         if result is None:
-            return [image for image in images if self._enforce(ctx, action, image, None)]
-        return [image for image in images if result(image, None)]
+            return [about for about in targets if self._enforce(ctx, action, about, None)]
+        return [about for about in targets if result(about, None)]
 
-    def _result(self, ctx: Context, action: str, imageless: bool) -> bool | partial.Test | None:
+    def _result(self, ctx: Context, action: str, kind: type) -> bool | partial.Test | None:
         """Return the result of ``_evaluate``, from the cache if possible."""
-        key = (action, imageless, self._caller_key(ctx))
+        key = (action, kind, self._caller_key(ctx))
         try:
             return self._cache[key]
         except KeyError:
             pass
-        result = self._evaluate(ctx, action, imageless)
+        result = self._evaluate(ctx, action, kind)
         if len(self._cache) >= CACHE_SIZE:
             self._cache.clear()         # cheaper than an order of use
         self._cache[key] = result
         return result
 
-    def _evaluate(self, ctx: Context, action: str, imageless: bool,
-                  ) -> bool | partial.Test | None:
-        """Return True, False, a test of the image and member, or None: the library decides."""
+    def _evaluate(self, ctx: Context, action: str, kind: type) -> bool | partial.Test | None:
+        """Return True, False, a test of the target and member, or None: the library decides.
+
+        :param kind: the class of the target, see ``_kind``.
+        """
         try:
             rule = self._rules[action]
         except KeyError:
@@ -106,16 +120,17 @@ class RuleSet:
         registered = self._enforcer.registered_rules.get(action)
         if registered and registered.scope_types and _scope(ctx) not in registered.scope_types:
             return False
-        reader = _imageless_reader(ctx) if imageless else _image_reader(ctx)
+        readers = {Image: _image_reader, Namespace: _namespace_reader}
+        reader = readers.get(kind, _targetless_reader)
         try:
             return partial.Evaluation(
-                self._evaluators, self._rules, credentials(ctx), reader).evaluate(rule)
+                self._evaluators, self._rules, credentials(ctx), reader(ctx)).evaluate(rule)
         except partial.NotSupported:
             return None
 
-    def _enforce(self, ctx: Context, action: str, image: Image | None,
+    def _enforce(self, ctx: Context, action: str, about: Target | None,
                  member: str | None) -> bool:
-        return bool(self._enforcer.enforce(action, target(ctx, image, member), credentials(ctx)))
+        return bool(self._enforcer.enforce(action, target(ctx, about, member), credentials(ctx)))
 
     def _check_rules(self) -> None:
         """Raise ``ValueError`` for an invalid rule; the library parses it as a refusal."""
@@ -133,6 +148,12 @@ class RuleSet:
             for part in _parts(self._rules[name]):
                 if isinstance(part, policy.RuleCheck):
                     self._check_references(part.match, (*path, name))
+
+
+def _kind(about: Target | None) -> type:
+    if about is None:
+        return type(None)
+    return Image if isinstance(about, Image) else Namespace
 
 
 def _image_reader(ctx: Context) -> partial.Reader:
@@ -160,8 +181,21 @@ def _image_reader(ctx: Context) -> partial.Reader:
     return reader
 
 
-def _imageless_reader(ctx: Context) -> partial.Reader:
-    """For actions that are not about an image: the target is the caller's own project.
+def _namespace_reader(ctx: Context) -> partial.Reader:
+
+    def reader(name: str) -> Callable[[Any, Any], Any] | None:
+        if name == 'member_id':
+            return lambda namespace, member: member
+        if name not in NAMESPACE_NAMES:
+            return None
+        field = NAMESPACE_NAMES[name]
+        return lambda namespace, member: str(getattr(namespace, field))
+
+    return reader
+
+
+def _targetless_reader(ctx: Context) -> partial.Reader:
+    """For actions without a target: it is the caller's own project.
 
     A caller without a project matches as well: it may list what everybody sees.
     """
@@ -173,18 +207,20 @@ def _imageless_reader(ctx: Context) -> partial.Reader:
     return reader
 
 
-def target(ctx: Context, image: Image | None, member: str | None) -> dict[str, Any]:
+def target(ctx: Context, about: Target | None, member: str | None) -> dict[str, Any]:
     """Return the target for the library; custom properties never hide attributes."""
     values: dict[str, Any]
-    if image is None:
+    if about is None:
         values = {'owner': ctx.project, 'project_id': ctx.project}
+    elif isinstance(about, Namespace):
+        values = {name: getattr(about, field) for name, field in NAMESPACE_NAMES.items()}
     else:
-        values = _image_values(image)
-        if member is None and image.membership is not None:
+        values = _image_values(about)
+        if member is None and about.membership is not None:
             member = ctx.project
         # without the key, no caller matches, not even one without a project
-        if image.owner is not None:
-            values['project_id'] = image.owner
+        if about.owner is not None:
+            values['project_id'] = about.owner
     if member is not None:
         values['member_id'] = member
     return values

@@ -15,9 +15,17 @@ from oslo_policy import policy as library
 
 from glancelite import contract
 from glancelite.contract import Context, Image
+from glancelite.contract.metadef import Namespace
 from glancelite.plugins.policy import oslo, rules, ruleset
 from glancelite.plugins.policy.oslo import OsloPolicy
-from glancelite.testing.contracts.policy import ACTIONS, CALLERS, PolicyContract, some_images
+from glancelite.testing.contracts.policy import (
+    ACTIONS,
+    CALLERS,
+    METADEF_ACTIONS,
+    PolicyContract,
+    some_images,
+    targets,
+)
 
 OWN = Image(id='i', owner='p')
 MEMBER = Context(user='u', project='p', roles=frozenset({'member', 'reader'}))
@@ -53,16 +61,32 @@ class TestOsloPolicy(PolicyContract):
     def policy(self, make):
         return make()
 
-    @pytest.mark.parametrize('action', ACTIONS)
+    @pytest.mark.parametrize('action', ACTIONS + METADEF_ACTIONS)
     def test_it_decides_as_the_library_does(self, policy, action):
         enforcer = library.Enforcer(policy.conf)
         enforcer.register_defaults(list(rules.list_rules()))
 
         for ctx in CALLERS:
-            for image in some_images(30):
+            for target in (None, *targets(action, 30)):
                 for member in (None, 'p'):
-                    assert policy.allows(ctx, action, image, member=member) == enforcer.enforce(
-                        action, ruleset.target(ctx, image, member), ruleset.credentials(ctx))
+                    assert policy.allows(ctx, action, target, member=member) == enforcer.enforce(
+                        action, ruleset.target(ctx, target, member), ruleset.credentials(ctx))
+
+    def test_readers_see_public_namespaces_and_those_of_their_project(self, policy):
+        seen = {(owner, visibility): policy.allows(
+            MEMBER, 'get_metadef_namespace', Namespace('n', owner=owner, visibility=visibility))
+            for owner in 'pq' for visibility in ('public', 'private')}
+
+        assert seen == {('p', 'public'): True, ('p', 'private'): True, ('q', 'public'): True,
+                        ('q', 'private'): False}
+        assert not policy.allows(Context(user='u', project='p'), 'get_metadef_namespaces')
+
+    def test_administrators_change_namespaces(self, policy):
+        own = Namespace('n', owner='p')
+
+        assert not policy.allows(MEMBER, 'modify_metadef_namespace', own)
+        assert policy.allows(ADMIN, 'modify_metadef_namespace', own)
+        assert not policy.may_ever(MEMBER, 'add_metadef_namespace')
 
     def test_the_role_admin_administers_unless_its_token_is_for_the_system(self, policy):
         assert policy.is_admin(ADMIN) is True
@@ -141,6 +165,43 @@ class TestWithoutTheCheckClasses:
             write(file, get_image=check)
             with pytest.raises(contract.Misconfigured):
                 make()
+
+
+class TestRulesOfMetadataDefinitions:
+
+    def test_older_defaults_let_everybody_read(self, make, caplog):
+        former = make(enforce_new_defaults=False)
+        hidden, caller = Namespace('n', owner='q'), Context(user='u', project='p')
+
+        assert former.allows(caller, 'get_metadef_namespaces')
+        assert former.allows(caller, 'get_metadef_object', hidden)
+        assert former.filter(caller, 'get_metadef_namespace', [hidden]) == [hidden]
+        assert not former.allows(caller, 'add_metadef_object', hidden)
+        assert not former.allows(caller, 'get_images')
+        assert 'metadata definitions' in caplog.text
+
+    def test_a_rule_of_a_file_replaces_the_older_default_too(self, make, file):
+        write(file, get_metadef_namespaces='role:auditor')
+
+        assert not make(enforce_new_defaults=False).allows(MEMBER, 'get_metadef_namespaces')
+
+    def test_one_rule_lets_projects_define_their_own(self, make, file):
+        write(file, metadef_admin='role:member and project_id:%(project_id)s')
+        policy = make()
+
+        for action in ('modify_metadef_namespace', 'add_metadef_object', 'delete_metadef_tags'):
+            assert policy.allows(MEMBER, action, Namespace('n', owner='p'))
+            assert not policy.allows(MEMBER, action, Namespace('n', owner='q'))
+        assert policy.allows(MEMBER, 'add_metadef_namespace')
+
+    def test_a_rule_can_name_the_attributes_of_a_namespace(self, make, file):
+        write(file, modify_metadef_namespace="'Mine':%(namespace)s and 'False':%(protected)s",
+              get_metadef_tag="'x':%(description)s")
+        policy = make()
+
+        assert policy.allows(MEMBER, 'modify_metadef_namespace', Namespace('Mine'))
+        assert not policy.allows(MEMBER, 'modify_metadef_namespace', Namespace('Other'))
+        assert not policy.allows(MEMBER, 'get_metadef_tag', Namespace('n', description='x'))
 
 
 class TestFiles:
@@ -241,7 +302,7 @@ class TestFiles:
         make()
         assert f'{tmp_path}/policy.json are not read' in caplog.text
 
-    def test_older_defaults_are_not_supported(self, make, caplog):
+    def test_older_defaults_apply_to_metadata_definitions_only(self, make, caplog):
         make(enforce_new_defaults=False)
 
         assert 'enforce_new_defaults' in caplog.text

@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from glancelite import contract
 from glancelite.contract import Context, Image
+from glancelite.contract.metadef import Namespace
 from glancelite.plugins.policy import ownership, rules
 from glancelite.plugins.policy.oslo import OsloPolicy
 from glancelite.plugins.policy.ownership import Ownership
@@ -52,6 +53,14 @@ class TestOwnership(PolicyContract):
         assert policy.allows(OWNER, 'modify_member', OTHERS, member='p')
         assert not policy.allows(OWNER, 'modify_member', OWN, member='q')
         assert policy.allows(ADMIN, 'modify_member', OWN, member='q')
+
+    def test_namespaces_of_others_are_left_to_the_rules(self, policy):
+        public = Namespace('n', owner='q', visibility='public')
+
+        assert policy.allows(OWNER, 'modify_metadef_namespace', public)
+        with pytest.raises(contract.Forbidden, match='Read-only access'):
+            policy.enforce(Context(read_only=True), 'modify_metadef_namespace', public)
+        assert policy.allows(Context(read_only=True), 'list_metadef_resource_types', public)
 
     def test_other_services_register_data_that_they_hold(self, policy):
         service = Context(user='n', project='services', roles=frozenset({'service'}))
