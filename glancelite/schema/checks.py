@@ -18,15 +18,17 @@ _DRAFT = 'http://json-schema.org/draft-06/schema#'
 _COMMON = frozenset({
     'description', 'readOnly', 'writeOnly', 'is_base', 'title', 'default', 'type', 'enum',
     'maxLength', 'minLength', 'pattern', 'items', 'properties', 'required',
-    'additionalProperties'})
+    'additionalProperties', '$ref', 'definitions', 'allOf', 'format', 'minimum', 'minItems',
+    'uniqueItems', 'name', 'links'})
+_LOCAL = '#/definitions/'
 _STEP = re.compile(r'\[(\d+)\]|\.([^.\[]+)')
 
 
 def compile_schema(schema: Mapping[str, Any]) -> Check:
     """Compile a valid schema of draft 4.
 
-    A schema with keywords that the image schema does not use, which an operator may
-    write, is left to the ``jsonschema`` library: it is slower, but knows all of draft 4.
+    A schema with keywords that ours do not use, which an operator may write, is left to the
+    ``jsonschema`` library: it is slower, but knows all of draft 4.
 
     :returns: decoded JSON value -> a phrase such as ``must be a string``, or None if the
         value is valid.
@@ -59,8 +61,11 @@ def _compiled(text: str) -> Check:
 
 def _is_common(schema: Mapping[str, Any]) -> bool:
     parts = [schema.get('items', True), schema.get('additionalProperties', True),
-             *schema.get('properties', {}).values()]
-    return schema.keys() <= _COMMON and all(
+             *schema.get('properties', {}).values(), *schema.get('definitions', {}).values(),
+             *schema.get('allOf', ())]
+    # other references may be to files or the web
+    return schema.keys() <= _COMMON and (
+        schema.get('$ref', _LOCAL).startswith(_LOCAL)) and all(
         isinstance(part, bool) or (isinstance(part, Mapping) and _is_common(part))
         for part in parts)
 
@@ -80,6 +85,12 @@ def _phrase(rule: str | None, allowed: Any, error: fastjsonschema.JsonSchemaValu
             return f'must have at least {allowed} characters; it has {len(value)}'
         case 'pattern':
             return f'must match {allowed}'
+        case 'minimum':
+            return f'must not be less than {allowed}'
+        case 'minItems':
+            return f'must have at least {allowed} items'
+        case 'uniqueItems':
+            return 'must not have the same item twice'
         case 'required':
             return f"lacks '{next(name for name in allowed if name not in value)}'"
         case _:

@@ -1,11 +1,13 @@
 """Compiled checks, compared with the ``jsonschema`` library."""
 
+import time
+
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glancelite.schema import checks, image
+from glancelite.schema import checks, image, metadef, render
 
 RESOURCE = image.resource(('raw', 'qcow2'), ('bare', 'ovf'))
 CHECKS = {field.name: checks.compile_schema(field.schema()) for field in RESOURCE.fields}
@@ -49,8 +51,9 @@ def test_a_phrase_names_the_part_and_the_rule(value, phrase):
 
 @pytest.mark.parametrize('schema', [
     {'pattern': '^[$]$'}, {'minLength': 1, 'not': {'enum': ['€']}},
-    {'items': {'minimum': 1}, 'enum': ['$']}, {'properties': {'x': {'format': 'date'}},
-                                               'enum': ['$']}])
+    {'items': {'maximum': 1}, 'enum': ['$']}, {'properties': {'x': {'oneOf': [{}]}},
+                                               'enum': ['$']},
+    {'definitions': {'x': {'type': 'null'}}, 'not': {'$ref': '#/definitions/x'}}])
 def test_a_schema_that_is_not_compiled_is_checked_all_the_same(schema):
     check = checks.compile_schema(schema)
 
@@ -63,3 +66,52 @@ def test_a_pattern_ends_at_the_end_of_the_text():
 
     assert check('12') is None
     assert check('12\n') == 'must match ^[0-9]+$'
+
+
+DOCUMENTS = [render.document(resource) for resource in (
+    metadef.NAMESPACE, metadef.OBJECT, metadef.PROPERTY, metadef.TAG, metadef.RESOURCE_TYPE)]
+ATTRIBUTES = st.sampled_from([
+    'name', 'namespace', 'title', 'type', 'required', 'minLength', 'minItems', 'properties',
+    'objects', 'enum', 'uniqueItems', 'visibility', 'p'])
+DEFINED = st.recursive(
+    st.sampled_from([None, True, 0, -1, 1.5, 'x', 'string', 'array', 'public', 'x' * 81]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ATTRIBUTES, inner, max_size=5),
+    max_leaves=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(document=st.sampled_from(DOCUMENTS), value=st.dictionaries(ATTRIBUTES, DEFINED))
+def test_checks_and_jsonschema_agree_on_metadata_definitions(document, value):
+    value = {**dict.fromkeys(document['required'], 'string'), **value}
+
+    assert (checks.compile_schema(document)(value) is None) == (
+        jsonschema.Draft6Validator(document).is_valid(value))
+
+
+PROPERTY = {'name': 'p', 'title': 't', 'type': 'string'}
+
+
+@pytest.mark.parametrize(('change', 'phrase'), [
+    ({'minLength': -1}, "'minLength' must not be less than 0"),
+    ({'maxItems': 1.5}, "'maxItems' must be an integer, not 1.5"),
+    ({'required': []}, "'required' must have at least 1 items"),
+    ({'required': ['a', 'a']}, "'required' must not have the same item twice"),
+    ({'type': None}, "'type' must be a string, not null"),
+    ({'confidential': True}, "must not have 'confidential'")])
+def test_a_phrase_names_the_rule_of_a_referred_schema(change, phrase):
+    check = checks.compile_schema(render.document(metadef.PROPERTY))
+
+    assert check(PROPERTY) is None
+    assert check({**PROPERTY, **change}) == phrase
+
+
+def test_a_long_list_of_mixed_items_is_checked_fast():
+    """The library compares each with each if they cannot be sorted."""
+    check = checks.compile_schema(render.document(metadef.PROPERTY))
+    items = [[number] if number % 2 else {str(number): number} for number in range(50_000)]
+
+    start = time.thread_time()
+    assert check({**PROPERTY, 'required': items}) == (
+        "'required' item 0 must be a string, not an object")
+
+    assert time.thread_time() - start < 5

@@ -154,12 +154,12 @@ def test_an_operator_may_define_custom_properties(extra):
 
 
 def test_an_operator_may_use_all_of_json_schema():
-    schema = extended({'level': {'type': 'integer', 'minimum': 3}})
+    schema = extended({'level': {'type': 'integer', 'maximum': 4}})
 
     assert schema.create({'level': 4}).properties == {'level': '4'}
     assert schema.validate_attribute('level', 4) == '4'
-    with pytest.raises(contract.Invalid, match=r'level.*minimum'):
-        schema.create({'level': 1})
+    with pytest.raises(contract.Invalid, match=r'level.*maximum'):
+        schema.create({'level': 5})
 
 
 def test_required_properties_are_required_of_every_patch_too():
