@@ -50,8 +50,7 @@ class CheckRequest(hooks.PecanHook):
             raise contract.Forbidden('Read-only access')
         operation = state.controller.operation
         if operation.rejects_body and request.has_body:
-            raise contract.Invalid(f'A {request.method} request of this resource must not have '
-                                   'a body.')
+            raise contract.Invalid('A body is not expected with this request.')
         if operation.accepts and 'HTTP_CONTENT_RANGE' in request.environ:
             # a part must not be taken for the whole: RFC 9110, section 14.5
             raise contract.Invalid('Content-Range is not supported in this request: send the '

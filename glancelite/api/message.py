@@ -180,7 +180,7 @@ class Request:
         :raises TooLarge: it is longer or has more elements than ``JSONParser`` allows.
         """
         if not self.has_body:
-            raise contract.Invalid('The request must have a JSON body.')
+            raise contract.Invalid('Body expected in request.')
         chunks, length = self.chunks(JSON_CHUNK), self.length
         if if_long is not None and length is None:
             chunks = _announcing(chunks, if_long)
@@ -188,15 +188,15 @@ class Request:
             if_long()
         body = self._parser.parse(chunks, length)
         if not isinstance(body, dict | list):
-            raise contract.Invalid('The body must be a JSON object or array.')
+            raise contract.Invalid('Unexpected body type. Expected list/dict.')
         return body
 
-    def json_object(self) -> dict[str, Any]:
+    def json_object(self, if_long: Callable[[], None] | None = None) -> dict[str, Any]:
         """Parse the body as a JSON object; raises as ``json`` does.
 
         :raises Invalid: it is not an object.
         """
-        body = self.json()
+        body = self.json(if_long)
         if not isinstance(body, dict):
             raise contract.Invalid('The body must be a JSON object.')
         return body

@@ -68,7 +68,8 @@ def document(root: Resource, documents: Mapping[str, bytes]) -> dict[str, Any]:
         'paths': paths,
         'components': {
             'schemas': {'error': ERROR,
-                        **{name: json.loads(documents[name]) for name in sorted(used)}},
+                        **{_key(name): _schema(name, documents[name])
+                           for name in sorted(used)}},
             'securitySchemes': {'token': {'type': 'apiKey', 'in': 'header',
                                           'name': 'X-Auth-Token'}},
         },
@@ -116,7 +117,18 @@ def _body(kind: str) -> dict[str, Any]:
 
 
 def _ref(name: str) -> dict[str, str]:
-    return {'$ref': f'#/components/schemas/{name}'}
+    return {'$ref': f'#/components/schemas/{_key(name)}'}
+
+
+def _schema(name: str, document: bytes) -> Any:
+    """Return a schema document with references that resolve in the whole description."""
+    return json.loads(document.replace(
+        b'"#/definitions/', f'"#/components/schemas/{_key(name)}/definitions/'.encode()))
+
+
+def _key(name: str) -> str:
+    """Return the name of a schema document without characters that keys must not have."""
+    return name.replace('/', '.')
 
 
 def _query_parameters() -> Iterator[dict[str, Any]]:

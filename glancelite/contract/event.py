@@ -28,6 +28,25 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     'tasks.create': ('task.create',),
     'locations.add': ('image.update',),
     'locations.remove_copy': ('image.update',),
+    # one more for each item that is created with a namespace, and for each further tag
+    'metadef_namespaces.create': ('metadef_namespace.create',),
+    'metadef_namespaces.update': ('metadef_namespace.update',),
+    'metadef_namespaces.delete': ('metadef_namespace.delete',),
+    'metadef_objects.add': ('metadef_object.create',),
+    'metadef_objects.replace': ('metadef_object.update',),
+    'metadef_objects.remove': ('metadef_object.delete',),
+    'metadef_objects.clear': ('metadef_namespace.delete_objects',),
+    'metadef_properties.add': ('metadef_property.create',),
+    'metadef_properties.replace': ('metadef_property.update',),
+    'metadef_properties.remove': ('metadef_property.delete',),
+    'metadef_properties.clear': ('metadef_namespace.delete_properties',),
+    'metadef_tags.add': ('metadef_tag.create',),
+    'metadef_tags.add_all': ('metadef_tag.create',),
+    'metadef_tags.replace': ('metadef_tag.update',),
+    'metadef_tags.remove': ('metadef_tag.delete',),
+    'metadef_tags.clear': ('metadef_namespace.delete_tags',),
+    'metadef_resource_types.add': ('metadef_resource_type.create',),
+    'metadef_resource_types.remove': ('metadef_resource_type.delete',),
 }
 
 

@@ -7,7 +7,7 @@ use case.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from glancelite import contract
 from glancelite.contract import Context, Image, Member, Task
@@ -34,17 +34,26 @@ class Events:
         if self._notifiers.is_enabled(event_type):
             self._emit(ctx, event_type, {
                 'image_id': member.image_id, 'member_id': member.member, 'status': member.status,
-                'created_at': _time(member.created_at), 'updated_at': _time(member.updated_at),
-                'deleted': member.deleted_at is not None, 'deleted_at': _time(member.deleted_at)})
+                'created_at': format_time(member.created_at),
+                'updated_at': format_time(member.updated_at),
+                'deleted': member.deleted_at is not None,
+                'deleted_at': format_time(member.deleted_at)})
 
     def task(self, ctx: Context, event_type: str, task: Task) -> None:
         """Emit an event about a task."""
         if self._notifiers.is_enabled(event_type):
             self._emit(ctx, event_type, {
                 'id': task.id, 'type': task.type, 'status': task.status, 'result': None,
-                'owner': task.owner, 'message': None, 'expires_at': _time(task.expires_at),
-                'created_at': _time(task.created_at), 'updated_at': _time(task.updated_at),
+                'owner': task.owner, 'message': None, 'expires_at': format_time(task.expires_at),
+                'created_at': format_time(task.created_at),
+                'updated_at': format_time(task.updated_at),
                 'deleted': False, 'deleted_at': None})
+
+    def metadef(self, ctx: Context, event_type: str,
+                payload: Callable[[], dict[str, object]]) -> None:
+        """Emit an event about metadata definitions."""
+        if self._notifiers.is_enabled(event_type):
+            self._emit(ctx, event_type, payload())
 
     def upload_failed(self, ctx: Context, image: Image, reason: str) -> None:
         """Emit an event about an upload that has failed; its payload is a text, as in Glance."""
@@ -70,14 +79,14 @@ def image_payload(image: Image) -> dict[str, object]:
     """Return the payload of an event about an image."""
     return {
         'id': image.id, 'name': image.name, 'status': image.status,
-        'created_at': _time(image.created_at), 'updated_at': _time(image.updated_at),
+        'created_at': format_time(image.created_at), 'updated_at': format_time(image.updated_at),
         'min_disk': image.min_disk, 'min_ram': image.min_ram, 'protected': image.protected,
         'checksum': image.checksum, 'owner': image.owner, 'disk_format': image.disk_format,
         'container_format': image.container_format, 'size': image.size,
         'virtual_size': image.virtual_size, 'is_public': image.visibility == 'public',
         'visibility': image.visibility, 'properties': _shown(image.properties),
         'tags': list(image.tags), 'deleted': image.deleted_at is not None,
-        'deleted_at': _time(image.deleted_at),
+        'deleted_at': format_time(image.deleted_at),
     }
 
 
@@ -86,5 +95,6 @@ def _shown(custom: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in custom.items() if name not in properties.HIDDEN}
 
 
-def _time(moment: datetime.datetime | None) -> str | None:
+def format_time(moment: datetime.datetime | None) -> str | None:
+    """Return a time as payloads have it."""
     return moment.strftime('%Y-%m-%dT%H:%M:%SZ') if moment else None

@@ -16,6 +16,13 @@ from glancelite.services.imports import Imports
 from glancelite.services.layers import Layers
 from glancelite.services.locations import Locations
 from glancelite.services.members import Members
+from glancelite.services.metadefs import (
+    Namespaces,
+    Objects,
+    Properties,
+    ResourceTypes,
+)
+from glancelite.services.metadefs import Tags as MetadefTags
 from glancelite.services.recovery import Recovery
 from glancelite.services.stage import Stages
 from glancelite.services.tags import Tags
@@ -58,6 +65,11 @@ class UseCases:
     importing: Importing
     tasks: Tasks
     work: Work
+    metadef_namespaces: Namespaces
+    metadef_objects: Objects
+    metadef_properties: Properties
+    metadef_tags: MetadefTags
+    metadef_resource_types: ResourceTypes
 
     @classmethod
     def build(cls, layers: Layers, options: Options | None = None) -> UseCases:
@@ -91,7 +103,12 @@ class UseCases:
             importing=importing,
             tasks=Tasks(layers, work, TaskImport(
                 layers, work, images, importing, layers.importers.get(METHOD))),
-            work=work)
+            work=work,
+            metadef_namespaces=Namespaces(layers),
+            metadef_objects=Objects(layers),
+            metadef_properties=Properties(layers),
+            metadef_tags=MetadefTags(layers),
+            metadef_resource_types=ResourceTypes(layers))
 
     def close(self) -> None:
         """Stop the recovery and the work in the background."""

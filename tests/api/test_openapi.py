@@ -1,5 +1,7 @@
 """The OpenAPI description is complete and agrees with the API."""
 
+import functools
+import operator
 import re
 
 import pytest
@@ -31,13 +33,23 @@ def test_variables_of_a_path_are_its_parameters(described):
 
 def test_every_reference_resolves(app, described):
     text = app.get('/v2/openapi.json').text
-    schemas = described['components']['schemas']
+    referred = set(re.findall(r'"\$ref": "#/([^"]+)"', text))
 
-    referred = set(re.findall(r'"\$ref": "([^"]+)"', text))
+    for reference in referred:
+        assert functools.reduce(operator.getitem, reference.split('/'), described)
+    assert {f'components/schemas/{name}' for name in described['components']['schemas']} == {
+        reference for reference in referred if 'definitions' not in reference}
 
-    assert referred == {f'#/components/schemas/{name}' for name in schemas}
-    assert schemas.keys() == {
-        'image', 'images', 'member', 'members', 'task', 'tasks', 'error'}
+
+def test_schemas_have_names_that_keys_may_have(described):
+    names = described['components']['schemas'].keys()
+
+    assert names == {
+        'image', 'images', 'member', 'members', 'task', 'tasks', 'error',
+        *(f'metadefs.{kind}' for kind in (
+            'namespace', 'namespaces', 'object', 'objects', 'property', 'properties',
+            'resource_type', 'resource_types', 'tag', 'tags'))}
+    assert all(re.fullmatch(r'[A-Za-z0-9._-]+', name) for name in names)
 
 
 def test_every_parameter_of_a_listing_is_accepted(app, described):

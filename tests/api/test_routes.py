@@ -4,6 +4,7 @@ import inspect
 
 from glancelite.api import v2
 
+NS = '/metadefs/namespaces'
 ROUTES = {
     ('GET', '/images'): 200, ('POST', '/images'): 201,
     ('GET', '/images/{}'): 200, ('PATCH', '/images/{}'): 200, ('DELETE', '/images/{}'): 204,
@@ -20,6 +21,16 @@ ROUTES = {
     ('GET', '/tasks'): 200, ('POST', '/tasks'): 201, ('GET', '/tasks/{}'): 200,
     ('POST', '/tasks/{}/actions/cancel'): 202, ('POST', '/tasks/{}/actions/retry'): 202,
     ('DELETE', '/stores/{}/{}'): 204,
+    ('GET', NS): 200, ('POST', NS): 201,
+    **{(verb, NS + '/{}'): status
+       for verb, status in (('GET', 200), ('PUT', 200), ('DELETE', 204))},
+    **{(verb, NS + '/{}/' + items): status for items in ('objects', 'properties', 'tags')
+       for verb, status in (('GET', 200), ('POST', 201), ('DELETE', 204))},
+    **{(verb, NS + '/{}/' + items + '/{}'): status for items in ('objects', 'properties', 'tags')
+       for verb, status in (('GET', 200), ('PUT', 200), ('DELETE', 204))},
+    ('POST', NS + '/{}/tags/{}'): 201,
+    ('GET', NS + '/{}/resource_types'): 200, ('POST', NS + '/{}/resource_types'): 201,
+    ('DELETE', NS + '/{}/resource_types/{}'): 204, ('GET', '/metadefs/resource_types'): 200,
     ('GET', '/info/stores'): 200, ('GET', '/info/stores/detail'): 200,
     ('GET', '/info/import'): 200, ('GET', '/info/usage'): 200, ('GET', '/openapi.json'): 200,
 }

@@ -17,7 +17,7 @@ class ReadOnlyRecords:
         self._records = records
 
     def __getattr__(self, name):
-        if name in ('get', 'list', 'usage'):
+        if name in ('get', 'list', 'usage', 'read', 'item', 'items', 'resource_types'):
             return getattr(self._records, name)
         raise AssertionError(f'a refused use case wrote: {name}')
 
@@ -28,6 +28,7 @@ class ReadOnlyDatabase:
         self.images = ReadOnlyRecords(database.images)
         self.members = ReadOnlyRecords(database.members)
         self.tasks = ReadOnlyRecords(database.tasks)
+        self.metadefs = ReadOnlyRecords(database.metadefs)
 
 
 class UntouchedStores:

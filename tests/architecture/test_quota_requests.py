@@ -23,7 +23,8 @@ def test_checks_the_quota_if_and_only_if_it_uses_more(name, core, context):
     make, call = USE_CASES[name]
     admin = context('owner', roles=['admin', 'member', 'reader'], is_admin=True)
     image = make(core, admin) if make else None
-    before = core.layers.database.images.get(image.id, viewer=None) if image else None
+    before = core.layers.database.images.get(image.id, viewer=None) if (
+        isinstance(image, contract.Image)) else None
     quota = Refuses()
     refusing = service.exchange(core, quota=quota)
 

@@ -6,7 +6,7 @@ import dataclasses
 import operator
 import uuid
 
-from glancelite.contract import ImageQuery, TaskQuery
+from glancelite.contract import ImageQuery, TaskQuery, metadef
 from glancelite.domain import imports, patch
 from glancelite.services.imports import ImportRequest
 from glancelite.services.locations import Locations
@@ -125,7 +125,32 @@ def _create_task(core, ctx, image):
         ctx, {'import_from': 'http://192.0.2.1/image'}, core.schema.create({'name': 'image'}))
 
 
-#: use case -> (how to make its image, how to call it)
+def _namespace(core, ctx):
+    """Create a namespace with an item of each kind."""
+    return core.use_cases.metadef_namespaces.create(ctx, metadef.Definition(
+        metadef.Namespace('OS::Test'), resource_types=[metadef.Association('OS::Flavor')],
+        objects=[metadef.DefinedObject('o')], properties=[metadef.DefinedProperty('p')],
+        tags=[metadef.DefinedTag('t')])).namespace
+
+
+def _metadef(name, *arguments, **named):
+    """Return a function that calls a use case with the namespace and these arguments."""
+    def call(core, ctx, namespace):
+        return operator.attrgetter(f'metadef_{name}')(core.use_cases)(
+            ctx, namespace.namespace, *arguments, **named)
+    return _namespace, call
+
+
+def _create_namespace(core, ctx, image):
+    return core.use_cases.metadef_namespaces.create(
+        ctx, metadef.Definition(metadef.Namespace('OS::Test')))
+
+
+def _list_namespaces(core, ctx, namespace):
+    return core.use_cases.metadef_namespaces.list(ctx, metadef.NamespaceQuery(ctx.viewer))
+
+
+#: use case -> (how to make its image or namespace, how to call it)
 USE_CASES = {
     'images.create': (None, _create),
     'images.get': (queued, _call('images.get')),
@@ -161,13 +186,43 @@ USE_CASES = {
     'tasks.create': (None, _create_task),
     'tasks.cancel': (_importing, _call('tasks.cancel', _task)),
     'tasks.retry': (_failed_import, _call('tasks.retry', _task)),
+    'metadef_namespaces.list': (_namespace, _list_namespaces),
+    'metadef_namespaces.get': _metadef('namespaces.get'),
+    'metadef_namespaces.create': (None, _create_namespace),
+    'metadef_namespaces.update': _metadef('namespaces.update', metadef.Namespace('OS::New')),
+    'metadef_namespaces.delete': _metadef('namespaces.delete'),
+    'metadef_objects.list': _metadef('objects.list'),
+    'metadef_objects.get': _metadef('objects.get', 'o'),
+    'metadef_objects.add': _metadef('objects.add', metadef.DefinedObject('new')),
+    'metadef_objects.replace': _metadef('objects.replace', 'o', metadef.DefinedObject('new')),
+    'metadef_objects.remove': _metadef('objects.remove', 'o'),
+    'metadef_objects.clear': _metadef('objects.clear'),
+    'metadef_properties.list': _metadef('properties.list'),
+    'metadef_properties.get': _metadef('properties.get', 'p'),
+    'metadef_properties.add': _metadef('properties.add', metadef.DefinedProperty('new')),
+    'metadef_properties.replace': _metadef('properties.replace', 'p',
+                                           metadef.DefinedProperty('new')),
+    'metadef_properties.remove': _metadef('properties.remove', 'p'),
+    'metadef_properties.clear': _metadef('properties.clear'),
+    'metadef_tags.list': _metadef('tags.list'),
+    'metadef_tags.get': _metadef('tags.get', 't'),
+    'metadef_tags.add': _metadef('tags.add', metadef.DefinedTag('new')),
+    'metadef_tags.add_all': _metadef('tags.add_all', [metadef.DefinedTag('new')], append=False),
+    'metadef_tags.replace': _metadef('tags.replace', 't', metadef.DefinedTag('new')),
+    'metadef_tags.remove': _metadef('tags.remove', 't'),
+    'metadef_tags.clear': _metadef('tags.clear'),
+    'metadef_resource_types.all': (_namespace, lambda core, ctx, namespace: (
+        core.use_cases.metadef_resource_types.all(ctx))),
+    'metadef_resource_types.list': _metadef('resource_types.list'),
+    'metadef_resource_types.add': _metadef('resource_types.add', metadef.Association('new')),
+    'metadef_resource_types.remove': _metadef('resource_types.remove', 'OS::Flavor'),
 }
 #: public methods that are not use cases
 HELPERS = {'stages.discard', 'stages.is_abandoned', 'stages.reaches', 'imports.methods',
            'imports.check_method', 'imports.check_staging', 'imports.check_work_dir',
            'tasks.check_caller',
            'images.change', 'images.check_caller', 'images.may_see_locations_of',
-           'locations.close', 'discovery.multi'}
+           'locations.close', 'discovery.multi', 'metadef_namespaces.check_caller'}
 #: use cases that are open to everybody
 OPEN = {'discovery.stores'}
 #: use cases that use more of something with a quota
@@ -190,6 +245,30 @@ RULES = {
     'tasks.list': 'tasks_api_access', 'tasks.get': 'tasks_api_access',
     'tasks.of_image': 'get_image', 'tasks.create': 'tasks_api_access',
     'tasks.cancel': 'modify_image', 'tasks.retry': 'modify_image',
+    'metadef_namespaces.list': 'get_metadef_namespaces',
+    'metadef_namespaces.get': 'get_metadef_namespace',
+    'metadef_namespaces.create': 'add_metadef_namespace',
+    'metadef_namespaces.update': 'modify_metadef_namespace',
+    'metadef_namespaces.delete': 'delete_metadef_namespace',
+    'metadef_objects.list': 'get_metadef_objects', 'metadef_objects.get': 'get_metadef_object',
+    'metadef_objects.add': 'add_metadef_object',
+    'metadef_objects.replace': 'modify_metadef_object',
+    'metadef_objects.remove': 'delete_metadef_object',
+    'metadef_objects.clear': 'delete_metadef_namespace',
+    'metadef_properties.list': 'get_metadef_properties',
+    'metadef_properties.get': 'get_metadef_property',
+    'metadef_properties.add': 'add_metadef_property',
+    'metadef_properties.replace': 'modify_metadef_property',
+    'metadef_properties.remove': 'remove_metadef_property',
+    'metadef_properties.clear': 'delete_metadef_namespace',
+    'metadef_tags.list': 'get_metadef_tags', 'metadef_tags.get': 'get_metadef_tag',
+    'metadef_tags.add': 'add_metadef_tag', 'metadef_tags.add_all': 'add_metadef_tags',
+    'metadef_tags.replace': 'modify_metadef_tag', 'metadef_tags.remove': 'delete_metadef_tag',
+    'metadef_tags.clear': 'delete_metadef_namespace',
+    'metadef_resource_types.all': 'list_metadef_resource_types',
+    'metadef_resource_types.list': 'list_metadef_resource_types',
+    'metadef_resource_types.add': 'add_metadef_resource_type_association',
+    'metadef_resource_types.remove': 'remove_metadef_resource_type_association',
 }
 
 
@@ -199,4 +278,5 @@ def public_methods(core):
             for service in (field.name for field in dataclasses.fields(core.use_cases))
             if service not in ('importing', 'recovery', 'work')
             for name in dir(getattr(core.use_cases, service))
-            if not name.startswith('_') and f'{service}.{name}' not in HELPERS | OPEN}
+            if not name.startswith('_') and not name.isupper()
+            and f'{service}.{name}' not in HELPERS | OPEN}
