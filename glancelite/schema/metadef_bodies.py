@@ -12,6 +12,7 @@ from typing import Any
 
 from glancelite import contract
 from glancelite.contract.metadef import (
+    NAME_LENGTH,
     Association,
     DefinedObject,
     DefinedProperty,
@@ -27,8 +28,7 @@ Body = Mapping[str, Any]
 
 _TIMES = ('created_at', 'updated_at')
 _READ_ONLY = ('self', 'schema', *_TIMES)
-_MAX_NAME = 80
-_NAME = {'type': 'string', 'maxLength': _MAX_NAME}
+_NAME = {'type': 'string', 'maxLength': NAME_LENGTH}
 _STRING = {'type': 'string'}
 
 
@@ -74,9 +74,9 @@ def namespace(body: Body) -> Definition:
     _check(body, 'namespace', _NAMESPACE, _READ_ONLY)
     properties = body.get('properties', {})
     for name in properties:
-        if len(name) > _MAX_NAME:
+        if len(name) > NAME_LENGTH:
             raise _mismatch('namespace', 'the name of a property must not be longer than '
-                            f'{_MAX_NAME} characters')
+                            f'{NAME_LENGTH} characters')
     return Definition(
         Namespace(body['namespace'], body.get('display_name'), body.get('description'),
                   body.get('visibility', 'private'), body.get('protected', False),

@@ -10,9 +10,9 @@ from glancelite.contract import Context
 from glancelite.contract.metadef import (
     ITEM_KINDS,
     Definition,
-    Item,
     Namespace,
     NamespaceQuery,
+    items_of,
 )
 from glancelite.services.layers import Layers
 from glancelite.services.metadefs import payloads
@@ -110,7 +110,7 @@ class Namespaces:
         """
         self._access.enforce(ctx, 'add_metadef_namespace')
         for kind, (action, _) in _CREATION.items():
-            if _items(definition, kind):
+            if items_of(definition)[kind]:
                 self._access.enforce(ctx, action)
         for kind in _CREATION:
             _check_unique(definition, kind)
@@ -122,7 +122,7 @@ class Namespaces:
             raise _taken(name) from None
         self._emit(ctx, 'create', created.namespace)
         for kind, (_, group) in _CREATION.items():
-            for item in _items(created, kind):
+            for item in items_of(created)[kind]:
                 self._layers.events.metadef(
                     ctx, f'{group}.create',
                     lambda item=item: payloads.item(name, item))   # type: ignore[misc]
@@ -166,14 +166,9 @@ class Namespaces:
             **payloads.namespace(namespace), **more})
 
 
-def _items(definition: Definition, kind: str) -> Sequence[Item]:
-    items: Sequence[Item] = getattr(definition, kind)
-    return items
-
-
 def _check_unique(definition: Definition, kind: str) -> None:
     names = set()
-    for item in _items(definition, kind):
+    for item in items_of(definition)[kind]:
         if item.name in names:
             raise contract.Conflict(
                 f'A metadata definition {WORDS[kind]} with name={item.name} already exists in '
