@@ -12,8 +12,10 @@ from glancelite.api import paging
 from glancelite.api.message import REASONS, Request, Response, encode_json
 from glancelite.api.operation import Operation, operation
 from glancelite.api.resource import Resource
+from glancelite.contract import metadef
 from glancelite.contract.query import SORT_KEYS
 from glancelite.domain import patch
+from glancelite.schema import metadef_views
 
 ERROR = {
     'type': 'object',
@@ -90,6 +92,8 @@ def _operation(path: str, names: list[str], method: Callable[..., Any]) -> dict[
         'description': 'An error.', 'content': {'application/json': {'schema': _ref('error')}}}
     if path == paging.PATH and method.__name__ == 'get':
         described['parameters'] += _query_parameters()
+    if path == metadef_views.PATH and method.__name__ == 'get':
+        described['parameters'] += _namespace_parameters()
     if declared.accepts:
         described['requestBody'] = {'required': True, 'content': {
             media_type: {'schema': schema}
@@ -146,5 +150,19 @@ def _query_parameters() -> Iterator[dict[str, Any]]:
         if kind == 'number':
             schemas[f'{name}_min'] = schemas[f'{name}_max'] = _FILTERS[kind]
     schemas['visibility'] = {'type': 'string', 'enum': [*contract.VISIBILITIES, 'all']}
+    return _in_query(schemas)
+
+
+def _namespace_parameters() -> Iterator[dict[str, Any]]:
+    return _in_query({
+        'limit': {'type': 'integer', 'minimum': 0},
+        'marker': {'type': 'string', 'description': 'The name of a namespace.'},
+        'sort_key': {'type': 'string', 'enum': list(metadef.NAMESPACE_SORT_KEYS)},
+        'sort_dir': {'type': 'string', 'enum': ['asc', 'desc']},
+        'visibility': {'type': 'string', 'enum': list(metadef.NAMESPACE_VISIBILITIES)},
+        'resource_types': {'type': 'string', 'description': 'Names, separated by commas.'}})
+
+
+def _in_query(schemas: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for name, schema in schemas.items():
         yield {'name': name, 'in': 'query', 'schema': schema}

@@ -66,3 +66,16 @@ def test_every_parameter_of_a_listing_is_accepted(app, described):
             page = app.get(f'/v2/images?{parameter["name"]}={value}').json
 
             assert page['images'] == []
+
+
+def test_every_parameter_of_the_listing_of_namespaces_is_accepted(app, described):
+    examples = {'limit': '1', 'resource_types': 'a,b'}
+    parameters = described['paths']['/v2/metadefs/namespaces']['get']['parameters']
+    choices = [(parameter['name'], value) for parameter in parameters
+               for value in parameter['schema'].get('enum', [examples.get(parameter['name'])])]
+
+    assert {name for name, _ in choices} == {
+        'limit', 'marker', 'sort_key', 'sort_dir', 'visibility', 'resource_types'}
+    for name, value in choices:
+        if value is not None:
+            assert app.get(f'/v2/metadefs/namespaces?{name}={value}').json['namespaces'] == []
