@@ -44,8 +44,7 @@ class Namespaces(Resource):
     @operation('Create a namespace, with or without items.', accepts='metadefs/namespace',
                returns='metadefs/namespace', statuses=(201,))
     def post(self, request: Request) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'add_metadef_namespace'))
+        body = requests.body(request, self._namespaces, 'add_metadef_namespace')
         created = self._namespaces.create(
             request.context, metadef_bodies.namespace(body)).namespace
         base = base_url(request.environ, self._settings.public_endpoint)
@@ -70,8 +69,7 @@ class Namespace(Resource):
     @operation('Change a namespace.', accepts='metadefs/namespace',
                returns='metadefs/namespace')
     def put(self, request: Request, namespace: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'modify_metadef_namespace', namespace))
+        body = requests.body(request, self._namespaces, 'modify_metadef_namespace', namespace)
         changed = self._namespaces.update(
             request.context, namespace, metadef_bodies.namespace(body).namespace)
         return Response.json(metadef_views.namespace(changed))

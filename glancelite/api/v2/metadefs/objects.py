@@ -28,8 +28,7 @@ class Objects(Resource):
     @operation('Create an object.', accepts='metadefs/object', returns='metadefs/object',
                statuses=(201,))
     def post(self, request: Request, namespace: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'add_metadef_object', namespace))
+        body = requests.body(request, self._namespaces, 'add_metadef_object', namespace)
         added = self._objects.add(request.context, namespace, metadef_bodies.new_object(body))
         return Response.json(metadef_views.object_(
             namespace, added, hidden={'required', 'properties'} - body.keys()), 201)
@@ -55,8 +54,7 @@ class Object(Resource):
 
     @operation('Change an object.', accepts='metadefs/object', returns='metadefs/object')
     def put(self, request: Request, namespace: str, name: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'modify_metadef_object', namespace))
+        body = requests.body(request, self._namespaces, 'modify_metadef_object', namespace)
         changed = self._objects.replace(request.context, namespace, name,
                                         metadef_bodies.changed_object(body))
         return Response.json(metadef_views.object_(namespace, changed))

@@ -26,8 +26,7 @@ class Properties(Resource):
     @operation('Create a property.', accepts='metadefs/property', returns='metadefs/property',
                statuses=(201,))
     def post(self, request: Request, namespace: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'add_metadef_property', namespace))
+        body = requests.body(request, self._namespaces, 'add_metadef_property', namespace)
         added = self._properties.add(request.context, namespace, metadef_bodies.property_(body))
         return Response.json(metadef_views.property_(added), 201)
 
@@ -52,8 +51,7 @@ class Property(Resource):
 
     @operation('Change a property.', accepts='metadefs/property', returns='metadefs/property')
     def put(self, request: Request, namespace: str, name: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'modify_metadef_property', namespace))
+        body = requests.body(request, self._namespaces, 'modify_metadef_property', namespace)
         changed = self._properties.replace(request.context, namespace, name,
                                            metadef_bodies.property_(body))
         return Response.json(metadef_views.property_(changed))

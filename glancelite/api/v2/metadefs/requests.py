@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from glancelite import contract
@@ -16,19 +16,22 @@ from glancelite.contract.metadef import (
     TAG_SORT_KEYS,
     NamespaceQuery,
 )
-from glancelite.services.metadefs import TagQuery
+from glancelite.services.metadefs import Namespaces, TagQuery
 
 #: values of ``X-Openstack-Append`` that mean yes, in lower case
 _TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 
 
-def body(request: Request, if_long: Callable[[], None]) -> dict[str, Any]:
+def body(request: Request, namespaces: Namespaces, action: str,
+         namespace: str | None = None) -> dict[str, Any]:
     """Return the body, a JSON object.
 
-    :param if_long: called before a long body is read; its errors pass.
+    A long one is not read if the caller may never do this, as ``Namespaces.check_caller`` says.
+
     :raises Invalid: it is no JSON object.
     """
-    given = request.json_object(if_long)
+    given = request.json_object(
+        lambda: namespaces.check_caller(request.context, action, namespace))
     try:
         json.dumps(given, allow_nan=False)
     except ValueError:      # NaN and infinite numbers are not JSON

@@ -40,8 +40,8 @@ class Associations(Resource):
                accepts='metadefs/resource_type', returns='metadefs/resource_type',
                statuses=(201,))
     def post(self, request: Request, namespace: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'add_metadef_resource_type_association', namespace))
+        body = requests.body(
+            request, self._namespaces, 'add_metadef_resource_type_association', namespace)
         added = self._types.add(request.context, namespace, metadef_bodies.association(body))
         return Response.json(metadef_views.association(added), 201)
 

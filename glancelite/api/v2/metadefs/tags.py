@@ -27,8 +27,7 @@ class Tags(Resource):
     @operation('Replace the tags of a namespace, or append some.', accepts='metadefs/tags',
                returns='metadefs/tags', statuses=(201,))
     def post(self, request: Request, namespace: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'add_metadef_tags', namespace))
+        body = requests.body(request, self._namespaces, 'add_metadef_tags', namespace)
         tags = metadef_bodies.tags(body)
         self._tags.add_all(request.context, namespace, tags, append=requests.appends(request))
         return Response.json(metadef_views.tags(tags), 201)
@@ -59,8 +58,7 @@ class Tag(Resource):
 
     @operation('Change the name of a tag.', accepts='metadefs/tag', returns='metadefs/tag')
     def put(self, request: Request, namespace: str, tag: str) -> Response:
-        body = requests.body(request, lambda: self._namespaces.check_caller(
-            request.context, 'modify_metadef_tag', namespace))
+        body = requests.body(request, self._namespaces, 'modify_metadef_tag', namespace)
         changed = self._tags.replace(request.context, namespace, tag, metadef_bodies.tag(body))
         return Response.json(metadef_views.tag(changed))
 
