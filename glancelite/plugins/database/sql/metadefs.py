@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from glancelite import contract
 from glancelite.contract import metadef
@@ -38,6 +38,8 @@ from glancelite.plugins.database.sql.metadef_rows import (
 from glancelite.plugins.database.sql.queries import EmptyListing
 
 T = TypeVar('T')
+#: parameters of the statements that write
+Times: TypeAlias = dict[str, Any]
 _ASSOCIATIONS = 'resource_types'
 #: how often a write begins again because another one has added the same namespace
 _ATTEMPTS = 5
@@ -110,30 +112,18 @@ class SQLMetadefs(contract.MetadefRecords):
             raise _taken(definition.namespace.namespace) from error
 
     def replace(self, definition: Definition, *, seeded: bool = False) -> Definition:
-        metadef.check_definition(definition)
-        times = self._times(seeded)
-
-        def write(connection: Connection) -> Definition:
-            present = self._locked(connection, definition.namespace.namespace)
-            if present is None:
-                return self._add(connection, definition, times)
+        def change(connection: Connection, present: Namespace, times: Times) -> Definition:
             # the row stays, for the transactions that wait for its lock
             self._remove_items(connection, present)
             connection.run(self._statement(queries.replace_namespace), {
                 **self._new_row(definition, times), 'of_id': present.id})
             return self._add_all_items(connection, definition, times)
 
-        return self._add_or_change(definition, write)
+        return self._add_or_change(definition, seeded, change)
 
     def merge(self, definition: Definition, *, prefer_new: bool,
               seeded: bool = False) -> Definition:
-        metadef.check_definition(definition)
-        times = self._times(seeded)
-
-        def write(connection: Connection) -> Definition:
-            present = self._locked(connection, definition.namespace.namespace)
-            if present is None:
-                return self._add(connection, definition, times)
+        def change(connection: Connection, present: Namespace, times: Times) -> Definition:
             if prefer_new:
                 self._update(connection, present, {
                     name: getattr(definition.namespace, name) for name in FIELDS}, times)
@@ -147,11 +137,23 @@ class SQLMetadefs(contract.MetadefRecords):
                         (known[item.name], item) for item in items if item.name in known], times)
             return self._read(connection, self._find(connection, present.namespace), ITEM_KINDS)
 
-        return self._add_or_change(definition, write)
+        return self._add_or_change(definition, seeded, change)
 
-    def _add_or_change(self, definition: Definition,
-                       write: Callable[[Connection], Definition]) -> Definition:
-        """Run ``write``, again if another transaction has added the namespace meanwhile."""
+    def _add_or_change(self, definition: Definition, seeded: bool,
+                       change: Callable[[Connection, Namespace, Times], Definition],
+                       ) -> Definition:
+        """Add the namespace, or change that with its name.
+
+        Begin again if another transaction has added the namespace meanwhile.
+        """
+        metadef.check_definition(definition)
+        times = self._times(seeded)
+
+        def write(connection: Connection) -> Definition:
+            present = self._locked(connection, definition.namespace.namespace)
+            return (self._add(connection, definition, times) if present is None
+                    else change(connection, present, times))
+
         for _ in range(_ATTEMPTS):
             try:
                 return self._transaction(write)
@@ -159,18 +161,18 @@ class SQLMetadefs(contract.MetadefRecords):
                 last = error
         raise _taken(definition.namespace.namespace) from last
 
-    def _add(self, connection: Connection, definition: Definition, times: dict[str, Any],
+    def _add(self, connection: Connection, definition: Definition, times: Times,
              ) -> Definition:
         connection.run(self._statement(queries.insert_namespace),
                        self._new_row(definition, times))
         return self._add_all_items(connection, definition, times)
 
-    def _new_row(self, definition: Definition, times: dict[str, Any]) -> dict[str, Any]:
+    def _new_row(self, definition: Definition, times: Times) -> dict[str, Any]:
         return {**times, **namespace_row({
             field: getattr(definition.namespace, field) for field in FIELDS})}
 
     def _add_all_items(self, connection: Connection, definition: Definition,
-                       times: dict[str, Any]) -> Definition:
+                       times: Times) -> Definition:
         """Add the items to a namespace that has none."""
         added = self._lock(connection, definition.namespace.namespace)
         self._put_types(connection, definition.resource_types, times)
@@ -200,7 +202,7 @@ class SQLMetadefs(contract.MetadefRecords):
             raise _taken(new) from error
 
     def _update(self, connection: Connection, present: Namespace, changes: Mapping[str, object],
-                times: dict[str, Any]) -> None:
+                times: Times) -> None:
         fields = tuple(sorted(changes))
         update = self._engine.statement(('update_namespace', fields),
                                         lambda _: queries.update_namespace(fields))
@@ -284,7 +286,7 @@ class SQLMetadefs(contract.MetadefRecords):
         return self._transaction(write)
 
     def _insert(self, connection: Connection, namespace_id: int, items: Sequence[Item],
-                times: dict[str, Any]) -> None:
+                times: Times) -> None:
         """Insert items of one kind."""
         if not items:
             return
@@ -298,7 +300,7 @@ class SQLMetadefs(contract.MetadefRecords):
             connection.run_each(insert, [self._row(item, namespace_id, times) for item in items])
 
     def _update_items(self, connection: Connection, namespace_id: int,
-                      items: Sequence[tuple[int, Item]], times: dict[str, Any]) -> None:
+                      items: Sequence[tuple[int, Item]], times: Times) -> None:
         """Change the items with these ids, which are of one kind."""
         if not items:
             return
@@ -306,13 +308,13 @@ class SQLMetadefs(contract.MetadefRecords):
                 for number, item in items]
         connection.run_each(self._of_kind(queries.update_item, items[0][1].KIND), rows)
 
-    def _row(self, item: Item, namespace_id: int, times: dict[str, Any]) -> dict[str, Any]:
+    def _row(self, item: Item, namespace_id: int, times: Times) -> dict[str, Any]:
         return {**times, **item_row(item, self._dialect), 'of_id': namespace_id,
                 'item': item.name}
 
     # --- types of resources
 
-    def _put_types(self, connection: Connection, items: Sequence[Item], times: dict[str, Any], *,
+    def _put_types(self, connection: Connection, items: Sequence[Item], times: Times, *,
                    touch: bool = False) -> None:
         """Make the types of associations known.
 
@@ -393,7 +395,7 @@ class SQLMetadefs(contract.MetadefRecords):
         self._engine.ready_dialect()
         return self._engine.snapshot(work)
 
-    def _times(self, seeded: bool = False) -> dict[str, Any]:
+    def _times(self, seeded: bool = False) -> Times:
         dialect = self._engine.ready_dialect()
         at = dialect.bind_time(dialect.truncate(self._host.now()))
         return {'at': at, 'since': None if seeded else at, 'seeded': seeded}
