@@ -4,6 +4,7 @@ import pytest
 from oslo_config import cfg
 
 from glancelite.plugins.database.sql import SQLDatabase
+from glancelite.plugins.database.sql.connection import Connection
 
 #: dependent tables first
 TABLES = ('metadef_tags', 'metadef_objects', 'metadef_properties',
@@ -63,3 +64,17 @@ def one_mariadb(mariadb_url):
 @pytest.fixture(scope='session')
 def one_sqlite(tmp_path_factory):
     return f'sqlite:///{tmp_path_factory.mktemp("sqlite")}/test.sqlite'
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """The statements that were executed; clear the list to begin anew."""
+    seen = []
+    for name in ('execute', 'execute_many'):
+        inner = getattr(Connection, name)
+
+        def counted(self, sql, *parameters, inner=inner):
+            seen.append(sql)
+            return inner(self, sql, *parameters)
+        monkeypatch.setattr(Connection, name, counted)
+    return seen

@@ -180,22 +180,13 @@ def test_items_are_added_to_a_namespace_of_glance(metadefs, of_glance):
 
 
 @pytest.fixture
-def count(monkeypatch):
+def count(statements):
     """Calls a function twice and counts the statements of the second call."""
-    seen = []
-    for name in ('execute', 'execute_many'):
-        inner = getattr(Connection, name)
-
-        def counted(self, sql, *parameters, inner=inner):
-            seen.append(sql)
-            return inner(self, sql, *parameters)
-        monkeypatch.setattr(Connection, name, counted)
-
     def run(ask):
         ask(0)
-        seen.clear()
+        statements.clear()
         ask(1)
-        return len(seen)
+        return len(statements)
     return run
 
 

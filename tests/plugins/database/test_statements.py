@@ -5,7 +5,6 @@ import uuid
 import pytest
 
 from glancelite.contract import ImageQuery, Location, NotFound, TaskQuery, Viewer
-from glancelite.plugins.database.sql.connection import Connection
 from glancelite.testing.contracts.database.tasks import KIND, LONG, claim, claimed, finished, new
 from glancelite.testing.contracts.database.values import BEGINNING, END, rich
 
@@ -16,22 +15,13 @@ def database(request, emptied):
 
 
 @pytest.fixture
-def count(monkeypatch):
+def count(statements):
     """Calls two functions and counts the statements of the second."""
-    seen = []
-    for name in ('execute', 'execute_many'):
-        inner = getattr(Connection, name)
-
-        def counted(self, sql, *parameters, inner=inner):
-            seen.append(sql)
-            return inner(self, sql, *parameters)
-        monkeypatch.setattr(Connection, name, counted)
-
     def run(first, second):
         first()
-        seen.clear()
+        statements.clear()
         second()
-        return len(seen)
+        return len(statements)
     return run
 
 
