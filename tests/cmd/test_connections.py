@@ -1,13 +1,13 @@
 """No database connection is held during transfers with slow clients."""
 
 import contextlib
-import http.client
 import json
 import os
 import socket
 
 import pytest
 
+from tests.cmd.requests import ask, create
 from tests.servers import process
 
 TIMEOUT = 20
@@ -26,23 +26,6 @@ def server(live_server, fresh_postgres, tmp_path):
                      'max_overflow': '0', 'pool_timeout': '3'},
         'layers': {'auth': 'noauth', 'sync_database': 'true'},
     })
-
-
-def ask(server, method, path, body=None, kind='application/json'):
-    """Status and body of a request on a new connection."""
-    with contextlib.closing(http.client.HTTPConnection(
-            '127.0.0.1', server.port, timeout=TIMEOUT)) as connection:
-        connection.request(method, path, body, {'Content-Type': kind})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-
-def create(server):
-    """Create an image; returns its path."""
-    status, text = ask(server, 'POST', '/v2/images', json.dumps(
-        {'disk_format': 'raw', 'container_format': 'bare'}))
-    assert status == 201, text
-    return f'/v2/images/{json.loads(text)["id"]}'
 
 
 @contextlib.contextmanager

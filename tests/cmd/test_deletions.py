@@ -1,12 +1,12 @@
 """The deletion of an image ends the requests that send its data."""
 
 import contextlib
-import http.client
 import json
 import socket
 
 import pytest
 
+from tests.cmd.requests import ask, create
 from tests.servers import process
 
 TIMEOUT = 20
@@ -31,22 +31,6 @@ def server(run_server, folder):
         'layers': {'auth': 'noauth', 'sync_database': 'true'},
     }, program='glancelite-api-watching') as server:
         yield server
-
-
-def ask(server, method, path, body=None):
-    """Status and body of a request on a new connection."""
-    with contextlib.closing(http.client.HTTPConnection(
-            '127.0.0.1', server.port, timeout=TIMEOUT)) as connection:
-        connection.request(method, path, body, {'Content-Type': 'application/json'})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-
-def create(server):
-    status, text = ask(server, 'POST', '/v2/images', json.dumps(
-        {'disk_format': 'raw', 'container_format': 'bare'}))
-    assert status == 201, text
-    return f'/v2/images/{json.loads(text)["id"]}'
 
 
 def status_of(server, path):
